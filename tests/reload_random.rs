@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use devstack::config::{self, ConfigSources};
-use devstack::engine::{Effect, Engine, Input};
+use devstack::engine::{Effect, Engine, Input, WhenIdle};
 use devstack::model::{
     ChangeAction, Condition, Name, Phase, Plan, ProcessExit, RunId, Service, ServiceKind,
     ServiceView, Stack,
@@ -120,14 +120,14 @@ struct World {
 
 impl World {
     fn new() -> World {
-        let (engine, now) = (Engine::keep_alive(), Duration::ZERO);
+        let (engine, now) = (Engine::new(None, WhenIdle::KeepAlive), Duration::ZERO);
         World { engine, now, lives: BTreeMap::new(), touched: BTreeSet::new() }
     }
 
     fn apply(&mut self, stack: &Stack) -> Plan {
-        let plan = self.engine.plan(stack, None);
+        let plan = self.engine.preview(stack);
         self.touched.clear();
-        let mut inputs = vec![Input::Apply { stack: stack.clone().into(), selection: None }];
+        let mut inputs = vec![Input::Apply(stack.clone().into())];
         while !inputs.is_empty() {
             self.now += Duration::from_millis(1);
             let effects = self.engine.step(self.now, inputs);

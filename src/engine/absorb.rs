@@ -2,18 +2,19 @@ use std::time::Duration;
 
 use super::input::{Input, ShutdownMode, Ticket};
 use super::requests::{PendingRequest, RequestGoal, shutting_down_error};
-use super::service_state::{DebuggerState, DesiredState, EngineTime, RunState, ServiceOutcome};
+use super::run_state::{DebuggerState, RunStage, RunState, ServiceOutcome};
+use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::start_order::with_dependencies;
 use super::{Effect, Engine, SHUTDOWN_TIMEOUT, ShutdownState};
 use crate::model::{
-    Cause, Event, EventKind, HealthAction, Message, MessageClass, Name, RunId, ServiceKind,
+    Cause, EventKind, HealthAction, Message, MessageClass, Name, RunId, ServiceKind,
 };
 
 /// The first move of a step: record what happened. Nothing starts or stops here.
 impl Engine {
     pub(super) fn absorb(&mut self, now: EngineTime, input: Input, effects: &mut Vec<Effect>) {
         match input {
-            Input::Apply { stack, selection } => self.apply(now, stack, selection, effects),
+            Input::Apply(stack) => self.apply(now, stack, effects),
             Input::Start(ticket, names) => {
                 self.request_start(now, ticket, names, RequestGoal::Up, effects)
             }
@@ -44,8 +45,8 @@ impl Engine {
             Input::SpawnFailed(run, message) => self.spawn_failed(run, message),
             Input::ProbesPassed(run, what) => self.became_ready(now, run, what, effects),
             Input::ProbeFailed(run, why) => {
-                if let Some(slot) = self.live_service_mut(run) {
-                    slot.probe_failure = Some(why);
+                if let Some(live) = self.live_run_mut(run) {
+                    live.facts.probe_failure = Some(why);
                 }
             }
             Input::HealthFailed(run, why) => self.became_unhealthy(run, why),
@@ -61,8 +62,8 @@ impl Engine {
             }
             Input::Note(run, message) => self.note(run, message, effects),
             Input::ListeningOn(run, addresses) => {
-                if let Some(slot) = self.live_service_mut(run) {
-                    slot.listening = Some(addresses);
+                if let Some(live) = self.live_run_mut(run) {
+                    live.facts.listening = Some(addresses);
                 }
             }
             Input::ListenWarnings(run, messages) => self.set_warnings(run, messages, effects),
@@ -107,7 +108,8 @@ impl Engine {
                 }
                 (RequestGoal::Up | RequestGoal::Debugged, true) => slot.clear_wait(),
                 // A dependency that is done stays done; a failed one gets another chance.
-                (_, false) if matches!(slot.state, RunState::Over(ServiceOutcome::Done(_))) => {}
+                (_, false) if matches!(slot.state, RunState::Finished(ServiceOutcome::Done(_))) => {
+                }
                 (_, _) => slot.clear_wait(),
             }
             if !slot.wanted() || names.contains(&name) {
@@ -189,55 +191,45 @@ impl Engine {
     fn spawned(&mut self, now: EngineTime, run: RunId, pid: u32, effects: &mut Vec<Effect>) {
         let Some(slot) = self.live_service_mut(run) else { return };
         slot.saves.last_activity(now);
-        slot.past.spawned = Some(now);
-        match &mut slot.state {
-            RunState::Launching { .. } => {
-                let service = slot.service.clone();
-                let probed = !service.ready.probes.is_empty();
-                let debugged = service.mode.is_debug();
-                if debugged {
-                    slot.debugger = DebuggerState::Awaited(now + service.ready.timeout);
-                    effects.push(Effect::AwaitDebugger(run, service.clone()));
-                }
-                slot.state = match (service.kind, probed) {
-                    (ServiceKind::Service, false) => {
-                        slot.time_to_ready = Some(Duration::ZERO);
-                        slot.port_losses = 0;
-                        slot.watch_health(run, effects);
-                        RunState::Ready { run, pid, at: now, cause: Cause::NoProbe }
-                    }
-                    (ServiceKind::Task, false) => {
-                        RunState::Starting { run, pid, spawned: now, ready_by: None }
-                    }
-                    (ServiceKind::Service | ServiceKind::Task, true) => {
-                        effects.push(Effect::StartReadyProbes(run, service.clone()));
-                        let ready_by = (!debugged).then(|| now + service.ready.timeout);
-                        RunState::Starting { run, pid, spawned: now, ready_by }
-                    }
-                };
-            }
-            RunState::Stopping { pid: known, .. } => *known = Some(pid),
-            RunState::Idle
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => {}
+        let service = slot.service.clone();
+        let Some(live) = slot.live_mut() else { return };
+        live.facts.spawned_at = Some(now);
+        match live.stage {
+            RunStage::Launching { .. } => {}
+            RunStage::Stopping { .. } => return live.pid = Some(pid),
+            RunStage::Starting { .. }
+            | RunStage::Late { .. }
+            | RunStage::Ready { .. }
+            | RunStage::Unhealthy { .. }
+            | RunStage::Draining { .. } => return,
         }
+        live.pid = Some(pid);
+        let debugged = service.mode.is_debug();
+        if debugged {
+            live.facts.debugger = DebuggerState::Awaited(now + service.ready.timeout);
+            effects.push(Effect::AwaitDebugger(run, service.clone()));
+        }
+        let probed = !service.ready.probes.is_empty();
+        if !probed && service.kind == ServiceKind::Service {
+            return slot.became_ready(now, now, Cause::NoProbe, effects);
+        }
+        if probed {
+            effects.push(Effect::StartReadyProbes(run, service.clone()));
+        }
+        let ready_by = (probed && !debugged).then(|| now + service.ready.timeout);
+        live.stage = RunStage::Starting { spawned: now, ready_by };
     }
 
     /// No retry: a missing program is a mistake of the user, not a crash.
     fn spawn_failed(&mut self, run: RunId, message: Message) {
         let Some(slot) = self.live_service_mut(run) else { return };
-        let stopped = matches!(slot.state, RunState::Stopping { .. });
-        slot.state = match slot.pending_restart.take() {
+        let stopped = matches!(slot.stage(), Some(RunStage::Stopping { .. }));
+        let next = match slot.pending_restart.take() {
             Some(_) => RunState::Idle,
             None if stopped => RunState::Idle,
-            None => RunState::Over(ServiceOutcome::Failed(message)),
+            None => RunState::Finished(ServiceOutcome::Failed(message)),
         };
+        slot.end_run(next);
         self.runs.remove(&run);
     }
 
@@ -249,41 +241,36 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let Some(slot) = self.live_service_mut(run) else { return };
-        if let RunState::Starting { pid, spawned, .. } | RunState::Late { pid, spawned, .. } =
-            slot.state
+        if let Some(RunStage::Starting { spawned, .. } | RunStage::Late { spawned, .. }) =
+            slot.stage()
         {
-            slot.time_to_ready = Some(now.saturating_sub(spawned));
-            slot.probe_failure = None;
-            slot.port_losses = 0;
-            slot.state = RunState::Ready { run, pid, at: now, cause: Cause::ProbePassed(what) };
-            slot.watch_health(run, effects);
+            slot.became_ready(now, *spawned, Cause::ProbePassed(what), effects);
         }
     }
 
     fn became_unhealthy(&mut self, run: RunId, why: String) {
         let Some(slot) = self.live_service_mut(run) else { return };
-        let RunState::Ready { pid, .. } = slot.state else { return };
-        if slot.is_debugged() {
+        // `None`: reported before the configuration changed.
+        let Some(action) = slot.service.health.as_ref().map(|health| health.action) else { return };
+        let Some(live) = slot.live_mut() else { return };
+        if !matches!(live.stage, RunStage::Ready { .. }) || live.in_debug_mode() {
             return;
         }
-        // `None`: reported before the configuration changed.
-        let Some(health) = &slot.service.health else { return };
-        let restarts = match health.action {
-            HealthAction::Restart => true,
-            HealthAction::Report => false,
-        };
         let message = Message::new(MessageClass::Unhealthy, why.clone());
-        slot.state = RunState::Unwell { run, pid, message };
-        if restarts && slot.pending_restart.is_none() {
-            slot.pending_restart = Some(Cause::HealthFailed(why));
+        live.stage = RunStage::Unhealthy { message };
+        match action {
+            HealthAction::Restart => {
+                slot.pending_restart.get_or_insert(Cause::HealthFailed(why));
+            }
+            HealthAction::Report => {}
         }
     }
 
     fn became_healthy(&mut self, now: EngineTime, run: RunId) {
-        let Some(slot) = self.live_service_mut(run) else { return };
-        if let RunState::Unwell { pid, .. } = slot.state {
+        let Some(live) = self.live_run_mut(run) else { return };
+        if let RunStage::Unhealthy { .. } = live.stage {
             let cause = Cause::ProbePassed("healthy again".to_owned());
-            slot.state = RunState::Ready { run, pid, at: now, cause };
+            live.stage = RunStage::Ready { since: now, cause };
         }
     }
 
@@ -298,19 +285,41 @@ impl Engine {
 
     fn note(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
         let Some(slot) = self.live_service_mut(run) else { return };
-        slot.note = Some(message.clone());
-        let service = Some(slot.service.name.clone());
-        effects.push(Effect::Emit(Event { service, what: EventKind::Note(message) }));
+        slot.emit(EventKind::Note(message.clone()), effects);
+        if let Some(live) = slot.live_mut() {
+            live.facts.note = Some(message);
+        }
     }
 
     /// Reports each warning once for as long as it applies, across runs.
     fn set_warnings(&mut self, run: RunId, messages: Vec<Message>, effects: &mut Vec<Effect>) {
         let Some(slot) = self.live_service_mut(run) else { return };
         let told = std::mem::replace(&mut slot.reported_warnings, messages.clone());
-        let service = Some(slot.service.name.clone());
-        let new = messages.iter().filter(|message| !told.contains(message)).cloned();
-        let tell = |message| Event { service: service.clone(), what: EventKind::Note(message) };
-        effects.extend(new.map(tell).map(Effect::Emit));
-        slot.warnings = messages;
+        for message in messages.iter().filter(|message| !told.contains(message)) {
+            slot.emit(EventKind::Note(message.clone()), effects);
+        }
+        if let Some(live) = slot.live_mut() {
+            live.facts.warnings = messages;
+        }
+    }
+}
+
+impl ServiceState {
+    /// Records that its live run is ready, `spawned` being when its process was.
+    fn became_ready(
+        &mut self,
+        now: EngineTime,
+        spawned: EngineTime,
+        cause: Cause,
+        effects: &mut Vec<Effect>,
+    ) {
+        let RunState::Live(live) = &mut self.state else { return };
+        live.facts.time_to_ready = Some(now.saturating_sub(spawned));
+        live.facts.probe_failure = None;
+        live.stage = RunStage::Ready { since: now, cause };
+        self.port_losses = 0;
+        if self.service.health.is_some() && !live.in_debug_mode() {
+            effects.push(Effect::StartHealthProbes(live.facts.id, self.service.clone()));
+        }
     }
 }

@@ -1,21 +1,16 @@
 use std::sync::Arc;
 
 use super::diff::MODE;
-use super::service_state::{DesiredState, EngineTime, RunState, ServiceState};
+use super::run_state::{RunStage, RunState};
+use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::start_order::selected;
-use super::{Effect, Engine, Selection};
+use super::{Effect, Engine};
 use crate::model::{Cause, ChangeAction, Event, EventKind, Name, Plan, ServiceChange, Stack};
 
 /// Replaces the stack. Nothing starts or stops here.
 impl Engine {
-    pub(super) fn apply(
-        &mut self,
-        now: EngineTime,
-        stack: Arc<Stack>,
-        selection: Option<Selection>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if let Some(plan) = self.replace_stack(now, stack, selection, effects) {
+    pub(super) fn apply(&mut self, now: EngineTime, stack: Arc<Stack>, effects: &mut Vec<Effect>) {
+        if let Some(plan) = self.replace_stack(now, stack, effects) {
             emit_applied(plan, effects);
         }
     }
@@ -25,14 +20,15 @@ impl Engine {
         &mut self,
         now: EngineTime,
         stack: Arc<Stack>,
-        selection: Option<Selection>,
         effects: &mut Vec<Effect>,
     ) -> Option<Plan> {
         if self.shutdown.is_some() {
             return None;
         }
-        let plan = self.plan(&stack, selection.as_ref());
+        let renamed = self.renamed(&stack);
+        let selection = self.selection_after(&stack, &renamed);
         let base = selected(&stack, selection.as_ref());
+        let plan = self.plan(&stack, &renamed, &base);
         for (name, service) in &stack.services {
             let slot = self
                 .services
@@ -88,7 +84,7 @@ impl Engine {
     fn continue_as(&mut self, name: &Name, former: &Name) {
         let Some(old) = self.services.get_mut(former) else { return };
         let want = std::mem::replace(&mut old.desired, DesiredState::Removed);
-        let live = old.live_run().is_some();
+        let live = old.live().is_some();
         let after = if live { Some(former.clone()) } else { old.renamed_from.clone() };
         let Some(slot) = self.services.get_mut(name) else { return };
         slot.renamed_from = after.filter(|after| after != name);
@@ -111,18 +107,18 @@ fn emit_applied(mut plan: Plan, effects: &mut Vec<Effect>) {
 impl ServiceState {
     /// Restarts readiness probing after `ready` changed, unless the run is ready already.
     fn restart_probes(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
-        let (RunState::Starting { run, pid, spawned, .. }
-        | RunState::Late { run, pid, spawned, .. }) = self.state
+        let RunState::Live(live) = &mut self.state else { return };
+        let (RunStage::Starting { spawned, .. } | RunStage::Late { spawned, .. }) = live.stage
         else {
             return;
         };
         let unprobed = self.service.kind.is_task() && self.service.ready.probes.is_empty();
         if !unprobed {
-            effects.push(Effect::StartReadyProbes(run, self.service.clone()));
+            effects.push(Effect::StartReadyProbes(live.facts.id, self.service.clone()));
         }
-        self.probe_failure = None;
-        let unlimited = unprobed || self.launched.mode.is_debug();
+        live.facts.probe_failure = None;
+        let unlimited = unprobed || live.in_debug_mode();
         let ready_by = (!unlimited).then(|| now + self.service.ready.timeout);
-        self.state = RunState::Starting { run, pid, spawned, ready_by };
+        live.stage = RunStage::Starting { spawned, ready_by };
     }
 }

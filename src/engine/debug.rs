@@ -11,7 +11,8 @@ use std::path::PathBuf;
 use super::effect::Effect;
 use super::input::Ticket;
 use super::requests::{PendingRequest, RequestGoal};
-use super::service_state::{DebuggerState, EngineTime, KillDeadline, RunState, ServiceState};
+use super::run_state::{DebuggerState, KillDeadline, LiveRun, RunStage, RunState};
+use super::service_state::{EngineTime, ServiceState};
 use super::{Engine, EventKind};
 use crate::model::{Cause, DisplayDuration, Message, MessageClass, Name, RunId, RunMode};
 
@@ -28,10 +29,11 @@ impl Engine {
 
     pub(super) fn debugger_listening(&mut self, run: RunId, effects: &mut Vec<Effect>) {
         let Some(slot) = self.live_service_mut(run) else { return };
-        let RunMode::Debug(debugging) = slot.launched.mode else { return };
-        let before = std::mem::replace(&mut slot.debugger, DebuggerState::Seen);
+        let Some(live) = slot.live_mut() else { return };
+        let RunMode::Debug(debugging) = live.facts.service.mode else { return };
+        let before = std::mem::replace(&mut live.facts.debugger, DebuggerState::Seen);
         if before == DebuggerState::Missed {
-            slot.note.take_if(|note| note.class == MessageClass::Port);
+            live.facts.note.take_if(|note| note.class == MessageClass::Port);
         }
         if before != DebuggerState::Seen {
             slot.emit(EventKind::DebuggerListening(debugging.attach_hint()), effects);
@@ -42,49 +44,27 @@ impl Engine {
 impl ServiceState {
     /// Whether a run is live that a debugger can attach to.
     pub fn is_debugged(&self) -> bool {
-        let goes_on = match self.state {
-            RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. } => true,
-            RunState::Idle
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => false,
-        };
-        goes_on && self.launched.mode.is_debug()
-    }
-
-    /// Whether it waits for a debugger before it continues.
-    pub fn awaits_debugger(&self) -> bool {
-        match self.launched.mode {
-            RunMode::Debug(debugging) => {
-                debugging.waits_for_debugger && self.debugger == DebuggerState::Seen
-            }
-            RunMode::Run => false,
-        }
+        self.live().is_some_and(|run| run.is_up() && run.in_debug_mode())
     }
 
     /// `api: attach debugpy at 127.0.0.1:5678`
     pub fn describe_debug(&self) -> String {
         let name = &self.service.name;
-        match self.launched.mode {
-            RunMode::Debug(debugging) if self.debugger == DebuggerState::Seen => {
+        let mode = self.newest_run().map(|run| (run.service.mode, run.debugger));
+        match mode {
+            Some((RunMode::Debug(debugging), DebuggerState::Seen)) => {
                 format!("{name}: {}", debugging.attach_hint())
             }
-            RunMode::Debug(debugging) => {
+            Some((RunMode::Debug(debugging), _)) => {
                 format!("{name}: in debug mode, but not listening on {}", debugging.address())
             }
-            RunMode::Run => format!("{name}: in run mode"),
+            Some((RunMode::Run, _)) | None => format!("{name}: in run mode"),
         }
     }
 
     /// When the user is notified that no debugger can attach.
     pub fn debugger_deadline(&self) -> Option<EngineTime> {
-        match self.debugger {
+        match self.live()?.facts.debugger {
             DebuggerState::Awaited(at) => self.is_debugged().then_some(at),
             DebuggerState::Unknown | DebuggerState::Seen | DebuggerState::Missed => None,
         }
@@ -92,11 +72,12 @@ impl ServiceState {
 
     /// Reports that no debugger can attach, once that is due.
     pub fn report_missing_debugger(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
-        let RunMode::Debug(debugging) = self.launched.mode else { return };
         if self.debugger_deadline().is_none_or(|at| at > now) {
             return;
         }
-        self.debugger = DebuggerState::Missed;
+        let RunState::Live(live) = &mut self.state else { return };
+        let RunMode::Debug(debugging) = live.facts.service.mode else { return };
+        live.facts.debugger = DebuggerState::Missed;
         let text = format!(
             "in debug mode, but not listening on {} after {}",
             debugging.address(),
@@ -104,17 +85,8 @@ impl ServiceState {
         );
         let help = "have `debug.command` start a debugger on $DEBUG_HOST:$DEBUG_PORT";
         let message = Message::new(MessageClass::Port, text).help(help);
-        self.note.get_or_insert_with(|| message.clone());
+        live.facts.note.get_or_insert_with(|| message.clone());
         self.emit(EventKind::Note(message), effects);
-    }
-
-    /// Returns when a run is killed that is asked to stop now.
-    pub fn kill_deadline(&self, now: EngineTime) -> KillDeadline {
-        let at = now + self.service.stop.grace;
-        match self.launched.mode {
-            RunMode::Debug(_) => KillDeadline::Held(Some(at)),
-            RunMode::Run => KillDeadline::At(at),
-        }
     }
 
     /// Reports a slow stop and why the run is not killed.
@@ -135,7 +107,8 @@ impl ServiceState {
 
     /// Kills a debugged run that is slow to stop, because the user asked a second time.
     pub fn force_stop(&mut self, now: EngineTime) {
-        if let RunState::Stopping { kill: kill @ KillDeadline::Held(None), .. } = &mut self.state {
+        let stage = self.live_mut().map(|run| &mut run.stage);
+        if let Some(RunStage::Stopping { kill: kill @ KillDeadline::Debugging(None), .. }) = stage {
             *kill = KillDeadline::At(now);
         }
     }
@@ -152,29 +125,25 @@ impl ServiceState {
         let text = format!("restart postponed: {shown} changed while {name} is being debugged");
         let help = format!("run `devstack restart {name}` to apply the change");
         let message = Message::new(MessageClass::WatchDegraded, text).help(help);
-        self.note = Some(message.clone());
-        self.emit(EventKind::Note(message), effects);
+        self.emit(EventKind::Note(message.clone()), effects);
+        if let Some(live) = self.live_mut() {
+            live.facts.note = Some(message);
+        }
     }
 
     /// Retries a service in debug mode that does not run, after any file change.
     pub fn retry_debug(&mut self, files: &BTreeMap<usize, PathBuf>) {
         self.defer_commands(files);
         let Some(path) = files.values().next() else { return };
-        match self.state {
-            RunState::Idle
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Over(_) => {
+        match &self.state {
+            RunState::Idle | RunState::BackingOff { .. } | RunState::Finished(_) => {
+                self.restart_with(Cause::FileChanged(path.clone()));
+            }
+            RunState::Live(LiveRun { stage: RunStage::Draining { .. }, .. }) => {
                 self.restart_with(Cause::FileChanged(path.clone()));
             }
             // The next run starts after the change anyway.
-            RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Displaced { .. } => {}
+            RunState::Live(_) | RunState::AwaitingPort { .. } => {}
         }
     }
 
@@ -184,6 +153,18 @@ impl ServiceState {
             if watch.is_some_and(|watch| watch.action.command().is_some()) {
                 self.saves.deferred.insert(*place, path.clone());
             }
+        }
+    }
+}
+
+impl LiveRun {
+    /// Whether it waits for a debugger before it continues.
+    pub fn awaits_debugger(&self) -> bool {
+        match self.facts.service.mode {
+            RunMode::Debug(debugging) => {
+                debugging.waits_for_debugger && self.facts.debugger == DebuggerState::Seen
+            }
+            RunMode::Run => false,
         }
     }
 }

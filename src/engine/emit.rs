@@ -1,9 +1,8 @@
 use std::borrow::Cow;
 
-use super::service_state::{
-    DebuggerState, DesiredState, EngineTime, ReportedPhase, RunState, ServiceOutcome, ServiceState,
-};
-use super::{BlockedServices, Effect, Engine};
+use super::run_state::{DebuggerState, RunState, ServiceOutcome};
+use super::service_state::{DesiredState, EngineTime, ReportedPhase, ServiceState};
+use super::{BlockedServices, Effect, Engine, WhenIdle};
 use crate::model::{
     Cause, DebugView, Dependency, Event, EventKind, Message, Name, Phase, RunMode, ServiceView,
     StackState, listening_port, local_url,
@@ -41,15 +40,15 @@ impl Engine {
             .filter_map(|(name, slot)| {
                 let (phase, cause) = self.phase_of(slot, blocked.get(name));
                 let run = slot.live_run();
-                let same = slot
-                    .told
-                    .as_ref()
-                    .is_some_and(|told| told.0 == phase && told.2 == run && told.1 == *cause);
-                (!same).then(|| (name.clone(), (phase, cause.into_owned(), run)))
+                let same = slot.told.as_ref().is_some_and(|told| {
+                    told.phase == phase && told.run == run && told.cause == *cause
+                });
+                let new = || ReportedPhase { phase, cause: cause.into_owned(), run };
+                (!same).then(|| (name.clone(), new()))
             })
             .collect();
         // Results come before what starts because of them.
-        changed.sort_by_key(|(_, (phase, ..))| is_transition(*phase));
+        changed.sort_by_key(|(_, new)| is_transition(new.phase));
         for (name, new) in changed {
             self.emit_phase(now, name, new, effects);
         }
@@ -67,11 +66,11 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let slot = self.services.get_mut(&name).expect("the slot was just compared");
-        let from = slot.told.as_ref().map(|(old, ..)| *old);
-        if from != Some(new.0) {
+        let from = slot.told.as_ref().map(|told| told.phase);
+        if from != Some(new.phase) {
             slot.since = now;
         }
-        let (to, cause, run) = new.clone();
+        let ReportedPhase { phase: to, cause, run } = new.clone();
         let what = EventKind::Phase { from, to, cause, run };
         effects.push(Effect::Emit(Event { service: Some(name), what }));
         slot.told = Some(new);
@@ -104,8 +103,10 @@ impl Engine {
         }
         let code = match &self.shutdown {
             Some(ending) => Some(ending.code),
-            None if self.keep_alive => None,
-            None => self.exit_code_when_idle(blocked),
+            None => match self.when_idle {
+                WhenIdle::KeepAlive => None,
+                WhenIdle::Exit => self.exit_code_when_idle(blocked),
+            },
         };
         if let Some(code) = code {
             self.halted = true;
@@ -127,8 +128,8 @@ impl Engine {
                 (DesiredState::No, _) => true,
                 (DesiredState::Stopped | DesiredState::Removed, _) => false,
                 (DesiredState::Yes(_), _) if !slot.service.watch.is_empty() => false,
-                (DesiredState::Yes(_), RunState::Over(ServiceOutcome::Done(_))) => true,
-                (DesiredState::Yes(_), RunState::Over(ServiceOutcome::Failed(_))) => {
+                (DesiredState::Yes(_), RunState::Finished(ServiceOutcome::Done(_))) => true,
+                (DesiredState::Yes(_), RunState::Finished(ServiceOutcome::Failed(_))) => {
                     failed = true;
                     true
                 }
@@ -173,27 +174,15 @@ impl Engine {
                 (Some(ending), _) => (Phase::Idle, Cow::Borrowed(&ending.why)),
                 (None, want) => self.standing_of_idle(slot, want, blocked),
             },
-            (RunState::Launching { why, .. }, _) => (Phase::Starting, Cow::Borrowed(why)),
-            (RunState::Starting { pid, .. }, _) => {
-                (Phase::Starting, Cow::Owned(Cause::Spawned { pid: *pid }))
+            (RunState::Live(run), _) => run.phase(),
+            (RunState::BackingOff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
+            (RunState::AwaitingPort { lost }, _) => {
+                (Phase::Waiting, Cow::Owned(Cause::PortLost(lost.clone())))
             }
-            (RunState::Late { message, .. } | RunState::Unwell { message, .. }, _) => {
-                (Phase::Unhealthy, failed(message))
-            }
-            (RunState::Ready { cause, .. }, _) => (Phase::Ready, Cow::Borrowed(cause)),
-            (RunState::Stopping { why, .. }, _) => (Phase::Stopping, Cow::Borrowed(why)),
-            (RunState::Draining { .. }, _) => {
-                let exit = slot.exit.expect("a draining run has an exit");
-                (Phase::Stopping, Cow::Owned(Cause::Exited(exit)))
-            }
-            (RunState::Backoff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
-            (RunState::Displaced { message }, _) => {
-                (Phase::Waiting, Cow::Owned(Cause::PortLost(message.clone())))
-            }
-            (RunState::Over(ServiceOutcome::Done(exit)), _) => {
+            (RunState::Finished(ServiceOutcome::Done(exit)), _) => {
                 (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
             }
-            (RunState::Over(ServiceOutcome::Failed(message)), _) => {
+            (RunState::Finished(ServiceOutcome::Failed(message)), _) => {
                 (Phase::Failed, failed(message))
             }
         }
@@ -240,12 +229,13 @@ impl Engine {
         date: impl Fn(EngineTime) -> String,
     ) -> ServiceView {
         let service = &slot.service;
-        let mode = if slot.live_run().is_some() { slot.launched.mode } else { service.mode };
+        let live = slot.live();
+        let mode = live.map_or(service.mode, |run| run.facts.service.mode);
         let (phase, cause) = self.phase_of(slot, blocked.get(name));
         let message = match &*cause {
             Cause::Failed(message) => Some(message.clone()),
             // Between two runs there is nothing newer to report.
-            Cause::PortLost(message) if slot.live_run().is_none() => Some(message.clone()),
+            Cause::PortLost(message) if live.is_none() => Some(message.clone()),
             Cause::PortLost(message) => slot.notice().or(Some(message)).cloned(),
             _ => slot.notice().cloned(),
         };
@@ -253,10 +243,12 @@ impl Engine {
             Phase::Waiting => self.unmet_dependencies(slot),
             _ => Vec::new(),
         };
-        let cause = match (&slot.probe_failure, phase) {
+        let newest = slot.newest_run();
+        let cause = match (newest.and_then(|run| run.probe_failure.as_ref()), phase) {
             (Some(why), Phase::Starting) => format!("not ready yet: {why}"),
             (Some(_) | None, _) => cause.to_string(),
         };
+        let time_to_ready = newest.and_then(|run| run.time_to_ready);
         ServiceView {
             name: name.clone(),
             group: self.stack.as_ref().and_then(|stack| stack.group_of(name).cloned()),
@@ -264,13 +256,13 @@ impl Engine {
             mode: mode.into(),
             debug: debug_view(
                 mode,
-                slot.debugger == DebuggerState::Seen && slot.live_run().is_some(),
+                live.is_some_and(|run| run.facts.debugger == DebuggerState::Seen),
             ),
             phase,
             since: date(slot.since),
             cause,
             pid: slot.pid(),
-            run: slot.run,
+            run: newest.map(|run| run.id),
             restarts: slot.runs.saturating_sub(1),
             port: service.port().map(|port| port.number),
             wanted_port: service.port().and_then(|port| port.wanted),
@@ -281,13 +273,13 @@ impl Engine {
                 .collect(),
             host: service.launch.host.clone(),
             url: slot.url(phase),
-            listening: slot.live_run().and_then(|_| slot.listening.clone()),
+            listening: live.and_then(|run| run.facts.listening.clone()),
             network_urls: Vec::new(),
             exit: slot.exit,
             waiting_on,
             cpu_percent: None,
             memory_bytes: None,
-            ready_after_ms: slot.time_to_ready.map(|after| after.as_millis() as u64),
+            ready_after_ms: time_to_ready.map(|after| after.as_millis() as u64),
             message,
         }
     }
@@ -296,13 +288,15 @@ impl Engine {
 impl ServiceState {
     /// What the user should know beyond the phase.
     fn notice(&self) -> Option<&Message> {
-        self.saves.message().or(self.note.as_ref()).or(self.warnings.first())
+        let run = self.newest_run();
+        let of_run = || run.and_then(|run| run.note.as_ref().or(run.warnings.first()));
+        self.saves.message().or_else(of_run)
     }
 
     /// Returns its URL: where it is listening or, until that is known, where it should.
     fn url(&self, phase: Phase) -> Option<String> {
         let service = &self.service;
-        match (phase, &self.listening) {
+        match (phase, self.live().and_then(|run| run.facts.listening.as_ref())) {
             (Phase::Starting | Phase::Ready | Phase::Unhealthy, Some(listening)) => {
                 let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
                 // A debugger port has no URL.

@@ -1,10 +1,9 @@
-use super::service_state::{
-    EngineTime, ExitVerdict, KillDeadline, RecentExit, RunState, ServiceOutcome, ServiceState,
-};
+use super::history::EndedRun;
+use super::run_state::{ExitVerdict, KillDeadline, RunStage, RunState, ServiceOutcome};
+use super::service_state::{EngineTime, RecentExit, ServiceState};
 use super::{Effect, Engine, ShutdownMode};
 use crate::model::{
-    Cause, Event, EventKind, ExitClass, Message, MessageClass, OnExit, ProcessExit, RestartPolicy,
-    RunId,
+    Cause, EventKind, ExitClass, Message, MessageClass, OnExit, ProcessExit, RestartPolicy, RunId,
 };
 
 /// The exit of a run and its consequences.
@@ -19,53 +18,54 @@ impl Engine {
         let Some(slot) = self.live_service_mut(run) else { return };
         let success =
             matches!(exit, ProcessExit::Code(code) if slot.service.success_codes.contains(&code));
-        let (verdict, kill) = match &slot.state {
-            RunState::Stopping { kill, why: Cause::HealthFailed(_), .. } => {
-                (ExitVerdict::Unhealthy(exit), *kill)
+        let (service, start) = (slot.service.clone(), slot.runs);
+        let Some(live) = slot.live_mut() else { return };
+        let (verdict, kill) = match &live.stage {
+            RunStage::Stopping { kill, cause } => {
+                let verdict = match cause {
+                    Cause::HealthFailed(_) => ExitVerdict::Unhealthy(exit),
+                    Cause::PortLost(message) => ExitVerdict::PortLost(message.clone()),
+                    _ => ExitVerdict::Requested,
+                };
+                (verdict, *kill)
             }
-            RunState::Stopping { kill, why: Cause::PortLost(message), .. } => {
-                (ExitVerdict::PortLost(message.clone()), *kill)
-            }
-            RunState::Stopping { kill, .. } => (ExitVerdict::Requested, *kill),
-            RunState::Draining { .. } => return,
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => {
+            RunStage::Draining { .. } => return,
+            RunStage::Launching { .. }
+            | RunStage::Starting { .. }
+            | RunStage::Late { .. }
+            | RunStage::Ready { .. }
+            | RunStage::Unhealthy { .. } => {
                 let verdict = if success {
                     ExitVerdict::Expected(exit)
                 } else {
                     ExitVerdict::Unexpected(exit)
                 };
-                (verdict, KillDeadline::Never)
+                (verdict, KillDeadline::NotNeeded)
             }
         };
         let kill = match kill {
             // A process that has exited can no longer stop at a breakpoint.
-            KillDeadline::Held(_) => KillDeadline::At(now + slot.service.stop.grace),
-            KillDeadline::At(_) | KillDeadline::Ordered | KillDeadline::Never => kill,
+            KillDeadline::Debugging(_) => KillDeadline::At(now + service.stop.grace),
+            KillDeadline::At(_) | KillDeadline::Ordered | KillDeadline::NotNeeded => kill,
         };
         let unexpected = matches!(verdict, ExitVerdict::Unexpected(_));
         let by_itself = matches!(verdict, ExitVerdict::Expected(_) | ExitVerdict::Unexpected(_));
-        slot.past.ended(run, slot.runs, now, exit, exit_class(&verdict));
+        let lived = live.facts.spawned_at.map(|spawned| now.saturating_sub(spawned));
+        let by = exit_class(&verdict);
+        let may_have_lost_port = live.may_have_lost_port();
+        live.pid = None;
+        live.stage = RunStage::Draining { exit, verdict, kill };
+        slot.past.ended(EndedRun { run, start, at: now, exit, lived, by });
         slot.exit = Some(exit);
         slot.saves.last_activity(now);
-        slot.state = RunState::Draining { run, verdict, kill };
         // An exit that may be another process's fault is judged once nothing of the run is left.
-        let judged = !(unexpected && slot.may_have_lost_port());
-        let ends_stack = by_itself && judged && slot.service.on_exit == OnExit::Shutdown;
-        let name = slot.service.name.clone();
-        let what = EventKind::Ended { run, exit, unexpected };
-        effects.push(Effect::Emit(Event { service: Some(name.clone()), what }));
+        let judged = !(unexpected && may_have_lost_port);
+        let ends_stack = by_itself && judged && service.on_exit == OnExit::Shutdown;
+        slot.emit(EventKind::Ended { run, exit, unexpected }, effects);
         if ends_stack {
             self.begin_shutdown(
                 now,
-                format!("{name} exited ({exit})"),
+                format!("{} exited ({exit})", service.name),
                 exit.exit_code(),
                 ShutdownMode::Polite,
             );
@@ -75,31 +75,26 @@ impl Engine {
     pub(super) fn tree_empty(&mut self, now: EngineTime, run: RunId, effects: &mut Vec<Effect>) {
         let ending = self.shutdown.is_some();
         let Some(slot) = self.live_service_mut(run) else { return };
-        let verdict = match &slot.state {
-            RunState::Draining { verdict, .. } => verdict.clone(),
-            RunState::Stopping { .. } => ExitVerdict::Requested,
+        let Some(live) = slot.live_mut() else { return };
+        let verdict = match &live.stage {
+            RunStage::Draining { verdict, .. } => verdict.clone(),
+            RunStage::Stopping { .. } => ExitVerdict::Requested,
             // Lost without a report of its exit: treated as killed.
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => ExitVerdict::Unexpected(ProcessExit::Signal(9)),
+            RunStage::Launching { .. }
+            | RunStage::Starting { .. }
+            | RunStage::Late { .. }
+            | RunStage::Ready { .. }
+            | RunStage::Unhealthy { .. } => ExitVerdict::Unexpected(ProcessExit::Signal(9)),
         };
         if let ExitVerdict::Unexpected(exit) = verdict
-            && slot.may_have_lost_port()
+            && live.may_have_lost_port()
             && slot.wanted()
             && slot.pending_restart.is_none()
             && !ending
         {
-            let verdict = ExitVerdict::Undecided(exit);
-            slot.state = RunState::Draining { run, verdict, kill: KillDeadline::Never };
-            return effects.push(Effect::InvestigateExit(run, slot.launched.clone()));
+            return slot.investigate_exit(exit, effects);
         }
-        slot.state = match (slot.pending_restart.take(), verdict) {
+        let next = match (slot.pending_restart.take(), verdict) {
             (Some(_), _) | (None, ExitVerdict::Requested) => RunState::Idle,
             (None, ExitVerdict::Expected(exit)) => slot.after_expected(now, exit, ending),
             (None, ExitVerdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
@@ -109,6 +104,7 @@ impl Engine {
             (None, ExitVerdict::Unhealthy(_)) if !slot.wanted() => RunState::Idle,
             (None, ExitVerdict::Unhealthy(exit)) => slot.after_unexpected(now, exit, ending),
         };
+        slot.end_run(next);
         self.runs.remove(&run);
     }
 }
@@ -124,11 +120,20 @@ fn exit_class(verdict: &ExitVerdict) -> ExitClass {
 }
 
 impl ServiceState {
+    /// Orders a look at who is to blame for the exit of a run of which nothing is left.
+    fn investigate_exit(&mut self, exit: ProcessExit, effects: &mut Vec<Effect>) {
+        let Some(live) = self.live_mut() else { return };
+        let verdict = ExitVerdict::Undecided(exit);
+        live.pid = None;
+        live.stage = RunStage::Draining { exit, verdict, kill: KillDeadline::NotNeeded };
+        effects.push(Effect::InvestigateExit(live.facts.id, live.facts.service.clone()));
+    }
+
     fn after_expected(&mut self, now: EngineTime, exit: ProcessExit, ending: bool) -> RunState {
         match self.service.restart.policy {
             RestartPolicy::Always if !ending => self.back_off(now, exit, false),
             RestartPolicy::Always | RestartPolicy::No | RestartPolicy::OnFailure => {
-                RunState::Over(ServiceOutcome::Done(exit))
+                RunState::Finished(ServiceOutcome::Done(exit))
             }
         }
     }
@@ -148,7 +153,7 @@ impl ServiceState {
                     ProcessExit::Code(code) => format!("exited with code {code}"),
                     ProcessExit::Signal(_) => format!("killed by {exit}"),
                 };
-                RunState::Over(ServiceOutcome::Failed(Message::new(MessageClass::Exit, text)))
+                RunState::Finished(ServiceOutcome::Failed(Message::new(MessageClass::Exit, text)))
             }
         }
     }
@@ -166,11 +171,11 @@ impl ServiceState {
             );
             let message = Message::new(MessageClass::CrashLoop, text)
                 .help(format!("fix it; a change to a watched file or to its config restarts it, or run `devstack restart {}`", self.service.name));
-            return RunState::Over(ServiceOutcome::Failed(message));
+            return RunState::Finished(ServiceOutcome::Failed(message));
         }
         let doublings = self.recent_exits.len() as u32 - 1;
         let delay = rule.delay.saturating_mul(1 << doublings.min(16)).min(rule.max_delay);
         let count = self.runs;
-        RunState::Backoff { until: now + delay, cause: Cause::BackingOff { exit, delay, count } }
+        RunState::BackingOff { until: now + delay, cause: Cause::BackingOff { exit, delay, count } }
     }
 }

@@ -1,9 +1,8 @@
 //! Explains the state of a service to the user. Changes nothing.
 
 use super::history::{EndedRun, LastTrigger};
-use super::service_state::{
-    DesiredState, EngineTime, KillDeadline, RunState, ServiceOutcome, ServiceState,
-};
+use super::run_state::{KillDeadline, LiveRun, RunStage, RunState};
+use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::{BlockedServices, Engine};
 use crate::model::{
     BlockedOn, Cause, Condition, Dependency, DisplayDuration, DisplayPath, FailingProbe,
@@ -65,42 +64,21 @@ impl Engine {
     ) -> (String, Option<EngineTime>) {
         let ending = self.shutdown.is_some();
         match &slot.state {
+            RunState::Live(run) => slot.next_of_live(run, ending),
             RunState::Idle
-            | RunState::Over(_)
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
+            | RunState::Finished(_)
+            | RunState::BackingOff { .. }
+            | RunState::AwaitingPort { .. }
                 if ending =>
             {
                 ("nothing: the stack is stopping".to_owned(), None)
             }
             RunState::Idle => (self.next_of_idle(slot, blocked), None),
-            RunState::Launching { .. } => ("its process is starting".to_owned(), None),
-            RunState::Starting { ready_by, .. } => (slot.next_of_starting(), *ready_by),
-            RunState::Late { .. } => {
-                let text = format!("readiness is still probed every {}", interval(slot));
-                (text, None)
-            }
-            RunState::Ready { .. } => (slot.next_of_ready(), None),
-            RunState::Unwell { .. } => (slot.next_of_unwell(), None),
-            RunState::Stopping { kill, .. } => {
-                let again =
-                    if slot.wanted() && !ending { "it restarts once stopped; " } else { "" };
-                let (text, at) = kill_step(slot, *kill);
-                (again.to_owned() + &text, at)
-            }
-            RunState::Draining { kill, .. } => match kill {
-                KillDeadline::At(at) => ("remaining processes are killed".to_owned(), Some(*at)),
-                KillDeadline::Held(_) | KillDeadline::Ordered | KillDeadline::Never => {
-                    ("remaining processes are being terminated".to_owned(), None)
-                }
-            },
-            RunState::Backoff { until, .. } => {
+            RunState::BackingOff { until, .. } => {
                 (format!("attempt {}", slot.runs.saturating_add(1)), Some(*until))
             }
-            RunState::Displaced { .. } => ("choosing another port".to_owned(), None),
-            RunState::Over(ServiceOutcome::Done(_) | ServiceOutcome::Failed(_)) => {
-                (slot.restart_triggers(), None)
-            }
+            RunState::AwaitingPort { .. } => ("choosing another port".to_owned(), None),
+            RunState::Finished(_) => (slot.restart_triggers(), None),
         }
     }
 
@@ -123,8 +101,32 @@ impl Engine {
 }
 
 impl ServiceState {
-    fn next_of_starting(&self) -> String {
-        if self.awaits_debugger() {
+    fn next_of_live(&self, run: &LiveRun, ending: bool) -> (String, Option<EngineTime>) {
+        match run.stage {
+            RunStage::Launching { .. } => ("its process is starting".to_owned(), None),
+            RunStage::Starting { ready_by, .. } => (self.next_of_starting(run), ready_by),
+            RunStage::Late { .. } => {
+                (format!("readiness is still probed every {}", interval(self)), None)
+            }
+            RunStage::Ready { .. } => (self.next_of_ready(), None),
+            RunStage::Unhealthy { .. } => (self.next_of_unhealthy(), None),
+            RunStage::Stopping { kill, .. } => {
+                let again =
+                    if self.wanted() && !ending { "it restarts once stopped; " } else { "" };
+                let (text, at) = kill_step(self, kill);
+                (again.to_owned() + &text, at)
+            }
+            RunStage::Draining { kill: KillDeadline::At(at), .. } => {
+                ("remaining processes are killed".to_owned(), Some(at))
+            }
+            RunStage::Draining { .. } => {
+                ("remaining processes are being terminated".to_owned(), None)
+            }
+        }
+    }
+
+    fn next_of_starting(&self, run: &LiveRun) -> String {
+        if run.awaits_debugger() {
             return "it continues once a debugger attaches".to_owned();
         }
         match (self.service.kind, self.service.ready.probes.is_empty()) {
@@ -154,7 +156,7 @@ impl ServiceState {
         }
     }
 
-    fn next_of_unwell(&self) -> String {
+    fn next_of_unhealthy(&self) -> String {
         match &self.service.health {
             Some(HealthConfig { interval, action: HealthAction::Report, .. }) => {
                 format!("health is still probed every {}", DisplayDuration(*interval))
@@ -175,18 +177,17 @@ impl ServiceState {
 
     fn failing_probe(&self) -> Option<FailingProbe> {
         let probe = |probe, text: &str| Some(FailingProbe { probe, text: text.to_owned() });
-        match (&self.state, &self.probe_failure) {
-            (RunState::Unwell { message, .. }, _) => probe(ProbePurpose::Health, &message.text),
-            (RunState::Stopping { why: Cause::HealthFailed(why), .. }, _) => {
+        match self.stage() {
+            Some(RunStage::Unhealthy { message }) => probe(ProbePurpose::Health, &message.text),
+            Some(RunStage::Stopping { cause: Cause::HealthFailed(why), .. }) => {
                 probe(ProbePurpose::Health, why)
             }
-            (_, Some(failing)) => probe(ProbePurpose::Ready, failing),
-            (_, None) => None,
+            _ => probe(ProbePurpose::Ready, self.newest_run()?.probe_failure.as_ref()?),
         }
     }
 
     fn port_facts(&self) -> Vec<PortStatus> {
-        let listening = self.live_run().and(self.listening.as_ref());
+        let listening = self.live().and_then(|run| run.facts.listening.as_ref());
         let listens = |number: u16| {
             let all = listening?.iter();
             Some(all.filter_map(|address| address.tcp()).any(|address| address.port() == number))
@@ -210,7 +211,7 @@ fn interval(slot: &ServiceState) -> DisplayDuration {
 fn kill_step(slot: &ServiceState, kill: KillDeadline) -> (String, Option<EngineTime>) {
     match kill {
         KillDeadline::At(at) => ("it is killed if still running".to_owned(), Some(at)),
-        KillDeadline::Held(_) => {
+        KillDeadline::Debugging(_) => {
             let name = &slot.service.name;
             (
                 format!(
@@ -220,7 +221,7 @@ fn kill_step(slot: &ServiceState, kill: KillDeadline) -> (String, Option<EngineT
             )
         }
         KillDeadline::Ordered => ("it is being killed".to_owned(), None),
-        KillDeadline::Never => ("it is stopping".to_owned(), None),
+        KillDeadline::NotNeeded => ("it is stopping".to_owned(), None),
     }
 }
 

@@ -13,8 +13,6 @@ const HISTORY: usize = 5;
 pub(super) struct RunHistory {
     /// How the last runs exited, newest first.
     pub runs: VecDeque<EndedRun>,
-    /// When the process of the current or last run was spawned; `None`: not reported.
-    pub spawned: Option<EngineTime>,
     /// The file change that last led to an action.
     pub trigger: Option<LastTrigger>,
 }
@@ -39,16 +37,8 @@ pub(super) struct LastTrigger {
 }
 
 impl RunHistory {
-    pub fn ended(
-        &mut self,
-        run: RunId,
-        start: u32,
-        at: EngineTime,
-        exit: ProcessExit,
-        by: ExitClass,
-    ) {
-        let lived = self.spawned.take().map(|spawned| at.saturating_sub(spawned));
-        self.runs.push_front(EndedRun { run, start, at, exit, lived, by });
+    pub fn ended(&mut self, run: EndedRun) {
+        self.runs.push_front(run);
         self.runs.truncate(HISTORY);
     }
 

@@ -9,13 +9,8 @@ use crate::model::{ListenAddress, Message, Name, ProcessExit, RunId, Stack, Watc
 /// A user request or a fact about the world.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Input {
-    /// Replace the stack.
-    Apply {
-        /// The new stack.
-        stack: Arc<Stack>,
-        /// What `up` was asked to start; `None`: everything with `autostart`.
-        selection: Option<Selection>,
-    },
+    /// Replace the stack. Reported by an event with the plan, unless nothing changes.
+    Apply(Arc<Stack>),
     /// Start these services and their dependencies. Answered when all are ready or done.
     Start(Ticket, Vec<Name>),
     /// Stop these services and cancel their restarts. Answered when nothing of them is left.
@@ -109,6 +104,15 @@ pub struct Selection {
     pub names: BTreeSet<Name>,
     /// Whether to start their dependencies too.
     pub with_dependencies: bool,
+}
+
+/// What an engine does when nothing runs and nothing will start on its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenIdle {
+    /// Exit.
+    Exit,
+    /// Wait for a shutdown, for a caller that judges failures itself.
+    KeepAlive,
 }
 
 /// How to shut down.

@@ -23,6 +23,7 @@ mod reconcile;
 mod rename;
 mod requests;
 mod restart_loop;
+mod run_state;
 mod service_state;
 mod start_order;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
-pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil};
+pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil, WhenIdle};
 pub use service_state::EngineTime;
 
 use emit::StackOutlook;
@@ -43,7 +44,8 @@ use crate::model::{
     Cause, EventKind, Message, Name, RunId, Service, ServiceView, Stack, StackState,
 };
 use requests::PendingRequest;
-use service_state::{KillDeadline, RunState, ServiceState};
+use run_state::{KillDeadline, LiveRun, RunStage, RunState};
+use service_state::ServiceState;
 
 /// A service that stays ready this long is stable: earlier exits no longer count.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
@@ -57,6 +59,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
 /// The state machine; see the module documentation.
 pub struct Engine {
     stack: Option<Arc<Stack>>,
+    /// What `up` was asked to start, with the present names of its services; `None`: everything
+    /// with `autostart`.
     selection: Option<Selection>,
     services: BTreeMap<Name, ServiceState>,
     /// Dependencies before dependents.
@@ -78,8 +82,7 @@ pub struct Engine {
     /// When services restarted after a back-off, within the last second.
     recent_restarts: VecDeque<EngineTime>,
     halted: bool,
-    /// Keeps the engine alive when nothing runs and nothing will start on its own.
-    keep_alive: bool,
+    when_idle: WhenIdle,
 }
 
 /// Services that cannot start because a dependency has failed, with the root cause.
@@ -96,18 +99,13 @@ struct ShutdownState {
     told: bool,
 }
 
-impl Default for Engine {
-    fn default() -> Engine {
-        Engine::new()
-    }
-}
-
 impl Engine {
-    /// Creates an engine without a stack.
-    pub fn new() -> Engine {
+    /// Creates an engine without a stack. `selection` is what `up` was asked to start; `None`:
+    /// everything with `autostart`.
+    pub fn new(selection: Option<Selection>, when_idle: WhenIdle) -> Engine {
         Engine {
             stack: None,
-            selection: None,
+            selection,
             services: BTreeMap::new(),
             order: Vec::new(),
             runs: BTreeMap::new(),
@@ -121,14 +119,8 @@ impl Engine {
             outlook: StackOutlook::default(),
             recent_restarts: VecDeque::new(),
             halted: false,
-            keep_alive: false,
+            when_idle,
         }
-    }
-
-    /// Creates an engine that exits only after a shutdown, for a caller that needs the stack until
-    /// then and judges failures itself.
-    pub fn keep_alive() -> Engine {
-        Engine { keep_alive: true, ..Engine::new() }
     }
 
     /// Absorbs all inputs in order, then decides once and returns the effects to carry out.
@@ -170,10 +162,9 @@ impl Engine {
     /// Returns the current view of one service; `date` formats `since`.
     pub fn view_of(&self, name: &Name, date: impl Fn(EngineTime) -> String) -> Option<ServiceView> {
         let slot = self.services.get(name)?;
-        let blocked = if slot.live_run().is_some() {
-            BlockedServices::new()
-        } else {
-            self.blocked_services()
+        let blocked = match slot.live() {
+            Some(_) => BlockedServices::new(),
+            None => self.blocked_services(),
         };
         Some(self.view(name, slot, &blocked, date))
     }
@@ -185,6 +176,17 @@ impl Engine {
             (Some(_), false) => StackState::Stopped,
             (None, _) => self.outlook.stack_state(),
         }
+    }
+
+    /// Returns the current stack; `None`: none was applied yet.
+    pub fn stack(&self) -> Option<&Arc<Stack>> {
+        self.stack.as_ref()
+    }
+
+    /// Returns what `up` was asked to start, with the present names of its services; `None`:
+    /// everything with `autostart`.
+    pub fn selection(&self) -> Option<&Selection> {
+        self.selection.as_ref()
     }
 
     /// Whether a shutdown has begun; nothing is applied after that.
@@ -199,12 +201,12 @@ impl Engine {
 
     /// Whether a spawn was ordered and has not been reported on yet.
     pub fn has_pending_spawn(&self) -> bool {
-        self.services.values().any(|slot| matches!(slot.state, RunState::Launching { .. }))
+        self.services.values().any(|slot| matches!(slot.stage(), Some(RunStage::Launching { .. })))
     }
 
     /// Returns the services whose processes may hold their ports now.
     pub fn running(&self) -> BTreeSet<Name> {
-        let live = self.services.iter().filter(|(_, slot)| slot.live_run().is_some());
+        let live = self.services.iter().filter(|(_, slot)| slot.live().is_some());
         live.map(|(name, _)| name.clone()).collect()
     }
 
@@ -216,21 +218,21 @@ impl Engine {
 
     /// Returns the ports given to processes that may be alive.
     pub fn ports_in_use(&self) -> BTreeSet<u16> {
-        let live = self.services.values().filter(|slot| slot.live_run().is_some());
-        live.flat_map(|slot| slot.launched.ports.iter().map(|port| port.number)).collect()
+        let live = self.services.values().filter_map(ServiceState::live);
+        live.flat_map(|run| run.facts.service.ports.iter().map(|port| port.number)).collect()
     }
 
     /// Returns the service of a live run, as it was started.
     pub fn launched_service(&self, run: RunId) -> Option<&Arc<Service>> {
-        let slot = self.services.get(self.runs.get(&run)?)?;
-        (slot.live_run() == Some(run)).then_some(&slot.launched)
+        let live = self.services.get(self.runs.get(&run)?)?.live()?;
+        (live.facts.id == run).then_some(&live.facts.service)
     }
 
     /// Returns a service as its live run was started, with that run, or as its next run will start.
     pub fn launched_or_next(&self, name: &Name) -> Option<(&Arc<Service>, Option<RunId>)> {
         let slot = self.services.get(name)?;
-        Some(match slot.live_run() {
-            Some(run) => (&slot.launched, Some(run)),
+        Some(match slot.live() {
+            Some(run) => (&run.facts.service, Some(run.facts.id)),
             None => (&slot.service, None),
         })
     }
@@ -248,10 +250,14 @@ impl Engine {
         let blocked = self.blocked_services();
         let ending = self.shutdown.is_some();
         let awaited = move |slot: &&ServiceState| {
-            let over = matches!(slot.state, RunState::Over(_));
+            let over = matches!(slot.state, RunState::Finished(_));
             !ending && slot.wanted() && !over && !blocked.contains_key(&slot.service.name)
         };
         self.services.values().filter(awaited).map(|slot| &slot.service)
+    }
+
+    fn live_run_mut(&mut self, run: RunId) -> Option<&mut LiveRun> {
+        self.live_service_mut(run)?.live_mut()
     }
 
     fn live_service_mut(&mut self, run: RunId) -> Option<&mut ServiceState> {
@@ -262,24 +268,23 @@ impl Engine {
 
 impl ServiceState {
     fn deadline(&self) -> Option<EngineTime> {
-        match self.state {
-            RunState::Starting { ready_by, .. } => ready_by,
-            RunState::Ready { at, .. } => {
-                (!self.recent_exits.is_empty()).then_some(at + STABLE_AFTER)
-            }
-            RunState::Stopping { kill: KillDeadline::At(at), .. }
-            | RunState::Draining { kill: KillDeadline::At(at), .. } => Some(at),
-            RunState::Stopping { kill: KillDeadline::Held(at), .. }
-            | RunState::Draining { kill: KillDeadline::Held(at), .. } => at,
-            RunState::Backoff { until, .. } => Some(until),
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Late { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { kill: KillDeadline::Ordered | KillDeadline::Never, .. }
-            | RunState::Draining { kill: KillDeadline::Ordered | KillDeadline::Never, .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => None,
+        match &self.state {
+            RunState::Live(run) => match run.stage {
+                RunStage::Starting { ready_by, .. } => ready_by,
+                RunStage::Ready { since, .. } => {
+                    (!self.recent_exits.is_empty()).then_some(since + STABLE_AFTER)
+                }
+                RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => match kill {
+                    KillDeadline::At(at) => Some(at),
+                    KillDeadline::Debugging(at) => at,
+                    KillDeadline::Ordered | KillDeadline::NotNeeded => None,
+                },
+                RunStage::Launching { .. } | RunStage::Late { .. } | RunStage::Unhealthy { .. } => {
+                    None
+                }
+            },
+            RunState::BackingOff { until, .. } => Some(*until),
+            RunState::Idle | RunState::AwaitingPort { .. } | RunState::Finished(_) => None,
         }
     }
 }

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::input::JobId;
-use super::service_state::{
-    EngineTime, ExitVerdict, KillDeadline, RunState, ServiceOutcome, ServiceState,
-};
+use super::run_state::{ExitVerdict, KillDeadline, LiveRun, RunStage, RunState, ServiceOutcome};
+use super::service_state::{EngineTime, ServiceState};
 use super::watch_actions::{JobStage, RunningJob};
 use super::{Effect, Engine};
 use crate::model::{Cause, Event, EventKind, Message, Name, WatchAction, WatchId, signal_name};
@@ -168,7 +167,8 @@ impl ServiceState {
                 EventKind::BuildStarted { command: command.clone(), path: path.clone() },
                 effects,
             );
-            effects.push(Effect::StartJob(job, self.service.clone(), self.run, command));
+            let run = self.newest_run().map(|run| run.id);
+            effects.push(Effect::StartJob(job, self.service.clone(), run, command));
             self.saves.last_activity(now);
             let life = JobStage::Useful;
             self.saves.job = Some(RunningJob { job, place, path, began: now, life });
@@ -193,27 +193,21 @@ impl ServiceState {
     /// Whether it has failed or backs off after a failure: then any change is a reason to retry.
     fn has_failed(&self) -> bool {
         match &self.state {
-            RunState::Backoff { .. }
-            | RunState::Over(ServiceOutcome::Failed(_))
-            | RunState::Draining {
-                verdict:
-                    ExitVerdict::Unexpected(_) | ExitVerdict::Undecided(_) | ExitVerdict::Unhealthy(_),
-                ..
-            } => true,
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining {
-                verdict:
-                    ExitVerdict::Requested | ExitVerdict::Expected(_) | ExitVerdict::PortLost(_),
-                ..
+            RunState::BackingOff { .. } | RunState::Finished(ServiceOutcome::Failed(_)) => true,
+            RunState::Live(LiveRun { stage: RunStage::Draining { verdict, .. }, .. }) => {
+                match verdict {
+                    ExitVerdict::Unexpected(_)
+                    | ExitVerdict::Undecided(_)
+                    | ExitVerdict::Unhealthy(_) => true,
+                    ExitVerdict::Requested
+                    | ExitVerdict::Expected(_)
+                    | ExitVerdict::PortLost(_) => false,
+                }
             }
-            | RunState::Displaced { .. }
-            | RunState::Over(ServiceOutcome::Done(_)) => false,
+            RunState::Idle
+            | RunState::Live(_)
+            | RunState::AwaitingPort { .. }
+            | RunState::Finished(ServiceOutcome::Done(_)) => false,
         }
     }
 
@@ -222,19 +216,15 @@ impl ServiceState {
         if self.saves.signals.is_empty() {
             return;
         }
-        let run = match self.state {
-            RunState::Ready { run, .. } | RunState::Unwell { run, .. } => Some(run),
+        let run = match self.live().map(|run| (run.facts.id, &run.stage)) {
+            Some((run, RunStage::Ready { .. } | RunStage::Unhealthy { .. })) => Some(run),
             // A task does not become ready.
-            RunState::Starting { run, .. } if self.service.kind.is_task() => Some(run),
-            RunState::Launching { .. } | RunState::Starting { .. } | RunState::Late { .. } => {
-                return;
-            }
-            RunState::Idle
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => None,
+            Some((run, RunStage::Starting { .. })) if self.service.kind.is_task() => Some(run),
+            Some((
+                _,
+                RunStage::Launching { .. } | RunStage::Starting { .. } | RunStage::Late { .. },
+            )) => return,
+            Some((_, RunStage::Stopping { .. } | RunStage::Draining { .. })) | None => None,
         };
         let signals = std::mem::take(&mut self.saves.signals);
         if self.has_failed()

@@ -2,7 +2,8 @@ use std::collections::BTreeMap;
 
 use super::diff::ServiceDiff;
 use super::rename::detect_renames;
-use super::service_state::{DesiredState, RunState, ServiceOutcome, ServiceState};
+use super::run_state::{RunState, ServiceOutcome};
+use super::service_state::{DesiredState, ServiceState};
 use super::start_order::{selected, start_order};
 use super::{Engine, Selection};
 use crate::model::{
@@ -11,11 +12,36 @@ use crate::model::{
 
 /// Computes what a new configuration changes, for the engine, the log and `devstack plan`.
 impl Engine {
-    /// Returns what applying `stack` would change, if `selection` is what `up` was asked to start.
-    pub fn plan(&self, stack: &Stack, selection: Option<&Selection>) -> Plan {
-        let base = selected(stack, selection);
-        let renamed =
-            self.stack.as_ref().map_or_else(BTreeMap::new, |old| detect_renames(old, stack));
+    /// Returns what applying `stack` would change.
+    pub fn preview(&self, stack: &Stack) -> Plan {
+        let renamed = self.renamed(stack);
+        let selection = self.selection_after(stack, &renamed);
+        self.plan(stack, &renamed, &selected(stack, selection.as_ref()))
+    }
+
+    /// Returns the services that `stack` renames, by their new names.
+    pub(super) fn renamed(&self, stack: &Stack) -> BTreeMap<Name, Name> {
+        self.stack.as_ref().map_or_else(BTreeMap::new, |old| detect_renames(old, stack))
+    }
+
+    /// Returns what `up` was asked to start, with the names it has in `stack`.
+    pub(super) fn selection_after(
+        &self,
+        stack: &Stack,
+        renamed: &BTreeMap<Name, Name>,
+    ) -> Option<Selection> {
+        let (selection, old) = (self.selection.clone()?, self.stack.as_ref());
+        Some(old.map_or(selection.clone(), |old| selection.renamed(renamed, old, stack)))
+    }
+
+    /// Returns what applying `stack` changes; `base` is what a fresh start of it would run, and
+    /// why.
+    pub(super) fn plan(
+        &self,
+        stack: &Stack,
+        renamed: &BTreeMap<Name, Name>,
+        base: &BTreeMap<Name, Cause>,
+    ) -> Plan {
         let mut plan = Plan::default();
         let old = self.stack.iter().flat_map(|old| old.services.keys());
         let gone = old.filter(|name| !stack.services.contains_key(*name));
@@ -32,7 +58,7 @@ impl Engine {
             };
             let runs_on =
                 change.as_ref().is_none_or(|change| change.action == ChangeAction::Update);
-            if runs_on && self.services.get(name).is_some_and(|slot| slot.live_run().is_some()) {
+            if runs_on && self.services.get(name).is_some_and(|slot| slot.live().is_some()) {
                 plan.unchanged.push(name.clone());
             }
             plan.changes.extend(change);
@@ -47,7 +73,7 @@ impl Engine {
             Some(want) => want.is_yes(),
             None => base.is_some(),
         };
-        let live = slot.is_some_and(|slot| slot.live_run().is_some());
+        let live = slot.is_some_and(|slot| slot.live().is_some());
         let action = if starts || live { ChangeAction::Rename } else { ChangeAction::Define };
         let because = format!("renamed from {former}");
         ServiceChange { renamed_from: Some(former.clone()), ..change(service, action, because) }
@@ -102,41 +128,25 @@ impl ServiceState {
     fn action_for(&self, difference: &ServiceDiff, service: &Service) -> ChangeAction {
         let restart = !difference.restart.is_empty();
         match &self.state {
-            RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-                if restart =>
-            {
-                ChangeAction::Restart
-            }
+            RunState::Live(_) if restart => ChangeAction::Restart,
             // The change may be the fix.
-            RunState::Backoff { .. } | RunState::Over(ServiceOutcome::Failed(_)) => {
+            RunState::BackingOff { .. } | RunState::Finished(ServiceOutcome::Failed(_)) => {
                 ChangeAction::Start
             }
-            RunState::Over(ServiceOutcome::Done(_)) => match service.restart.policy {
+            RunState::Finished(ServiceOutcome::Done(_)) => match service.restart.policy {
                 _ if restart => ChangeAction::Start,
                 RestartPolicy::Always => ChangeAction::Start,
                 RestartPolicy::No | RestartPolicy::OnFailure => ChangeAction::Prepare,
             },
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Displaced { .. } => self.deferred_action(),
+            RunState::Idle | RunState::Live(_) | RunState::AwaitingPort { .. } => {
+                self.deferred_action()
+            }
         }
     }
 
     /// Returns how a service takes a difference that does not affect whether it runs.
     fn deferred_action(&self) -> ChangeAction {
-        if self.live_run().is_some() { ChangeAction::Update } else { ChangeAction::Prepare }
+        if self.live().is_some() { ChangeAction::Update } else { ChangeAction::Prepare }
     }
 }
 

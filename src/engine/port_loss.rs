@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::service_state::{EngineTime, ExitVerdict, RunState, ServiceOutcome, ServiceState};
+use super::run_state::{ExitVerdict, RunStage, RunState, ServiceOutcome};
+use super::service_state::{EngineTime, ServiceState};
 use super::{Effect, Engine, ExitBlame};
 use crate::model::{Cause, EventKind, Message, MessageClass, Name, OnExit, RunId, Stack};
 
@@ -13,35 +14,32 @@ impl Engine {
     pub(super) fn port_lost(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
         let ending = self.shutdown.is_some();
         let Some(slot) = self.live_service_mut(run) else { return };
-        match &slot.state {
-            RunState::Launching { .. } => {
+        let debugged = slot.is_debugged();
+        let Some(live) = slot.live_mut() else { return };
+        match live.stage {
+            RunStage::Launching { .. } => {
                 slot.runs -= 1;
-                slot.state = slot.await_port(message, ending, effects);
+                let next = slot.await_port(message, ending, effects);
+                slot.end_run(next);
                 self.runs.remove(&run);
             }
             // A stop was ordered before it was spawned.
-            RunState::Stopping { pid: None, .. } => {
-                slot.state = RunState::Idle;
+            RunStage::Stopping { .. } if live.pid.is_none() => {
+                slot.end_run(RunState::Idle);
                 self.runs.remove(&run);
             }
-            RunState::Starting { .. } | RunState::Late { .. } => {
-                if slot.pending_restart.is_none() {
-                    slot.pending_restart = Some(Cause::PortLost(message));
-                }
+            RunStage::Starting { .. } | RunStage::Late { .. } => {
+                slot.pending_restart.get_or_insert(Cause::PortLost(message));
             }
             // Only its debugger can lack a port now: no reason to stop a running service.
-            RunState::Ready { .. } | RunState::Unwell { .. } if slot.is_debugged() => {
-                slot.note.get_or_insert_with(|| message.clone());
+            RunStage::Ready { .. } | RunStage::Unhealthy { .. } if debugged => {
+                live.facts.note.get_or_insert_with(|| message.clone());
                 slot.emit(EventKind::Note(message), effects);
             }
-            RunState::Idle
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => {}
+            RunStage::Ready { .. }
+            | RunStage::Unhealthy { .. }
+            | RunStage::Stopping { .. }
+            | RunStage::Draining { .. } => {}
         }
     }
 
@@ -54,12 +52,14 @@ impl Engine {
     ) {
         let ending = self.shutdown.is_some();
         let Some(slot) = self.live_service_mut(run) else { return };
-        let RunState::Draining { verdict: ExitVerdict::Undecided(exit), .. } = slot.state else {
+        let Some(RunStage::Draining { verdict: ExitVerdict::Undecided(exit), .. }) = slot.stage()
+        else {
             return;
         };
+        let exit = *exit;
         let renewed = slot.pending_restart.take().is_some();
         let mut ends_stack = false;
-        slot.state = match excuse {
+        let next = match excuse {
             ExitBlame::PortTaken(_) | ExitBlame::ReservationInTheWay(_) | ExitBlame::None
                 if renewed =>
             {
@@ -75,6 +75,7 @@ impl Engine {
                 slot.after_unexpected(now, exit, ending || ends_stack)
             }
         };
+        slot.end_run(next);
         if ends_stack {
             let why = format!("{} exited ({exit})", slot.service.name);
             self.begin_shutdown(now, why, exit.exit_code(), super::ShutdownMode::Polite);
@@ -90,27 +91,22 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         // The configuration did not change, so no plan is emitted.
-        self.replace_stack(now, stack, self.selection.clone(), effects);
+        self.replace_stack(now, stack, effects);
         for (name, placed) in outcome {
             let Some(slot) = self.services.get_mut(&name) else { continue };
-            let RunState::Displaced { message } = &slot.state else { continue };
+            let RunState::AwaitingPort { lost } = &slot.state else { continue };
             slot.state = match placed {
                 Ok(()) => {
-                    slot.start_cause = Some(Cause::PortLost(message.clone()));
+                    slot.start_cause = Some(Cause::PortLost(lost.clone()));
                     RunState::Idle
                 }
-                Err(message) => RunState::Over(ServiceOutcome::Failed(message)),
+                Err(message) => RunState::Finished(ServiceOutcome::Failed(message)),
             };
         }
     }
 }
 
 impl ServiceState {
-    /// Whether the current run may have exited because it lost a port before it was ready.
-    pub(super) fn may_have_lost_port(&self) -> bool {
-        self.time_to_ready.is_none() && !self.launched.ports.is_empty()
-    }
-
     /// Returns the next state after a port was lost and nothing of the service runs.
     pub(super) fn await_port(
         &mut self,
@@ -131,11 +127,11 @@ impl ServiceState {
                 "stop the processes that take its port, then run `devstack restart {}`",
                 self.service.name
             );
-            return RunState::Over(ServiceOutcome::Failed(
+            return RunState::Finished(ServiceOutcome::Failed(
                 Message::new(MessageClass::Port, text).help(help),
             ));
         }
         effects.push(Effect::ReassignPorts(self.service.name.clone()));
-        RunState::Displaced { message }
+        RunState::AwaitingPort { lost: message }
     }
 }

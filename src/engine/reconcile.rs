@@ -1,13 +1,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use super::service_state::{
-    DebuggerState, DesiredState, EngineTime, KillDeadline, RunState, ServiceOutcome, ServiceState,
-};
+use super::run_state::{KillDeadline, LiveRun, RunStage, RunState, ServiceOutcome};
+use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::{BlockedServices, Effect, Engine, MAX_RESTARTS_PER_SECOND, ShutdownMode};
 use crate::model::{
-    Cause, Condition, Dependency, DisplayDuration, Event, EventKind, Message, MessageClass, Name,
-    RunId, Service,
+    Cause, Condition, Dependency, DisplayDuration, EventKind, Message, MessageClass, Name, RunId,
+    Service,
 };
 
 /// The second move of a step: stop what must not run, then start what should.
@@ -76,7 +75,7 @@ impl Engine {
         let needed: BTreeSet<Name> =
             live.flat_map(|slot| slot.service.depends_on.keys().cloned()).collect();
         for (name, slot) in &mut self.services {
-            if let RunState::Backoff { .. } | RunState::Displaced { .. } = slot.state {
+            if let RunState::BackingOff { .. } | RunState::AwaitingPort { .. } = slot.state {
                 slot.state = RunState::Idle;
             } else if !needed.contains(name) {
                 slot.stop(now, why.clone(), effects);
@@ -118,12 +117,9 @@ impl Engine {
         if wanted.is_empty() || !self.applied_once {
             return None;
         }
-        let others = self
-            .services
-            .values()
-            .filter(|other| other.live_run().is_some() && other.service.name != slot.service.name);
+        let others = self.services.values().filter(|other| other.service.name != slot.service.name);
         others.into_iter().find_map(|other| {
-            let held: Vec<u16> = numbers(&other.launched);
+            let held: Vec<u16> = numbers(&other.live()?.facts.service);
             // A service that keeps the port will not release it; the check before the start sees
             // it.
             let stays = if other.wanted() { numbers(&other.service) } else { Vec::new() };
@@ -137,7 +133,7 @@ impl Engine {
     pub(super) fn renamed_from_live(&self, slot: &ServiceState) -> Option<Name> {
         let former = slot.renamed_from.as_ref()?;
         let gone =
-            |old: &ServiceState| old.desired == DesiredState::Removed && old.live_run().is_some();
+            |old: &ServiceState| old.desired == DesiredState::Removed && old.live().is_some();
         self.services.get(former).is_some_and(gone).then(|| former.clone())
     }
 
@@ -191,11 +187,12 @@ impl Engine {
 
 impl ServiceState {
     fn expire(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
-        match &mut self.state {
-            RunState::Starting { run, pid, spawned, ready_by: Some(by) } if *by <= now => {
+        let RunState::Live(LiveRun { stage, facts, .. }) = &mut self.state else { return };
+        match stage {
+            RunStage::Starting { spawned, ready_by: Some(by), .. } if *by <= now => {
                 // Listening elsewhere explains more than nothing listening on the expected port.
-                let remark = self.warnings.first().map(|remark| remark.text.clone());
-                let last = remark.or_else(|| self.probe_failure.clone());
+                let warning = facts.warnings.first().map(|warning| warning.text.clone());
+                let last = warning.or_else(|| facts.probe_failure.clone());
                 let last = last.unwrap_or_else(|| "no probe result yet".into());
                 let limit = DisplayDuration(self.service.ready.timeout);
                 let message = Message::new(
@@ -203,22 +200,22 @@ impl ServiceState {
                     format!("not ready within {limit}: {last}"),
                 )
                 .help("raise `ready.timeout` if it needs longer; it keeps running and is still probed");
-                self.state = RunState::Late { run: *run, pid: *pid, spawned: *spawned, message };
+                *stage = RunStage::Late { spawned: *spawned, message };
             }
-            RunState::Ready { at, .. } if *at + super::STABLE_AFTER <= now => {
+            RunStage::Ready { since, .. } if *since + super::STABLE_AFTER <= now => {
                 self.recent_exits.clear()
             }
-            RunState::Stopping { kill: kill @ KillDeadline::Held(Some(_)), why, .. } => {
-                if matches!(kill, KillDeadline::Held(Some(at)) if *at <= now) {
-                    *kill = KillDeadline::Held(None);
-                    let why = why.clone();
-                    self.report_slow_stop(&why, effects);
+            RunStage::Stopping { kill: kill @ KillDeadline::Debugging(Some(_)), cause } => {
+                if matches!(kill, KillDeadline::Debugging(Some(at)) if *at <= now) {
+                    *kill = KillDeadline::Debugging(None);
+                    let cause = cause.clone();
+                    self.report_slow_stop(&cause, effects);
                 }
             }
-            RunState::Stopping { run, kill, .. } | RunState::Draining { run, kill, .. } => {
+            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => {
                 if matches!(kill, KillDeadline::At(at) if *at <= now) {
                     *kill = KillDeadline::Ordered;
-                    effects.push(Effect::Kill(*run));
+                    effects.push(Effect::Kill(facts.id));
                     let message = Message::new(
                         MessageClass::StopTimeout,
                         format!(
@@ -228,25 +225,20 @@ impl ServiceState {
                         ),
                     )
                     .help("adjust `stop.grace` (the limit) or `stop.signal`");
-                    let service = Some(self.service.name.clone());
-                    effects.push(Effect::Emit(Event { service, what: EventKind::Note(message) }));
+                    self.emit(EventKind::Note(message), effects);
                 }
             }
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => {}
+            RunStage::Launching { .. }
+            | RunStage::Starting { .. }
+            | RunStage::Late { .. }
+            | RunStage::Ready { .. }
+            | RunStage::Unhealthy { .. } => {}
         }
     }
 
     /// Ends an expired back-off, or extends it if too many services have just restarted.
     fn end_back_off(&mut self, now: EngineTime, respawns: &mut VecDeque<EngineTime>) {
-        let RunState::Backoff { until, .. } = &mut self.state else { return };
+        let RunState::BackingOff { until, .. } = &mut self.state else { return };
         if *until > now {
             return;
         }
@@ -272,50 +264,51 @@ impl ServiceState {
     }
 
     /// Orders a stop if something runs and none was ordered yet.
-    fn stop(&mut self, now: EngineTime, why: Cause, effects: &mut Vec<Effect>) {
-        match self.state {
-            RunState::Launching { run, .. }
-            | RunState::Starting { run, .. }
-            | RunState::Late { run, .. }
-            | RunState::Ready { run, .. }
-            | RunState::Unwell { run, .. } => {
-                effects.push(Effect::Stop(run, self.service.stop.clone()));
-                let kill = self.kill_deadline(now);
-                self.state = RunState::Stopping { run, pid: self.pid(), why, kill };
+    fn stop(&mut self, now: EngineTime, cause: Cause, effects: &mut Vec<Effect>) {
+        match &mut self.state {
+            RunState::Live(run) if run.is_up() => {
+                effects.push(Effect::Stop(run.facts.id, self.service.stop.clone()));
+                let at = now + self.service.stop.grace;
+                let kill = match run.in_debug_mode() {
+                    true => KillDeadline::Debugging(Some(at)),
+                    false => KillDeadline::At(at),
+                };
+                run.stage = RunStage::Stopping { cause, kill };
                 self.pending_restart = None;
             }
-            RunState::Backoff { .. } | RunState::Displaced { .. } => self.state = RunState::Idle,
-            RunState::Idle
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Over(_) => {}
+            RunState::BackingOff { .. } | RunState::AwaitingPort { .. } => {
+                self.state = RunState::Idle;
+            }
+            RunState::Live(_) | RunState::Idle | RunState::Finished(_) => {}
         }
     }
 
     /// Orders a kill of everything left.
-    fn kill(&mut self, why: &Cause, effects: &mut Vec<Effect>) {
-        let pid = self.pid();
-        match &mut self.state {
-            RunState::Launching { run, .. }
-            | RunState::Starting { run, .. }
-            | RunState::Late { run, .. }
-            | RunState::Ready { run, .. }
-            | RunState::Unwell { run, .. } => {
-                let run = *run;
-                effects.push(Effect::Kill(run));
-                let why = why.clone();
-                self.state = RunState::Stopping { run, pid, why, kill: KillDeadline::Ordered };
+    fn kill(&mut self, cause: &Cause, effects: &mut Vec<Effect>) {
+        let run = match &mut self.state {
+            RunState::Live(run) => run,
+            RunState::BackingOff { .. } | RunState::AwaitingPort { .. } => {
+                return self.state = RunState::Idle;
+            }
+            RunState::Idle | RunState::Finished(_) => return,
+        };
+        match &mut run.stage {
+            RunStage::Stopping { kill: KillDeadline::Ordered, .. }
+            | RunStage::Draining { kill: KillDeadline::Ordered, .. } => return,
+            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => {
+                *kill = KillDeadline::Ordered;
+            }
+            RunStage::Launching { .. }
+            | RunStage::Starting { .. }
+            | RunStage::Late { .. }
+            | RunStage::Ready { .. }
+            | RunStage::Unhealthy { .. } => {
+                let (cause, kill) = (cause.clone(), KillDeadline::Ordered);
+                run.stage = RunStage::Stopping { cause, kill };
                 self.pending_restart = None;
             }
-            RunState::Stopping { run, kill, .. } | RunState::Draining { run, kill, .. } => {
-                if *kill != KillDeadline::Ordered {
-                    *kill = KillDeadline::Ordered;
-                    effects.push(Effect::Kill(*run));
-                }
-            }
-            RunState::Backoff { .. } | RunState::Displaced { .. } => self.state = RunState::Idle,
-            RunState::Idle | RunState::Over(_) => {}
         }
+        effects.push(Effect::Kill(run.facts.id));
     }
 
     /// Whether it should run and only its dependencies decide when it starts.
@@ -325,53 +318,36 @@ impl ServiceState {
 
     /// Whether it runs or will run again, and no stop was ordered.
     fn is_stoppable(&self) -> bool {
-        match self.state {
-            RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. } => true,
-            RunState::Idle
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Over(_) => false,
+        match &self.state {
+            RunState::Live(run) => run.is_up(),
+            RunState::BackingOff { .. } | RunState::AwaitingPort { .. } => true,
+            RunState::Idle | RunState::Finished(_) => false,
         }
     }
 
     fn launch(&mut self, now: EngineTime, run: RunId) {
-        let why = match (self.start_cause.take(), &self.desired) {
-            (Some(why), _) => why,
-            (None, DesiredState::Yes(why)) => why.clone(),
+        let cause = match (self.start_cause.take(), &self.desired) {
+            (Some(cause), _) => cause,
+            (None, DesiredState::Yes(cause)) => cause.clone(),
             (None, DesiredState::No | DesiredState::Stopped | DesiredState::Removed) => {
                 Cause::NotAsked
             }
         };
-        if let Cause::FileChanged(path) = &why {
+        if let Cause::FileChanged(path) = &cause {
             self.past.triggered(now, path.clone(), "restart".to_owned());
         }
-        self.past.spawned = None;
-        self.state = RunState::Launching { run, why };
+        self.state = RunState::Live(LiveRun::new(run, self.service.clone(), cause));
         self.pending_restart = None;
-        self.launched = self.service.clone();
-        self.run = Some(run);
         self.runs += 1;
-        self.probe_failure = None;
-        self.note = None;
-        self.listening = None;
-        self.warnings.clear();
-        self.time_to_ready = None;
-        self.debugger = DebuggerState::Unknown;
         self.saves.begin_run(self.service.mode.is_debug());
     }
 
     fn satisfies(&self, condition: Condition) -> bool {
-        let done = matches!(self.state, RunState::Over(ServiceOutcome::Done(_)));
+        let done = matches!(self.state, RunState::Finished(ServiceOutcome::Done(_)));
         match condition {
             Condition::Started => self.pid().is_some() || done,
             Condition::Ready => {
-                matches!(self.state, RunState::Ready { .. })
+                matches!(self.stage(), Some(RunStage::Ready { .. }))
                     || (done && self.service.kind.is_task())
             }
             Condition::Completed => done,
@@ -388,32 +364,28 @@ impl ServiceState {
                 ))
         };
         // The user may or may not start it again, so waiting clients get an answer now.
-        if self.desired == DesiredState::Stopped && !matches!(self.state, RunState::Over(_)) {
+        if self.desired == DesiredState::Stopped && !matches!(self.state, RunState::Finished(_)) {
             let text = format!("dependency {name} ({condition}) was stopped");
             let help =
                 format!("run `devstack start {name}`; its dependents then start automatically");
             return Some(Message::new(MessageClass::DepFailed, text).help(help));
         }
         match &self.state {
-            RunState::Over(ServiceOutcome::Failed(message)) => {
+            RunState::Finished(ServiceOutcome::Failed(message)) => {
                 Some(because(&format!("failed: {}", message.text)))
             }
-            RunState::Over(ServiceOutcome::Done(exit)) => {
+            RunState::Finished(ServiceOutcome::Done(exit)) => {
                 Some(because(&format!("exited ({exit})")))
             }
-            RunState::Late { message, .. } if condition == Condition::Ready => {
+            RunState::Live(LiveRun { stage: RunStage::Late { message, .. }, .. })
+                if condition == Condition::Ready =>
+            {
                 Some(because(&format!("timed out: {}", message.text)))
             }
             RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. } => None,
+            | RunState::Live(_)
+            | RunState::BackingOff { .. }
+            | RunState::AwaitingPort { .. } => None,
         }
     }
 }

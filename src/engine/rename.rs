@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Selection;
-use crate::model::{Name, Plan, Service, Stack};
+use crate::model::{Name, Service, Stack};
 
 /// The variable with a service's own name.
 const SERVICE_NAME_VARIABLE: &str = "DEVSTACK_SERVICE";
@@ -42,12 +42,16 @@ fn fingerprint(service: &Service) -> String {
 }
 
 impl Selection {
-    /// Returns the selection with the new names of services that `plan` renamed.
-    pub fn renamed(&self, plan: &Plan, old: &Stack, new: &Stack) -> Selection {
+    /// Returns the selection with the names of `new`, which renames services as in `renamed`.
+    pub(super) fn renamed(
+        &self,
+        renamed: &BTreeMap<Name, Name>,
+        old: &Stack,
+        new: &Stack,
+    ) -> Selection {
         let now = |former: &Name| {
-            let change =
-                plan.changes.iter().find(|change| change.renamed_from.as_ref() == Some(former))?;
-            Some(new.group_of(&change.service).unwrap_or(&change.service).clone())
+            let (heir, _) = renamed.iter().find(|(_, old)| *old == former)?;
+            Some(new.group_of(heir).unwrap_or(heir).clone())
         };
         let mut names = BTreeSet::new();
         for name in &self.names {

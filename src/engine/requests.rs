@@ -1,5 +1,6 @@
 use super::input::{Ticket, WaitUntil};
-use super::service_state::{DebuggerState, DesiredState, RunState, ServiceOutcome, ServiceState};
+use super::run_state::{DebuggerState, LiveRun, RunStage, RunState, ServiceOutcome};
+use super::service_state::{DesiredState, ServiceState};
 use super::{BlockedServices, Effect, Engine};
 use crate::model::{Condition, Message, MessageClass, Name, RestartPolicy, RunId, ServiceKind};
 
@@ -122,9 +123,11 @@ impl Engine {
             RequestGoal::Up => goal_reached(slot, RunId(0), blocked, self.shutdown.is_some()),
             RequestGoal::Renewed(run) => goal_reached(slot, run, blocked, self.shutdown.is_some()),
             RequestGoal::Debugged if slot.is_debugged() && slot.pending_restart.is_none() => {
-                match slot.debugger {
-                    DebuggerState::Seen | DebuggerState::Missed => GoalStatus::True,
-                    DebuggerState::Unknown | DebuggerState::Awaited(_) => GoalStatus::Yet,
+                match slot.live().map(|run| run.facts.debugger) {
+                    Some(DebuggerState::Seen | DebuggerState::Missed) => GoalStatus::True,
+                    Some(DebuggerState::Unknown | DebuggerState::Awaited(_)) | None => {
+                        GoalStatus::Yet
+                    }
                 }
             }
             RequestGoal::Debugged => goal_reached(slot, RunId(0), blocked, self.shutdown.is_some()),
@@ -142,7 +145,7 @@ fn goal_reached(
     blocked: Option<&Message>,
     ending: bool,
 ) -> GoalStatus {
-    let fresh = slot.run.is_some_and(|run| run >= least);
+    let fresh = slot.newest_run().is_some_and(|run| run.id >= least);
     if ending {
         return GoalStatus::Never(self::shutting_down_error());
     }
@@ -154,34 +157,29 @@ fn goal_reached(
         DesiredState::Yes(_) => {}
     }
     match &slot.state {
-        RunState::Ready { .. } if fresh && slot.pending_restart.is_none() => GoalStatus::True,
-        // It waits for a debugger, and the client may be the one to attach it.
-        RunState::Starting { .. }
-            if fresh && slot.pending_restart.is_none() && slot.awaits_debugger() =>
-        {
-            GoalStatus::True
-        }
-        RunState::Over(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
-        RunState::Over(ServiceOutcome::Failed(message)) if fresh => {
-            GoalStatus::Never(message.clone())
-        }
-        RunState::Late { message, .. } if fresh && slot.pending_restart.is_none() => {
+        RunState::Live(run) if fresh && slot.pending_restart.is_none() => match &run.stage {
+            RunStage::Ready { .. } => GoalStatus::True,
+            // It waits for a debugger, and the client may be the one to attach it.
+            RunStage::Starting { .. } if run.awaits_debugger() => GoalStatus::True,
+            RunStage::Late { message, .. } => GoalStatus::Never(message.clone()),
+            RunStage::Launching { .. }
+            | RunStage::Starting { .. }
+            | RunStage::Unhealthy { .. }
+            | RunStage::Stopping { .. }
+            | RunStage::Draining { .. } => GoalStatus::Yet,
+        },
+        RunState::Finished(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
+        RunState::Finished(ServiceOutcome::Failed(message)) if fresh => {
             GoalStatus::Never(message.clone())
         }
         RunState::Idle => match blocked {
             Some(message) => GoalStatus::Never(message.clone()),
             None => GoalStatus::Yet,
         },
-        RunState::Launching { .. }
-        | RunState::Starting { .. }
-        | RunState::Late { .. }
-        | RunState::Ready { .. }
-        | RunState::Unwell { .. }
-        | RunState::Stopping { .. }
-        | RunState::Draining { .. }
-        | RunState::Backoff { .. }
-        | RunState::Displaced { .. }
-        | RunState::Over(_) => GoalStatus::Yet,
+        RunState::Live(_)
+        | RunState::BackingOff { .. }
+        | RunState::AwaitingPort { .. }
+        | RunState::Finished(_) => GoalStatus::Yet,
     }
 }
 
@@ -301,7 +299,7 @@ impl WaitUntil {
 
 impl ServiceState {
     fn is_done(&self) -> bool {
-        matches!(self.state, RunState::Over(ServiceOutcome::Done(_)))
+        matches!(self.state, RunState::Finished(ServiceOutcome::Done(_)))
     }
 
     /// Whether completion satisfies `condition`. Completing is the only way for a task to be ready.
@@ -318,16 +316,10 @@ impl ServiceState {
     fn is_stopped(&self, cannot_start: bool) -> bool {
         let rests = match self.state {
             RunState::Idle => !self.wanted() || cannot_start,
-            RunState::Over(_) => true,
-            RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. } => false,
+            RunState::Finished(_) => true,
+            RunState::Live(_) | RunState::BackingOff { .. } | RunState::AwaitingPort { .. } => {
+                false
+            }
         };
         rests && !self.is_live()
     }
@@ -352,15 +344,19 @@ impl ServiceState {
         let ready = condition == Condition::Ready;
         match (&self.state, blocked) {
             (RunState::Idle, Some(why)) => never("cannot start".to_owned(), why),
-            (RunState::Over(ServiceOutcome::Failed(why)), _) => never("failed".to_owned(), why),
-            (RunState::Late { message, .. }, _) if ready => never("timed out".to_owned(), message),
+            (RunState::Finished(ServiceOutcome::Failed(why)), _) => never("failed".to_owned(), why),
+            (RunState::Live(LiveRun { stage: RunStage::Late { message, .. }, .. }), _) if ready => {
+                never("timed out".to_owned(), message)
+            }
             // Between two runs.
             _ if self.pending_restart.is_some() => GoalStatus::Yet,
-            (RunState::Ready { .. }, _) if ready => GoalStatus::True,
-            (RunState::Over(ServiceOutcome::Done(_)), _) if self.service.kind.is_task() => {
+            (RunState::Live(LiveRun { stage: RunStage::Ready { .. }, .. }), _) if ready => {
                 GoalStatus::True
             }
-            (RunState::Over(ServiceOutcome::Done(exit)), _) => {
+            (RunState::Finished(ServiceOutcome::Done(_)), _) if self.service.kind.is_task() => {
+                GoalStatus::True
+            }
+            (RunState::Finished(ServiceOutcome::Done(exit)), _) => {
                 let text = format!("{name} exited ({exit}) and will not become ready");
                 let message = Message::new(MessageClass::Exit, text);
                 GoalStatus::Never(message.help(format!("run `devstack restart {name}`")))
@@ -372,15 +368,9 @@ impl ServiceState {
             }
             (
                 RunState::Idle
-                | RunState::Launching { .. }
-                | RunState::Starting { .. }
-                | RunState::Late { .. }
-                | RunState::Ready { .. }
-                | RunState::Unwell { .. }
-                | RunState::Stopping { .. }
-                | RunState::Draining { .. }
-                | RunState::Backoff { .. }
-                | RunState::Displaced { .. },
+                | RunState::Live(_)
+                | RunState::BackingOff { .. }
+                | RunState::AwaitingPort { .. },
                 _,
             ) => GoalStatus::Yet,
         }

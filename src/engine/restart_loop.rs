@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Effect;
-use super::service_state::{EngineTime, ExitVerdict, RunState, ServiceState};
+use super::run_state::{ExitVerdict, RunStage};
+use super::service_state::{EngineTime, ServiceState};
 use crate::model::{DisplayDuration, EventKind, Message, MessageClass};
 use std::collections::BTreeMap;
 
@@ -147,8 +148,11 @@ impl ServiceState {
             self.saves.reset_loop_detection();
         }
         let ended = matches!(
-            self.state,
-            RunState::Stopping { .. } | RunState::Draining { verdict: ExitVerdict::Requested, .. }
+            self.stage(),
+            Some(
+                RunStage::Stopping { .. }
+                    | RunStage::Draining { verdict: ExitVerdict::Requested, .. }
+            )
         );
         if ended
             || self.pending_restart.is_some()

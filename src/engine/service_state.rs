@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use super::Effect;
 use super::history::RunHistory;
+use super::run_state::{ExitVerdict, LiveRun, RunFacts, RunStage, RunState};
 use super::watch_actions::WatchActions;
-use crate::model::{Cause, ListenAddress, Message, Name, Phase, ProcessExit, RunId, Service};
+use crate::model::{Cause, Message, Name, Phase, ProcessExit, RunId, Service};
 
 /// Time since the supervisor started, from a monotonic clock.
 pub type EngineTime = Duration;
@@ -14,12 +15,12 @@ pub type EngineTime = Duration;
 pub(super) struct ServiceState {
     /// The current definition.
     pub service: Arc<Service>,
-    /// The definition that the current or last run was started with.
-    pub launched: Arc<Service>,
     pub desired: DesiredState,
     /// Its former name; it starts once nothing runs under that name.
     pub renamed_from: Option<Name>,
     pub state: RunState,
+    /// The last run that ended.
+    pub last_run: Option<RunFacts>,
     /// Why the current run must stop and another must follow.
     pub pending_restart: Option<Cause>,
     /// Why the next run starts, if not for the reason that the service is wanted.
@@ -28,23 +29,12 @@ pub(super) struct ServiceState {
     pub recent_exits: Vec<RecentExit>,
     /// How often in a row it lost a port before it was ready.
     pub port_losses: u32,
-    /// How the last run exited.
+    /// How its last run exited.
     pub exit: Option<ProcessExit>,
-    pub run: Option<RunId>,
+    /// How many runs there were.
     pub runs: u32,
-    /// What the failing readiness probe of the current run last saw.
-    pub probe_failure: Option<String>,
-    /// A note for the user about the current run.
-    pub note: Option<Message>,
-    pub debugger: DebuggerState,
-    /// Where the current run is listening; `None`: unknown.
-    pub listening: Option<Vec<ListenAddress>>,
-    /// Warnings about where the current run is listening.
-    pub warnings: Vec<Message>,
     /// The warnings last reported. Kept across restarts so that none is repeated.
     pub reported_warnings: Vec<Message>,
-    /// Time from spawn to ready of the current or last run.
-    pub time_to_ready: Option<Duration>,
     pub saves: WatchActions,
     pub past: RunHistory,
     pub told: Option<ReportedPhase>,
@@ -52,20 +42,12 @@ pub(super) struct ServiceState {
     pub since: EngineTime,
 }
 
-/// What is reported of a service: its phase, why, and the live run.
-pub(super) type ReportedPhase = (Phase, Cause, Option<RunId>);
-
-/// Whether the debugger of a run is listening.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DebuggerState {
-    /// Not checked.
-    Unknown,
-    /// Not yet; when the user is notified.
-    Awaited(EngineTime),
-    /// It is listening.
-    Seen,
-    /// Not listening for so long that the user was notified. Still checked.
-    Missed,
+/// What was last reported of a service: its phase, why, and the live run.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ReportedPhase {
+    pub phase: Phase,
+    pub cause: Cause,
+    pub run: Option<RunId>,
 }
 
 /// An exit that was not requested.
@@ -88,95 +70,21 @@ pub(super) enum DesiredState {
     Yes(Cause),
 }
 
-/// What a service is doing. Each state carries its own deadlines.
-#[derive(Debug, Clone)]
-pub(super) enum RunState {
-    /// Nothing runs.
-    Idle,
-    /// A spawn was ordered.
-    Launching { run: RunId, why: Cause },
-    /// Running, not ready.
-    Starting {
-        run: RunId,
-        pid: u32,
-        spawned: EngineTime,
-        /// When it is late; `None`: no limit.
-        ready_by: Option<EngineTime>,
-    },
-    /// Running and still probed, but not ready in time.
-    Late { run: RunId, pid: u32, spawned: EngineTime, message: Message },
-    /// Running and ready.
-    Ready { run: RunId, pid: u32, at: EngineTime, cause: Cause },
-    /// Running and was ready, but its health probes fail.
-    Unwell { run: RunId, pid: u32, message: Message },
-    /// A stop or kill was ordered.
-    Stopping { run: RunId, pid: Option<u32>, why: Cause, kill: KillDeadline },
-    /// Its main process exited; other processes of its tree or unread output remain.
-    Draining { run: RunId, verdict: ExitVerdict, kill: KillDeadline },
-    /// The next start is delayed.
-    Backoff { until: EngineTime, cause: Cause },
-    /// Another process has one of its ports; it waits for a different one.
-    Displaced { message: Message },
-    /// It is finished and does not start again unless something changes.
-    Over(ServiceOutcome),
-}
-
-/// When the remains of a run are killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KillDeadline {
-    At(EngineTime),
-    /// Not by time, because it is being debugged; when to notify the user, unless already done.
-    Held(Option<EngineTime>),
-    Ordered,
-    /// The executor cleans up the rest on its own.
-    Never,
-}
-
-/// How a run is judged once its main process has exited.
-#[derive(Debug, Clone)]
-pub(super) enum ExitVerdict {
-    Requested,
-    /// Exited on its own with a success code.
-    Expected(ProcessExit),
-    /// Exited on its own otherwise.
-    Unexpected(ProcessExit),
-    /// Stopped because it was unhealthy, which counts as a crash.
-    Unhealthy(ProcessExit),
-    /// Stopped because another process has one of its ports.
-    PortLost(Message),
-    /// Nothing of it is left; an investigation decides whether it is to blame.
-    Undecided(ProcessExit),
-}
-
-/// How a service finished for good.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum ServiceOutcome {
-    Done(ProcessExit),
-    Failed(Message),
-}
-
 impl ServiceState {
     pub fn new(service: Arc<Service>, want: DesiredState, now: EngineTime) -> ServiceState {
         ServiceState {
-            launched: service.clone(),
             service,
             desired: want,
             renamed_from: None,
             state: RunState::Idle,
+            last_run: None,
             pending_restart: None,
             start_cause: None,
             recent_exits: Vec::new(),
             port_losses: 0,
             exit: None,
-            run: None,
             runs: 0,
-            probe_failure: None,
-            note: None,
-            debugger: DebuggerState::Unknown,
-            listening: None,
-            warnings: Vec::new(),
             reported_warnings: Vec::new(),
-            time_to_ready: None,
             saves: WatchActions::default(),
             past: RunHistory::default(),
             told: None,
@@ -192,91 +100,85 @@ impl ServiceState {
     }
 
     /// Returns the run that has or may have live processes.
-    pub fn live_run(&self) -> Option<RunId> {
-        match self.state {
-            RunState::Launching { run, .. }
-            | RunState::Starting { run, .. }
-            | RunState::Late { run, .. }
-            | RunState::Ready { run, .. }
-            | RunState::Unwell { run, .. }
-            | RunState::Stopping { run, .. }
-            | RunState::Draining { run, .. } => Some(run),
+    pub fn live(&self) -> Option<&LiveRun> {
+        match &self.state {
+            RunState::Live(run) => Some(run),
             RunState::Idle
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => None,
+            | RunState::BackingOff { .. }
+            | RunState::AwaitingPort { .. }
+            | RunState::Finished(_) => None,
         }
+    }
+
+    pub fn live_mut(&mut self) -> Option<&mut LiveRun> {
+        match &mut self.state {
+            RunState::Live(run) => Some(run),
+            RunState::Idle
+            | RunState::BackingOff { .. }
+            | RunState::AwaitingPort { .. }
+            | RunState::Finished(_) => None,
+        }
+    }
+
+    pub fn live_run(&self) -> Option<RunId> {
+        self.live().map(|run| run.facts.id)
+    }
+
+    /// Returns how far its live run is.
+    pub fn stage(&self) -> Option<&RunStage> {
+        self.live().map(|run| &run.stage)
+    }
+
+    /// Returns what is known of its live run, or else of its last one.
+    pub fn newest_run(&self) -> Option<&RunFacts> {
+        self.live().map(|run| &run.facts).or(self.last_run.as_ref())
     }
 
     /// Whether a run or a watch command of it may have live processes.
     pub fn is_live(&self) -> bool {
-        self.live_run().is_some() || self.saves.is_working()
+        self.live().is_some() || self.saves.is_working()
     }
 
     pub fn pid(&self) -> Option<u32> {
-        match self.state {
-            RunState::Starting { pid, .. }
-            | RunState::Late { pid, .. }
-            | RunState::Ready { pid, .. }
-            | RunState::Unwell { pid, .. } => Some(pid),
-            RunState::Stopping { pid, .. } => pid,
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => None,
+        self.live()?.pid
+    }
+
+    /// Ends the live run, of which nothing is left.
+    pub fn end_run(&mut self, next: RunState) {
+        if let RunState::Live(run) = std::mem::replace(&mut self.state, next) {
+            self.last_run = Some(run.facts);
         }
     }
 
     /// Ends a back-off or a finished state that a change or the user made pointless.
     pub fn clear_wait(&mut self) {
         match self.state {
-            RunState::Backoff { .. } | RunState::Over(_) => {
+            RunState::BackingOff { .. } | RunState::Finished(_) => {
                 self.state = RunState::Idle;
                 self.recent_exits.clear();
                 self.port_losses = 0;
             }
-            RunState::Idle
-            | RunState::Displaced { .. }
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. } => {}
-        }
-    }
-
-    /// Starts the health probes, if any, of a run that became ready.
-    pub fn watch_health(&self, run: RunId, effects: &mut Vec<Effect>) {
-        if self.service.health.is_some() && !self.launched.mode.is_debug() {
-            effects.push(Effect::StartHealthProbes(run, self.service.clone()));
+            RunState::Idle | RunState::AwaitingPort { .. } | RunState::Live(_) => {}
         }
     }
 
     /// Replaces or stops the health probes, and their findings, after a configuration change.
     pub fn restart_health_probes(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
-        let run = match self.state {
-            RunState::Ready { run, .. } => run,
-            RunState::Unwell { run, pid, .. } => {
+        let RunState::Live(run) = &mut self.state else { return };
+        match run.stage {
+            RunStage::Ready { .. } => {}
+            RunStage::Unhealthy { .. } => {
                 let cause = Cause::ConfigChanged("health changed".to_owned());
-                self.state = RunState::Ready { run, pid, at: now, cause };
-                run
+                run.stage = RunStage::Ready { since: now, cause };
             }
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Stopping { .. }
-            | RunState::Draining { .. }
-            | RunState::Backoff { .. }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => return,
-        };
-        if !self.launched.mode.is_debug() {
-            effects.push(Effect::StartHealthProbes(run, self.service.clone()));
+            RunStage::Launching { .. }
+            | RunStage::Starting { .. }
+            | RunStage::Late { .. }
+            | RunStage::Stopping { .. }
+            | RunStage::Draining { .. } => return,
+        }
+        if !run.in_debug_mode() {
+            effects.push(Effect::StartHealthProbes(run.facts.id, self.service.clone()));
         }
     }
 
@@ -285,69 +187,42 @@ impl ServiceState {
             end.at += time;
         }
         self.saves.shift(time);
-        if let DebuggerState::Awaited(at) = &mut self.debugger {
-            *at += time;
-        }
         match &mut self.state {
-            RunState::Starting { spawned, ready_by, .. } => {
-                *spawned += time;
-                if let Some(by) = ready_by {
-                    *by += time;
-                }
-            }
-            RunState::Late { spawned, .. } => *spawned += time,
-            RunState::Ready { at, .. } => *at += time,
-            RunState::Stopping {
-                kill: KillDeadline::At(at) | KillDeadline::Held(Some(at)),
-                ..
-            }
-            | RunState::Draining {
-                kill: KillDeadline::At(at) | KillDeadline::Held(Some(at)),
-                ..
-            } => *at += time,
-            RunState::Backoff { until, .. } => *until += time,
-            RunState::Idle
-            | RunState::Launching { .. }
-            | RunState::Unwell { .. }
-            | RunState::Stopping {
-                kill: KillDeadline::Held(None) | KillDeadline::Ordered | KillDeadline::Never,
-                ..
-            }
-            | RunState::Draining {
-                kill: KillDeadline::Held(None) | KillDeadline::Ordered | KillDeadline::Never,
-                ..
-            }
-            | RunState::Displaced { .. }
-            | RunState::Over(_) => {}
+            RunState::Live(run) => run.shift(time),
+            RunState::BackingOff { until, .. } => *until += time,
+            RunState::Idle | RunState::AwaitingPort { .. } | RunState::Finished(_) => {}
         }
     }
 
     /// Requests a run that starts after now.
     pub fn restart_with(&mut self, cause: Cause) {
         self.start_cause = Some(cause.clone());
-        match self.state {
-            RunState::Launching { .. }
-            | RunState::Starting { .. }
-            | RunState::Late { .. }
-            | RunState::Ready { .. }
-            | RunState::Unwell { .. }
+        match self.stage() {
+            None => self.clear_wait(),
+            // The current run is stopping already; the next one starts after now anyway.
+            Some(
+                RunStage::Stopping { .. }
+                | RunStage::Draining {
+                    verdict: ExitVerdict::Requested | ExitVerdict::PortLost(_),
+                    ..
+                },
+            ) => {}
             // Exited on its own: this run must not be judged any more.
-            | RunState::Draining {
+            Some(RunStage::Draining {
                 verdict:
                     ExitVerdict::Expected(_)
                     | ExitVerdict::Unexpected(_)
                     | ExitVerdict::Unhealthy(_)
                     | ExitVerdict::Undecided(_),
                 ..
-            } => {
-                self.pending_restart = Some(cause);
-            }
-            // The current run is stopping already; the next one starts after now anyway.
-            RunState::Stopping { .. }
-            | RunState::Draining { verdict: ExitVerdict::Requested | ExitVerdict::PortLost(_), .. } => {}
-            RunState::Idle | RunState::Backoff { .. } | RunState::Displaced { .. } | RunState::Over(_) => {
-                self.clear_wait();
-            }
+            })
+            | Some(
+                RunStage::Launching { .. }
+                | RunStage::Starting { .. }
+                | RunStage::Late { .. }
+                | RunStage::Ready { .. }
+                | RunStage::Unhealthy { .. },
+            ) => self.pending_restart = Some(cause),
         }
         self.recent_exits.clear();
     }

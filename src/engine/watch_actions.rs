@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::Effect;
 use super::input::JobId;
 use super::restart_loop::{RestartLoop, WatchPause};
-use super::service_state::{EngineTime, KillDeadline};
+use super::run_state::KillDeadline;
+use super::service_state::EngineTime;
 use crate::model::Message;
 
 /// What file changes led to in one service, and still will.
@@ -79,7 +80,7 @@ impl WatchActions {
         match self.job.as_ref()?.life {
             JobStage::Ending(KillDeadline::At(at)) => Some(at),
             JobStage::Ending(
-                KillDeadline::Held(_) | KillDeadline::Ordered | KillDeadline::Never,
+                KillDeadline::Debugging(_) | KillDeadline::Ordered | KillDeadline::NotNeeded,
             )
             | JobStage::Useful
             | JobStage::Unwanted => None,
@@ -157,14 +158,14 @@ impl WatchActions {
         match working.life {
             JobStage::Useful | JobStage::Unwanted => {
                 effects.push(match kill {
-                    KillDeadline::At(_) | KillDeadline::Held(_) | KillDeadline::Never => {
+                    KillDeadline::At(_) | KillDeadline::Debugging(_) | KillDeadline::NotNeeded => {
                         Effect::StopJob(working.job)
                     }
                     KillDeadline::Ordered => Effect::KillJob(working.job),
                 });
                 working.life = JobStage::Ending(kill);
             }
-            JobStage::Ending(KillDeadline::At(_) | KillDeadline::Never)
+            JobStage::Ending(KillDeadline::At(_) | KillDeadline::NotNeeded)
                 if kill == KillDeadline::Ordered =>
             {
                 effects.push(Effect::KillJob(working.job));

@@ -26,7 +26,7 @@ impl Supervisor {
     }
 
     pub(super) fn reload_baseline(&self) -> ReloadBaseline {
-        ReloadBaseline::of(&self.stack, self.load_constraints())
+        ReloadBaseline::of(self.stack(), self.load_constraints())
     }
 
     /// Constraints for a stack made now.
@@ -34,10 +34,10 @@ impl Supervisor {
         let mut running = self.engine.running();
         // Between two runs devstack itself is listening.
         running.extend(self.hands.passing());
-        let debugged = debugged_in(&self.stack);
+        let debugged = debugged_in(self.stack());
         LoadConstraints {
-            held_ports: ports_of(&self.stack, |name| running.contains(name)),
-            selection: self.selection.clone(),
+            held_ports: ports_of(self.stack(), |name| running.contains(name)),
+            selection: self.engine.selection().cloned(),
             idle: self.engine.unwanted(),
             asked: Default::default(),
             known: self.reloader.known(&debugged),
@@ -51,20 +51,16 @@ impl Supervisor {
             return Err(Message::new(MessageClass::NotRunning, "the stack is stopping"));
         }
         let (stack, notes) = found?;
-        let plan = self.plan(&stack);
+        let now = self.stack();
         Ok(PlanView {
             version: 1,
-            stack: self.stack.name.clone(),
-            dir: self.stack.dir.clone(),
+            stack: now.name.clone(),
+            dir: now.dir.clone(),
             running: true,
-            live: self.stack.live_reload && self.reloader.follows,
-            plan,
+            live: now.live_reload && self.reloader.follows,
+            plan: self.engine.preview(&stack),
             notes,
         })
-    }
-
-    fn plan(&self, stack: &Stack) -> Plan {
-        self.engine.plan(stack, self.selection.as_ref())
     }
 
     pub(super) fn on_reload(&mut self, reloaded: ReloadOutcome, inputs: &mut Vec<Input>) {
@@ -84,36 +80,29 @@ impl Supervisor {
             ReloadOutcome::Stack(LoadedStack { stack, mut notes, draft: _, debugged }) => {
                 notes.extend(without_debug_entry(&stack, &debugged));
                 self.load_notes(notes);
-                let plan = self.plan(&stack);
-                let mended = std::mem::take(&mut self.broken);
+                let fixed = std::mem::take(&mut self.broken);
                 self.unapplied = Plan::default();
-                if self.stack.live_reload != stack.live_reload {
+                if self.stack().live_reload != stack.live_reload {
                     self.logs.write_status(event_lines::live(stack.live_reload));
-                } else if mended && plan.is_empty() {
+                } else if fixed && self.engine.preview(&stack).is_empty() {
                     self.logs.write_status(event_lines::config_fixed());
                 }
-                self.selection = self
-                    .selection
-                    .take()
-                    .map(|selection| selection.renamed(&plan, &self.stack, &stack));
-                self.stack = stack.clone();
                 self.logs.set_retention(stack.logs);
-                self.watch();
-                let selection = self.selection.clone();
-                inputs.push(Input::Apply { stack, selection });
+                self.hands.watch(&stack, &Default::default());
+                inputs.push(Input::Apply(stack));
             }
             ReloadOutcome::Switched(made) => self.switched(made, inputs),
             ReloadOutcome::NotSwitched(why) => self.not_switched(&why),
             ReloadOutcome::NotLive(stack) => self.keep_unapplied(&stack),
             ReloadOutcome::PortsReassigned { stack, outcome, notes } => {
                 notes.into_iter().for_each(|note| self.note(note));
-                self.stack = stack.clone();
                 inputs.push(Input::PortsReassigned { stack, outcome });
             }
             ReloadOutcome::Invalid { why, text, files } => {
                 self.broken = true;
                 self.logs.write_status(event_lines::not_applied(why, &text));
-                self.hands.watch(&self.stack, &files);
+                let stack = self.stack().clone();
+                self.hands.watch(&stack, &files);
             }
         }
     }
@@ -121,7 +110,7 @@ impl Supervisor {
     /// Keeps a valid configuration that is not applied. Reports when it starts or stops making a
     /// difference.
     fn keep_unapplied(&mut self, stack: &Stack) {
-        let plan = self.plan(stack);
+        let plan = self.engine.preview(stack);
         let before = std::mem::replace(&mut self.unapplied, plan.clone());
         let mended = std::mem::take(&mut self.broken);
         if !plan.is_empty() && (mended || plan != before) {
@@ -129,6 +118,7 @@ impl Supervisor {
         } else if plan.is_empty() && (mended || !before.is_empty()) {
             self.logs.write_status(event_lines::config_matches());
         }
-        self.hands.watch(&self.stack, &stack.files);
+        let now = self.stack().clone();
+        self.hands.watch(&now, &stack.files);
     }
 }

@@ -87,11 +87,11 @@ impl Supervisor {
     }
 
     fn attach(&mut self, name: &Name, screen: ClientScreen) -> Result<AttachReply, Message> {
-        let service = self.stack.services.get(name);
+        let service = self.stack().services.get(name).cloned();
         let service = service.ok_or_else(|| {
             Message::new(MessageClass::Usage, format!("{name} is no longer in the stack"))
         })?;
-        let (seat, run) = self.hands.attach(service, screen)?;
+        let (seat, run) = self.hands.attach(&service, screen)?;
         let view = self.engine.view_of(name, |at| self.clock.timestamp(at));
         Ok(AttachReply { seat, run, cause: view.map(|view| view.cause).unwrap_or_default() })
     }
@@ -118,7 +118,7 @@ impl Supervisor {
                     inputs.push(Input::Note(run, message));
                 }
                 inputs.push(Input::TreeEmpty(run));
-                self.reloader.release_unused(&self.stack, || self.engine.ports_in_use());
+                self.reloader.release_unused(self.stack(), || self.engine.ports_in_use());
             }
         }
     }
@@ -182,7 +182,7 @@ impl Supervisor {
         Some(EnvInputs {
             service: service.clone(),
             run,
-            stack: self.stack.clone(),
+            stack: self.stack().clone(),
             draft: self.reloader.applied(),
             environment,
             terminal,
@@ -191,7 +191,7 @@ impl Supervisor {
 
     /// The service of a run, as configured now.
     fn service_of(&self, run: RunId) -> Option<&Service> {
-        self.stack.services.get(self.engine.service_of(run)?).map(|service| &**service)
+        self.stack().services.get(self.engine.service_of(run)?).map(|service| &**service)
     }
 
     /// The first signal stops gracefully, the second kills, the third leaves the rest to the guard.

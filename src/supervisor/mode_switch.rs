@@ -27,7 +27,7 @@ impl Supervisor {
         tell: oneshot::Sender<RequestResult>,
     ) {
         let names: Vec<Name> =
-            names.iter().flat_map(|name| self.stack.services_named(name)).collect();
+            names.iter().flat_map(|name| self.stack().services_named(name)).collect();
         match self.refusal(&names, on) {
             // The client may have left.
             Some(refusal) => drop(tell.send(Err(refusal))),
@@ -57,10 +57,10 @@ impl Supervisor {
             return Some(Message::new(MessageClass::NotRunning, "the stack is stopping"));
         }
         let can = |name: &Name| {
-            self.stack.services.get(name).is_some_and(|service| service.debug.is_some())
+            self.stack().services.get(name).is_some_and(|service| service.debug.is_some())
         };
         let cannot = names.iter().filter(|_| on).find(|name| !can(name))?;
-        let with = self.stack.services.keys().filter(|name| can(name));
+        let with = self.stack().services.keys().filter(|name| can(name));
         Some(no_debug_entry(cannot, with))
     }
 
@@ -79,19 +79,19 @@ impl Supervisor {
                 }
             }
         }
-        ReloadBaseline::of(&self.stack, situation)
+        ReloadBaseline::of(self.stack(), situation)
     }
 
     /// Applies a stack made for mode requests, which then wait for its effects. A request that came
     /// in meanwhile may need yet another stack.
     pub(super) fn switched(&mut self, made: LoadedStack, inputs: &mut Vec<Input>) {
-        self.stack = made.stack.clone();
+        let stack = made.stack;
         self.load_notes(made.notes);
-        inputs.push(Input::Apply { stack: made.stack, selection: self.selection.clone() });
+        inputs.push(Input::Apply(stack.clone()));
         for switch in std::mem::take(&mut self.switches) {
             // A service may have been removed or lost its `debug` entry since the request.
             let is_made = |name: &Name| {
-                let service = self.stack.services.get(name);
+                let service = stack.services.get(name);
                 service.is_none_or(|service| {
                     service.mode.is_debug() == switch.on || service.debug.is_none()
                 })

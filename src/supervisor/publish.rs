@@ -27,8 +27,8 @@ impl Supervisor {
     }
 
     pub(super) fn snapshot(&mut self) -> Arc<Snapshot> {
-        let (engine, clock, stack) = (&self.engine, &self.clock, &self.stack);
-        let teller = &self.teller;
+        let stack = self.engine.stack().unwrap_or(&self.first_stack);
+        let (engine, clock, teller) = (&self.engine, &self.clock, &self.teller);
         let make = || {
             let services = engine.views(|at| clock.timestamp(at));
             let mode = mode_of(&services);
@@ -59,7 +59,7 @@ impl Supervisor {
             (_, Some(name)) => self.engine.view_of(name, |at| self.clock.timestamp(at)),
             (_, None) => None,
         };
-        Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(&self.stack) })
+        Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(self.stack()) })
     }
 
     /// Emits an event that the engine does not know.
@@ -81,20 +81,21 @@ impl Supervisor {
             self.hands.scan_listeners(run);
             event.service.iter().for_each(|name| self.reloader.clear_avoided(name));
         }
+        let stack = self.stack().clone();
         if let EventKind::Applied(_) = event.what {
-            self.logs.set_services(&colors(&self.stack));
-            self.hands.close_terminals(&self.stack);
+            self.logs.set_services(&colors(&stack));
+            self.hands.close_terminals(&stack);
         }
         let scene = self.snapshot_for(&event);
-        let lines = event_lines::event_lines(&event, &scene, &self.stack, &self.logs);
+        let lines = event_lines::event_lines(&event, &scene, &stack, &self.logs);
         lines.into_iter().for_each(|line| self.logs.write_status(line));
         if let (EventKind::Settled { .. }, Some(before)) = (event.what, self.qr) {
             // Each line starts with a service name and a marker.
-            let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
+            let names = stack.services.keys().map(|name| name.as_str().len()).max();
             let before = usize::from(before) + names.unwrap_or(0) + 3;
             let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
             let room = width.map(|width| width.saturating_sub(before));
-            self.logs.write_status(qr_code(&scene, &self.stack, room));
+            self.logs.write_status(qr_code(&scene, &stack, room));
         }
     }
 

@@ -15,7 +15,7 @@ use super::shutdown_request::{ShutdownHandle, ShutdownRequest};
 use super::signal_listener::{SignalAction, SignalListener};
 use super::status::event_lines;
 use super::supervisor_handle::{RequestResult, SupervisorHandle, SupervisorRequest};
-use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket};
+use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket, WhenIdle};
 use crate::log::StackLog;
 use crate::model::{LabelColor, Message, Name, Plan, Snapshot, Stack, StackState};
 use crate::probe::ProbeReport;
@@ -50,8 +50,8 @@ pub struct SupervisorSetup {
     pub selection: Option<Selection>,
     /// Reloads the configuration and reassigns ports.
     pub reloader: ConfigReloader,
-    /// Keeps running when no service runs, until a shutdown is requested.
-    pub stay: bool,
+    /// What happens when no service runs.
+    pub when_idle: WhenIdle,
     /// Size of devstack's terminal, if there is one.
     pub terminal_size: TerminalSizeFn,
     /// Shows a QR code after the start; with the number of columns before the names in each line.
@@ -84,8 +84,8 @@ pub struct Supervisor {
     pub(super) senses: InputSources,
     pub(super) logs: StackLog,
     pub(super) teller: EventFeed,
-    pub(super) stack: Arc<Stack>,
-    pub(super) selection: Option<Selection>,
+    /// The initial stack; the engine has the current one.
+    pub(super) first_stack: Arc<Stack>,
     pub(super) reloader: ConfigReloader,
     /// Notes of the last configuration load.
     pub(super) notes: Vec<Message>,
@@ -143,14 +143,13 @@ impl Supervisor {
         let teller = EventFeed::new();
         let handle = SupervisorHandle::new(ask, setup.logs.clone(), teller.subscribe());
         let supervisor = Supervisor {
-            engine: if setup.stay { Engine::keep_alive() } else { Engine::new() },
+            engine: Engine::new(setup.selection, setup.when_idle),
             clock,
             hands: setup.hands,
             senses: setup.senses,
             logs: setup.logs,
             teller,
-            stack: setup.stack,
-            selection: setup.selection,
+            first_stack: setup.stack,
             reloader: setup.reloader,
             terminal_size: setup.terminal_size,
             qr: setup.qr,
@@ -192,22 +191,25 @@ impl Supervisor {
 
     /// Runs until everything is over. Processes left then are up to the guard.
     pub async fn run(mut self) -> StackOutcome {
-        let (stack, selection) = (self.stack.clone(), self.selection.clone());
+        let stack = self.first_stack.clone();
         self.logs.set_services(&colors(&stack));
         self.hands.set_watch_baseline();
-        self.step_engine(vec![Input::Apply { stack, selection }]);
+        self.step_engine(vec![Input::Apply(stack)]);
         let mut watching = false;
         while self.exit_code.is_none() {
             // The file walk would compete with starting services; it notices changes made before
             // it.
             if !watching && !self.engine.has_pending_spawn() {
                 watching = true;
-                self.watch();
+                let stack = self.stack().clone();
+                self.hands.watch(&stack, &Default::default());
             }
             let first = self.wake().await;
+            // Whatever follows a new stack must find it in the engine.
+            let batch = if matches!(first, WakeReason::Reloaded(_)) { 0 } else { BATCH };
             let mut inputs = Vec::new();
             self.collect_inputs(first, &mut inputs);
-            while inputs.len() < BATCH
+            while inputs.len() < batch
                 && let Some(next) = self.try_wake()
             {
                 self.collect_inputs(next, &mut inputs);
@@ -303,7 +305,8 @@ impl Supervisor {
             ReloadTask::Read | ReloadTask::Place => self.reload_baseline(),
             ReloadTask::Switch => self.present_switched(),
         };
-        self.reloader.start(task, &self.stack, present, &self.reloaded.0);
+        let stack = self.engine.stack().unwrap_or(&self.first_stack);
+        self.reloader.start(task, stack, present, &self.reloaded.0);
     }
 
     /// Carries out an effect; returns its result if the engine waits for one.
@@ -335,8 +338,9 @@ impl Supervisor {
         None
     }
 
-    pub(super) fn watch(&mut self) {
-        self.hands.watch(&self.stack, &Default::default());
+    /// Returns the current stack.
+    pub(super) fn stack(&self) -> &Arc<Stack> {
+        self.engine.stack().unwrap_or(&self.first_stack)
     }
 
     pub(super) fn ticket(&mut self, tell: oneshot::Sender<RequestResult>) -> Ticket {

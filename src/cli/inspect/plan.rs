@@ -4,7 +4,7 @@ use crate::cli::args;
 use crate::cli::render::{print, printable, text};
 use crate::cli::start::{Refused, StackPreview};
 use crate::control::{ClientError, ControlClient};
-use crate::engine::Engine;
+use crate::engine::{Engine, WhenIdle};
 use crate::error::exit;
 use crate::model::{Message, MessageClass, PlanView};
 
@@ -65,7 +65,7 @@ fn of_up(files: Vec<PathBuf>, args: &args::PlanArgs) -> Result<String, Refused> 
         dir: stack.dir.clone(),
         running: false,
         live: stack.live_reload,
-        plan: Engine::new().plan(&stack, selection.as_ref()),
+        plan: Engine::new(selection, WhenIdle::Exit).preview(&stack),
         notes: draft.notes().to_vec(),
     };
     Ok(match args.json {

@@ -11,6 +11,7 @@ use super::startup_message::StartupMessage;
 use crate::cli::args::StartupArgs;
 use crate::cli::inspect::{LogFormat, LogStyleArgs};
 use crate::control;
+use crate::engine::WhenIdle;
 use crate::error::exit;
 use crate::log::{LogOutput, StackLog};
 use crate::model::Stack;
@@ -45,8 +46,8 @@ pub(super) struct StartOptions {
     pub place: LogTarget,
     /// Changes every stack before it is used.
     pub modify_stack: fn(&mut Stack),
-    /// Whether to keep running when nothing is left to run, until stopped.
-    pub keep_alive: bool,
+    /// What happens when nothing is left to run.
+    pub when_idle: WhenIdle,
     /// Whether to ask the user about ports, if there is a terminal.
     pub may_ask: bool,
     /// Exit code if the stack cannot start, but not because of the user's input.
@@ -272,7 +273,7 @@ fn build_supervisor(
         stack: ground.stack.clone(),
         selection: ground.selection.clone(),
         reloader: ConfigReloader::new(ground.loader.clone(), ground.draft.clone(), plan.follow),
-        stay: plan.keep_alive,
+        when_idle: plan.when_idle,
         terminal_size,
         qr: plan.qr.then_some(if plan.shown.timestamps { STAMP } else { 0 }),
     })

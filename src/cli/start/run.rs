@@ -12,6 +12,7 @@ use super::launch::{self, LogTarget, StartOptions, StartedStack};
 use super::up::not_ready_within;
 use crate::cli::args;
 use crate::cli::inspect::LogFormat;
+use crate::engine::WhenIdle;
 use crate::error::{self, exit};
 use crate::model::{
     Message, MessageClass, Name, Phase, ProcessExit, RestartPolicy, ServiceView, Snapshot, Stack,
@@ -40,7 +41,7 @@ pub(crate) fn run(files: Vec<std::path::PathBuf>, args: args::RunArgs) -> i32 {
         qr: false,
         place: LogTarget::Stderr,
         modify_stack: disable_restarts,
-        keep_alive: true,
+        when_idle: WhenIdle::KeepAlive,
         may_ask: false,
         refused: exit::RUN_FAILED_BEFORE_READY,
         daemon: None,

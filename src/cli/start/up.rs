@@ -12,7 +12,7 @@ use crate::cli::args;
 use crate::cli::inspect::LogFormat;
 use crate::cli::render::printable;
 use crate::config::Config;
-use crate::engine::Selection;
+use crate::engine::{Selection, WhenIdle};
 use crate::error::exit;
 use crate::model::{Message, Name, Snapshot};
 use crate::process;
@@ -32,7 +32,7 @@ pub(crate) fn up(files: Vec<std::path::PathBuf>, args: args::UpArgs) -> i32 {
         qr: args.qr,
         place: LogTarget::Stdout,
         modify_stack: |_| {},
-        keep_alive: false,
+        when_idle: WhenIdle::Exit,
         may_ask: true,
         refused: exit::FAILED,
         daemon: None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::script::{name, stack};
-use crate::engine::{Engine, Input, ShutdownMode, Ticket};
+use crate::engine::{Engine, Input, ShutdownMode, Ticket, WhenIdle};
 use crate::model::{Message, MessageClass, ProcessExit, RunId};
 
 /// Returns the names of the expected services after a step with these inputs.
@@ -15,8 +15,8 @@ fn after(engine: &mut Engine, ms: u64, inputs: impl IntoIterator<Item = Input>) 
 }
 
 fn up(text: &str) -> Engine {
-    let mut engine = Engine::new();
-    engine.step(Duration::ZERO, [Input::Apply { stack: stack(text), selection: None }]);
+    let mut engine = Engine::new(None, WhenIdle::Exit);
+    engine.step(Duration::ZERO, [Input::Apply(stack(text))]);
     engine
 }
 
@@ -31,10 +31,7 @@ fn those_that_run_or_will_again() {
     assert_eq!(after(&mut engine, 4, [Input::Start(Ticket(2), vec![name("api")])]), "api web");
     let restart = Input::Restart(Ticket(3), vec![name("api")]);
     assert_eq!(after(&mut engine, 5, [Input::Spawned(RunId(3), 3), restart]), "api web");
-    assert_eq!(
-        after(&mut engine, 6, [Input::Apply { stack: stack("web: "), selection: None }]),
-        "web"
-    );
+    assert_eq!(after(&mut engine, 6, [Input::Apply(stack("web: "))]), "web");
     let why = "SIGINT".to_owned();
     let end = Input::Shutdown { ticket: None, why, code: 130, haste: ShutdownMode::Polite };
     assert_eq!(after(&mut engine, 7, [end]), "");

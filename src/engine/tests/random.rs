@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::script::{moved, stack};
 use crate::engine::{
-    Effect, Engine, EngineTime, ExitBlame, Input, JobId, ShutdownMode, Ticket, WaitUntil,
+    Effect, Engine, EngineTime, ExitBlame, Input, JobId, ShutdownMode, Ticket, WaitUntil, WhenIdle,
 };
 use crate::model::{
     Condition, EventKind, Message, MessageClass, Name, Phase, ProcessExit, RunId, Service,
@@ -372,7 +372,7 @@ impl World {
             15 => Input::TimeSkipped(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(RunId(1_000_000 + dice.roll(9)), ProcessExit::Code(1)),
             // A shutdown accepts no other stack.
-            12 if self.ending => Input::Apply { stack: random_stack(dice), selection: None },
+            12 if self.ending => Input::Apply(random_stack(dice)),
             12 => {
                 // A service that leaves the stack is forgotten, including that the user stopped it.
                 self.stale.clear();
@@ -381,7 +381,7 @@ impl World {
                 self.stopped
                     .retain(|name| new.contains_key(name) && old.services.contains_key(name));
                 self.displaced.retain(|name| new.contains_key(name));
-                Input::Apply { stack: self.stack.clone(), selection: None }
+                Input::Apply(self.stack.clone())
             }
             13 if dice.roll(12) == 0 => self.shutdown(ShutdownMode::Polite),
             14 if dice.roll(20) == 0 => self.shutdown(ShutdownMode::Now),
@@ -570,7 +570,7 @@ fn play(seed: u64) {
         dice.roll(2);
     }
     let stack = random_stack(&mut dice);
-    let mut engine = Engine::new();
+    let mut engine = Engine::new(None, WhenIdle::Exit);
     let mut world = World {
         seed,
         now: Duration::ZERO,
@@ -592,7 +592,7 @@ fn play(seed: u64) {
         halted: false,
         log: Vec::new(),
     };
-    let first = engine.step(world.now, [Input::Apply { stack, selection: None }]);
+    let first = engine.step(world.now, [Input::Apply(stack)]);
     world.carry_out(first);
     for _ in 0..STEPS_A_SCRIPT {
         if world.halted {
@@ -617,12 +617,12 @@ fn play(seed: u64) {
 
 fn advance(engine: &mut Engine, world: &mut World, input: Input) {
     let shown = match &input {
-        Input::Apply { .. } => "Apply".to_owned(),
+        Input::Apply(_) => "Apply".to_owned(),
         other => format!("{other:?}"),
     };
     world.log.push(format!("{:>9?} {shown}", world.now));
     world.asked = match &input {
-        Input::Apply { .. } | Input::PortsReassigned { .. } => Asked::All,
+        Input::Apply(_) | Input::PortsReassigned { .. } => Asked::All,
         Input::PortLost(run, _) => world.robbed(*run),
         Input::Stop(_, names) | Input::Restart(_, names) => Asked::These(names.clone()),
         _ => Asked::Nobody,
@@ -728,9 +728,8 @@ fn long_chains_and_wide_stars_start() {
         star += &format!("s{i}: needs s0=ready\n");
     }
     for text in [chain, star] {
-        let mut engine = Engine::new();
-        let mut effects =
-            engine.step(Duration::ZERO, [Input::Apply { stack: stack(&text), selection: None }]);
+        let mut engine = Engine::new(None, WhenIdle::Exit);
+        let mut effects = engine.step(Duration::ZERO, [Input::Apply(stack(&text))]);
         let mut started = 0;
         while !effects.is_empty() {
             let spawns = effects.iter().filter_map(|effect| match effect {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{
-    Effect, Engine, ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil,
+    Effect, Engine, ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil, WhenIdle,
 };
 use crate::model::{
     AssignedPort, CommandLine, Condition, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind,
@@ -222,7 +222,6 @@ fn taken() -> Message {
 pub struct Script {
     engine: Engine,
     stack: Arc<Stack>,
-    selection: Option<Selection>,
     tickets: u64,
     trace: String,
     /// The last stack state in the trace, if state changes are traced.
@@ -238,9 +237,8 @@ impl Script {
     /// Like `up` with service names.
     pub fn selecting(text: &str, selection: Option<Selection>) -> Script {
         let mut script = Script {
-            engine: Engine::new(),
+            engine: Engine::new(selection, WhenIdle::Exit),
             stack: stack(text),
-            selection,
             tickets: 0,
             trace: String::new(),
             states: None,
@@ -344,9 +342,7 @@ impl Script {
         let run = || RunId(words[1].parse().expect("a run"));
         let names = || words[1..].iter().map(|word| name(word)).collect::<Vec<_>>();
         match words[0] {
-            "apply" => {
-                Input::Apply { stack: self.stack.clone(), selection: self.selection.clone() }
-            }
+            "apply" => Input::Apply(self.stack.clone()),
             "start" => Input::Start(self.ticket(), names()),
             "debug" => Input::Debug(self.ticket(), names()),
             "undebug" => Input::LeaveDebug(self.ticket(), names()),

@@ -308,16 +308,16 @@ fn the_url_follows_the_listener() {
     use std::time::Duration;
 
     use super::script::{name, stack};
-    use crate::engine::{Engine, Input};
+    use crate::engine::{Engine, Input, WhenIdle};
     use crate::model::{Message, ProcessExit, RunId};
 
-    let mut engine = Engine::new();
+    let mut engine = Engine::new(None, WhenIdle::Exit);
     let run = RunId(1);
     let view =
         |engine: &Engine| engine.view_of(&name("api"), |_| String::new()).expect("api exists");
     let at = |text: &str| text.split(' ').map(|word| word.parse().expect("an address")).collect();
     let step = |engine: &mut Engine, input| drop(engine.step(Duration::ZERO, [input]));
-    step(&mut engine, Input::Apply { stack: stack("api: port=5001, probe=5001"), selection: None });
+    step(&mut engine, Input::Apply(stack("api: port=5001, probe=5001")));
     assert_eq!((view(&engine).url, view(&engine).listening), (None, None));
     step(&mut engine, Input::Spawned(run, 7));
     step(&mut engine, Input::ListeningOn(run, at("[::1]:5000 127.0.0.1:9229")));
@@ -348,12 +348,12 @@ fn a_storm_is_spread_over_time() {
     use std::time::Duration;
 
     use super::script::stack;
-    use crate::engine::{Effect, Engine, Input};
+    use crate::engine::{Effect, Engine, Input, WhenIdle};
     use crate::model::{ProcessExit, RunId};
 
     let text: String = (0..200).map(|i| format!("s{i}: \n")).collect();
-    let mut engine = Engine::new();
-    engine.step(Duration::ZERO, [Input::Apply { stack: stack(&text), selection: None }]);
+    let mut engine = Engine::new(None, WhenIdle::Exit);
+    engine.step(Duration::ZERO, [Input::Apply(stack(&text))]);
     let ends = (1..=200).map(RunId).flat_map(|run| {
         [Input::Spawned(run, 1), Input::Exited(run, ProcessExit::Code(1)), Input::TreeEmpty(run)]
     });
