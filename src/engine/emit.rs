@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 
+use super::failure::ServiceFailure;
 use super::run_state::{DebuggerState, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ReportedPhase, ServiceState};
 use super::{BlockedServices, Effect, Engine, WhenIdle};
@@ -166,9 +167,8 @@ impl Engine {
     pub(super) fn phase_of<'a>(
         &'a self,
         slot: &'a ServiceState,
-        blocked: Option<&Message>,
+        blocked: Option<&ServiceFailure>,
     ) -> (Phase, Cow<'a, Cause>) {
-        let failed = |message: &Message| Cow::Owned(Cause::Failed(message.clone()));
         match (&slot.state, &slot.desired) {
             (RunState::Idle, want) => match (&self.shutdown, want) {
                 (Some(ending), _) => (Phase::Idle, Cow::Borrowed(&ending.why)),
@@ -182,8 +182,8 @@ impl Engine {
             (RunState::Finished(ServiceOutcome::Done(exit)), _) => {
                 (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
             }
-            (RunState::Finished(ServiceOutcome::Failed(message)), _) => {
-                (Phase::Failed, failed(message))
+            (RunState::Finished(ServiceOutcome::Failed(failure)), _) => {
+                (Phase::Failed, Cow::Owned(Cause::Failed(failure.message(&slot.service.name))))
             }
         }
     }
@@ -192,11 +192,11 @@ impl Engine {
         &self,
         slot: &ServiceState,
         want: &DesiredState,
-        blocked: Option<&Message>,
+        blocked: Option<&ServiceFailure>,
     ) -> (Phase, Cow<'a, Cause>) {
         let (phase, cause) = match (want, blocked) {
-            (DesiredState::Yes(_), Some(message)) => {
-                (Phase::Failed, Cause::Failed(message.clone()))
+            (DesiredState::Yes(_), Some(failure)) => {
+                (Phase::Failed, Cause::Failed(failure.message(&slot.service.name)))
             }
             (DesiredState::Yes(_), None) => (Phase::Waiting, self.waiting_cause(slot)),
             (DesiredState::No, _) => (Phase::Idle, Cause::NotAsked),
