@@ -9,7 +9,6 @@
 mod absorb;
 mod apply;
 mod debug;
-mod diff;
 mod effect;
 mod emit;
 mod exit;
@@ -19,18 +18,15 @@ mod failure_text;
 mod history;
 mod input;
 mod on_change;
-mod plan;
 mod port_loss;
 mod reconcile;
-mod rename;
 mod requests;
-mod restart_loop;
 mod run_state;
 mod service_state;
 mod start_order;
 #[cfg(test)]
 mod tests;
-mod watch_actions;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;

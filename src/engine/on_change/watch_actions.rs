@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Effect;
-use super::input::JobId;
 use super::restart_loop::LoopState;
-use super::run_state::KillDeadline;
-use super::service_state::EngineTime;
+use crate::engine::Effect;
+use crate::engine::input::JobId;
+use crate::engine::run_state::KillDeadline;
+use crate::engine::service_state::EngineTime;
 use crate::model::Message;
 
 /// What file changes led to in one service, and still will.
@@ -15,7 +15,7 @@ use crate::model::Message;
 /// the watches, and the restart or signal follows. Changes during a round join it, so a command
 /// never runs twice at once and the last command has seen every change.
 #[derive(Debug, Clone, Default)]
-pub(super) struct WatchActions {
+pub(in crate::engine) struct WatchActions {
     /// The commands to run, by the index of their watch, with the changed file.
     pub queued: BTreeMap<usize, PathBuf>,
     pub job: Option<RunningJob>,
@@ -44,7 +44,7 @@ pub(super) struct WatchActions {
 
 /// A running watch command.
 #[derive(Debug, Clone)]
-pub(super) struct RunningJob {
+pub(in crate::engine) struct RunningJob {
     pub job: JobId,
     pub place: usize,
     pub path: PathBuf,
@@ -53,7 +53,7 @@ pub(super) struct RunningJob {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JobStage {
+pub(in crate::engine) enum JobStage {
     Useful,
     /// Its result no longer counts.
     Unwanted,

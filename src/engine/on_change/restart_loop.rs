@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Effect;
-use super::failure::ServiceNotice;
-use super::run_state::{ExitVerdict, RunStage};
-use super::service_state::{EngineTime, ServiceState};
+use crate::engine::Effect;
+use crate::engine::failure::ServiceNotice;
+use crate::engine::run_state::{ExitVerdict, RunStage};
+use crate::engine::service_state::{EngineTime, ServiceState};
 use crate::model::{DisplayDuration, EventKind, Message, Service};
 
 /// A change this soon after a start may come from what was started.
@@ -38,7 +38,7 @@ const QUIET_PERIOD: Duration = Duration::from_secs(5);
 
 /// Whether a service seems to restart itself.
 #[derive(Debug, Clone, Default)]
-pub(super) enum LoopState {
+pub(in crate::engine) enum LoopState {
     #[default]
     Quiet,
     /// Its files changed soon after its last starts.
@@ -77,7 +77,7 @@ impl LoopState {
 
 /// Changes in a row, each soon after the start that the previous one caused.
 #[derive(Debug, Clone)]
-pub(super) struct RestartLoop {
+pub(in crate::engine) struct RestartLoop {
     since: EngineTime,
     count: u32,
     /// How many, counted from the first, came immediately after a start.
@@ -87,7 +87,7 @@ pub(super) struct RestartLoop {
 
 /// What one more change means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LoopVerdict {
+pub(in crate::engine) enum LoopVerdict {
     Usual,
     /// The service seems to write the file. Returned once per row.
     Odd,
@@ -139,7 +139,7 @@ impl RestartLoop {
 
 /// A watch that is paused until the user saves a file.
 #[derive(Debug, Clone)]
-pub(super) struct WatchPause {
+pub(in crate::engine) struct WatchPause {
     /// The files of the loop; `None`: any.
     files: Option<BTreeSet<PathBuf>>,
     /// When a watched file last changed.
@@ -210,16 +210,13 @@ impl ServiceState {
     ) -> bool {
         let Some(row) = self.saves.loop_state.counting(now) else { return false };
         let verdict = row.add(now, &path, after);
-        if verdict == LoopVerdict::Usual {
-            return false;
-        }
-        let (files, summary) = (suspects(&self.service, row), row.summary(now));
-        let (is_loop, notice) = match verdict {
-            LoopVerdict::Usual | LoopVerdict::Odd => {
-                (false, ServiceNotice::LoopSuspected { files })
-            }
-            LoopVerdict::Loop => (true, ServiceNotice::WatchPaused { files, summary }),
+        let files = suspects(&self.service, row);
+        let notice = match verdict {
+            LoopVerdict::Usual => return false,
+            LoopVerdict::Odd => ServiceNotice::LoopSuspected { files },
+            LoopVerdict::Loop => ServiceNotice::WatchPaused { files, summary: row.summary(now) },
         };
+        let is_loop = verdict == LoopVerdict::Loop;
         let message = notice.message(&self.service.name);
         if is_loop {
             self.saves.loop_state.pause(now, message.clone());
