@@ -1,14 +1,13 @@
 use std::time::Duration;
 
+use super::failure::{RequestError, ServiceFailure};
 use super::input::{Input, ShutdownMode, Ticket};
-use super::requests::{PendingRequest, RequestGoal, shutting_down_error};
+use super::requests::{PendingRequest, RequestGoal};
 use super::run_state::{DebuggerState, RunStage, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::start_order::with_dependencies;
 use super::{Effect, Engine, SHUTDOWN_TIMEOUT, ShutdownState};
-use crate::model::{
-    Cause, EventKind, HealthAction, Message, MessageClass, Name, RunId, ServiceKind,
-};
+use crate::model::{Cause, EventKind, HealthAction, Message, Name, RunId, ServiceKind};
 
 /// The first move of a step: record what happened. Nothing starts or stops here.
 impl Engine {
@@ -83,7 +82,7 @@ impl Engine {
     ) {
         let names = match self.resolve_names(&names) {
             Ok(names) => names,
-            Err(message) => return effects.push(Effect::Answer(ticket, Err(message))),
+            Err(error) => return effects.push(Effect::Answer(ticket, Err(error))),
         };
         let Some(stack) = &self.stack else { return };
         let why = Cause::Requested(match goal {
@@ -128,7 +127,7 @@ impl Engine {
     ) {
         let names = match self.resolve_names(&names) {
             Ok(names) => names,
-            Err(message) => return effects.push(Effect::Answer(ticket, Err(message))),
+            Err(error) => return effects.push(Effect::Answer(ticket, Err(error))),
         };
         for name in &names {
             let slot = self.services.get_mut(name).expect("the names were checked");
@@ -143,23 +142,22 @@ impl Engine {
     }
 
     /// Resolves names to services; a group stands for its members.
-    pub(super) fn resolve_names(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
+    pub(super) fn resolve_names(&self, names: &[Name]) -> Result<Vec<Name>, RequestError> {
         if self.shutdown.is_some() {
-            return Err(shutting_down_error());
+            return Err(RequestError::ShuttingDown);
         }
         self.expand_groups(names)
     }
 
     /// Like `resolve_names`, but also works during a shutdown.
-    pub(super) fn expand_groups(&self, names: &[Name]) -> Result<Vec<Name>, Message> {
-        let Some(stack) = &self.stack else { return Err(shutting_down_error()) };
+    pub(super) fn expand_groups(&self, names: &[Name]) -> Result<Vec<Name>, RequestError> {
+        let Some(stack) = &self.stack else { return Err(RequestError::ShuttingDown) };
         let mut found = Vec::new();
         for name in names {
             let named = stack.services_named(name);
             if named.is_empty() {
-                let all: Vec<&str> = stack.services.keys().map(Name::as_str).collect();
-                return Err(Message::new(MessageClass::Usage, format!("unknown service `{name}`"))
-                    .help(format!("available services: {}", all.join(", "))));
+                let available = stack.services.keys().cloned().collect();
+                return Err(RequestError::UnknownService { name: name.clone(), available });
             }
             found.extend(named);
         }
@@ -227,7 +225,7 @@ impl Engine {
         let next = match slot.pending_restart.take() {
             Some(_) => RunState::Idle,
             None if stopped => RunState::Idle,
-            None => RunState::Finished(ServiceOutcome::Failed(message)),
+            None => RunState::Finished(ServiceOutcome::Failed(ServiceFailure::NotStarted(message))),
         };
         slot.end_run(next);
         self.runs.remove(&run);
@@ -256,8 +254,7 @@ impl Engine {
         if !matches!(live.stage, RunStage::Ready { .. }) || live.in_debug_mode() {
             return;
         }
-        let message = Message::new(MessageClass::Unhealthy, why.clone());
-        live.stage = RunStage::Unhealthy { message };
+        live.stage = RunStage::Unhealthy { failure: ServiceFailure::Unhealthy(why.clone()) };
         match action {
             HealthAction::Restart => {
                 slot.pending_restart.get_or_insert(Cause::HealthFailed(why));

@@ -9,12 +9,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::effect::Effect;
+use super::failure::ServiceNotice;
 use super::input::Ticket;
 use super::requests::{PendingRequest, RequestGoal};
 use super::run_state::{DebuggerState, KillDeadline, LiveRun, RunStage, RunState};
 use super::service_state::{EngineTime, ServiceState};
 use super::{Engine, EventKind};
-use crate::model::{Cause, DisplayDuration, Message, MessageClass, Name, RunId, RunMode};
+use crate::model::{Cause, MessageClass, Name, RunId, RunMode};
 
 impl Engine {
     /// Adds a request that waits until these services run in run mode.
@@ -23,7 +24,7 @@ impl Engine {
             Ok(names) => {
                 self.requests.push(PendingRequest { ticket, goal: RequestGoal::Undebugged, names })
             }
-            Err(message) => effects.push(Effect::Answer(ticket, Err(message))),
+            Err(error) => effects.push(Effect::Answer(ticket, Err(error))),
         }
     }
 
@@ -78,30 +79,9 @@ impl ServiceState {
         let RunState::Live(live) = &mut self.state else { return };
         let RunMode::Debug(debugging) = live.facts.service.mode else { return };
         live.facts.debugger = DebuggerState::Missed;
-        let text = format!(
-            "in debug mode, but not listening on {} after {}",
-            debugging.address(),
-            DisplayDuration(self.service.ready.timeout)
-        );
-        let help = "have `debug.command` start a debugger on $DEBUG_HOST:$DEBUG_PORT";
-        let message = Message::new(MessageClass::Port, text).help(help);
+        let (address, limit) = (debugging.address(), self.service.ready.timeout);
+        let message = ServiceNotice::NoDebugger { address, limit }.message(&self.service.name);
         live.facts.note.get_or_insert_with(|| message.clone());
-        self.emit(EventKind::Note(message), effects);
-    }
-
-    /// Reports a slow stop and why the run is not killed.
-    pub fn report_slow_stop(&self, why: &Cause, effects: &mut Vec<Effect>) {
-        let name = &self.service.name;
-        let text = format!(
-            "{name} did not stop within {}: it is being debugged and may be paused at a breakpoint",
-            DisplayDuration(self.service.stop.grace)
-        );
-        let again = match why {
-            Cause::Shutdown(_) => "press Ctrl-C again to kill it".to_owned(),
-            _ => format!("run `devstack stop {name}` again to kill it"),
-        };
-        let help = format!("continue it in the debugger, or {again}");
-        let message = Message::new(MessageClass::StopTimeout, text).help(help);
         self.emit(EventKind::Note(message), effects);
     }
 
@@ -120,11 +100,9 @@ impl ServiceState {
         if std::mem::replace(&mut self.saves.defer_reported, true) {
             return;
         }
-        let name = &self.service.name;
-        let shown = path.strip_prefix(&self.service.launch.dir).unwrap_or(path).display();
-        let text = format!("restart postponed: {shown} changed while {name} is being debugged");
-        let help = format!("run `devstack restart {name}` to apply the change");
-        let message = Message::new(MessageClass::WatchDegraded, text).help(help);
+        let path = path.strip_prefix(&self.service.launch.dir).unwrap_or(path);
+        let path = path.display().to_string();
+        let message = ServiceNotice::ChangeDeferred { path }.message(&self.service.name);
         self.emit(EventKind::Note(message.clone()), effects);
         if let Some(live) = self.live_mut() {
             live.facts.note = Some(message);

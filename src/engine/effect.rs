@@ -1,9 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::failure::RequestError;
 use super::input::{JobId, Ticket};
 use crate::model::{
-    CommandLine, DisplayDuration, Event, EventKind, Message, Name, RunId, Service, ServiceChange,
+    CommandLine, DisplayDuration, Event, EventKind, Name, RunId, Service, ServiceChange,
     StopConfig, signal_name,
 };
 
@@ -38,7 +39,7 @@ pub enum Effect {
     /// Publish an event.
     Emit(Event),
     /// Answer a request that took effect or never will.
-    Answer(Ticket, Result<String, Message>),
+    Answer(Ticket, Result<String, RequestError>),
     /// Exit with this code; nothing is left.
     Exit(i32),
 }
@@ -74,7 +75,8 @@ impl fmt::Display for Effect {
             Effect::KillJob(job) => write!(f, "kill {job}"),
             Effect::Emit(event) => write_event(f, event),
             Effect::Answer(ticket, Ok(text)) => write!(f, "answer {}: {text}", ticket.0),
-            Effect::Answer(ticket, Err(message)) => {
+            Effect::Answer(ticket, Err(error)) => {
+                let message = error.message();
                 write!(f, "refuse {}: [{}] {message}", ticket.0, message.class.as_str())
             }
             Effect::Exit(code) => write!(f, "halt {code}"),

@@ -1,10 +1,9 @@
+use super::failure::ServiceFailure;
 use super::history::EndedRun;
 use super::run_state::{ExitVerdict, KillDeadline, RunStage, RunState, ServiceOutcome};
 use super::service_state::{EngineTime, RecentExit, ServiceState};
-use super::{Effect, Engine, ShutdownMode};
-use crate::model::{
-    Cause, EventKind, ExitClass, Message, MessageClass, OnExit, ProcessExit, RestartPolicy, RunId,
-};
+use super::{Effect, Engine, ShutdownMode, failure_text};
+use crate::model::{Cause, EventKind, ExitClass, OnExit, ProcessExit, RestartPolicy, RunId};
 
 /// The exit of a run and its consequences.
 impl Engine {
@@ -65,7 +64,7 @@ impl Engine {
         if ends_stack {
             self.begin_shutdown(
                 now,
-                format!("{} exited ({exit})", service.name),
+                failure_text::exited(&service.name, exit),
                 exit.exit_code(),
                 ShutdownMode::Polite,
             );
@@ -149,11 +148,7 @@ impl ServiceState {
                 self.back_off(now, exit, true)
             }
             RestartPolicy::Always | RestartPolicy::OnFailure | RestartPolicy::No => {
-                let text = match exit {
-                    ProcessExit::Code(code) => format!("exited with code {code}"),
-                    ProcessExit::Signal(_) => format!("killed by {exit}"),
-                };
-                RunState::Finished(ServiceOutcome::Failed(Message::new(MessageClass::Exit, text)))
+                RunState::Finished(ServiceOutcome::Failed(ServiceFailure::Exited(exit)))
             }
         }
     }
@@ -165,13 +160,9 @@ impl ServiceState {
         self.recent_exits.push(RecentExit { at: now, unexpected });
         let crashes = self.recent_exits.iter().filter(|end| end.unexpected).count() as u32;
         if unexpected && crashes >= rule.max_failures {
-            let text = format!(
-                "exited {crashes} times within {}; last: {exit}",
-                crate::model::DisplayDuration(rule.window)
-            );
-            let message = Message::new(MessageClass::CrashLoop, text)
-                .help(format!("fix it; a change to a watched file or to its config restarts it, or run `devstack restart {}`", self.service.name));
-            return RunState::Finished(ServiceOutcome::Failed(message));
+            let (window, last) = (rule.window, exit);
+            let failure = ServiceFailure::CrashLoop { exits: crashes, window, last };
+            return RunState::Finished(ServiceOutcome::Failed(failure));
         }
         let doublings = self.recent_exits.len() as u32 - 1;
         let delay = rule.delay.saturating_mul(1 << doublings.min(16)).min(rule.max_delay);

@@ -1,13 +1,14 @@
 //! Explains the state of a service to the user. Changes nothing.
 
+use super::failure::ServiceFailure;
 use super::history::{EndedRun, LastTrigger};
 use super::run_state::{KillDeadline, LiveRun, RunStage, RunState};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
-use super::{BlockedServices, Engine};
+use super::{BlockedServices, Engine, failure_text};
 use crate::model::{
     BlockedOn, Cause, Condition, Dependency, DisplayDuration, DisplayPath, FailingProbe,
-    FileTrigger, HealthAction, HealthConfig, Message, Name, NextStep, PastRun, PortStatus,
-    ProbePurpose, ServiceKind, WhyView,
+    FileTrigger, HealthAction, HealthConfig, Name, NextStep, PastRun, PortStatus, ProbePurpose,
+    ServiceKind, WhyView,
 };
 
 impl Engine {
@@ -60,7 +61,7 @@ impl Engine {
     fn next_step(
         &self,
         slot: &ServiceState,
-        blocked: Option<&Message>,
+        blocked: Option<&ServiceFailure>,
     ) -> (String, Option<EngineTime>) {
         let ending = self.shutdown.is_some();
         match &slot.state {
@@ -82,15 +83,16 @@ impl Engine {
         }
     }
 
-    fn next_of_idle(&self, slot: &ServiceState, blocked: Option<&Message>) -> String {
+    fn next_of_idle(&self, slot: &ServiceState, blocked: Option<&ServiceFailure>) -> String {
         let name = &slot.service.name;
         match &slot.desired {
             DesiredState::Removed => "nothing: removed from the configuration".to_owned(),
             DesiredState::No | DesiredState::Stopped => {
-                format!("nothing: run `devstack start {name}` to start it")
+                format!("nothing: {} to start it", failure_text::run_start(name))
             }
             DesiredState::Yes(_) if blocked.is_some() => format!(
-                "nothing until its dependencies are fixed; it then starts automatically, or run `devstack restart {name}`"
+                "nothing until its dependencies are fixed; it then starts automatically, or {}",
+                failure_text::run_restart(name)
             ),
             DesiredState::Yes(_) => match self.unmet_dependencies(slot).as_slice() {
                 [] => "it starts after that".to_owned(),
@@ -140,9 +142,8 @@ impl ServiceState {
     fn next_of_ready(&self) -> String {
         let name = &self.service.name;
         if self.is_debugged() {
-            return format!(
-                "nothing: it is being debugged; run `devstack restart {name}` to apply changes"
-            );
+            let restart = failure_text::run_restart(name);
+            return format!("nothing: it is being debugged; {restart} to apply changes");
         }
         let watched = match self.service.watch.is_empty() {
             true => "",
@@ -170,15 +171,16 @@ impl ServiceState {
     fn restart_triggers(&self) -> String {
         let name = &self.service.name;
         let saved = if self.service.watch.is_empty() { "" } else { "a watched file or to " };
-        format!(
-            "waiting: a change to {saved}its config restarts it, or run `devstack restart {name}`"
-        )
+        let restart = failure_text::run_restart(name);
+        format!("waiting: a change to {saved}its config restarts it, or {restart}")
     }
 
     fn failing_probe(&self) -> Option<FailingProbe> {
         let probe = |probe, text: &str| Some(FailingProbe { probe, text: text.to_owned() });
         match self.stage() {
-            Some(RunStage::Unhealthy { message }) => probe(ProbePurpose::Health, &message.text),
+            Some(RunStage::Unhealthy { failure }) => {
+                probe(ProbePurpose::Health, &failure.message(&self.service.name).text)
+            }
             Some(RunStage::Stopping { cause: Cause::HealthFailed(why), .. }) => {
                 probe(ProbePurpose::Health, why)
             }
@@ -212,13 +214,8 @@ fn kill_step(slot: &ServiceState, kill: KillDeadline) -> (String, Option<EngineT
     match kill {
         KillDeadline::At(at) => ("it is killed if still running".to_owned(), Some(at)),
         KillDeadline::Debugging(_) => {
-            let name = &slot.service.name;
-            (
-                format!(
-                    "nothing until it exits: it is being debugged; run `devstack stop {name}` again to kill it"
-                ),
-                None,
-            )
+            let stop = failure_text::run_stop_again(&slot.service.name);
+            (format!("nothing until it exits: it is being debugged; {stop}"), None)
         }
         KillDeadline::Ordered => ("it is being killed".to_owned(), None),
         KillDeadline::NotNeeded => ("it is stopping".to_owned(), None),

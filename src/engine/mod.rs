@@ -9,40 +9,37 @@
 mod absorb;
 mod apply;
 mod debug;
-mod diff;
 mod effect;
 mod emit;
 mod exit;
 mod explain;
+mod failure;
+mod failure_text;
 mod history;
 mod input;
 mod on_change;
-mod plan;
 mod port_loss;
 mod reconcile;
-mod rename;
 mod requests;
-mod restart_loop;
 mod run_state;
 mod service_state;
 mod start_order;
 #[cfg(test)]
 mod tests;
-mod watch_actions;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
+pub use failure::{RequestError, ServiceFailure};
 pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil, WhenIdle};
 pub use service_state::EngineTime;
 
 use emit::StackOutlook;
 
-use crate::model::{
-    Cause, EventKind, Message, Name, RunId, Service, ServiceView, Stack, StackState,
-};
+use crate::model::{Cause, EventKind, Name, RunId, Service, ServiceView, Stack, StackState};
 use requests::PendingRequest;
 use run_state::{KillDeadline, LiveRun, RunStage, RunState};
 use service_state::ServiceState;
@@ -86,7 +83,7 @@ pub struct Engine {
 }
 
 /// Services that cannot start because a dependency has failed, with the root cause.
-type BlockedServices = BTreeMap<Name, Message>;
+type BlockedServices = BTreeMap<Name, ServiceFailure>;
 
 /// A shutdown in progress.
 #[derive(Debug, Clone)]

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::failure::ServiceFailure;
 use super::run_state::{ExitVerdict, RunStage, RunState, ServiceOutcome};
 use super::service_state::{EngineTime, ServiceState};
-use super::{Effect, Engine, ExitBlame};
-use crate::model::{Cause, EventKind, Message, MessageClass, Name, OnExit, RunId, Stack};
+use super::{Effect, Engine, ExitBlame, failure_text};
+use crate::model::{Cause, EventKind, Message, Name, OnExit, RunId, Stack};
 
 /// A service fails after losing this many ports in a row: one lost race is just bad luck.
 const MAX_PORT_LOSSES: u32 = 10;
@@ -77,7 +78,7 @@ impl Engine {
         };
         slot.end_run(next);
         if ends_stack {
-            let why = format!("{} exited ({exit})", slot.service.name);
+            let why = failure_text::exited(&slot.service.name, exit);
             self.begin_shutdown(now, why, exit.exit_code(), super::ShutdownMode::Polite);
         }
         self.runs.remove(&run);
@@ -100,7 +101,10 @@ impl Engine {
                     slot.start_cause = Some(Cause::PortLost(lost.clone()));
                     RunState::Idle
                 }
-                Err(message) => RunState::Finished(ServiceOutcome::Failed(message)),
+                Err(message) => {
+                    let failure = ServiceFailure::NotStarted(message);
+                    RunState::Finished(ServiceOutcome::Failed(failure))
+                }
             };
         }
     }
@@ -119,17 +123,11 @@ impl ServiceState {
         }
         self.port_losses += 1;
         if self.port_losses > MAX_PORT_LOSSES {
-            let text = format!(
-                "lost its port to another process {MAX_PORT_LOSSES} times in a row; last: {}",
-                message.text
-            );
-            let help = format!(
-                "stop the processes that take its port, then run `devstack restart {}`",
-                self.service.name
-            );
-            return RunState::Finished(ServiceOutcome::Failed(
-                Message::new(MessageClass::Port, text).help(help),
-            ));
+            let (times, last) = (MAX_PORT_LOSSES, message.text);
+            return RunState::Finished(ServiceOutcome::Failed(ServiceFailure::PortsLost {
+                times,
+                last,
+            }));
         }
         effects.push(Effect::ReassignPorts(self.service.name.clone()));
         RunState::AwaitingPort { lost: message }

@@ -1,13 +1,11 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::failure::{ServiceFailure, ServiceNotice};
 use super::run_state::{KillDeadline, LiveRun, RunStage, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::{BlockedServices, Effect, Engine, MAX_RESTARTS_PER_SECOND, ShutdownMode};
-use crate::model::{
-    Cause, Condition, Dependency, DisplayDuration, EventKind, Message, MessageClass, Name, RunId,
-    Service,
-};
+use crate::model::{Cause, Condition, Dependency, EventKind, Name, RunId, Service};
 
 /// The second move of a step: stop what must not run, then start what should.
 impl Engine {
@@ -173,8 +171,8 @@ impl Engine {
             let root = self.unmet_dependencies(slot).into_iter().find_map(|need| {
                 let dep = self.services.get(&need.service)?;
                 match blocked.get(&need.service) {
-                    Some(message) => Some(message.clone()),
-                    None => dep.unreachable_reason(need.condition),
+                    Some(root) => Some(root.clone()),
+                    None => dep.unreachable_reason(need),
                 }
             });
             if let Some(root) = root {
@@ -193,14 +191,9 @@ impl ServiceState {
                 // Listening elsewhere explains more than nothing listening on the expected port.
                 let warning = facts.warnings.first().map(|warning| warning.text.clone());
                 let last = warning.or_else(|| facts.probe_failure.clone());
-                let last = last.unwrap_or_else(|| "no probe result yet".into());
-                let limit = DisplayDuration(self.service.ready.timeout);
-                let message = Message::new(
-                    MessageClass::ReadyTimeout,
-                    format!("not ready within {limit}: {last}"),
-                )
-                .help("raise `ready.timeout` if it needs longer; it keeps running and is still probed");
-                *stage = RunStage::Late { spawned: *spawned, message };
+                let limit = self.service.ready.timeout;
+                let failure = ServiceFailure::NotReady { limit, last };
+                *stage = RunStage::Late { spawned: *spawned, failure };
             }
             RunStage::Ready { since, .. } if *since + super::STABLE_AFTER <= now => {
                 self.recent_exits.clear()
@@ -208,24 +201,17 @@ impl ServiceState {
             RunStage::Stopping { kill: kill @ KillDeadline::Debugging(Some(_)), cause } => {
                 if matches!(kill, KillDeadline::Debugging(Some(at)) if *at <= now) {
                     *kill = KillDeadline::Debugging(None);
-                    let cause = cause.clone();
-                    self.report_slow_stop(&cause, effects);
+                    let in_shutdown = matches!(cause, Cause::Shutdown(_));
+                    let grace = self.service.stop.grace;
+                    self.notify(&ServiceNotice::SlowStop { grace, in_shutdown }, effects);
                 }
             }
             RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => {
                 if matches!(kill, KillDeadline::At(at) if *at <= now) {
                     *kill = KillDeadline::Ordered;
                     effects.push(Effect::Kill(facts.id));
-                    let message = Message::new(
-                        MessageClass::StopTimeout,
-                        format!(
-                            "{} did not stop within {}; killing it",
-                            self.service.name,
-                            DisplayDuration(self.service.stop.grace)
-                        ),
-                    )
-                    .help("adjust `stop.grace` (the limit) or `stop.signal`");
-                    self.emit(EventKind::Note(message), effects);
+                    let grace = self.service.stop.grace;
+                    self.notify(&ServiceNotice::Killing { grace }, effects);
                 }
             }
             RunStage::Launching { .. }
@@ -354,38 +340,33 @@ impl ServiceState {
         }
     }
 
-    /// Returns why a condition on this service will not come true on its own.
-    fn unreachable_reason(&self, condition: Condition) -> Option<Message> {
-        let name = &self.service.name;
-        let because = |text: &str| {
-            Message::new(MessageClass::DepFailed, format!("dependency {name} ({condition}) {text}"))
-                .help(format!(
-                    "fix {name}; this service then starts automatically, or run `devstack restart {name}`"
-                ))
+    /// Returns why `need`, which is about this service, will not come true on its own.
+    fn unreachable_reason(&self, need: Dependency) -> Option<ServiceFailure> {
+        let failed = |need: Dependency, root: &ServiceFailure| {
+            Some(ServiceFailure::DependencyFailed { on: need, root: Box::new(root.clone()) })
         };
         // The user may or may not start it again, so waiting clients get an answer now.
         if self.desired == DesiredState::Stopped && !matches!(self.state, RunState::Finished(_)) {
-            let text = format!("dependency {name} ({condition}) was stopped");
-            let help =
-                format!("run `devstack start {name}`; its dependents then start automatically");
-            return Some(Message::new(MessageClass::DepFailed, text).help(help));
+            return Some(ServiceFailure::DependencyStopped(need));
         }
         match &self.state {
-            RunState::Finished(ServiceOutcome::Failed(message)) => {
-                Some(because(&format!("failed: {}", message.text)))
-            }
+            RunState::Finished(ServiceOutcome::Failed(root)) => failed(need, root),
             RunState::Finished(ServiceOutcome::Done(exit)) => {
-                Some(because(&format!("exited ({exit})")))
+                Some(ServiceFailure::DependencyExited { on: need, exit: *exit })
             }
-            RunState::Live(LiveRun { stage: RunStage::Late { message, .. }, .. })
-                if condition == Condition::Ready =>
+            RunState::Live(LiveRun { stage: RunStage::Late { failure, .. }, .. })
+                if need.condition == Condition::Ready =>
             {
-                Some(because(&format!("timed out: {}", message.text)))
+                failed(need, failure)
             }
             RunState::Idle
             | RunState::Live(_)
             | RunState::BackingOff { .. }
             | RunState::AwaitingPort { .. } => None,
         }
+    }
+
+    fn notify(&self, notice: &ServiceNotice, effects: &mut Vec<Effect>) {
+        self.emit(EventKind::Note(notice.message(&self.service.name)), effects);
     }
 }

@@ -1,8 +1,9 @@
+use super::failure::{RequestError, ServiceFailure};
 use super::input::{Ticket, WaitUntil};
 use super::run_state::{DebuggerState, LiveRun, RunStage, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, ServiceState};
 use super::{BlockedServices, Effect, Engine};
-use crate::model::{Condition, Message, MessageClass, Name, RestartPolicy, RunId, ServiceKind};
+use crate::model::{Condition, Name, RestartPolicy, RunId, ServiceKind};
 
 /// A request that was accepted and is not answered yet.
 #[derive(Debug, Clone)]
@@ -33,7 +34,7 @@ pub(super) enum RequestGoal {
 enum GoalStatus {
     Yet,
     True,
-    Never(Message),
+    Never(RequestError),
 }
 
 impl Engine {
@@ -48,11 +49,11 @@ impl Engine {
                 match self.goal_status(one.goal, name, blocked.get(name)) {
                     GoalStatus::Yet => open = true,
                     GoalStatus::True => {}
-                    GoalStatus::Never(message) => refusal = refusal.or(Some(message)),
+                    GoalStatus::Never(error) => refusal = refusal.or(Some(error)),
                 }
             }
             match refusal {
-                Some(message) => effects.push(Effect::Answer(one.ticket, Err(message))),
+                Some(error) => effects.push(Effect::Answer(one.ticket, Err(error))),
                 None if open => self.requests.push(one),
                 None => effects
                     .push(Effect::Answer(one.ticket, Ok(self.success_text(one.goal, &names)))),
@@ -72,7 +73,7 @@ impl Engine {
                 | RequestGoal::Debugged
                 | RequestGoal::Undebugged
                 | RequestGoal::Until(WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed) => {
-                    Err(shutting_down_error())
+                    Err(RequestError::ShuttingDown)
                 }
             };
             effects.push(Effect::Answer(one.ticket, answer));
@@ -97,7 +98,12 @@ impl Engine {
         }
     }
 
-    fn goal_status(&self, goal: RequestGoal, name: &Name, blocked: Option<&Message>) -> GoalStatus {
+    fn goal_status(
+        &self,
+        goal: RequestGoal,
+        name: &Name,
+        blocked: Option<&ServiceFailure>,
+    ) -> GoalStatus {
         let Some(slot) = self.services.get(name) else {
             return match goal {
                 RequestGoal::Down | RequestGoal::End => GoalStatus::True,
@@ -106,8 +112,7 @@ impl Engine {
                 | RequestGoal::Renewed(_)
                 | RequestGoal::Debugged
                 | RequestGoal::Undebugged => {
-                    let text = format!("{name} was removed from the configuration");
-                    GoalStatus::Never(Message::new(MessageClass::Busy, text))
+                    GoalStatus::Never(RequestError::RemovedMeanwhile(name.clone()))
                 }
             };
         };
@@ -115,8 +120,7 @@ impl Engine {
             RequestGoal::End => GoalStatus::Yet,
             RequestGoal::Until(until) => self.wait_status(until, name, blocked),
             RequestGoal::Down if slot.wanted() => {
-                let text = format!("{name} was started again before it stopped");
-                GoalStatus::Never(Message::new(MessageClass::Busy, text))
+                GoalStatus::Never(RequestError::StartedMeanwhile(name.clone()))
             }
             RequestGoal::Down if slot.is_live() => GoalStatus::Yet,
             RequestGoal::Down => GoalStatus::True,
@@ -142,26 +146,28 @@ impl Engine {
 fn goal_reached(
     slot: &ServiceState,
     least: RunId,
-    blocked: Option<&Message>,
+    blocked: Option<&ServiceFailure>,
     ending: bool,
 ) -> GoalStatus {
     let fresh = slot.newest_run().is_some_and(|run| run.id >= least);
     if ending {
-        return GoalStatus::Never(self::shutting_down_error());
+        return GoalStatus::Never(RequestError::ShuttingDown);
     }
     match slot.desired {
         DesiredState::Stopped | DesiredState::No | DesiredState::Removed => {
-            let text = format!("{} was stopped before it was ready", slot.service.name);
-            return GoalStatus::Never(Message::new(MessageClass::Busy, text));
+            return GoalStatus::Never(RequestError::StoppedMeanwhile(slot.service.name.clone()));
         }
         DesiredState::Yes(_) => {}
     }
+    let failed = |failure: &ServiceFailure| {
+        GoalStatus::Never(RequestError::Failed(slot.service.name.clone(), failure.clone()))
+    };
     match &slot.state {
         RunState::Live(run) if fresh && slot.pending_restart.is_none() => match &run.stage {
             RunStage::Ready { .. } => GoalStatus::True,
             // It waits for a debugger, and the client may be the one to attach it.
             RunStage::Starting { .. } if run.awaits_debugger() => GoalStatus::True,
-            RunStage::Late { message, .. } => GoalStatus::Never(message.clone()),
+            RunStage::Late { failure, .. } => failed(failure),
             RunStage::Launching { .. }
             | RunStage::Starting { .. }
             | RunStage::Unhealthy { .. }
@@ -169,23 +175,13 @@ fn goal_reached(
             | RunStage::Draining { .. } => GoalStatus::Yet,
         },
         RunState::Finished(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
-        RunState::Finished(ServiceOutcome::Failed(message)) if fresh => {
-            GoalStatus::Never(message.clone())
-        }
-        RunState::Idle => match blocked {
-            Some(message) => GoalStatus::Never(message.clone()),
-            None => GoalStatus::Yet,
-        },
+        RunState::Finished(ServiceOutcome::Failed(failure)) if fresh => failed(failure),
+        RunState::Idle => blocked.map_or(GoalStatus::Yet, failed),
         RunState::Live(_)
         | RunState::BackingOff { .. }
         | RunState::AwaitingPort { .. }
         | RunState::Finished(_) => GoalStatus::Yet,
     }
-}
-
-/// Error for a request that a shutdown makes impossible.
-pub(super) fn shutting_down_error() -> Message {
-    Message::new(MessageClass::NotRunning, "the stack is stopping")
 }
 
 impl Engine {
@@ -202,7 +198,7 @@ impl Engine {
                 goal: RequestGoal::Until(until),
                 names,
             }),
-            Err(message) => effects.push(Effect::Answer(ticket, Err(message))),
+            Err(error) => effects.push(Effect::Answer(ticket, Err(error))),
         }
     }
 
@@ -227,7 +223,12 @@ impl Engine {
     }
 
     /// Returns how far a service is from what a wait asks for.
-    fn wait_status(&self, until: WaitUntil, name: &Name, blocked: Option<&Message>) -> GoalStatus {
+    fn wait_status(
+        &self,
+        until: WaitUntil,
+        name: &Name,
+        blocked: Option<&ServiceFailure>,
+    ) -> GoalStatus {
         let Some(slot) = self.services.get(name) else {
             return match until {
                 WaitUntil::Stopped => GoalStatus::True,
@@ -246,7 +247,7 @@ impl Engine {
             Some(condition) if slot.is_done() && slot.completion_satisfies(condition) => {
                 GoalStatus::True
             }
-            Some(_) if self.shutdown.is_some() => GoalStatus::Never(shutting_down_error()),
+            Some(_) if self.shutdown.is_some() => GoalStatus::Never(RequestError::ShuttingDown),
             Some(_) if slot.desired == DesiredState::Removed => {
                 GoalStatus::Never(self.removed(name))
             }
@@ -254,13 +255,10 @@ impl Engine {
         }
     }
 
-    fn removed(&self, name: &Name) -> Message {
+    fn removed(&self, name: &Name) -> RequestError {
         let heir = self.services.iter().find(|(_, slot)| slot.renamed_from.as_ref() == Some(name));
-        let text = match heir {
-            Some((heir, _)) => format!("{name} was renamed to {heir} in the configuration"),
-            None => format!("{name} was removed from the configuration"),
-        };
-        Message::new(MessageClass::NotRunning, text)
+        let renamed_to = heir.map(|(heir, _)| heir.clone());
+        RequestError::Gone { name: name.clone(), renamed_to }
     }
 
     /// Answer to a wait whose condition is met.
@@ -325,28 +323,28 @@ impl ServiceState {
     }
 
     /// Whether the condition is met, will be met without user action, or cannot be.
-    fn condition_status(&self, condition: Condition, blocked: Option<&Message>) -> GoalStatus {
-        let name = &self.service.name;
-        let never = |text: String, why: &Message| {
-            let text = format!("{name} {text}: {}", why.text);
-            GoalStatus::Never(Message { text, ..why.clone() })
-        };
-        let idle = |text: &str| {
-            let text = format!("{name} {text} and will not start");
-            let message = Message::new(MessageClass::NotRunning, text);
-            GoalStatus::Never(message.help(format!("run `devstack start {name}`")))
+    fn condition_status(
+        &self,
+        condition: Condition,
+        blocked: Option<&ServiceFailure>,
+    ) -> GoalStatus {
+        let name = || self.service.name.clone();
+        let never = |failure: &ServiceFailure| {
+            GoalStatus::Never(RequestError::WaitFailed(name(), failure.clone()))
         };
         match &self.desired {
-            DesiredState::No => return idle("is not running"),
-            DesiredState::Stopped | DesiredState::Removed => return idle("was stopped"),
+            DesiredState::No => return GoalStatus::Never(RequestError::NotRequested(name())),
+            DesiredState::Stopped | DesiredState::Removed => {
+                return GoalStatus::Never(RequestError::Stopped(name()));
+            }
             DesiredState::Yes(_) => {}
         }
         let ready = condition == Condition::Ready;
         match (&self.state, blocked) {
-            (RunState::Idle, Some(why)) => never("cannot start".to_owned(), why),
-            (RunState::Finished(ServiceOutcome::Failed(why)), _) => never("failed".to_owned(), why),
-            (RunState::Live(LiveRun { stage: RunStage::Late { message, .. }, .. }), _) if ready => {
-                never("timed out".to_owned(), message)
+            (RunState::Idle, Some(failure)) => never(failure),
+            (RunState::Finished(ServiceOutcome::Failed(failure)), _) => never(failure),
+            (RunState::Live(LiveRun { stage: RunStage::Late { failure, .. }, .. }), _) if ready => {
+                never(failure)
             }
             // Between two runs.
             _ if self.pending_restart.is_some() => GoalStatus::Yet,
@@ -357,14 +355,10 @@ impl ServiceState {
                 GoalStatus::True
             }
             (RunState::Finished(ServiceOutcome::Done(exit)), _) => {
-                let text = format!("{name} exited ({exit}) and will not become ready");
-                let message = Message::new(MessageClass::Exit, text);
-                GoalStatus::Never(message.help(format!("run `devstack restart {name}`")))
+                GoalStatus::Never(RequestError::NeverReady(name(), *exit))
             }
             _ if !ready && self.service.restart.policy == RestartPolicy::Always => {
-                let text =
-                    format!("{name} never completes: it restarts whenever it exits (`restart`)");
-                GoalStatus::Never(Message::new(MessageClass::Usage, text))
+                GoalStatus::Never(RequestError::NeverCompletes(name()))
             }
             (
                 RunState::Idle

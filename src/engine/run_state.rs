@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::failure::ServiceFailure;
 use super::service_state::EngineTime;
 use crate::model::{Cause, ListenAddress, Message, Phase, ProcessExit, RunId, Service};
 
@@ -26,7 +27,7 @@ pub(super) enum RunState {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum ServiceOutcome {
     Done(ProcessExit),
-    Failed(Message),
+    Failed(ServiceFailure),
 }
 
 /// A run that has or may have live processes.
@@ -50,11 +51,11 @@ pub(super) enum RunStage {
         ready_by: Option<EngineTime>,
     },
     /// Running and still probed, but not ready in time.
-    Late { spawned: EngineTime, message: Message },
+    Late { spawned: EngineTime, failure: ServiceFailure },
     /// Running and ready.
     Ready { since: EngineTime, cause: Cause },
     /// Running and was ready, but its health probes fail.
-    Unhealthy { message: Message },
+    Unhealthy { failure: ServiceFailure },
     /// A stop or kill was ordered.
     Stopping { cause: Cause, kill: KillDeadline },
     /// Its main process exited; other processes of its tree or unread output remain.
@@ -161,8 +162,9 @@ impl LiveRun {
                 let pid = self.pid.unwrap_or_default();
                 (Phase::Starting, Cow::Owned(Cause::Spawned { pid }))
             }
-            RunStage::Late { message, .. } | RunStage::Unhealthy { message } => {
-                (Phase::Unhealthy, Cow::Owned(Cause::Failed(message.clone())))
+            RunStage::Late { failure, .. } | RunStage::Unhealthy { failure } => {
+                let message = failure.message(&self.facts.service.name);
+                (Phase::Unhealthy, Cow::Owned(Cause::Failed(message)))
             }
             RunStage::Ready { cause, .. } => (Phase::Ready, Cow::Borrowed(cause)),
             RunStage::Stopping { cause, .. } => (Phase::Stopping, Cow::Borrowed(cause)),

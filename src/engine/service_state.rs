@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::Effect;
 use super::history::RunHistory;
+use super::on_change::WatchActions;
 use super::run_state::{ExitVerdict, LiveRun, RunFacts, RunStage, RunState};
-use super::watch_actions::WatchActions;
 use crate::model::{Cause, Message, Name, Phase, ProcessExit, RunId, Service};
 
 /// Time since the supervisor started, from a monotonic clock.

@@ -59,8 +59,6 @@ pub enum Cause {
     Removed,
     /// The stack is shutting down; why, as a fragment.
     Shutdown(String),
-    /// It was killed after a stop that exceeded this grace period.
-    Killed(Duration),
     /// It failed with this message.
     Failed(Message),
 }
@@ -102,9 +100,6 @@ impl fmt::Display for Cause {
             Cause::ConfigChanged(what) => f.write_str(what),
             Cause::Removed => f.write_str("removed from the configuration"),
             Cause::Shutdown(why) => f.write_str(why),
-            Cause::Killed(grace) => {
-                write!(f, "did not stop within {}; killed", DisplayDuration(*grace))
-            }
             Cause::Failed(message) => f.write_str(&message.text),
         }
     }

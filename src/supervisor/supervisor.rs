@@ -328,7 +328,7 @@ impl Supervisor {
             Effect::Answer(ticket, answer) => {
                 if let Some(tell) = self.waiting.remove(&ticket) {
                     // The client may have left.
-                    let _ = tell.send(answer);
+                    let _ = tell.send(answer.map_err(|error| error.message()));
                 }
             }
             Effect::InvestigateExit(run, service) => return Some(self.examine_exit(run, &service)),

@@ -224,7 +224,6 @@ impl PhaseLines<'_> {
             Cause::Shutdown(_) | Cause::Exited(_) => Vec::new(),
             // The waiting phase that follows names the process that took the port.
             Cause::PortLost(_) => self.say(StatusTone::Plain, "stopping: its port was taken"),
-            Cause::Killed(_) => self.say(StatusTone::Warning, cause.to_string()),
             Cause::FileChanged(path) => {
                 self.say(StatusTone::Plain, format!("restarting: {} changed", self.short(path)))
             }

@@ -213,7 +213,6 @@ fn changes_say_what_changed() {
         phase("web", Phase::Stopping, Cause::ConfigChanged("command changed".to_owned())),
         phase("web", Phase::Stopping, Cause::Requested("restart")),
         phase("web", Phase::Stopping, Cause::Requested("stop")),
-        phase("web", Phase::Stopping, Cause::Killed(Duration::from_secs(5))),
         phase("web", Phase::Idle, Cause::Requested("stop")),
         phase("web", Phase::Stopping, Cause::Removed),
         (None, EventKind::Applied(Plan {
@@ -230,7 +229,6 @@ fn changes_say_what_changed() {
     web     Plain    restarting: command changed
     web     Plain    restarting
     web     Plain    stopping
-    web     Warning  did not stop within 5s; killed
     web     Plain    stopped
     web     Plain    stopping: removed from the configuration
             Notice   applied the new configuration; 1 service unchanged

@@ -2,11 +2,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Effect;
-use super::input::JobId;
-use super::restart_loop::{RestartLoop, WatchPause};
-use super::run_state::KillDeadline;
-use super::service_state::EngineTime;
+use super::restart_loop::LoopState;
+use crate::engine::Effect;
+use crate::engine::input::JobId;
+use crate::engine::run_state::KillDeadline;
+use crate::engine::service_state::EngineTime;
 use crate::model::Message;
 
 /// What file changes led to in one service, and still will.
@@ -15,7 +15,7 @@ use crate::model::Message;
 /// the watches, and the restart or signal follows. Changes during a round join it, so a command
 /// never runs twice at once and the last command has seen every change.
 #[derive(Debug, Clone, Default)]
-pub(super) struct WatchActions {
+pub(in crate::engine) struct WatchActions {
     /// The commands to run, by the index of their watch, with the changed file.
     pub queued: BTreeMap<usize, PathBuf>,
     pub job: Option<RunningJob>,
@@ -39,13 +39,12 @@ pub(super) struct WatchActions {
     pub deferred: BTreeMap<usize, PathBuf>,
     /// Whether the user knows that changes are deferred during the current run.
     pub defer_reported: bool,
-    pub restart_loop: Option<RestartLoop>,
-    pub pause: Option<(WatchPause, Message)>,
+    pub loop_state: LoopState,
 }
 
 /// A running watch command.
 #[derive(Debug, Clone)]
-pub(super) struct RunningJob {
+pub(in crate::engine) struct RunningJob {
     pub job: JobId,
     pub place: usize,
     pub path: PathBuf,
@@ -54,7 +53,7 @@ pub(super) struct RunningJob {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum JobStage {
+pub(in crate::engine) enum JobStage {
     Useful,
     /// Its result no longer counts.
     Unwanted,
@@ -71,7 +70,10 @@ impl WatchActions {
     /// What the user should know.
     pub fn message(&self) -> Option<&Message> {
         let failed = self.failed.values().map(|(_, message)| message);
-        let paused = self.pause.as_ref().map(|(_, message)| message);
+        let paused = match &self.loop_state {
+            LoopState::Paused(_, message) => Some(message),
+            LoopState::Quiet | LoopState::Counting(_) => None,
+        };
         failed.into_iter().next().or(paused)
     }
 
@@ -96,12 +98,7 @@ impl WatchActions {
         if let Some(mark) = &mut self.last_activity {
             *mark += time;
         }
-        if let Some(streak) = &mut self.restart_loop {
-            streak.shift(time);
-        }
-        if let Some((pause, _)) = &mut self.pause {
-            pause.shift(time);
-        }
+        self.loop_state.shift(time);
     }
 
     /// Records that a run or command started or ended: files written from now on may be its work.
@@ -139,8 +136,7 @@ impl WatchActions {
 
     /// Resets loop detection after a user action.
     pub fn reset_loop_detection(&mut self) {
-        self.restart_loop = None;
-        self.pause = None;
+        self.loop_state = LoopState::Quiet;
     }
 
     /// Marks the running command as unwanted. Its work stays queued.

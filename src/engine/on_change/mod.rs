@@ -1,14 +1,18 @@
 //! What file changes lead to, and when.
 
+mod restart_loop;
+mod watch_actions;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::input::JobId;
 use super::run_state::{ExitVerdict, KillDeadline, LiveRun, RunStage, RunState, ServiceOutcome};
 use super::service_state::{EngineTime, ServiceState};
-use super::watch_actions::{JobStage, RunningJob};
 use super::{Effect, Engine};
 use crate::model::{Cause, Event, EventKind, Message, Name, WatchAction, WatchId, signal_name};
+pub(super) use watch_actions::WatchActions;
+use watch_actions::{JobStage, RunningJob};
 
 impl Engine {
     pub(super) fn files_changed(

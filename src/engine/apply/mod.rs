@@ -1,11 +1,15 @@
+mod diff;
+mod plan;
+mod rename;
+
 use std::sync::Arc;
 
-use super::diff::MODE;
 use super::run_state::{RunStage, RunState};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::start_order::selected;
 use super::{Effect, Engine};
 use crate::model::{Cause, ChangeAction, Event, EventKind, Name, Plan, ServiceChange, Stack};
+use diff::MODE;
 
 /// Replaces the stack. Nothing starts or stops here.
 impl Engine {

@@ -2,10 +2,10 @@ use std::collections::BTreeMap;
 
 use super::diff::ServiceDiff;
 use super::rename::detect_renames;
-use super::run_state::{RunState, ServiceOutcome};
-use super::service_state::{DesiredState, ServiceState};
-use super::start_order::{selected, start_order};
-use super::{Engine, Selection};
+use crate::engine::run_state::{RunState, ServiceOutcome};
+use crate::engine::service_state::{DesiredState, ServiceState};
+use crate::engine::start_order::{selected, start_order};
+use crate::engine::{Engine, Selection};
 use crate::model::{
     Cause, ChangeAction, Dependency, Name, Plan, RestartPolicy, Service, ServiceChange, Stack,
 };

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Selection;
+use crate::engine::Selection;
 use crate::model::{Name, Service, Stack};
 
 /// The variable with a service's own name.

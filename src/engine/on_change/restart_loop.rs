@@ -1,14 +1,14 @@
 //! Tells services that restart themselves by writing watched files from users who save often.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Effect;
-use super::run_state::{ExitVerdict, RunStage};
-use super::service_state::{EngineTime, ServiceState};
-use crate::model::{DisplayDuration, EventKind, Message, MessageClass};
-use std::collections::BTreeMap;
+use crate::engine::Effect;
+use crate::engine::failure::ServiceNotice;
+use crate::engine::run_state::{ExitVerdict, RunStage};
+use crate::engine::service_state::{EngineTime, ServiceState};
+use crate::model::{DisplayDuration, EventKind, Message, Service};
 
 /// A change this soon after a start may come from what was started.
 const SOON_AFTER_START: Duration = Duration::from_secs(2);
@@ -36,9 +36,48 @@ const MAX_PATHS: usize = 16;
 /// How long the files of a loop must be left alone before a change of them counts as the user's.
 const QUIET_PERIOD: Duration = Duration::from_secs(5);
 
+/// Whether a service seems to restart itself.
+#[derive(Debug, Clone, Default)]
+pub(in crate::engine) enum LoopState {
+    #[default]
+    Quiet,
+    /// Its files changed soon after its last starts.
+    Counting(RestartLoop),
+    /// Its watches are paused; what the user was told.
+    Paused(WatchPause, Message),
+}
+
+impl LoopState {
+    /// Returns the row of changes to add to, unless the watches are paused.
+    fn counting(&mut self, now: EngineTime) -> Option<&mut RestartLoop> {
+        if let LoopState::Quiet = self {
+            *self = LoopState::Counting(RestartLoop::new(now));
+        }
+        match self {
+            LoopState::Counting(row) => Some(row),
+            LoopState::Quiet | LoopState::Paused(..) => None,
+        }
+    }
+
+    fn pause(&mut self, now: EngineTime, message: Message) {
+        if let LoopState::Counting(row) = std::mem::take(self) {
+            *self = LoopState::Paused(row.into_pause(now), message);
+        }
+    }
+
+    /// Postpones times by a suspension of the machine.
+    pub fn shift(&mut self, time: Duration) {
+        match self {
+            LoopState::Quiet => {}
+            LoopState::Counting(row) => row.since += time,
+            LoopState::Paused(pause, _) => pause.last += time,
+        }
+    }
+}
+
 /// Changes in a row, each soon after the start that the previous one caused.
 #[derive(Debug, Clone)]
-pub(super) struct RestartLoop {
+pub(in crate::engine) struct RestartLoop {
     since: EngineTime,
     count: u32,
     /// How many, counted from the first, came immediately after a start.
@@ -48,7 +87,7 @@ pub(super) struct RestartLoop {
 
 /// What one more change means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum LoopVerdict {
+pub(in crate::engine) enum LoopVerdict {
     Usual,
     /// The service seems to write the file. Returned once per row.
     Odd,
@@ -82,11 +121,6 @@ impl RestartLoop {
         }
     }
 
-    /// Postpones times by a suspension of the machine.
-    pub fn shift(&mut self, time: Duration) {
-        self.since += time;
-    }
-
     /// `25 times in 20s, each within 2s of a start`.
     pub fn summary(&self, now: EngineTime) -> String {
         let took = Duration::from_secs(now.saturating_sub(self.since).as_secs().max(1));
@@ -98,10 +132,6 @@ impl RestartLoop {
         )
     }
 
-    pub fn paths(&self) -> &BTreeSet<PathBuf> {
-        &self.paths
-    }
-
     pub fn into_pause(self, now: EngineTime) -> WatchPause {
         WatchPause { files: (self.paths.len() <= MAX_PATHS).then_some(self.paths), last: now }
     }
@@ -109,7 +139,7 @@ impl RestartLoop {
 
 /// A watch that is paused until the user saves a file.
 #[derive(Debug, Clone)]
-pub(super) struct WatchPause {
+pub(in crate::engine) struct WatchPause {
     /// The files of the loop; `None`: any.
     files: Option<BTreeSet<PathBuf>>,
     /// When a watched file last changed.
@@ -125,11 +155,6 @@ impl WatchPause {
         self.last = now;
         !of_the_loop || quiet
     }
-
-    /// Postpones times by a suspension of the machine.
-    pub fn shift(&mut self, time: Duration) {
-        self.last += time;
-    }
 }
 
 impl ServiceState {
@@ -141,7 +166,7 @@ impl ServiceState {
         effects: &mut Vec<Effect>,
     ) -> bool {
         let Some(path) = files.values().next() else { return false };
-        if let Some((pause, _)) = &mut self.saves.pause {
+        if let LoopState::Paused(pause, _) = &mut self.saves.loop_state {
             if !pause.is_over(now, path) {
                 return false;
             }
@@ -169,7 +194,7 @@ impl ServiceState {
                 true
             }
             None => {
-                self.saves.restart_loop = None;
+                self.saves.reset_loop_detection();
                 true
             }
         }
@@ -183,82 +208,52 @@ impl ServiceState {
         after: Duration,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let streak = self.saves.restart_loop.get_or_insert_with(|| RestartLoop::new(now));
-        let judgement = streak.add(now, &path, after);
-        match judgement {
-            LoopVerdict::Usual => false,
-            LoopVerdict::Odd => {
-                let message = self.suspicion();
-                self.emit(EventKind::Note(message), effects);
-                false
-            }
-            LoopVerdict::Loop => {
-                let message = self.loop_message(now);
-                if let Some(streak) = self.saves.restart_loop.take() {
-                    self.saves.pause = Some((streak.into_pause(now), message.clone()));
-                }
-                self.emit(EventKind::Note(message), effects);
-                true
-            }
-        }
-    }
-
-    fn suspicion(&self) -> Message {
-        let (name, files) = (&self.service.name, self.suspects());
-        let text = format!(
-            "{} changed repeatedly, each time right after {name} started",
-            files.join(", ")
-        );
-        Message::new(MessageClass::WatchDegraded, text).help(self.remedy(&files))
-    }
-
-    fn loop_message(&self, now: EngineTime) -> Message {
-        let (name, files) = (&self.service.name, self.suspects());
-        let told =
-            self.saves.restart_loop.as_ref().map(|streak| streak.summary(now)).unwrap_or_default();
-        let text =
-            format!("file watching for {name} is paused: {} changed {told}", files.join(", "));
-        let help = format!(
-            "{}; to resume, change another file or run `devstack restart {name}`",
-            self.remedy(&files)
-        );
-        Message::new(MessageClass::WatchDegraded, text).help(help)
-    }
-
-    fn remedy(&self, files: &[String]) -> String {
-        let globs: Vec<String> = files.iter().map(|file| format!("{file:?}")).collect();
-        format!(
-            "if {} writes these files itself, exclude them from `watch`: ignore = [{}]",
-            self.service.name,
-            globs.join(", ")
-        )
-    }
-
-    /// Returns some files of the restart loop, as globs.
-    fn suspects(&self) -> Vec<String> {
-        let paths = self.saves.restart_loop.iter().flat_map(RestartLoop::paths);
-        let glob = |path: &PathBuf| {
-            let roots = self.service.watch.iter().map(|watch| &watch.root);
-            let inner = roots.into_iter().find_map(|root| path.strip_prefix(root).ok());
-            let name = path.file_name().unwrap_or_default();
-            inner.map_or_else(
-                || format!("**/{}", name.to_string_lossy()),
-                |inner| inner.to_string_lossy().into_owned(),
-            )
+        let Some(row) = self.saves.loop_state.counting(now) else { return false };
+        let verdict = row.add(now, &path, after);
+        let files = suspects(&self.service, row);
+        let notice = match verdict {
+            LoopVerdict::Usual => return false,
+            LoopVerdict::Odd => ServiceNotice::LoopSuspected { files },
+            LoopVerdict::Loop => ServiceNotice::WatchPaused { files, summary: row.summary(now) },
         };
-        paths.take(3).map(glob).collect()
+        let is_loop = verdict == LoopVerdict::Loop;
+        let message = notice.message(&self.service.name);
+        if is_loop {
+            self.saves.loop_state.pause(now, message.clone());
+        }
+        self.emit(EventKind::Note(message), effects);
+        is_loop
     }
 
     /// Decides whether a change during a watch command was the command's own work.
     pub(super) fn judge_change_during_job(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
         let Some((at, path)) = self.saves.change_during_job.take() else { return };
         let before = now.saturating_sub(at);
-        if before >= SOON_AFTER_START {
-            self.saves.restart_loop = None;
-        } else if self.record_change(now, path, before, effects) {
-            self.saves.queued.clear();
+        match self.saves.loop_state {
+            LoopState::Paused(..) => {}
+            LoopState::Quiet | LoopState::Counting(_) if before >= SOON_AFTER_START => {
+                self.saves.reset_loop_detection();
+            }
+            LoopState::Quiet | LoopState::Counting(_) => {
+                if self.record_change(now, path, before, effects) {
+                    self.saves.queued.clear();
+                }
+            }
         }
     }
+}
+
+/// Returns some files of a restart loop, as globs.
+fn suspects(service: &Service, row: &RestartLoop) -> Vec<String> {
+    let glob = |path: &PathBuf| {
+        let inner = service.watch.iter().find_map(|watch| path.strip_prefix(&watch.root).ok());
+        let name = path.file_name().unwrap_or_default();
+        inner.map_or_else(
+            || format!("**/{}", name.to_string_lossy()),
+            |inner| inner.to_string_lossy().into_owned(),
+        )
+    };
+    row.paths.iter().take(3).map(glob).collect()
 }
 
 #[cfg(test)]

@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use crate::model::{Dependency, Message, Name, ProcessExit};
+
+/// Why a service is not as it should be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ServiceFailure {
+    /// It could not be started, or got no port: worded by what found out.
+    NotStarted(Message),
+    /// It was not ready in time.
+    NotReady {
+        /// The time it had.
+        limit: Duration,
+        /// What was last seen of it, if anything.
+        last: Option<String>,
+    },
+    /// It exited on its own and does not start again.
+    Exited(ProcessExit),
+    /// It exited too often.
+    CrashLoop {
+        /// How often, within `window`.
+        exits: u32,
+        /// The time in which exits count.
+        window: Duration,
+        /// How it exited last.
+        last: ProcessExit,
+    },
+    /// Its health probes fail; why.
+    Unhealthy(String),
+    /// It lost its port to other processes too often in a row.
+    PortsLost {
+        /// How often.
+        times: u32,
+        /// To which process it lost its last port.
+        last: String,
+    },
+    /// A dependency has failed.
+    DependencyFailed {
+        /// The dependency.
+        on: Dependency,
+        /// How it failed.
+        root: Box<ServiceFailure>,
+    },
+    /// A dependency has exited and does not start again.
+    DependencyExited {
+        /// The dependency.
+        on: Dependency,
+        /// How it exited.
+        exit: ProcessExit,
+    },
+    /// A dependency was stopped by the user.
+    DependencyStopped(Dependency),
+}
+
+/// Why a request cannot be fulfilled.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RequestError {
+    /// No service or group has this name.
+    UnknownService {
+        /// The name.
+        name: Name,
+        /// The services there are.
+        available: Vec<Name>,
+    },
+    /// The stack is shutting down.
+    ShuttingDown,
+    /// The service was removed from the configuration before the request took effect.
+    RemovedMeanwhile(Name),
+    /// The service was started again before it had stopped.
+    StartedMeanwhile(Name),
+    /// The service was stopped before it was ready.
+    StoppedMeanwhile(Name),
+    /// The service failed.
+    Failed(Name, ServiceFailure),
+    /// What the client waits for does not come because the service failed or cannot start.
+    WaitFailed(Name, ServiceFailure),
+    /// The client waits for a service that is no longer in the configuration.
+    Gone {
+        /// Its name.
+        name: Name,
+        /// Its new name, if it was renamed.
+        renamed_to: Option<Name>,
+    },
+    /// The client waits for a service that was not requested.
+    NotRequested(Name),
+    /// The client waits for a service that the user stopped.
+    Stopped(Name),
+    /// The client waits until a service is ready that has exited for good.
+    NeverReady(Name, ProcessExit),
+    /// The client waits for the completion of a service that restarts whenever it exits.
+    NeverCompletes(Name),
+}
+
+/// What a user should know of a service beyond its phase.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum ServiceNotice {
+    /// It did not stop in time and is killed.
+    Killing { grace: Duration },
+    /// It did not stop in time and is not killed, because it is being debugged.
+    SlowStop { grace: Duration, in_shutdown: bool },
+    /// A file changed, but it is being debugged.
+    ChangeDeferred { path: String },
+    /// It is in debug mode, but no debugger can attach.
+    NoDebugger { address: String, limit: Duration },
+    /// It may be changing these files itself.
+    LoopSuspected { files: Vec<String> },
+    /// It keeps changing these files itself; `summary` says how often.
+    WatchPaused { files: Vec<String>, summary: String },
+}

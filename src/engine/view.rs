@@ -1,0 +1,180 @@
+use std::borrow::Cow;
+
+use super::failure::ServiceFailure;
+use super::run_state::{DebuggerState, RunState, ServiceOutcome};
+use super::service_state::{DesiredState, EngineTime, ServiceState};
+use super::{BlockedServices, Engine};
+use crate::model::{
+    Cause, DebugView, Dependency, Message, Name, Phase, RunMode, ServiceView, listening_port,
+    local_url,
+};
+
+/// What is shown of a service.
+impl Engine {
+    /// Returns the phase of a service and why. Borrows, because every step asks for every service.
+    pub(super) fn phase_of<'a>(
+        &'a self,
+        slot: &'a ServiceState,
+        blocked: Option<&ServiceFailure>,
+    ) -> (Phase, Cow<'a, Cause>) {
+        match (&slot.state, &slot.desired) {
+            (RunState::Idle, want) => match (&self.shutdown, want) {
+                (Some(ending), _) => (Phase::Idle, Cow::Borrowed(&ending.why)),
+                (None, want) => self.standing_of_idle(slot, want, blocked),
+            },
+            (RunState::Live(run), _) => run.phase(),
+            (RunState::BackingOff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
+            (RunState::AwaitingPort { lost }, _) => {
+                (Phase::Waiting, Cow::Owned(Cause::PortLost(lost.clone())))
+            }
+            (RunState::Finished(ServiceOutcome::Done(exit)), _) => {
+                (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
+            }
+            (RunState::Finished(ServiceOutcome::Failed(failure)), _) => {
+                (Phase::Failed, Cow::Owned(Cause::Failed(failure.message(&slot.service.name))))
+            }
+        }
+    }
+
+    fn standing_of_idle<'a>(
+        &self,
+        slot: &ServiceState,
+        want: &DesiredState,
+        blocked: Option<&ServiceFailure>,
+    ) -> (Phase, Cow<'a, Cause>) {
+        let (phase, cause) = match (want, blocked) {
+            (DesiredState::Yes(_), Some(failure)) => {
+                (Phase::Failed, Cause::Failed(failure.message(&slot.service.name)))
+            }
+            (DesiredState::Yes(_), None) => (Phase::Waiting, self.waiting_cause(slot)),
+            (DesiredState::No, _) => (Phase::Idle, Cause::NotAsked),
+            (DesiredState::Stopped, _) => (Phase::Idle, Cause::Requested("stop")),
+            (DesiredState::Removed, _) => (Phase::Idle, Cause::Removed),
+        };
+        (phase, Cow::Owned(cause))
+    }
+
+    fn waiting_cause(&self, slot: &ServiceState) -> Cause {
+        let needs = self.unmet_dependencies(slot);
+        if !needs.is_empty() {
+            return Cause::WaitingFor(needs);
+        }
+        if let Some(former) = self.renamed_from_live(slot) {
+            return Cause::WaitingForRename(former);
+        }
+        match self.port_blocked_by(slot) {
+            Some((port, name)) => Cause::WaitingForPort(port, name),
+            None if self.waits_for_files(slot) => Cause::WaitingForFiles,
+            None => Cause::WaitingFor(needs),
+        }
+    }
+
+    pub(super) fn view(
+        &self,
+        name: &Name,
+        slot: &ServiceState,
+        blocked: &BlockedServices,
+        date: impl Fn(EngineTime) -> String,
+    ) -> ServiceView {
+        let service = &slot.service;
+        let live = slot.live();
+        let mode = live.map_or(service.mode, |run| run.facts.service.mode);
+        let (phase, cause) = self.phase_of(slot, blocked.get(name));
+        let message = match &*cause {
+            Cause::Failed(message) => Some(message.clone()),
+            // Between two runs there is nothing newer to report.
+            Cause::PortLost(message) if live.is_none() => Some(message.clone()),
+            Cause::PortLost(message) => slot.notice().or(Some(message)).cloned(),
+            _ => slot.notice().cloned(),
+        };
+        let waiting_on: Vec<Dependency> = match phase {
+            Phase::Waiting => self.unmet_dependencies(slot),
+            _ => Vec::new(),
+        };
+        let newest = slot.newest_run();
+        let cause = match (newest.and_then(|run| run.probe_failure.as_ref()), phase) {
+            (Some(why), Phase::Starting) => format!("not ready yet: {why}"),
+            (Some(_) | None, _) => cause.to_string(),
+        };
+        let time_to_ready = newest.and_then(|run| run.time_to_ready);
+        ServiceView {
+            name: name.clone(),
+            group: self.stack.as_ref().and_then(|stack| stack.group_of(name).cloned()),
+            kind: service.kind.into(),
+            mode: mode.into(),
+            debug: debug_view(
+                mode,
+                live.is_some_and(|run| run.facts.debugger == DebuggerState::Seen),
+            ),
+            phase,
+            since: date(slot.since),
+            cause,
+            pid: slot.pid(),
+            run: newest.map(|run| run.id),
+            restarts: slot.runs.saturating_sub(1),
+            port: service.port().map(|port| port.number),
+            wanted_port: service.port().and_then(|port| port.wanted),
+            pinned: service.port().is_some_and(|port| port.pinned),
+            ports: service.ports.iter().map(|port| (port.name.clone(), port.number)).collect(),
+            wanted_ports: (service.ports.iter())
+                .filter_map(|port| Some((port.name.clone(), port.wanted?)))
+                .collect(),
+            host: service.launch.host.clone(),
+            url: slot.url(phase),
+            listening: live.and_then(|run| run.facts.listening.clone()),
+            network_urls: Vec::new(),
+            exit: slot.exit,
+            waiting_on,
+            cpu_percent: None,
+            memory_bytes: None,
+            ready_after_ms: time_to_ready.map(|after| after.as_millis() as u64),
+            message,
+        }
+    }
+}
+
+impl ServiceState {
+    /// What the user should know beyond the phase.
+    fn notice(&self) -> Option<&Message> {
+        let run = self.newest_run();
+        let of_run = || run.and_then(|run| run.note.as_ref().or(run.warnings.first()));
+        self.saves.message().or_else(of_run)
+    }
+
+    /// Returns its URL: where it is listening or, until that is known, where it should.
+    fn url(&self, phase: Phase) -> Option<String> {
+        let service = &self.service;
+        match (phase, self.live().and_then(|run| run.facts.listening.as_ref())) {
+            (Phase::Starting | Phase::Ready | Phase::Unhealthy, Some(listening)) => {
+                let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
+                // A debugger port has no URL.
+                let has_port = service.port().is_some();
+                let port = listening_port(&ports, listening).filter(|_| has_port)?;
+                local_url(&service.url_form, &service.launch.host, port, listening)
+            }
+            (Phase::Ready | Phase::Unhealthy, None) => service.url(),
+            (
+                Phase::Idle
+                | Phase::Waiting
+                | Phase::Starting
+                | Phase::Stopping
+                | Phase::Backoff
+                | Phase::Done
+                | Phase::Failed,
+                _,
+            ) => None,
+        }
+    }
+}
+
+fn debug_view(mode: RunMode, listening: bool) -> Option<DebugView> {
+    match mode {
+        RunMode::Run => None,
+        RunMode::Debug(debugging) => Some(DebugView {
+            port: debugging.port,
+            debugger: debugging.debugger.map(|debugger| debugger.as_str().to_owned()),
+            attach: debugging.address(),
+            listening,
+        }),
+    }
+}
