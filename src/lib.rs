@@ -110,6 +110,7 @@
 //! - Whoever has read of an event sees it in the next snapshot: both come from the loop, in this order.
 //! - No service is in a phase without a cause that someone can read.
 
+mod atomic_file;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -125,6 +126,7 @@ pub mod probe;
 pub mod process;
 pub mod suggest;
 pub mod supervisor;
+mod sync;
 pub(crate) mod sys;
 pub mod terminal;
 pub mod watch;
