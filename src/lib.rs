@@ -158,6 +158,7 @@
 //!   this order.
 //! - No service is in a phase without a cause that users can read.
 
+mod atomic_file;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -173,6 +174,7 @@ pub mod probe;
 pub mod process;
 pub mod suggest;
 pub mod supervisor;
+mod sync;
 pub(crate) mod sys;
 pub mod terminal;
 pub mod watch;

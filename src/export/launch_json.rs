@@ -2,6 +2,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::atomic_file;
 use crate::model::{Message, MessageClass};
 
 /// The `launch.json` that VS Code reads for a stack.
@@ -50,21 +51,13 @@ impl LaunchJson {
         let path = self.path();
         fs::create_dir_all(path.parent().unwrap_or(&self.workspace))?;
         let target = fs::canonicalize(&path).unwrap_or(path);
-        let draft = target.with_extension(format!("json.{}", std::process::id()));
-        let written = (|| {
-            let mut file = fs::File::create(&draft)?;
+        atomic_file::replace(&target, |file| {
             file.write_all(text.as_bytes())?;
             if let Ok(about) = fs::metadata(&target) {
                 file.set_permissions(about.permissions())?;
             }
-            file.sync_all()?;
-            fs::rename(&draft, &target)
-        })();
-        if written.is_err() {
-            // If the temporary file cannot be removed either, it stays.
-            let _ = fs::remove_file(&draft);
-        }
-        written
+            file.sync_all()
+        })
     }
 
     fn file_error(&self, what: &str, error: &io::Error) -> Message {

@@ -49,9 +49,4 @@ pub(crate) use stack_log::last_lines;
 pub use stack_log::{StackLog, StorageCounts};
 pub use status_line::{StatusLine, StatusText, StatusTone};
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Locks and ignores poisoning: every holder leaves the data consistent, even when it panics.
-fn lock_unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use crate::sync::lock_unpoisoned;

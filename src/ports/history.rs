@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use crate::atomic_file::{self, read_limited, set_aside};
 use crate::model::PortKey;
 
 /// The ports a stack had last time: a small file in its state directory.
@@ -46,11 +45,11 @@ const MOST: usize = 1_000;
 impl PortHistory {
     /// Reads the file. An invalid one is moved aside as `.bad`, which the returned text reports.
     pub fn open(path: &Path) -> (PortHistory, Option<String>) {
-        let (entries, trouble) = match read(path) {
+        let (entries, trouble) = match read_limited(path, LARGEST) {
             Ok(text) if text.is_empty() => (BTreeMap::new(), None),
             Ok(text) => match parse(&text) {
                 Some(entries) => (entries, None),
-                None => (BTreeMap::new(), Some(quarantine(path))),
+                None => (BTreeMap::new(), Some(set_aside(path).unwrap_or_else(|why| why))),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), None),
             Err(error) => {
@@ -62,7 +61,7 @@ impl PortHistory {
 
     /// Reads the file if it exists and is valid; never changes anything.
     pub fn look(path: Option<&Path>) -> PortHistory {
-        let text = path.and_then(|path| read(path).ok());
+        let text = path.and_then(|path| read_limited(path, LARGEST).ok());
         let entries = text.and_then(|text| parse(&text)).unwrap_or_default();
         PortHistory { path: path.map_or_else(PathBuf::new, Path::to_owned), entries }
     }
@@ -112,26 +111,11 @@ impl PortHistory {
 
     /// Replaces the file atomically.
     fn write(&self) -> io::Result<()> {
-        static WRITES: AtomicU32 = AtomicU32::new(0);
         let stored = HistoryFile { version: VERSION, ports: self.entries.clone() };
         let mut text = serde_json::to_vec_pretty(&stored)?;
         text.push(b'\n');
-        // Several devstacks may write at once, so each has its own temporary file.
-        let draft =
-            format!("{}-{}.new", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed));
-        let draft = beside(&self.path, &draft);
-        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, &self.path));
-        if written.is_err() {
-            fs::remove_file(&draft).ok();
-        }
-        written
+        atomic_file::replace(&self.path, |file| file.write_all(&text))
     }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 fn parse(text: &[u8]) -> Option<BTreeMap<String, HistoryEntry>> {
@@ -140,25 +124,6 @@ fn parse(text: &[u8]) -> Option<BTreeMap<String, HistoryEntry>> {
     }
     let stored: HistoryFile = serde_json::from_slice(text).ok()?;
     (stored.version == VERSION).then_some(stored.ports)
-}
-
-fn quarantine(path: &Path) -> String {
-    let aside = beside(path, "bad");
-    match fs::rename(path, &aside) {
-        Ok(()) => {
-            format!("{} was corrupt and has been renamed to {}", path.display(), aside.display())
-        }
-        Err(error) => {
-            format!("{} is corrupt and cannot be renamed: {error}", path.display())
-        }
-    }
-}
-
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
 }
 
 #[cfg(test)]

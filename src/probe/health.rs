@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -8,6 +8,7 @@ use super::probe_attempt::ProbeAttempt;
 use super::readiness::{ProbeHandle, attempt};
 use super::{ProbeContext, ProbeFinding, ProbeReport};
 use crate::model::{HealthConfig, LaunchConfig, Message, MessageClass, RunId};
+use crate::sync::lock_unpoisoned;
 
 /// The shortest pause between rounds, in case none is configured.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -108,7 +109,7 @@ impl HealthTask {
     }
 
     fn note(&self, why: Option<String>) {
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        *lock_unpoisoned(&self.failure) = why;
     }
 
     fn send(&self, what: ProbeFinding) {

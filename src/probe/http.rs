@@ -1,7 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use super::ProbeContext;
 use super::probe_attempt::ProbeAttempt;
 use super::tcp::{self, ProbeTargets};
+use crate::sync::lock_unpoisoned;
 
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
@@ -78,7 +79,7 @@ async fn get(uri: &Uri, any_status: bool, own: Option<ProbeTargets>) -> ProbeAtt
         }
         Ok(status) => failed(uri, &format!("returned {status}")),
         Err(error) => {
-            let first = first.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = lock_unpoisoned(&first);
             failed(uri, &describe_error(&error, &first))
         }
     }
@@ -183,7 +184,7 @@ impl AsyncRead for PrefixRecorder {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut first = lock_unpoisoned(&self.first);
         let room = FIRST_MAX - first.len();
         first.extend(buf.filled()[before..].iter().take(room));
         Poll::Ready(Ok(()))

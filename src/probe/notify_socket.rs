@@ -5,7 +5,7 @@ mod tests;
 
 use crate::sys::notify_sender::NotifySender;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::{fs, io};
 
 use rustix::process::{Pid, test_kill_process};
@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use crate::model::RunId;
+use crate::sync::lock_unpoisoned;
 
 /// The environment variable with the socket's path.
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
@@ -72,7 +73,7 @@ impl NotifySocket {
         tree: impl Fn() -> Vec<u32> + Send + 'static,
     ) -> oneshot::Receiver<String> {
         let (tell, told) = oneshot::channel();
-        let mut heard = lock(&self.heard);
+        let mut heard = lock_unpoisoned(&self.heard);
         match &heard.ready {
             // Fails only when the caller dropped the receiver.
             Some(ready) => drop(tell.send(ready.clone())),
@@ -119,11 +120,6 @@ fn is_gone(pid: u32) -> bool {
     pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
 }
 
-fn lock(heard: &Mutex<NotifyState>) -> MutexGuard<'_, NotifyState> {
-    // Plain data: valid wherever the holder panicked.
-    heard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mutex<NotifyState>>) {
     let mut buffer = [0; MESSAGE_MAX];
     let mut ready = false;
@@ -136,7 +132,7 @@ async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mu
             && is_from_tree(sender, &tree)
         {
             ready = true;
-            let mut heard = lock(&heard);
+            let mut heard = lock_unpoisoned(&heard);
             heard.ready = Some(what.clone());
             for tell in heard.waiting.drain(..) {
                 // The receiver is dropped when the run has ended.

@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -10,6 +10,7 @@ use super::probe_attempt::ProbeAttempt;
 use super::probe_backoff::{FIRST, FIRST_EXEC, ProbeBackoff};
 use super::{ProbeContext, ProbeFinding, ProbeReport, exec, http, tcp};
 use crate::model::{self, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId};
+use crate::sync::lock_unpoisoned;
 
 /// How long a service may listen on wrong ports only before that is reported: some start with a
 /// debugger or metrics port.
@@ -28,7 +29,7 @@ impl ProbeHandle {
 
     /// Returns why the latest attempts failed; `None` before the first and when all succeeded.
     pub fn last_failure(&self) -> Option<String> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock_unpoisoned(&self.failure).clone()
     }
 }
 
@@ -263,7 +264,7 @@ impl ReadinessTracker {
 
     fn fail(&self, why: String) {
         let why = Some(why).filter(|why| !why.is_empty());
-        let mut last = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock_unpoisoned(&self.failure);
         if *last != why {
             *last = why.clone();
             if let Some(why) = why {

@@ -34,6 +34,7 @@ pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;
 pub use guard::GuardHandle;
 pub use process_manager::ProcessManager;
+pub(crate) use run::OutputTail;
 pub use run::{OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage};
 pub use spawn::{
     EnvProvider, ExecError, InheritedEnv, ListenFd, check_launch, exec, exec_refused,

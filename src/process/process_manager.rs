@@ -1,28 +1,24 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::cleanup::{RecordWriter, adopted_orphans};
 use super::guard::{GuardConnection, GuardHandle};
-use super::keeper::{ENDS, KeeperConnection, KeeperOrder};
+use super::keeper::{KeeperConnection, KeeperOrder};
 use super::run::{
-    OneShotCommand, OutputFd, OutputReader, OutputSink, RunChange, RunHandle, RunPids, RunProgress,
+    OneShotCommand, OutputSink, PtySet, RunChange, RunChannels, RunHandle, RunPids, RunProgress,
     RunReport, RunTask, send_report, stop_command,
 };
 use super::spawn::{InheritedEnv, ListenFd, MAX_LISTEN_FDS, PreparedSpawn, prepare, spawn_errors};
-use crate::model::{LaunchConfig, Message, OutputStream, RunId, TtyMode};
-use crate::sys::async_fd::register;
-use crate::sys::pty::{Pty, PtySet, TermSize};
+use crate::model::{LaunchConfig, Message, RunId, TtyMode};
+use crate::sys::pty::{Pty, TermSize};
 
 /// How long killed trees may take to disappear at the end. SIGKILL takes milliseconds; what is
 /// stuck in the kernel for longer is left to the guard.
@@ -335,38 +331,4 @@ fn random_token() -> io::Result<String> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
-}
-
-/// Both sides of a run's three channels.
-struct RunChannels {
-    socket: AsyncFd<Arc<UnixStream>>,
-    outlets: [Option<OutputReader>; 2],
-    /// The keeper's side: its connection, stdout and stderr.
-    keeper: [OwnedFd; ENDS],
-}
-
-impl RunChannels {
-    fn open(terminal: Option<Arc<Pty>>) -> io::Result<RunChannels> {
-        let (ours, theirs) = UnixStream::pair()?;
-        let socket = register(Arc::new(ours), Interest::READABLE | Interest::WRITABLE)?;
-        let (outlets, [stdout, stderr]) = match terminal {
-            Some(terminal) => RunChannels::terminal(terminal)?,
-            None => RunChannels::pipes()?,
-        };
-        Ok(RunChannels { socket, outlets, keeper: [theirs.into(), stdout, stderr] })
-    }
-
-    fn pipes() -> io::Result<([Option<OutputReader>; 2], [OwnedFd; 2])> {
-        let (out, stdout) = io::pipe()?;
-        let (err, stderr) = io::pipe()?;
-        let out = OutputReader::new(OutputFd::Pipe(out), OutputStream::Stdout)?;
-        let err = OutputReader::new(OutputFd::Pipe(err), OutputStream::Stderr)?;
-        Ok(([Some(out), Some(err)], [stdout.into(), stderr.into()]))
-    }
-
-    fn terminal(terminal: Arc<Pty>) -> io::Result<([Option<OutputReader>; 2], [OwnedFd; 2])> {
-        let ends = [terminal.user_fd()?, terminal.user_fd()?];
-        let outlet = OutputReader::new(OutputFd::Terminal(terminal), OutputStream::Stdout)?;
-        Ok(([Some(outlet), None], ends))
-    }
 }

@@ -1,14 +1,12 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Mutex;
 
 use super::tty_id::TtyId;
+use crate::sync::lock_unpoisoned;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{InputModes, OptionalActions, Winsize};
-
-/// Size of a pty without viewers, which every program can handle.
-const DEFAULT_SIZE: TermSize = TermSize { rows: 24, columns: 80 };
 
 /// Size of a terminal; 0 means unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,42 +26,6 @@ impl TermSize {
     /// Returns what fits on both.
     pub fn common(self, other: TermSize) -> TermSize {
         TermSize { rows: self.rows.min(other.rows), columns: self.columns.min(other.columns) }
-    }
-}
-
-/// The ptys of all services. Without viewers they all have the size of devstack's own terminal.
-#[derive(Debug)]
-pub(crate) struct PtySet(Mutex<PtySetState>);
-
-#[derive(Debug)]
-struct PtySetState {
-    size: TermSize,
-    live: Vec<Weak<Pty>>,
-}
-
-impl Default for PtySet {
-    fn default() -> PtySet {
-        PtySet(Mutex::new(PtySetState { size: DEFAULT_SIZE, live: Vec::new() }))
-    }
-}
-
-impl PtySet {
-    pub fn open(&self) -> io::Result<Arc<Pty>> {
-        let mut state = lock(&self.0);
-        let terminal = Arc::new(Pty::open(state.size)?);
-        state.live.retain(|terminal| terminal.strong_count() > 0);
-        state.live.push(Arc::downgrade(&terminal));
-        Ok(terminal)
-    }
-
-    /// Resizes all ptys. Their programs get SIGWINCH if the size changed.
-    pub fn resize(&self, size: TermSize) {
-        let size = size.known().unwrap_or(DEFAULT_SIZE);
-        let mut state = lock(&self.0);
-        state.size = size;
-        for terminal in state.live.iter().filter_map(Weak::upgrade) {
-            terminal.change(|sizes| sizes.own = size);
-        }
     }
 }
 
@@ -90,7 +52,8 @@ struct PtySizes {
 }
 
 impl Pty {
-    fn open(size: TermSize) -> io::Result<Pty> {
+    /// Opens a pty of this size.
+    pub(crate) fn open(size: TermSize) -> io::Result<Pty> {
         let ours = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC)?;
         rustix::pty::grantpt(&ours)?;
@@ -135,8 +98,13 @@ impl Pty {
         self.change(|sizes| sizes.seen = seen)
     }
 
+    /// Sets the size that it has without viewers.
+    pub(crate) fn set_own_size(&self, size: TermSize) {
+        self.change(|sizes| sizes.own = size);
+    }
+
     fn change(&self, change: impl FnOnce(&mut PtySizes)) -> bool {
-        let mut sizes = lock(&self.sizes);
+        let mut sizes = lock_unpoisoned(&self.sizes);
         let before = sizes.size();
         change(&mut sizes);
         let size = sizes.size();
@@ -166,9 +134,4 @@ impl AsRawFd for Pty {
 
 fn winsize(TermSize { rows, columns }: TermSize) -> Winsize {
     Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Numbers and references: valid wherever the holder panicked.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

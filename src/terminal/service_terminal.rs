@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
@@ -13,6 +13,7 @@ use super::terminal_modes::TerminalModes;
 use super::terminal_update::TerminalUpdate;
 use crate::model::{Message, ProcessExit, RunId};
 use crate::process::{Pty, TermSize, TtyId};
+use crate::sync::lock_unpoisoned;
 
 /// The terminal of a service through all its runs, and the clients attached to it.
 #[derive(Debug, Default)]
@@ -138,8 +139,7 @@ impl ServiceTerminal {
     }
 
     fn lock(&self) -> MutexGuard<'_, TerminalState> {
-        // Every change leaves the state valid, even on a panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.0)
     }
 }
 

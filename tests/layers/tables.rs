@@ -19,7 +19,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 17] = [
+pub const LAYERS: [Layer; 19] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest"]),
@@ -35,6 +35,20 @@ pub const LAYERS: [Layer; 17] = [
         never_dependencies: &[],
     },
     Layer {
+        path: "src/sync",
+        only: Some(&["sync"]),
+        never: &[],
+        only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/atomic_file",
+        only: Some(&["atomic_file"]),
+        never: &[],
+        only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
         path: "src/model",
         only: Some(&["model", "encoding"]),
         never: &[],
@@ -43,7 +57,7 @@ pub const LAYERS: [Layer; 17] = [
     },
     Layer {
         path: "src/sys",
-        only: Some(&["sys", "model"]),
+        only: Some(&["sys", "model", "sync"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify", "serde_json"],
@@ -80,42 +94,42 @@ pub const LAYERS: [Layer; 17] = [
     },
     Layer {
         path: "src/ports",
-        only: Some(&["ports", "model", "sys", "suggest"]),
+        only: Some(&["ports", "model", "sys", "suggest", "sync", "atomic_file"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
     },
     Layer {
         path: "src/process",
-        only: Some(&["process", "model", "sys"]),
+        only: Some(&["process", "model", "sys", "sync", "atomic_file"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
     },
     Layer {
         path: "src/log",
-        only: Some(&["log", "model", "sys"]),
+        only: Some(&["log", "model", "sys", "sync"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
     },
     Layer {
         path: "src/watch",
-        only: Some(&["watch", "model", "sys"]),
+        only: Some(&["watch", "model", "sys", "sync"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper"],
     },
     Layer {
         path: "src/probe",
-        only: Some(&["probe", "model", "sys", "process", "ports"]),
+        only: Some(&["probe", "model", "sys", "process", "ports", "sync"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "notify"],
     },
     Layer {
         path: "src/terminal",
-        only: Some(&["terminal", "model", "sys", "process", "log"]),
+        only: Some(&["terminal", "model", "sys", "process", "log", "sync"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],

@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::process_record::ProcessIdentity;
+use super::process_identity::ProcessIdentity;
 use crate::sys::process;
 
 /// Only processes that are stuck in the kernel take longer than a moment.

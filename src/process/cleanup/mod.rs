@@ -3,13 +3,15 @@
 pub(crate) mod adopted_orphans;
 mod command_orphans;
 mod kill_target;
+mod orphan_scan;
 mod previous_stack;
+mod process_identity;
 mod process_record;
 mod record_writer;
 
 pub use command_orphans::CommandOrphans;
 pub use kill_target::{KillOutcome, KillTarget, kill_holders};
-pub(crate) use previous_stack::TOKEN_VAR;
+pub(crate) use orphan_scan::TOKEN_VAR;
 pub use previous_stack::{
     CleanupReport, clean_up, clean_up_by_token, find_orphans, find_orphans_by_token,
 };

@@ -5,13 +5,11 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::process_record::{MIN_TOKEN_LEN, ProcessIdentity, ProcessRecord};
+use super::orphan_scan::OrphanScan;
+use super::process_identity::ProcessIdentity;
+use super::process_record::{MIN_TOKEN_LEN, ProcessRecord};
 use crate::model::{Message, MessageClass};
 use crate::sys::process;
-use crate::sys::process_stat::ProcessStat;
-
-/// The environment variable that every process of a service inherits.
-pub(crate) const TOKEN_VAR: &str = "DEVSTACK_RUN";
 
 /// How long orphans may take to exit after TERM.
 const GRACE: Duration = Duration::from_millis(500);
@@ -182,77 +180,13 @@ fn signal(who: &ProcessIdentity, number: i32) {
     process::signal_checked(who.pid, number, |process| process.born == who.born);
 }
 
-/// The processes of a record at one moment.
-struct OrphanScan {
-    leftovers: BTreeMap<ProcessIdentity, String>,
-    /// Guard and keepers of the record, which end the same processes.
-    helpers: BTreeSet<ProcessIdentity>,
-}
-
-impl OrphanScan {
-    /// Processes in `seen` stay orphans: once the parent has exited, nothing else identifies them.
-    fn look(record: &ProcessRecord, seen: &BTreeMap<ProcessIdentity, String>) -> OrphanScan {
-        let table: BTreeMap<u32, ProcessStat> = process::processes()
-            .into_iter()
-            .filter_map(|pid| Some((pid, process::process_stat(pid)?)))
-            .collect();
-        let lives = |who: &ProcessIdentity| table.get(&who.pid).is_some_and(|p| p.born == who.born);
-        let keepers = record.runs.values().map(|[keeper, _]| *keeper);
-        let helpers: BTreeSet<u32> =
-            keepers.chain(record.guard).filter(lives).map(|who| who.pid).collect();
-        let mains = record.runs.values().map(|[_, main]| *main);
-        let known = mains.chain(seen.keys().copied()).filter(lives);
-        let marked = table.keys().copied().filter(|pid| {
-            process::env_var_of(*pid, TOKEN_VAR).is_some_and(|value| value == record.token)
-        });
-        let roots = known.map(|who| who.pid).chain(marked).chain(helpers.iter().copied());
-        let mut found = with_descendants(roots.collect(), &table);
-        for pid in ancestry(std::process::id(), &table) {
-            found.remove(&pid);
-        }
-        let identity = |pid: &u32| {
-            let process = table.get(pid).filter(|process| !process.zombie)?;
-            Some((ProcessIdentity { pid: *pid, born: process.born }, process.name.clone()))
-        };
-        let leftovers = found.difference(&helpers).filter_map(identity).collect();
-        let helpers = helpers.iter().filter_map(identity).map(|(who, _)| who).collect();
-        OrphanScan { leftovers, helpers }
-    }
-}
-
-fn with_descendants(mut found: BTreeSet<u32>, table: &BTreeMap<u32, ProcessStat>) -> BTreeSet<u32> {
-    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for (pid, process) in table {
-        children.entry(process.parent).or_default().push(*pid);
-    }
-    let mut next: Vec<u32> = found.iter().copied().collect();
-    while let Some(pid) = next.pop() {
-        for child in children.get(&pid).into_iter().flatten() {
-            if found.insert(*child) {
-                next.push(*child);
-            }
-        }
-    }
-    found
-}
-
-/// A process and its ancestors: this devstack may have been started by an orphan.
-fn ancestry(mut pid: u32, table: &BTreeMap<u32, ProcessStat>) -> BTreeSet<u32> {
-    let mut found = BTreeSet::new();
-    while found.insert(pid)
-        && let Some(process) = table.get(&pid)
-    {
-        pid = process.parent;
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::process::{Child, Command, ExitStatus};
 
     use super::*;
+    use crate::process::cleanup::orphan_scan::TOKEN_VAR;
 
     fn marked(token: &str, script: &str) -> Child {
         let mut command = Command::new("/bin/sh");

@@ -1,10 +1,11 @@
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::process_identity::ProcessIdentity;
+use crate::atomic_file::{self, read_limited, set_aside};
 use crate::sys::process;
 
 const VERSION: u32 = 1;
@@ -14,25 +15,6 @@ const LARGEST: u64 = 4 << 20;
 
 /// A shorter token might match processes that are not ours.
 pub(super) const MIN_TOKEN_LEN: usize = 16;
-
-/// Identifies one process for all time: a pid may be recycled, but not with the same start time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct ProcessIdentity {
-    pub pid: u32,
-    /// Start time, in the system's own unit since boot.
-    pub born: u64,
-}
-
-impl ProcessIdentity {
-    pub fn of(pid: u32) -> Option<ProcessIdentity> {
-        let born = process::process_stat(pid).filter(|process| !process.zombie)?.born;
-        Some(ProcessIdentity { pid, born })
-    }
-
-    pub fn is_alive(&self) -> bool {
-        ProcessIdentity::of(self.pid).as_ref() == Some(self)
-    }
-}
 
 /// What a stack keeps on disk so that its processes can be found after a crash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,37 +68,24 @@ impl ProcessRecord {
         let Some(text) = text_of(path)? else { return Ok(None) };
         match parse(&text) {
             Some(record) => Ok(Some(record)),
-            None => {
-                let aside = beside(path, "bad");
-                fs::rename(path, &aside)?;
-                let (path, aside) = (path.display(), aside.display());
-                Err(io::Error::other(format!("{path} was corrupt and has been renamed to {aside}")))
-            }
+            None => Err(io::Error::other(set_aside(path).unwrap_or_else(|why| why))),
         }
     }
 
     /// Replaces the file atomically. No fsync: after a system crash there are no processes to find.
     pub fn write(&self, path: &Path) -> io::Result<()> {
         let text = serde_json::to_vec(self)?;
-        let draft = beside(path, "new");
-        let written = fs::write(&draft, text).and_then(|()| fs::rename(&draft, path));
-        if written.is_err() {
-            // It may not exist.
-            let _ = fs::remove_file(&draft);
-        }
-        written
+        atomic_file::replace(path, |file| file.write_all(&text))
     }
 }
 
-/// Reads at most one byte more than is allowed. `None` when there is no file.
+/// `None` when there is no file.
 fn text_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let mut text = Vec::new();
-    match fs::File::open(path) {
-        Ok(file) => file.take(LARGEST + 1).read_to_end(&mut text)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    Ok(Some(text))
+    match read_limited(path, LARGEST) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn parse(text: &[u8]) -> Option<ProcessRecord> {
@@ -125,15 +94,10 @@ fn parse(text: &[u8]) -> Option<ProcessRecord> {
     (record.version == VERSION && record.token.len() >= MIN_TOKEN_LEN).then_some(record)
 }
 
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn record() -> ProcessRecord {

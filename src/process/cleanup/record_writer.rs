@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::process_record::{ProcessIdentity, ProcessRecord};
+use super::process_identity::ProcessIdentity;
+use super::process_record::ProcessRecord;
+use crate::sync::lock_unpoisoned;
 use crate::sys::process;
 
 /// How long starts are batched before they are written. A crash meanwhile loses nothing: the token,
@@ -92,8 +94,7 @@ impl RecordWriter {
     }
 
     fn lock(&self) -> MutexGuard<'_, RecordState> {
-        // Plain data: valid wherever the holder panicked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.state)
     }
 }
 

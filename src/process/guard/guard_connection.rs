@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -13,11 +13,13 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Notify, oneshot, watch};
 
+use super::guard_protocol::{KEEPER_FDS, encode_request};
 use crate::model::RunId;
 use crate::process::cleanup::{RecordWriter, adopted_orphans};
-use crate::process::keeper::{ENDS, KeeperConnection, KeeperOrder, ask};
+use crate::process::keeper::{KeeperConnection, KeeperOrder};
 use crate::process::run::RunPids;
 use crate::process::spawn::MAX_LISTEN_FDS;
+use crate::sync::lock_unpoisoned;
 use crate::sys::async_fd::register;
 
 /// Used when the guard's socket or the system's limit of descriptors in flight is full.
@@ -217,18 +219,18 @@ impl GuardConnection {
     }
 
     fn lock(&self) -> MutexGuard<'_, ConnectionState> {
-        // Each change is one insertion or removal: valid wherever the holder panicked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.state)
     }
 }
 
 fn send(socket: &UnixStream, request: &KeeperRequest) -> Result<(), Errno> {
     let rights: Vec<BorrowedFd<'_>> = request.ends.iter().map(AsFd::as_fd).collect();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ENDS + MAX_LISTEN_FDS))];
+    let mut space =
+        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(KEEPER_FDS + MAX_LISTEN_FDS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     control.push(SendAncillaryMessage::ScmRights(&rights));
-    let handed = request.ends.len().saturating_sub(ENDS) as u8;
-    let text = ask(request.run.0, handed);
+    let handed = request.ends.len().saturating_sub(KEEPER_FDS) as u8;
+    let text = encode_request(request.run.0, handed);
     rustix::net::sendmsg(socket, &[IoSlice::new(&text)], &mut control, SendFlags::DONTWAIT)?;
     Ok(())
 }

@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, SendFlags};
 
+use super::guard_protocol::{KEEPER_FDS, REQUEST_LEN, decode_request};
 use crate::model::ProcessExit;
-use crate::process::keeper::{
-    ENDS, KeeperFds, KeeperReport, REQUEST, StartStage, asked, keeper_loop,
-};
+use crate::process::keeper::{KeeperFds, KeeperReport, StartStage, keeper_loop};
 use crate::process::process_tree::kill_children;
 use crate::process::spawn::MAX_LISTEN_FDS;
 use crate::sys::fork::{ForkResult, close_copy, exit_now, fork};
@@ -53,12 +52,12 @@ fn kill_everything() {
     while Instant::now() < limit {
         kill_children(|_| false);
         match poll_child() {
-            ChildPoll::Exited(pid) => {
+            Ok(ChildPoll::Exited(pid)) => {
                 reap(pid);
             }
             #[expect(clippy::disallowed_methods, reason = "the guard's loop is gone")]
-            ChildPoll::AllRunning => std::thread::sleep(KILL_AGAIN),
-            ChildPoll::NoChildren => return,
+            Ok(ChildPoll::AllRunning) | Err(_) => std::thread::sleep(KILL_AGAIN),
+            Ok(ChildPoll::NoChildren) => return,
         }
     }
 }
@@ -141,7 +140,7 @@ impl GuardLoop {
     fn reap_children(&mut self) -> bool {
         loop {
             match poll_child() {
-                ChildPoll::Exited(pid) => {
+                Ok(ChildPoll::Exited(pid)) => {
                     let exit = reap(pid);
                     if let Some(run) = self.keepers.remove(&pid)
                         && exit != Some(ProcessExit::Code(0))
@@ -149,8 +148,9 @@ impl GuardLoop {
                         self.lost.push(run);
                     }
                 }
-                ChildPoll::AllRunning => return false,
-                ChildPoll::NoChildren => return true,
+                // An error proves nothing: they are killed once the supervisor is gone.
+                Ok(ChildPoll::AllRunning) | Err(_) => return false,
+                Ok(ChildPoll::NoChildren) => return true,
             }
         }
     }
@@ -218,12 +218,10 @@ impl GuardLoop {
         close_copy(self.liveness_write.as_raw_fd());
         close_copy(self.socket.as_raw_fd());
         let kept = catch_unwind(AssertUnwindSafe(|| {
-            self.signals.after_fork().is_ok_and(|()| {
-                keeper_loop::run_keeper(ends, self.liveness_read.as_fd(), &self.signals);
-                true
-            })
+            self.signals.after_fork()?;
+            keeper_loop::run_keeper(ends, self.liveness_read.as_fd(), &self.signals)
         }));
-        if !matches!(kept, Ok(true)) {
+        if !matches!(kept, Ok(Ok(()))) {
             kill_everything();
             exit_now(1);
         }
@@ -232,8 +230,9 @@ impl GuardLoop {
 }
 
 fn receive(socket: &UnixStream) -> GuardRequest {
-    let mut request = [0; REQUEST];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ENDS + MAX_LISTEN_FDS))];
+    let mut request = [0; REQUEST_LEN];
+    let mut space =
+        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(KEEPER_FDS + MAX_LISTEN_FDS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(&mut request)];
     let count = match rustix::net::recvmsg(socket, &mut parts, &mut control, process::RECV_FLAGS) {
@@ -244,16 +243,16 @@ fn receive(socket: &UnixStream) -> GuardRequest {
     if count == 0 {
         return GuardRequest::Closed;
     }
-    let mut fds: Vec<OwnedFd> = Vec::with_capacity(ENDS + MAX_LISTEN_FDS);
+    let mut fds: Vec<OwnedFd> = Vec::with_capacity(KEEPER_FDS + MAX_LISTEN_FDS);
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(rights) = message {
             fds.extend(rights);
         }
     }
     fds.iter().for_each(|fd| process::close_on_exec(fd.as_fd()));
-    let (run, handed) = asked(request);
-    let sockets = fds.split_off(fds.len().min(ENDS));
-    match <[OwnedFd; ENDS]>::try_from(fds) {
+    let (run, handed) = decode_request(request);
+    let sockets = fds.split_off(fds.len().min(KEEPER_FDS));
+    match <[OwnedFd; KEEPER_FDS]>::try_from(fds) {
         Ok([line, stdout, stderr]) if sockets.len() == handed => {
             GuardRequest::Keep(run, KeeperFds { line: line.into(), stdout, stderr, sockets })
         }

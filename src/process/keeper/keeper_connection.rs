@@ -1,11 +1,12 @@
 use std::io;
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rustix::net::SendFlags;
 use tokio::sync::Notify;
 
 use super::keeper_protocol::KeeperOrder;
+use crate::sync::lock_unpoisoned;
 
 /// The supervisor's end of a run's socket, for writing. The run's task sends what did not fit.
 #[derive(Debug)]
@@ -68,8 +69,7 @@ impl KeeperConnection {
     }
 
     fn lock(&self) -> MutexGuard<'_, OrderQueue> {
-        // Bytes and a descriptor: valid wherever the holder panicked.
-        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.outbox)
     }
 }
 

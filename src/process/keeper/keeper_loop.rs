@@ -2,20 +2,19 @@
 //! plain fork of the guard: single-threaded, no runtime, little memory.
 
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags};
 
-use super::keeper_protocol::{KeeperOrder, KeeperReport, MAX_REPORTED_ORPHANS, StartStage};
+use super::keeper_protocol::{KeeperOrder, KeeperReport, MAX_REPORTED_ORPHANS};
+use super::keeper_start::{StartFailure, start};
 use crate::process::process_tree;
-use crate::process::spawn::SpawnRequest;
-use crate::sys::posix_spawn::ExecImage;
 use crate::sys::process::ChildSignals;
-use crate::sys::wait::{ChildPoll, TreeState, poll_child, reap};
-use crate::sys::{fork_exec, posix_spawn, process, signal};
+use crate::sys::wait::{ChildPoll, poll_child, reap};
+use crate::sys::{process, signal};
 
 /// How long orphans may take to exit after TERM when the main process exited on its own.
 const ORPHAN_GRACE: Duration = Duration::from_millis(500);
@@ -26,10 +25,6 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 const ABANDONED_GRACE: Duration = Duration::from_millis(400);
 /// How often to kill again, in case a list of children was incomplete.
 const KILL_AGAIN: Duration = Duration::from_millis(10);
-/// How often and for how long a program that is still being written is tried again.
-const BUSY_RETRY: Duration = Duration::from_millis(20);
-const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-
 #[derive(Debug, Clone, Copy)]
 enum KeeperPhase {
     /// The main process runs.
@@ -66,8 +61,22 @@ struct KeeperLoop<'a> {
     outbox: Vec<u8>,
 }
 
+#[derive(Debug, PartialEq, Eq)]
+enum TreeState {
+    Alive,
+    Empty,
+}
+
 /// Keeps one run from start to end. `guard` reports a hang-up when the guard is gone.
-pub(crate) fn run_keeper(ends: KeeperFds, guard: BorrowedFd<'_>, signals: &ChildSignals) {
+///
+/// # Errors
+/// The system does not report children. Then the tree may not be empty; the guard ends it, and
+/// reports the keeper as lost.
+pub(crate) fn run_keeper(
+    ends: KeeperFds,
+    guard: BorrowedFd<'_>,
+    signals: &ChildSignals,
+) -> io::Result<()> {
     let KeeperFds { mut line, stdout, stderr, sockets } = ends;
     match start(&mut line, guard, &stdout, &stderr, &sockets) {
         Ok(main) => {
@@ -75,90 +84,17 @@ pub(crate) fn run_keeper(ends: KeeperFds, guard: BorrowedFd<'_>, signals: &Child
             // The keeper must not pin the service's working directory.
             #[expect(clippy::disallowed_methods, reason = "own process with one thread")]
             let _ = std::env::set_current_dir("/");
-            KeeperLoop::new(line, guard, signals, main).watch();
+            KeeperLoop::new(line, guard, signals, main).watch()
         }
         Err(StartFailure { stage, errno }) => {
-            send_report(&line, &KeeperReport::Failed { stage, errno })
-        }
-    }
-}
-
-struct StartFailure {
-    stage: StartStage,
-    errno: i32,
-}
-
-fn refused(stage: StartStage) -> impl Fn(io::Error) -> StartFailure {
-    move |error| StartFailure { stage, errno: error.raw_os_error().unwrap_or(libc::EIO) }
-}
-
-/// Moves to a group of its own in the guard's session, so that no terminal and no group signal
-/// reaches the keeper (a session of its own would make the kernel set up a scheduling group too),
-/// becomes a subreaper and starts the service.
-fn start(
-    line: &mut UnixStream,
-    guard: BorrowedFd<'_>,
-    stdout: &OwnedFd,
-    stderr: &OwnedFd,
-    sockets: &[OwnedFd],
-) -> Result<u32, StartFailure> {
-    process::set_process_name(c"ds-keep");
-    rustix::process::setpgid(None, None).map_err(|e| refused(StartStage::Keeper)(e.into()))?;
-    process::become_subreaper().map_err(refused(StartStage::Keeper))?;
-    let parcel = receive(line).map_err(refused(StartStage::Keeper))?;
-    let opened = parcel
-        .exec_image()
-        .ok_or(StartFailure { stage: StartStage::Keeper, errno: libc::EBADMSG })?;
-    rustix::process::chdir(opened.dir).map_err(|e| refused(StartStage::Dir)(e.into()))?;
-    spawn_retrying(line, guard, &opened, stdout, stderr, sockets).map_err(refused(StartStage::Exec))
-}
-
-fn receive(line: &mut UnixStream) -> io::Result<SpawnRequest> {
-    let mut head = [0; SpawnRequest::HEAD];
-    line.read_exact(&mut head)?;
-    let mut parcel = SpawnRequest::with_header(head).ok_or(io::ErrorKind::InvalidData)?;
-    line.read_exact(parcel.body_mut())?;
-    Ok(parcel)
-}
-
-/// Starts the program, retrying for a while if a build is still writing it.
-fn spawn_retrying(
-    line: &UnixStream,
-    guard: BorrowedFd<'_>,
-    parcel: &ExecImage<'_>,
-    stdout: &OwnedFd,
-    stderr: &OwnedFd,
-    sockets: &[OwnedFd],
-) -> io::Result<u32> {
-    let limit = Instant::now() + BUSY_TIMEOUT;
-    let terminal = match rustix::termios::isatty(stdout) {
-        true => Some(rustix::termios::ttyname(stdout, Vec::new())?),
-        false => None,
-    };
-    let terminal = terminal.as_deref();
-    loop {
-        let spawned = match sockets {
-            [] => posix_spawn::posix_spawn(parcel, stdout.as_fd(), stderr.as_fd(), terminal),
-            _ => {
-                fork_exec::spawn_with_fds(parcel, stdout.as_fd(), stderr.as_fd(), terminal, sockets)
-            }
-        };
-        match spawned {
-            Err(error) if error.raw_os_error() == Some(libc::ETXTBSY) && Instant::now() < limit => {
-                // Anything from the supervisor now is an order to stop, or its end of file.
-                let fds =
-                    &mut [PollFd::new(line, PollFlags::IN), PollFd::new(&guard, PollFlags::IN)];
-                if wait(fds, Some(BUSY_RETRY)) {
-                    return Err(error);
-                }
-            }
-            outcome => return outcome,
+            send_report(&line, &KeeperReport::Failed { stage, errno });
+            Ok(())
         }
     }
 }
 
 /// Polls with a timeout. True when a descriptor is ready.
-fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> bool {
+pub(super) fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> bool {
     let timeout =
         timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
     matches!(poll(fds, timeout.as_ref()), Ok(n) if n > 0)
@@ -205,13 +141,13 @@ impl<'a> KeeperLoop<'a> {
     }
 
     /// Returns when the tree is empty.
-    fn watch(&mut self) {
+    fn watch(&mut self) -> io::Result<()> {
         loop {
-            if self.reap() == TreeState::Empty {
+            if self.reap()? == TreeState::Empty {
                 let leftovers = std::mem::take(&mut self.leftovers);
                 KeeperReport::Empty { leftovers }.encode(&mut self.outbox);
                 self.flush();
-                return;
+                return Ok(());
             }
             self.kill_if_due();
             self.flush();
@@ -227,10 +163,10 @@ impl<'a> KeeperLoop<'a> {
     }
 
     /// Reaps exited processes. When the main process was one of them, terminates the rest.
-    fn reap(&mut self) -> TreeState {
+    fn reap(&mut self) -> io::Result<TreeState> {
         let mut main_died = false;
         loop {
-            match poll_child() {
+            match poll_child()? {
                 ChildPoll::Exited(pid) if pid == self.main && self.main_lives => {
                     self.reap_main();
                     main_died = true;
@@ -240,13 +176,13 @@ impl<'a> KeeperLoop<'a> {
                 }
                 ChildPoll::AllRunning => break,
                 ChildPoll::NoChildren if process::group_exists(self.main) => break,
-                ChildPoll::NoChildren => return TreeState::Empty,
+                ChildPoll::NoChildren => return Ok(TreeState::Empty),
             }
         }
         if main_died && !matches!(self.phase, KeeperPhase::Killing) {
             self.terminate_orphans();
         }
-        TreeState::Alive
+        Ok(TreeState::Alive)
     }
 
     /// Until the main process is reaped its pid is pinned, so its group can be signalled safely.

@@ -6,25 +6,6 @@ use crate::model::ProcessExit;
 /// The most orphans that a report names.
 pub(super) const MAX_REPORTED_ORPHANS: usize = 64;
 
-/// Descriptors sent with a request for a keeper: its connection, stdout and stderr. More are
-/// sockets for the service.
-pub(crate) const ENDS: usize = 3;
-
-/// In bytes.
-pub(crate) const REQUEST: usize = 9;
-
-/// Requests a keeper for this run, whose service is passed that many sockets.
-pub(crate) fn ask(run: u64, handed: u8) -> [u8; REQUEST] {
-    let [a, b, c, d, e, f, g, h] = run.to_le_bytes();
-    [a, b, c, d, e, f, g, h, handed]
-}
-
-/// Returns the run and the number of sockets of a request.
-pub(crate) fn asked(request: [u8; REQUEST]) -> (u64, usize) {
-    let [a, b, c, d, e, f, g, h, handed] = request;
-    (u64::from_le_bytes([a, b, c, d, e, f, g, h]), handed.into())
-}
-
 /// What the supervisor orders, in two bytes each after the spawn request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeeperOrder {
@@ -230,9 +211,6 @@ mod tests {
             assert_eq!(KeeperOrder::decode(order.encode()), Some(order));
         }
         assert_eq!(KeeperOrder::decode([0, 0]), None);
-        for (run, handed) in [(0, 0), (7, 64), (u64::MAX, u8::MAX)] {
-            assert_eq!(asked(ask(run, handed)), (run, handed.into()));
-        }
     }
 
     proptest! {

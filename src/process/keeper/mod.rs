@@ -3,9 +3,8 @@
 mod keeper_connection;
 pub(crate) mod keeper_loop;
 mod keeper_protocol;
+mod keeper_start;
 
 pub(crate) use keeper_connection::KeeperConnection;
 pub(crate) use keeper_loop::KeeperFds;
-pub(crate) use keeper_protocol::{
-    ENDS, KeeperOrder, KeeperReport, REQUEST, StartStage, ask, asked,
-};
+pub(crate) use keeper_protocol::{KeeperOrder, KeeperReport, StartStage};

@@ -1,7 +1,4 @@
-use std::sync::Arc;
-
-use crate::model::{Message, OutputStream, ProcessExit, RunId};
-use crate::sys::pty::Pty;
+use crate::model::{Message, ProcessExit, RunId};
 
 /// Something that happened to a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,15 +28,4 @@ pub enum RunChange {
         /// requested, or that did not stop when it was; at most 64. They are dead now.
         orphans: Vec<(u32, String)>,
     },
-}
-
-/// Where the output of a run goes.
-pub trait OutputSink: Send + 'static {
-    /// The run is about to start, with this pty or without one. Not called if it cannot be tried.
-    fn starting(&mut self, _terminal: Option<&Arc<Pty>>) {}
-    /// Takes bytes as they were read, in order for each stream. Must not block. Lines of a pty end
-    /// with `\r\n`.
-    fn push(&mut self, stream: OutputStream, bytes: &[u8]);
-    /// The output has ended. `exit` is that of the main process, if there was one.
-    fn closed(&mut self, exit: Option<ProcessExit>);
 }

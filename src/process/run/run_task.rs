@@ -14,9 +14,9 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
 use super::output_reader::{OutputReader, ReadProgress};
-use super::panic_safe_sink::PanicSafeSink;
+use super::output_sink::{OutputSink, PanicSafeSink};
 use super::run_handle::RunPids;
-use super::run_report::{OutputSink, RunChange, RunReport};
+use super::run_report::{RunChange, RunReport};
 use super::stop_command::StopCommand;
 use crate::model::{ProcessExit, RunId};
 use crate::process::cleanup::adopted_orphans;

@@ -1,10 +1,11 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{mpsc, watch};
 
 use super::run_handle::RunHandle;
 use super::run_report::{RunChange, RunReport};
 use crate::model::ProcessExit;
+use crate::sync::lock_unpoisoned;
 
 /// The stop command of a run. A run has at most one in its life.
 #[derive(Debug)]
@@ -59,8 +60,7 @@ impl StopCommand {
     }
 
     fn lock(&self) -> MutexGuard<'_, StopCommandState> {
-        // Plain data: valid wherever the holder panicked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.state)
     }
 }
 

@@ -1,3 +1,4 @@
+use super::shell_syntax::ShellSyntax;
 use crate::model::{CommandLine, RedactedText};
 
 const SHELL: &str = "/bin/sh";
@@ -50,7 +51,7 @@ fn from_text(text: &str) -> Option<Vec<String>> {
     if text.is_empty() {
         return None;
     }
-    let syntax = scan(text);
+    let syntax = ShellSyntax::scan(text);
     if !syntax.expands
         && !syntax.compound
         && syntax.separators.is_empty()
@@ -77,13 +78,13 @@ fn exec_at(text: &str, syntax: &ShellSyntax) -> Option<usize> {
     let mut start = 0;
     for &next in &syntax.separators {
         let part = &text[start..next];
-        let foregoing = &part[scan(part).program_at..];
+        let foregoing = &part[ShellSyntax::scan(part).program_at..];
         if is_shell_word(foregoing) && !PRELUDE_BUILTINS.contains(&first_word(foregoing)) {
             return None;
         }
         start = next;
     }
-    let at = start + scan(&text[start..]).program_at;
+    let at = start + ShellSyntax::scan(&text[start..]).program_at;
     (at < text.len() && !is_shell_word(&text[at..])).then_some(at)
 }
 
@@ -106,120 +107,6 @@ fn is_shell_word(text: &str) -> bool {
 fn first_word(text: &str) -> &str {
     let end = text.find([' ', '\t', '\n', ';', '&']).unwrap_or(text.len());
     &text[..end]
-}
-
-#[derive(Debug, Default)]
-struct ShellSyntax {
-    /// An expansion or comment: variables, globs, `~`, braces, `#`.
-    expands: bool,
-    /// `<` or `>`.
-    redirects: bool,
-    /// More commands than at `separators`: a pipeline, subshell, background job or substitution.
-    compound: bool,
-    /// Where further commands begin: after `&&`, `;` and line ends.
-    separators: Vec<usize>,
-    /// A comment or here-document, in which separators mean nothing.
-    hides_links: bool,
-    /// Where the program begins, after assignments such as `A=1 B=2`.
-    program_at: usize,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum QuoteState {
-    Plain,
-    Single,
-    Double,
-}
-
-fn scan(text: &str) -> ShellSyntax {
-    let mut syntax = ShellSyntax::default();
-    let mut state = QuoteState::Plain;
-    let mut before = ' ';
-    let mut chars = text.char_indices().peekable();
-    let mut assignments = AssignmentScan::default();
-    while let Some((at, c)) = chars.next() {
-        assignments.see(at, c, state);
-        match (state, c) {
-            (QuoteState::Plain | QuoteState::Double, '\\') => {
-                // Only the shell handles a line continuation.
-                syntax.expands |= chars.next().is_none_or(|(_, escaped)| escaped == '\n');
-            }
-            (QuoteState::Plain, '\'') => state = QuoteState::Single,
-            (QuoteState::Plain, '"') => state = QuoteState::Double,
-            (QuoteState::Single, '\'') | (QuoteState::Double, '"') => state = QuoteState::Plain,
-            (QuoteState::Single, _) => {}
-            (QuoteState::Plain | QuoteState::Double, '$') => {
-                syntax.expands = true;
-                syntax.compound |= chars.peek().is_some_and(|(_, next)| *next == '(');
-            }
-            (QuoteState::Plain | QuoteState::Double, '`') => syntax.compound = true,
-            (QuoteState::Double, _) => {}
-            (QuoteState::Plain, '&') if chars.next_if(|(_, next)| *next == '&').is_some() => {
-                syntax.separators.push(at + 2);
-            }
-            // `2>&1` duplicates a descriptor; any other `&` starts another command.
-            (QuoteState::Plain, '&') => syntax.compound |= !matches!(before, '<' | '>'),
-            (QuoteState::Plain, ';' | '\n') => syntax.separators.push(at + 1),
-            (QuoteState::Plain, '|' | '(' | ')') => syntax.compound = true,
-            (QuoteState::Plain, '<' | '>') => {
-                syntax.redirects = true;
-                syntax.hides_links |= before == '<' && c == '<';
-            }
-            (QuoteState::Plain, '#') => (syntax.expands, syntax.hides_links) = (true, true),
-            (QuoteState::Plain, '*' | '?' | '[' | ']' | '{' | '}' | '~') => syntax.expands = true,
-            (QuoteState::Plain, _) => {}
-        }
-        before = c;
-    }
-    syntax.program_at = assignments.program_at(text.len());
-    syntax
-}
-
-#[derive(Default)]
-struct AssignmentScan {
-    /// Where the current word begins, and whether it is `name=` so far.
-    word: Option<(usize, AssignmentWord)>,
-    /// Where the first word that is not an assignment begins.
-    program: Option<usize>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum AssignmentWord {
-    Name,
-    Assignment,
-}
-
-impl AssignmentScan {
-    fn see(&mut self, at: usize, c: char, state: QuoteState) {
-        if self.program.is_some() {
-            return;
-        }
-        match self.word {
-            Some((start, AssignmentWord::Name)) => match c {
-                '=' if at > start => self.word = Some((start, AssignmentWord::Assignment)),
-                'a'..='z' | 'A'..='Z' | '_' => {}
-                '0'..='9' if at > start => {}
-                _ => self.program = Some(start),
-            },
-            Some((_, AssignmentWord::Assignment)) => {
-                if state == QuoteState::Plain && matches!(c, ' ' | '\t') {
-                    self.word = None;
-                }
-            }
-            None if matches!(c, ' ' | '\t') => {}
-            None if c.is_ascii_alphabetic() || c == '_' => {
-                self.word = Some((at, AssignmentWord::Name))
-            }
-            None => self.program = Some(at),
-        }
-    }
-
-    fn program_at(&self, end: usize) -> usize {
-        match (self.program, self.word) {
-            (Some(start), _) | (None, Some((start, AssignmentWord::Name))) => start,
-            (None, Some((_, AssignmentWord::Assignment)) | None) => end,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -353,8 +240,19 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_is_handled(text in ".{0,40}") {
-            let _ = shell(&text);
+        fn any_text_becomes_its_words_or_a_script_with_at_most_one_exec(text in ".{0,40}") {
+            let trimmed = text.trim();
+            let Some(words) = shell(&text) else {
+                proptest::prop_assert!(trimmed.is_empty());
+                return Ok(());
+            };
+            if shell_words::split(trimmed).ok().as_ref() != Some(&words) {
+                let [sh, flag, script] = &words[..] else { panic!("{words:?}") };
+                proptest::prop_assert_eq!((sh.as_str(), flag.as_str()), (SHELL, "-c"));
+                let mut starts = trimmed.char_indices().map(|(at, _)| trimmed.split_at(at));
+                let with_exec = |(before, last)| format!("{before}exec {last}") == *script;
+                proptest::prop_assert!(script == trimmed || starts.any(with_exec), "{}", script);
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ mod inherited_env;
 mod listen_fds;
 mod prepared_spawn;
 mod program_lookup;
+mod shell_syntax;
 pub(crate) mod spawn_errors;
 mod spawn_request;
 

@@ -2,7 +2,7 @@
 //! probes. One scan covers all services that became ready at about the same time.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use crate::model::{ListenAddress, RunId};
 use crate::ports;
 use crate::probe::{ProbeFinding, ProbeReport};
+use crate::sync::lock_unpoisoned;
 
 /// Delay of the first scan after a service became ready: by then other services have started or
 /// nearly so, and most servers have opened all their ports.
@@ -49,7 +50,7 @@ impl ListenScan {
         tree: impl Fn() -> Vec<u32> + Send + Sync + 'static,
         port: Option<u16>,
     ) {
-        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = lock_unpoisoned(&self.due);
         let first = due.is_empty();
         due.insert(run, ScanTarget { tree: Box::new(tree), port });
         if first {
@@ -63,7 +64,7 @@ async fn scan_loop(
     reports: mpsc::UnboundedSender<ProbeReport>,
 ) {
     sleep(FIRST_DELAY).await;
-    let mut subjects = std::mem::take(&mut *due.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut subjects = std::mem::take(&mut *lock_unpoisoned(&due));
     let mut early = true;
     for pause in RETRY_DELAYS.into_iter().chain([Duration::ZERO]) {
         let reports = reports.clone();

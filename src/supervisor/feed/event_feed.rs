@@ -5,8 +5,8 @@ use tokio::sync::watch;
 
 use super::FeedSubscriber;
 use super::event_ring::EventRing;
-use super::feed_subscriber::lock;
 use crate::model::{Event, EventView};
+use crate::sync::lock_unpoisoned;
 
 /// Publishes events of the supervisor. Readers end when it is dropped.
 pub struct EventFeed {
@@ -27,12 +27,12 @@ impl EventFeed {
 
     /// Returns the number of the last event; 0 before the first.
     pub fn newest(&self) -> u64 {
-        lock(&self.ring).newest()
+        lock_unpoisoned(&self.ring).newest()
     }
 
     /// Publishes an event; never waits for subscribers.
     pub fn publish(&self, at: String, event: &Event) {
-        let mut ring = lock(&self.ring);
+        let mut ring = lock_unpoisoned(&self.ring);
         let view = EventView::new(ring.newest() + 1, at, event);
         let mut line = serde_json::to_vec(&view).expect("an event is plain data with string keys");
         line.push(b'\n');

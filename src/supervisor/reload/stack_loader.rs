@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::config::{self, Config, ConfigSources, DebugServices, DiagnosticList};
 use crate::model::{Message, MessageClass, Name, PortKey, Stack};
 use crate::ports::{
     ConflictAnswer, ConflictPrompt, NetworkInterface, PortAllocator, PortAssignment,
 };
+use crate::sync::lock_unpoisoned;
 
 pub use super::config_reloader::ConfigReloader;
 pub(crate) use super::config_reloader::ReloadTask;
@@ -239,7 +240,7 @@ impl StackLoader {
     }
 
     pub(super) fn ports(&self) -> MutexGuard<'_, PortAllocator> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.ports)
     }
 }
 

@@ -182,7 +182,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{listeners, read_datagram};
+    use super::*;
 
     #[test]
     fn the_kernel_names_a_listener_of_each_family() {
@@ -223,23 +223,68 @@ mod tests {
         );
     }
 
+    fn message(kind: u16, body: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(HEADER + body.len()).unwrap();
+        [&length.to_ne_bytes()[..], &kind.to_ne_bytes(), &[0; 10], body].concat()
+    }
+
+    /// What the kernel answers when there is one listener, and what it says of that.
+    fn answer() -> (Vec<u8>, ListeningSocket) {
+        let mut body = vec![0; ANSWER];
+        body[0] = u8::try_from(libc::AF_INET).unwrap();
+        body[4..6].copy_from_slice(&8080_u16.to_be_bytes());
+        body[8..12].copy_from_slice(&[127, 0, 0, 1]);
+        body[64..68].copy_from_slice(&1000_u32.to_ne_bytes());
+        body[68..72].copy_from_slice(&4711_u32.to_ne_bytes());
+        let address = "127.0.0.1:8080".parse().unwrap();
+        let listener = ListeningSocket { address, socket: 4711, uid: Some(1000) };
+        (message(SOCK_DIAG_BY_FAMILY, &body), listener)
+    }
+
     #[test]
-    fn broken_answers_are_errors_and_never_a_crash() {
-        let mut seed = 1_u32;
-        for length in 0..2_000_usize {
-            let bytes: Vec<u8> = (0..length % 200)
-                .map(|at| {
-                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    if at == 0 {
-                        (length % 97) as u8
-                    } else if at < 4 {
-                        0
-                    } else {
-                        (seed >> 24) as u8
-                    }
-                })
-                .collect();
-            read_datagram(&bytes, &mut Vec::new()).ok();
+    fn a_cut_answer_is_an_error_and_names_no_listener() {
+        let (whole, listener) = answer();
+        for length in 0..=whole.len() {
+            let mut found = Vec::new();
+            let status = read_datagram(&whole[..length], &mut found);
+            // Less than a header is what stands between messages.
+            assert_eq!(status.is_err(), (HEADER..whole.len()).contains(&length), "{length}");
+            let expected = if length == whole.len() { vec![listener.clone()] } else { Vec::new() };
+            assert_eq!(found, expected, "{length}");
+        }
+        let mut found = Vec::new();
+        let both = [whole, message(NLMSG_DONE, &[0; 4])].concat();
+        assert!(matches!(read_datagram(&both, &mut found), Ok(DumpStatus::Done)));
+        assert_eq!(found, [listener]);
+    }
+
+    #[test]
+    fn a_refusal_and_an_impossible_length_are_errors() {
+        let error = |bytes: &[u8]| read_datagram(bytes, &mut Vec::new()).err();
+        let refused = error(&message(NLMSG_ERROR, &(-libc::EPERM).to_ne_bytes())).unwrap();
+        assert_eq!(refused.raw_os_error(), Some(libc::EPERM));
+        for odd in [&[][..], &[1], &0_i32.to_ne_bytes(), &libc::EPERM.to_ne_bytes()] {
+            assert_eq!(error(&message(NLMSG_ERROR, odd)).unwrap().raw_os_error(), None, "{odd:?}");
+        }
+        for length in [0, 1, 15_u32, 17, u32::MAX] {
+            let mut bytes = message(NLMSG_DONE, &[]);
+            bytes[..4].copy_from_slice(&length.to_ne_bytes());
+            assert!(error(&bytes).is_some(), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_never_adds_a_listener() {
+        let (whole, _) = answer();
+        for at in 0..whole.len() {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                let mut found = Vec::new();
+                let failed = read_datagram(&bytes, &mut found).is_err();
+                // A wildcard of both families counts as two.
+                assert!(found.len() <= if failed { 0 } else { 2 }, "{at} {value}: {found:?}");
+            }
         }
     }
 }

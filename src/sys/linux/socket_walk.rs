@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{Mode, OFlags, RawDir};
 
 use super::process_list::processes;
+use crate::sync::lock_unpoisoned;
 use crate::sys::process_stat::ancestors;
 
 /// More threads gain little, because of kernel locks.
@@ -29,7 +30,7 @@ pub(crate) fn pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>>
 pub(crate) fn first_pids_by_socket(sockets: &BTreeSet<u64>) -> BTreeMap<u64, Vec<u32>> {
     let missing = Mutex::new(sockets.clone());
     let mut found = scan_processes(sockets, &|held| {
-        let mut missing = missing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut missing = lock_unpoisoned(&missing);
         missing.retain(|socket| !held.contains(socket));
         missing.is_empty()
     });

@@ -8,6 +8,7 @@ use notify::event::{CreateKind, Event, EventKind, RemoveKind};
 use super::path_event::{PathEvent, is_irrelevant};
 use super::quiet_period::EventWindow;
 use crate::model::{WatchConfig, WatchId};
+use crate::sync::lock_unpoisoned;
 use crate::sys::file_clock::FileTime;
 
 /// Maximum number of paths in a batch. Beyond it they are dropped and everything is compared, as
@@ -69,9 +70,7 @@ pub(crate) enum WorkItem {
 
 impl EventInbox {
     fn state(&self) -> MutexGuard<'_, InboxState> {
-        // Every update of the state is complete in itself, so it stays usable after a panic
-        // elsewhere.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock_unpoisoned(&self.state)
     }
 
     pub fn set_targets(&self, mut order: WatchTargets) {

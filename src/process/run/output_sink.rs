@@ -1,7 +1,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
-use super::run_report::OutputSink;
 use crate::model::{OutputStream, ProcessExit};
+use crate::sys::pty::Pty;
+
+/// Where the output of a run goes.
+pub trait OutputSink: Send + 'static {
+    /// The run is about to start, with this pty or without one. Not called if it cannot be tried.
+    fn starting(&mut self, _terminal: Option<&Arc<Pty>>) {}
+    /// Takes bytes as they were read, in order for each stream. Must not block. Lines of a pty end
+    /// with `\r\n`.
+    fn push(&mut self, stream: OutputStream, bytes: &[u8]);
+    /// The output has ended. `exit` is that of the main process, if there was one.
+    fn closed(&mut self, exit: Option<ProcessExit>);
+}
 
 /// A sink that may panic: it then gets no more output, and the run continues.
 pub(crate) struct PanicSafeSink<S: OutputSink>(Option<S>);
