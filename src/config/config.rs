@@ -47,11 +47,7 @@ impl Config {
 
     /// Returns the service with this name, or all replicas of a group. Empty if it is unknown.
     pub fn services_named(&self, name: &Name) -> Vec<Name> {
-        match (self.spec.groups.get(name), self.spec.services.get(name)) {
-            (Some(members), _) => members.clone(),
-            (None, Some(service)) => vec![service.name.clone()],
-            (None, None) => Vec::new(),
-        }
+        self.spec.services_named(name)
     }
 
     /// Returns the services that `up` starts by default.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::model::{
     Condition, ConflictPolicy, HealthAction, LabelColor, LogRetention, Name, OnExit,
-    RequiredPrograms, RestartConfig, ServiceKind, TtyMode, UrlFormat,
+    RequiredPrograms, RestartConfig, ServiceKind, TtyMode, UrlFormat, resolve_name,
 };
 
 use crate::presets::Preset;
@@ -259,6 +259,18 @@ impl CommandSpec {
             CommandSpec::Exec(words) => words,
         }
     }
+
+    /// Returns its words as written, with `$` in place of each reference.
+    pub fn static_words(&self) -> Vec<String> {
+        match self {
+            CommandSpec::Exec(words) => words.iter().map(Template::static_text).collect(),
+            CommandSpec::Shell(template) => {
+                let text = template.static_text().replace([';', '\n'], " ; ");
+                let plain = || text.split_whitespace().map(str::to_owned).collect();
+                shell_words::split(&text).unwrap_or_else(|_| plain())
+            }
+        }
+    }
 }
 
 impl ProbeSpec {
@@ -279,6 +291,11 @@ impl ProbeSpec {
 }
 
 impl StackSpec {
+    /// Returns the service with this name, or all replicas of a group. Empty if it is unknown.
+    pub fn services_named(&self, name: &Name) -> Vec<Name> {
+        resolve_name(&self.services, &self.groups, name)
+    }
+
     /// Returns the service as written: the one with this name, or the one it is a replica of.
     pub fn find_written(&self, name: &str) -> Option<&ServiceSpec> {
         let whole = |name: &str| Name::new(name).ok().and_then(|name| self.services.get(&name));

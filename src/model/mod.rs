@@ -38,12 +38,12 @@ pub use run::{OutputStream, ProcessExit, RunId, signal_name, signal_number};
 pub use snapshot::{
     DebugView, Dependency, ModeView, ServiceKindView, ServiceView, Snapshot, StackState,
 };
-pub(crate) use stack::host_port;
 pub use stack::{
     CommandLine, HealthAction, HealthConfig, LabelColor, LaunchConfig, LogRetention, OnExit, Probe,
     ReadyConfig, RestartConfig, RestartPolicy, Service, ServiceKind, Stack, StopConfig, TtyMode,
     WatchAction, WatchConfig, connectable_host,
 };
+pub(crate) use stack::{host_port, resolve_name};
 pub use watch::WatchId;
 pub use why::{
     BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, ProbePurpose,

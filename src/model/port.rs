@@ -1,6 +1,8 @@
 use std::fmt;
 use std::num::NonZeroU16;
 
+use serde::Deserialize;
+
 use super::Name;
 
 /// The name of a service's only port.
@@ -115,11 +117,13 @@ pub struct AssignedPort {
 }
 
 /// How to make a program use the assigned port and host, as ends of sentences: `pass --port $PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct BindHints {
     /// How to set its port.
+    #[serde(rename = "takes_port")]
     pub port: String,
     /// How to set its host; `None`: not possible or unknown.
+    #[serde(rename = "takes_host")]
     pub host: Option<String>,
     /// A variable other than `PORT` that it reads its port from.
     pub port_variable: Option<String>,

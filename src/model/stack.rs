@@ -48,15 +48,7 @@ impl Default for LogRetention {
 impl Stack {
     /// Returns the services a name stands for: one, or the replicas of a group. Empty: unknown.
     pub fn services_named(&self, name: &Name) -> Vec<Name> {
-        match self.groups.get(name) {
-            Some(members) => members.clone(),
-            None => self
-                .services
-                .get_key_value(name)
-                .map(|(name, _)| name.clone())
-                .into_iter()
-                .collect(),
-        }
+        resolve_name(&self.services, &self.groups, name)
     }
 
     /// Returns all ports.
@@ -69,6 +61,18 @@ impl Stack {
     /// Returns the group that a replica belongs to.
     pub fn group_of(&self, member: &Name) -> Option<&Name> {
         self.groups.iter().find(|(_, members)| members.contains(member)).map(|(group, _)| group)
+    }
+}
+
+/// Resolves the name of a service to itself, and that of a group to its replicas. Empty: unknown.
+pub(crate) fn resolve_name<V>(
+    services: &BTreeMap<Name, V>,
+    groups: &BTreeMap<Name, Vec<Name>>,
+    name: &Name,
+) -> Vec<Name> {
+    match groups.get(name) {
+        Some(members) => members.clone(),
+        None => services.get_key_value(name).map(|(name, _)| name.clone()).into_iter().collect(),
     }
 }
 

@@ -1,5 +1,6 @@
 use super::servers::servers;
-use super::{Preset, Takes, all, servers};
+use super::{Preset, all, servers};
+use crate::model::BindHints;
 
 /// Programs that run the program named after them, and their subcommands.
 const LAUNCHERS: [&str; 26] = [
@@ -39,10 +40,10 @@ pub fn detect_preset(words: &[String]) -> Option<&'static Preset> {
 
 /// Detects how a command's server takes its port and host. The server is a preset, a known server,
 /// or a package manager script, which receives the arguments after it.
-pub fn detect_bind_hints(words: &[String]) -> Option<Takes> {
+pub fn detect_bind_hints(words: &[String]) -> Option<BindHints> {
     split_commands(words).find_map(|words| {
         let known = |found: NamedProgram<'_>| {
-            let preset = preset(found).map(|preset| preset.facts().bind_hints());
+            let preset = preset(found).map(|preset| preset.facts().bind_hints.clone());
             preset.or_else(|| find_server(found))
         };
         script(words).or_else(|| programs(words).find_map(known))
@@ -74,10 +75,10 @@ fn preset(found: NamedProgram<'_>) -> Option<&'static Preset> {
     })
 }
 
-fn find_server(found: NamedProgram<'_>) -> Option<Takes> {
+fn find_server(found: NamedProgram<'_>) -> Option<BindHints> {
     let is_in = || servers::TEXT.contains(found.0);
     let server = is_in().then(|| servers().iter().find(|server| names(&server.programs, found)));
-    Some(server??.bind_hints())
+    Some(server??.bind_hints.clone())
 }
 
 /// Whether one of these entries, a program and words that must follow, matches.
@@ -89,7 +90,7 @@ fn names(entries: &[String], (program, rest): NamedProgram<'_>) -> bool {
 }
 
 /// A script in `package.json`, whose command is unknown here.
-fn script(words: &[String]) -> Option<Takes> {
+fn script(words: &[String]) -> Option<BindHints> {
     let at =
         words.iter().position(|word| !is_launcher_word(file_name(word)) || is_manager(word))?;
     let manager = file_name(&words[at]);
@@ -101,7 +102,11 @@ fn script(words: &[String]) -> Option<Takes> {
     // Only npm needs `--` to pass options on.
     let gap = if manager == "npm" && !words.iter().any(|word| word == "--") { " --" } else { "" };
     let with = |option: &str| format!("write it as `{}{gap} {option}`", words.join(" "));
-    Some(Takes { port: with("--port $PORT"), host: Some(with("--host $HOST")), variable: None })
+    Some(BindHints {
+        port: with("--port $PORT"),
+        host: Some(with("--host $HOST")),
+        port_variable: None,
+    })
 }
 
 fn is_manager(word: &str) -> bool {

@@ -1,6 +1,7 @@
-use super::servers::KnownServer;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+
+use crate::model::BindHints;
 
 /// What a preset file says besides its `[service]` table.
 #[derive(Debug, Default, Deserialize)]
@@ -9,12 +10,9 @@ pub struct PresetFacts {
     /// How to detect it in a command: a program and words that must follow it, such as `flask run`.
     #[serde(default)]
     pub programs: Vec<String>,
-    /// How to make it listen on the assigned port, as the end of a sentence: `pass --port $PORT`.
-    pub takes_port: String,
-    /// The same for its host: `pass --host $HOST`.
-    pub takes_host: String,
-    /// A variable other than `PORT` that it reads its port from.
-    pub port_variable: Option<String>,
+    /// How to make it listen on the assigned port and host.
+    #[serde(flatten)]
+    pub bind_hints: BindHints,
     /// The format of its URL, with references such as `${HOST}:${PORT}`; `None`: `http://…`.
     pub url: Option<String>,
     /// Its built-in reloader.
@@ -54,37 +52,5 @@ impl FrameworkReloader {
         };
         !has(&self.off)
             && ((self.on.is_empty() && self.variable.is_none()) || has(&self.on) || set())
-    }
-}
-
-/// How to make a program use the assigned port and host, as ends of sentences: `pass --port $PORT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Takes {
-    /// How to set its port.
-    pub port: String,
-    /// How to set its host; `None`: not possible or unknown.
-    pub host: Option<String>,
-    /// A variable other than `PORT` that it reads its port from.
-    pub variable: Option<String>,
-}
-
-impl PresetFacts {
-    /// Returns how the framework takes its port and host.
-    pub fn bind_hints(&self) -> Takes {
-        Takes {
-            port: self.takes_port.clone(),
-            host: Some(self.takes_host.clone()),
-            variable: self.port_variable.clone(),
-        }
-    }
-}
-
-impl KnownServer {
-    pub(super) fn bind_hints(&self) -> Takes {
-        Takes {
-            port: self.takes_port.clone(),
-            host: self.takes_host.clone(),
-            variable: self.port_variable.clone(),
-        }
     }
 }

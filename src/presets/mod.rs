@@ -9,7 +9,7 @@ mod facts;
 mod preset;
 
 pub use detect::{detect_bind_hints, detect_preset};
-pub use facts::{FrameworkReloader, PresetFacts, Takes};
+pub use facts::{FrameworkReloader, PresetFacts};
 pub use preset::Preset;
 pub use summary::PresetSummary;
 

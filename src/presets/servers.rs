@@ -2,14 +2,15 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use crate::model::BindHints;
+
 /// A server without a preset that is only detected. The fields are as in [`super::PresetFacts`].
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct KnownServer {
     pub programs: Vec<String>,
-    pub takes_port: String,
-    pub takes_host: Option<String>,
-    pub port_variable: Option<String>,
+    #[serde(flatten)]
+    pub bind_hints: BindHints,
 }
 
 pub(super) const TEXT: &str = include_str!("servers.toml");

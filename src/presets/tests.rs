@@ -26,7 +26,8 @@ fn every_preset_says_all_that_is_asked_of_it() {
     for preset in all() {
         let name = preset.name;
         let facts = preset.facts();
-        assert!(!facts.takes_port.is_empty() && !facts.takes_host.is_empty(), "{name}");
+        assert!(!facts.bind_hints.port.is_empty(), "{name}");
+        assert!(facts.bind_hints.host.as_ref().is_some_and(|host| !host.is_empty()), "{name}");
         assert!(!facts.needs.is_empty(), "{name}");
         assert!(!facts.install.is_empty(), "{name}");
         let outline = preset.outline();
@@ -164,7 +165,7 @@ fn servers_are_told_apart_by_their_commands() {
     }
     let flask = detect_bind_hints(&words("flask run")).expect("flask is known");
     assert_eq!(flask.host.as_deref(), Some("pass --host $HOST"));
-    assert_eq!(flask.variable.as_deref(), Some("FLASK_RUN_PORT"));
+    assert_eq!(flask.port_variable.as_deref(), Some("FLASK_RUN_PORT"));
 }
 
 #[test]
@@ -174,10 +175,22 @@ fn every_server_can_be_recognised_and_is_listed_once() {
     assert!(servers.len() > 20);
     let mut seen: BTreeSet<&str> = presets.map(String::as_str).collect();
     for server in servers {
-        assert!(!server.programs.is_empty() && !server.takes_port.is_empty());
+        assert!(!server.programs.is_empty() && !server.bind_hints.port.is_empty());
         for program in &server.programs {
             assert!(seen.insert(program), "{program} is listed twice");
-            assert_eq!(detect_bind_hints(&words(program)), Some(server.bind_hints()), "{program}");
+            assert_eq!(
+                detect_bind_hints(&words(program)),
+                Some(server.bind_hints.clone()),
+                "{program}"
+            );
         }
     }
+}
+
+#[test]
+fn unknown_keys_of_a_preset_are_refused() {
+    let preset = "takes_port = 'a'\ntakes_host = 'b'\nneeds = []\ninstall = ''\n[service]\n";
+    assert!(toml::from_str::<PresetFacts>(preset).is_ok());
+    let misspelled = format!("take_port = 'c'\n{preset}");
+    assert!(toml::from_str::<PresetFacts>(&misspelled).is_err());
 }

@@ -20,8 +20,6 @@ mod stop;
 mod unsupported;
 pub(super) mod watch;
 
-pub(super) use preset::static_words;
-
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, list_or, quote};

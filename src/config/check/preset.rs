@@ -8,8 +8,8 @@ use crate::presets::{self, Preset};
 use super::ConfigChecker;
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
 use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue, merge, parse};
-use crate::config::spec::{CommandSpec, TemplateVars};
-use crate::config::template::{Template, TemplatePart, TemplateSyntax};
+use crate::config::spec::TemplateVars;
+use crate::config::template::{Template, TemplateSyntax};
 
 /// The placeholder for the address in the URL of a preset.
 const ADDRESS: &str = "${HOST}:${PORT}";
@@ -146,26 +146,5 @@ fn move_node(node: &mut SpannedValue<'_>, begin: Span, at: Span) {
         | RawValue::Float(_)
         | RawValue::Boolean(_)
         | RawValue::Date => {}
-    }
-}
-
-/// Returns the words of a command as written, for detecting its framework. References become `$`.
-pub(in crate::config) fn static_words(command: &CommandSpec) -> Vec<String> {
-    let text = |template: &Template| {
-        let part = |part: &TemplatePart| match part {
-            TemplatePart::Text(text) => text.clone(),
-            TemplatePart::Service { .. }
-            | TemplatePart::Stack { .. }
-            | TemplatePart::Variable { .. } => "$".to_owned(),
-        };
-        template.parts.iter().map(part).collect::<String>()
-    };
-    match command {
-        CommandSpec::Exec(words) => words.iter().map(text).collect(),
-        CommandSpec::Shell(template) => {
-            let text = text(template).replace([';', '\n'], " ; ");
-            let plain = || text.split_whitespace().map(str::to_owned).collect();
-            shell_words::split(&text).unwrap_or_else(|_| plain())
-        }
     }
 }

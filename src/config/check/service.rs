@@ -4,7 +4,7 @@ use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
 use crate::presets::detect_preset;
 
 use super::ConfigChecker;
-use super::preset::{ChosenPreset, static_words};
+use super::preset::ChosenPreset;
 use super::stack::StackDefaults;
 use crate::config::diagnostics::{DiagnosticBuilder, quote};
 use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue};
@@ -69,7 +69,7 @@ impl ConfigChecker<'_, '_> {
         let own_command = written.contains_key("command");
         let framework = match preset {
             Some(chosen) => Some(chosen.preset),
-            None => detect_preset(&static_words(&command)),
+            None => detect_preset(&command.static_words()),
         };
         if let Some(entry) = table.get("primary") {
             self.boolean("primary", &entry.node);

@@ -1,7 +1,7 @@
 //! How a service that listens on the wrong address can be given its port and host.
 
 use crate::model::{BindHints, CommandLine};
-use crate::presets::{Preset, Takes, detect_bind_hints};
+use crate::presets::{Preset, detect_bind_hints};
 
 /// Returns the hints for this command, or else for its preset; `None` if neither is known.
 pub(super) fn bind_hints(command: &CommandLine, framework: Option<&Preset>) -> Option<BindHints> {
@@ -11,10 +11,7 @@ pub(super) fn bind_hints(command: &CommandLine, framework: Option<&Preset>) -> O
             shell_words::split(&text.replace([';', '\n'], " ; ")).unwrap_or_default()
         }
     };
-    let known =
-        detect_bind_hints(&words).or_else(|| framework.map(|preset| preset.facts().bind_hints()));
-    let Takes { port, host, variable } = known?;
-    Some(BindHints { port, host, port_variable: variable })
+    detect_bind_hints(&words).or_else(|| framework.map(|preset| preset.facts().bind_hints.clone()))
 }
 
 #[cfg(test)]

@@ -3,43 +3,26 @@
 use crate::model::{DebugConfig, DebuggerKind};
 
 use crate::config::spec::{CommandSpec, DebugSpec, ServiceSpec};
-use crate::config::template::{Template, TemplatePart};
+use crate::config::template::Template;
 
 pub(super) fn debug_config(service: &ServiceSpec, debug: &DebugSpec) -> DebugConfig {
     let debugger = detect_debugger(service, debug);
     let native = matches!(debugger, Some(DebuggerKind::Gdb | DebuggerKind::Lldb));
-    let program = if native { native_program(&words(command(service, debug))) } else { None };
+    let program =
+        if native { native_program(&command(service, debug).static_words()) } else { None };
     DebugConfig { debugger, prefer: debug.port.preferred, program }
 }
 
 /// Detects the debugger from the command, or else from variables such as `NODE_OPTIONS`.
 pub(super) fn detect_debugger(service: &ServiceSpec, debug: &DebugSpec) -> Option<DebuggerKind> {
-    let words: Vec<String> = command(service, debug).templates().iter().map(written).collect();
-    let variables: Vec<String> = service.env.values().map(written).collect();
+    let words = command(service, debug).static_words();
+    let variables: Vec<String> = service.env.values().map(Template::static_text).collect();
     let of = |texts: &[String]| DebuggerKind::detect(texts.iter().map(String::as_str));
     of(&words).or_else(|| of(&variables))
 }
 
 fn command<'a>(service: &'a ServiceSpec, debug: &'a DebugSpec) -> &'a CommandSpec {
     debug.command.as_ref().unwrap_or(&service.command)
-}
-
-/// Returns a text with `$` in place of each reference.
-fn written(template: &Template) -> String {
-    let part = |part: &TemplatePart| match part {
-        TemplatePart::Text(text) => text.clone(),
-        TemplatePart::Service { .. }
-        | TemplatePart::Stack { .. }
-        | TemplatePart::Variable { .. } => "$".to_owned(),
-    };
-    template.parts.iter().map(part).collect()
-}
-
-fn words(command: &CommandSpec) -> Vec<String> {
-    match command {
-        CommandSpec::Exec(words) => words.iter().map(written).collect(),
-        CommandSpec::Shell(text) => shell_words::split(&written(text)).unwrap_or_default(),
-    }
 }
 
 /// Returns the program after `gdbserver HOST:PORT` or `lldb-server gdbserver HOST:PORT --`.

@@ -80,7 +80,8 @@ fn command_line<'a>(
                 format!("--port {}={number}: {text}", plain(target)),
             )
         };
-        let named = named(spec, name);
+        let named = Name::new(name).map(|name| spec.services_named(&name)).unwrap_or_default();
+        let named: Vec<_> = named.iter().filter_map(|name| spec.services.get(name)).collect();
         let Some(service) = named.first() else {
             let names = spec.services.keys().chain(spec.groups.keys()).map(Name::as_str);
             let all: Vec<&str> = names.clone().collect();
@@ -123,16 +124,6 @@ fn command_line<'a>(
         }
     }
     pinned
-}
-
-/// Returns the service with this name, or all replicas of a group.
-fn named<'a>(spec: &'a StackSpec, name: &str) -> Vec<&'a ServiceSpec> {
-    let Ok(name) = Name::new(name) else { return Vec::new() };
-    match (spec.services.get(&name), spec.groups.get(&name)) {
-        (Some(service), _) => vec![service],
-        (None, Some(names)) => names.iter().filter_map(|name| spec.services.get(name)).collect(),
-        (None, None) => Vec::new(),
-    }
 }
 
 /// Returns a replica's number, given the first one's. 0 stays any; `None` if the range overflows.

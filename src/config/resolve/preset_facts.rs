@@ -8,7 +8,6 @@ use crate::model::{Message, MessageClass, UrlFormat};
 use crate::presets::FrameworkReloader;
 
 use super::address_book::AddressBook;
-use crate::config::check::static_words;
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
 use crate::config::env::{EnvFileSet, EnvResolver, layers};
 use crate::config::spec::{ServiceSpec, StackSpec};
@@ -92,7 +91,7 @@ fn active_reloader(
     service.watch.iter().find(|watch| watch.action.restarts())?;
     // A variable that cannot be expanded was reported.
     let variable = |name: &str| environment.variable(name, service.at).ok().flatten();
-    reloader.is_on(&static_words(&service.command), variable).then_some(reloader)
+    reloader.is_on(&service.command.static_words(), variable).then_some(reloader)
 }
 
 /// Excludes the files of the framework's own reloader from `watch`, so that a change does not
@@ -114,7 +113,7 @@ fn exclude_reloaded_files(
             service.name,
             reloader.files.join(", ")
         );
-        let switch = reloader.on.iter().find(|word| static_words(&service.command).contains(word));
+        let switch = reloader.on.iter().find(|word| service.command.static_words().contains(word));
         let help = match (switch, &reloader.variable, reloader.off.first()) {
             (Some(word), _, _) if word.starts_with('-') => {
                 format!("remove `{word}` to have devstack restart it instead")

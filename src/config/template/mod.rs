@@ -82,6 +82,17 @@ impl Template {
         }
     }
 
+    /// Returns the text as written, with `$` in place of each reference.
+    pub fn static_text(&self) -> String {
+        let part = |part: &TemplatePart| match part {
+            TemplatePart::Text(text) => text.clone(),
+            TemplatePart::Service { .. }
+            | TemplatePart::Stack { .. }
+            | TemplatePart::Variable { .. } => "$".to_owned(),
+        };
+        self.parts.iter().map(part).collect()
+    }
+
     /// Calls `see` for every referenced service, including those in defaults.
     pub fn services<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a ServiceField, Span)) {
         visit_services(&self.parts, see);
