@@ -202,7 +202,7 @@ const LOADING: &[(&str, &str)] = &[
     ("src/config/load", "reads the files for all of config"),
 ];
 
-/// Where pure code touches the world all the same.
+/// Where pure code may use a thread.
 const ROOM: (&str, &str) = (
     "src/config/parse/deep_stack.rs",
     "a larger stack to recurse on: the thread only computes and is joined at once",
