@@ -54,6 +54,10 @@ check-msrv:
 check-macos:
     cargo check --locked --target aarch64-apple-darwin --all-targets
 
+# Benchmarks, or those whose name contains FILTER.
+bench FILTER='':
+    cargo bench {{ FILTER }}
+
 # Fuzzes TARGET for SECONDS; `cargo fuzz list` names the targets. Needs: cargo install cargo-fuzz
 fuzz TARGET SECONDS='60':
     cargo fuzz run --dev --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }}

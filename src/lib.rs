@@ -166,6 +166,9 @@ mod encoding;
 pub mod engine;
 pub mod error;
 pub mod export;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod log;
 pub mod model;
 pub mod ports;

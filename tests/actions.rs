@@ -116,7 +116,7 @@ fn saves_during_a_build_are_one_more_build() {
     project.finish();
 }
 
-/// A build that never ends, whatever it is told, in every way out.
+/// A build that never ends and ignores signals, in every way out.
 #[test]
 fn a_build_that_hangs_is_ended_with_its_service() {
     for way in ["ctrl-c", "twice", "stop", "restart", "edit", "kill9"] {
@@ -234,7 +234,7 @@ fn a_signal_waits_until_the_service_is_ready() {
 }
 
 #[test]
-fn a_command_runs_in_the_folder_and_environment_of_the_service() {
+fn a_command_runs_in_the_directory_and_environment_of_the_service() {
     let project = TestProject::new();
     project.write("db/a.sql", "1");
     project.write("db/a.py", "1");
@@ -271,7 +271,7 @@ fn a_command_runs_in_the_folder_and_environment_of_the_service() {
 }
 
 #[test]
-fn a_command_that_cannot_be_started_is_told() {
+fn a_command_that_cannot_be_started_is_reported() {
     let project = TestProject::new();
     project.write("a", "1");
     project.write(
@@ -322,7 +322,7 @@ fn a_task_runs_again_when_its_files_change() {
     project.finish();
 }
 
-/// The service writes into the folder it watches: it is found out, by name and file, and left alone until a person
+/// The service writes into the directory it watches: that is detected, with name and file, and ignored until a user
 /// saves something else.
 #[test]
 fn a_service_that_restarts_itself_is_paused() {
@@ -342,7 +342,7 @@ fn a_service_that_restarts_itself_is_paused() {
         "#,
     );
     let up = project.devstack(["up"]).start();
-    // A row takes up to twenty seconds, and a machine that stands still for two of them begins it anew.
+    // A row takes up to twenty seconds, and a machine that stalls for two of them starts it again.
     let paused =
         |line: &String| line.starts_with("api * file watching for api is paused: stamp changed ");
     let found = wait_at_most(wait_limit() * 4, || up.lines().iter().any(paused).then_some(()));

@@ -100,7 +100,7 @@ fn control_keys_reach_the_program_and_not_devstack() {
         client.write(keys);
         client.wait_for(&format!("got {name}"));
     }
-    // Flow control is off: whoever types Ctrl-S and leaves would stop the service for ever.
+    // Flow control is off: a user who types Ctrl-S and detaches would stop the service forever.
     client.write(b"\x13");
     client.write(CTRL_C);
     client.wait_count(2, "got INT");
@@ -111,7 +111,7 @@ fn control_keys_reach_the_program_and_not_devstack() {
 }
 
 #[test]
-fn the_terminal_has_the_size_of_who_is_attached_and_then_its_own() {
+fn the_terminal_has_the_size_of_the_client_and_then_its_own() {
     let project = TestProject::new();
     project.write("devstack.toml", TOLD);
     let up = project.devstack(["up"]).terminal(30, 100).start();
@@ -121,7 +121,7 @@ fn the_terminal_has_the_size_of_who_is_attached_and_then_its_own() {
     client.wait_for("got WINCH 40 120");
     client.resize(50, 90);
     client.wait_for("got WINCH 50 90");
-    // The terminal of devstack counts again when nobody is attached.
+    // The size of devstack's terminal counts again when no client is attached.
     up.resize(33, 111);
     project.devstack(["restart", "told"]).run().expect_code(0);
     client.wait_for("[told is starting: run 2]");
@@ -225,14 +225,14 @@ fn a_python_debugger_is_talked_to() {
     client.wait_for("sum 5");
     leave(&client);
     up.wait_for("api | sum 5");
-    // No line in the window of the person stands on a staircase.
+    // No line in the window starts where the previous one ended.
     assert!(!client.stdout().replace("\r\n", "").contains('\n'), "{:?}", client.stdout());
     up.end();
     project.finish();
 }
 
 #[test]
-fn who_is_attached_sees_one_run_after_the_other() {
+fn a_client_sees_one_run_after_the_other() {
     let project = TestProject::new();
     let up = up(&project, ECHO);
     let client = attach(&project, "echo");
@@ -244,7 +244,7 @@ fn who_is_attached_sees_one_run_after_the_other() {
     client.wait_line(|line| line == "got two");
     project.devstack(["stop", "echo"]).run().expect_code(0);
     client.wait_count(2, "[echo exited");
-    // Nobody is there: the bell, and no later run gets it.
+    // No run: the bell, and no later run gets the keys.
     client.write(b"nobody\r");
     let late = project.devstack(["attach", "echo"]).terminal(24, 80).start();
     late.wait_for("[echo is not running (");
@@ -385,7 +385,7 @@ fn a_client_that_does_not_read_holds_up_neither_service_nor_log() {
     let mut slow = Wire::attach(&project, "flood");
     gate.open();
     up.wait_for("flood | flood is over");
-    // It gets the end, and is told exactly how much it did not get before.
+    // It gets the end, and learns exactly how much it missed.
     let shown = slow.read_until(b"flood is over\r\n");
     let numbers: usize = (1..=200_000).map(|n: u32| n.to_string().len() + 2).sum();
     let other = "waiting gate\r\npassed gate\r\nflood is over\r\n".len();
@@ -396,7 +396,7 @@ fn a_client_that_does_not_read_holds_up_neither_service_nor_log() {
 }
 
 #[test]
-fn a_service_that_does_not_read_holds_up_nobody() {
+fn a_service_that_does_not_read_delays_nothing() {
     let project = TestProject::new();
     // Without the line discipline, which would throw away what is too long a line.
     let up = up(
@@ -413,7 +413,7 @@ fn a_service_that_does_not_read_holds_up_nobody() {
     for _ in 0..64 {
         pasting.type_in(&[b'x'; 64 * 1024]);
     }
-    // The bell says that it is too much.
+    // The bell reports that it is too much.
     pasting.read_until(b"\x07");
     other.write(b"more\r");
     project.ps();
@@ -526,7 +526,7 @@ fn a_full_screen_program_of_before_is_seen_as_it_is() {
         "#,
     );
     up.wait_for("full  | ready");
-    // Its terminal has the size of this client already, so that it would not draw again by itself.
+    // Its terminal has the size of this client already, so it would not redraw on its own.
     let mut wire = Wire::attach(&project, "full");
     let shown = wire.read_until(b"got WINCH 24 80\r\n");
     let shown = String::from_utf8(shown).expect("text");

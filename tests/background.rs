@@ -1,4 +1,4 @@
-//! In the background: `up -d`, what it leaves open, who ends it, and a second `up` where one runs.
+//! In the background: `up -d`, what it leaves open, what ends it, and a second `up` where one runs.
 
 use rustix::process::Pid;
 use serde_json::Value;
@@ -58,7 +58,7 @@ fn it_returns_when_everything_is_ready_and_holds_nothing_of_its_caller() {
     let project = TestProject::new();
     project.write("devstack.toml", GATED);
     let mut gate = project.gate("gate");
-    // All that a script may wait for the end of: its output, and a descriptor that nobody knows of.
+    // All that a script may wait for the end of: its output, and an unknown descriptor.
     let script = "exec \"$0\" up -d 7>&1";
     let shell = project.program("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_devstack")]);
     let up = shell.start();
@@ -141,7 +141,7 @@ fn it_says_when_nothing_is_left_to_run() {
 }
 
 #[test]
-fn mistakes_and_taken_ports_are_told_before_it_goes() {
+fn errors_and_taken_ports_are_reported_before_it_detaches() {
     let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncomand = \"true\"\n");
     let ended = project.devstack(["up", "-d"]).run().expect_code(2);
@@ -279,7 +279,7 @@ fn a_start_that_takes_too_long_is_over() {
 }
 
 #[test]
-fn a_start_that_somebody_else_stops_is_no_success() {
+fn a_start_that_is_stopped_by_another_command_is_no_success() {
     let project = TestProject::new();
     let up = starting(&project, |launch| launch.start());
     down(&project);
@@ -314,7 +314,7 @@ fn programs_read_what_is_said_as_objects() {
 }
 
 #[test]
-fn a_killed_one_is_told_and_leaves_nothing() {
+fn a_killed_daemon_is_reported_and_leaves_nothing() {
     let project = TestProject::new();
     let up = starting(&project, |launch| launch.start());
     let pid = supervisor(&project);
@@ -380,7 +380,7 @@ fn a_second_up_at_a_terminal_follows_the_log() {
     assert_eq!(first.settings(), settings);
     assert_eq!(supervisor(&project), pid);
 
-    // Who asks for something that does not run is told how to start it.
+    // A request for a service that is not running gets advice on how to start it.
     let second = terminal(&["idle"]);
     second.wait_for("run `devstack start idle`: not running");
     second.wait_for("following the log of idle; Ctrl-C leaves it running");
@@ -409,7 +409,7 @@ fn a_second_up_at_a_terminal_follows_the_log() {
 }
 
 #[test]
-fn one_that_hangs_is_named_and_nobody_waits_for_it() {
+fn a_daemon_that_hangs_is_named_and_not_waited_for() {
     let project =
         up("[stack]\nname = \"shop\"\n[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let pid = supervisor(&project);

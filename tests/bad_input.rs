@@ -9,7 +9,7 @@ use crate::support::{CommandOutput, TestProject, eventually, require_program, se
 /// A service that leaves a file when it runs.
 const INNOCENT: &str = "[services.innocent]\ncommand = 'touch started; exec {misbehave} run'\n";
 
-/// A mistake: what is written below the innocent service, and what must be said of it.
+/// An error: what is written below the valid service, and what must be reported.
 struct Mistake {
     text: &'static str,
     /// `LINE:COLUMN` within `text`, and the message.

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::support::{MarkerLog, RunningProgram, TestProject, service};
 
-/// A stack of one service, `api`, in the folder `src`, with these keys. It leaves its traces beside that folder.
+/// A stack of one service, `api`, in the directory `src`, with these keys. It leaves its traces beside it.
 pub fn watching(project: &TestProject, keys: &str) {
     project.write("src/app.py", "1");
     project.write(
@@ -244,7 +244,7 @@ fn a_save_starts_what_waits_or_was_given_up() {
 }
 
 #[test]
-fn a_save_restarts_who_watches_and_nobody_else() {
+fn a_save_restarts_only_services_that_watch_the_file() {
     let project = TestProject::new();
     project.write("api/x", "1");
     project.write("web/x", "1");

@@ -2,7 +2,7 @@
 //! service are alive at the same time, nothing outlives devstack, and nothing is stuck.
 //!
 //! The seed is printed; `DEVSTACK_CHAOS_SEED` repeats the same decisions (the world still has its own timing),
-//! `DEVSTACK_CHAOS_SECONDS` sets how long it goes on.
+//! `DEVSTACK_CHAOS_SECONDS` sets the duration.
 
 #![cfg(target_os = "linux")]
 
@@ -17,7 +17,7 @@ use crate::support::{
     kill_all_at_once, wait_at_most,
 };
 
-/// How long it goes on when nobody says otherwise.
+/// Default duration.
 const SECONDS: u64 = 20;
 
 /// How long what outlives a killed devstack may take to be gone.
@@ -69,7 +69,7 @@ const SERVICES: [(&str, &str, &str); 9] = [
     ),
 ];
 
-/// What goes on.
+/// What is running.
 struct Chaos {
     project: TestProject,
     dice: SeededRng,
@@ -79,7 +79,7 @@ struct Chaos {
     /// What was done, for the report.
     story: String,
     counts: BTreeMap<&'static str, u32>,
-    /// Requests whose answers nobody waits for.
+    /// Requests whose answers are ignored.
     asked: Vec<RunningProgram>,
 }
 

@@ -1,4 +1,4 @@
-//! A hundred clients at once, some of them rude: whatever a stack answers was so, and nobody harms anybody.
+//! A hundred clients at once, some of them hostile: every answer was true at some moment, and no client harms another.
 //!
 //! `DEVSTACK_CLIENTS_SEED` repeats the same requests (the world still has its own timing), `DEVSTACK_CLIENTS_ROUNDS` is how
 //! much each client asks.
@@ -26,18 +26,18 @@ use history::{Asked, Seen, Verb, What, World, wrong};
 
 /// How many clients.
 const CLIENTS: usize = 100;
-/// How much each of them asks when nobody says otherwise.
+/// Default number of requests of each client.
 const ROUNDS: u64 = 30;
 
-/// They mark their starts and ends, and end only when they are told to.
+/// They mark their starts and ends, and end only on request.
 const MARKED: [&str; 9] =
     ["own-0", "own-1", "own-2", "plain-a", "plain-b", "plain-c", "slow-a", "slow-b", "stubborn"];
 /// Those that one client has for itself: the one of this number.
 const OWNED: [(&str, usize); 3] = [("own-0", 0), ("own-1", 1), ("own-2", 2)];
-/// Those that everybody asks about.
+/// The services that all clients ask about.
 const SHARED: [&str; 8] =
     ["crashing", "dependent", "plain-a", "plain-b", "plain-c", "slow-a", "slow-b", "stubborn"];
-/// Nobody is killed because a loaded machine is slow, neither by devstack nor by the fixture.
+/// No process is killed because a loaded machine is slow, neither by devstack nor by the fixture.
 fn stack() -> String {
     let mark = "[\"{misbehave}\", \"--deadline\", \"3600\", \"marker\", \"marks\", \"--trap\"";
     let stays = "ready = { log = \"^ready\" }\nstop = { grace = \"300s\" }\n";
@@ -330,13 +330,13 @@ fn the_checker_knows_right_from_wrong() {
         did(32, 33, Verb::Start),
         saw(34, 35, "ready", 2, 8),
     ];
-    // Whom nobody owns may be seen in any phase that it had.
+    // A service without an owner may be seen in any phase that it had.
     let shared = World { marked: &["api"], owned: &[] };
     assert_eq!(wrong(&right[2..], &marks, &shared), Vec::<String>::new());
     let owned = World { marked: &["api"], owned: &[("api", 0)] };
     let is_wrong = |asked: &[Asked], world: &World<'_>| !wrong(asked, &marks, world).is_empty();
     assert!(!is_wrong(&right[3..], &owned));
-    // Who is answered late may see more than those who asked after him and were answered before.
+    // A late answer may show more than the earlier answer to a later request.
     let late =
         [saw(9, 19, "stopping", 1, 7), saw(10, 12, "starting", 1, 7), saw(13, 14, "ready", 1, 7)];
     assert!(!is_wrong(&late, &shared));

@@ -77,7 +77,7 @@ fn whatever_is_wrong_nothing_is_said() {
     offered(&project, &["restart", ""]);
     offered(&project, &["nonsense", "--what", ""]);
     offered(&project, &["-f"]);
-    // A shell that nobody knows, and no words at all.
+    // An unknown shell, and no words at all.
     for (shell, words) in [("tcsh", &["--", "devstack", ""][..]), ("bash", &["--"])] {
         let launch = project.devstack(words).env("DEVSTACK_COMPLETE", shell);
         assert_eq!(launch.run().expect_code(0).stderr, "");

@@ -10,7 +10,7 @@ use crate::support::{
     http_socket, occupy, service, up,
 };
 
-/// What was said of a stack, without what changes while nothing happens.
+/// The answer about a stack, without what changes while nothing happens.
 fn standing(mut ps: Value) -> Value {
     for service in ps["services"].as_array_mut().expect("a list") {
         service["cpu_percent"] = Value::Null;
@@ -219,7 +219,7 @@ fn a_start_that_fails_says_so() {
 }
 
 #[test]
-fn a_service_that_nobody_knows_is_named_with_a_likely_one() {
+fn an_unknown_service_is_reported_with_a_suggestion() {
     let (project, up) = up(PAIR);
     for command in ["start", "stop", "restart", "logs"] {
         let ended = project.devstack([command, "workre"]).run().expect_code(3);
@@ -471,7 +471,7 @@ fn logs_are_followed_across_a_restart_until_the_end() {
 }
 
 #[test]
-fn a_reader_of_logs_that_goes_harms_nobody() {
+fn a_reader_of_logs_that_leaves_does_no_harm() {
     let (project, up) = up("[services.flood]\ncommand = \"while :; do echo line; done\"\n\
          [services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let script = "\"$0\" logs -f | head -3";

@@ -15,7 +15,7 @@ mod dap;
 
 use dap::Dap;
 
-/// A service that says every 100 ms that time passes, for tests that let every time limit pass.
+/// A service that prints a line every 100 ms, for tests that let every time limit pass.
 const CLOCK: &str = r#"
 [services.clock]
 command = "while sleep 0.1; do echo tick; done"
@@ -121,12 +121,12 @@ fn a_breakpoint_in_flask_outlasts_every_time_limit() {
     let reply = asked.join().expect("an answer");
     assert_eq!((reply.status, reply.body.as_str()), (200, "42"));
     drop(dap);
-    // The adapter has left the process group, and is ended all the same.
+    // The adapter has left the process group, and is killed anyway.
     up.end();
     project.finish();
 }
 
-/// What Node's inspector says of itself. It does not end the connection.
+/// What Node's inspector reports about itself. It does not end the connection.
 fn inspector(port: u16) -> Option<Value> {
     let mut connection = TcpStream::connect(("127.0.0.1", port)).ok()?;
     connection.set_read_timeout(Some(wait_limit())).expect("not zero");
@@ -295,7 +295,7 @@ fn ctrl_c_twice_ends_what_does_not_stop() {
 }
 
 #[test]
-fn who_cannot_be_debugged_is_named_before_anything_starts() {
+fn a_service_that_cannot_be_debugged_is_named_before_anything_starts() {
     let project = TestProject::new();
     project.write(
         "devstack.toml",
@@ -373,7 +373,7 @@ fn debuggers_have_ports_like_any_other() {
     drop(taken);
     let table = say(&project, &["ports"]);
     assert!(table.contains(&api.to_string()), "{table}");
-    // In run mode the port is anybody's again.
+    // In run mode any process may use the port again.
     say(&project, &["debug", "--off", "api"]);
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["ports"], serde_json::json!({}));
@@ -432,7 +432,7 @@ fn ports_that_are_taken_before_the_start_move_and_leave_the_mode_alone() {
 }
 
 #[test]
-fn whose_debugger_cannot_have_its_port_stays_in_run_mode() {
+fn a_service_whose_debugger_has_no_port_stays_in_run_mode() {
     let project = TestProject::new();
     let first = free_ports(2);
     let config = listener("api", first, "autostart = false") + &listener("web", first + 1, "");

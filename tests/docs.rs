@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{TestProject, require_program};
 
-/// Set to 1 to write the committed files anew.
+/// Set to 1 to rewrite the committed files.
 const UPDATE: &str = "DEVSTACK_UPDATE_DOCS";
 
 /// What to do when they are old.
@@ -21,7 +21,7 @@ fn docs(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name)
 }
 
-/// The files of a folder, by name.
+/// The files of a directory, by name.
 fn files(folder: &Path) -> BTreeMap<String, String> {
     let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
     let file = |entry: fs::DirEntry| {
@@ -31,7 +31,7 @@ fn files(folder: &Path) -> BTreeMap<String, String> {
     entries.map(|entry| file(entry.expect("readable"))).collect()
 }
 
-/// A file of the folder for documents is this one.
+/// Checks a file in `docs`.
 fn committed_file(name: &str, made: &str) {
     let path = docs(name);
     if updates() {
@@ -45,7 +45,7 @@ fn updates() -> bool {
     std::env::var_os(UPDATE).is_some_and(|value| value == "1")
 }
 
-/// The files of `folder` are these and no others.
+/// Checks that the files of `folder` are these and no others.
 fn committed(folder: &str, made: &BTreeMap<String, String>) {
     let folder = docs(folder);
     if updates() {

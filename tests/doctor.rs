@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{TestProject, free_port, occupy};
 
-/// What it finds; its exit code is as it says.
+/// Its findings; checks that its exit code matches.
 #[track_caller]
 fn doctor(project: &TestProject) -> Value {
     let ended = project.devstack(["doctor", "--json"]).run();
@@ -33,7 +33,7 @@ fn finding<'a>(found: &'a Value, check: &str) -> (&'a str, &'a str, &'a str) {
     (text("state"), text("text"), text("help"))
 }
 
-/// Every file below a folder with its text.
+/// Every file below a directory with its text.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(folder).expect("it is ours").map(Result::unwrap) {
@@ -47,7 +47,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
-fn a_sound_project_is_told_so_and_left_as_it_is() {
+fn a_healthy_project_is_reported_and_left_unchanged() {
     let project = TestProject::new();
     let port = free_port();
     let text = format!("[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n");
@@ -152,7 +152,7 @@ fn what_a_killed_devstack_left_is_named_and_down_ends_it() {
     let (state, text, _) = finding(&found, "stale-sockets");
     assert_eq!(state, "note");
     assert!(text.contains(".sock"), "{text}");
-    // From anywhere: a lock tells where it was.
+    // From anywhere: the lock file has its directory.
     let elsewhere = project.devstack(["doctor", "--json"]).dir("..").run().json();
     assert!(elsewhere.to_string().contains(&format!("(pid {pid})")), "{elsewhere}");
 
@@ -161,7 +161,7 @@ fn what_a_killed_devstack_left_is_named_and_down_ends_it() {
     let found = doctor(&project);
     assert!(!found.to_string().contains(&format!("(pid {pid})")), "{found}");
 
-    // A record that makes no sense is said, and stays.
+    // An invalid record is reported and stays.
     fs::write(&record, "nonsense").expect("the project is ours");
     let (state, text, _) = {
         let found = doctor(&project);

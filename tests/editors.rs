@@ -43,13 +43,13 @@ fn project(keys: &str) -> TestProject {
     project
 }
 
-/// One vim that goes on editing, as people use it.
+/// One vim that continues to edit, as in daily use.
 fn by_vim(count: usize, settings: &str, keys: &str) {
     if require_program("vim").is_none() {
         return;
     }
     let project = project(keys);
-    // Vim makes no backup below /tmp unless told to.
+    // Vim makes no backup below /tmp by default.
     let settings = format!("set nocompatible backupskip= {settings}");
     let args = ["-N", "-u", "NONE", "-i", "NONE", "-e", "-s", "-c", &settings, "src/app.py"];
     let vim = project.program("vim").args(args).env("TERM", "dumb").stdin().start();
@@ -216,7 +216,7 @@ fn a_rebase_of_many_steps_is_one_restart() {
 fn a_burst_of_ten_thousand_changes_is_a_few_restarts() {
     let project = TestProject::new();
     project.write("src/app.py", "the first");
-    // It says what it was started with.
+    // It prints what it was started with.
     project.write(
         "devstack.toml",
         "[services.api]\ndir = \"src\"\nwatch = true\n\
@@ -235,13 +235,13 @@ fn a_burst_of_ten_thousand_changes_is_a_few_restarts() {
     up.end();
     let markers = crate::support::MarkerLog::read(&project.path("markers"));
     let count = markers.count("start", "api");
-    // A machine that stands still in the middle of it makes several bursts of one; usually there are two to four.
+    // A machine that stalls in the middle of it makes several bursts of one; usually there are two to four.
     assert!(count <= 100, "{count} starts: {:?}", up.lines());
     markers.assert_no_overlap();
     project.finish();
 }
 
-/// The kernel forgets events that nobody takes: it keeps 16,384, and each of these files is three.
+/// The kernel drops events that are not read: it keeps 16,384, and each of these files is three.
 #[test]
 fn what_happened_while_devstack_stood_still_is_one_restart() {
     let project = project("watch = true");

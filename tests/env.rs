@@ -16,7 +16,7 @@ fn json(project: &TestProject, args: &[&str]) -> Value {
     env(project, &[&["--json"], args].concat()).expect_code(0).json()
 }
 
-/// A variable of what `env --json` said.
+/// A variable in the output of `env --json`.
 #[track_caller]
 fn variable<'a>(view: &'a Value, name: &str) -> &'a Value {
     let all = view["variables"].as_array().expect("a list");
@@ -298,7 +298,7 @@ fn a_run_that_is_about_to_end_has_what_it_was_given() {
 }
 
 #[test]
-fn who_does_not_exist_has_no_environment() {
+fn an_unknown_service_has_no_environment() {
     let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncommand = ['{misbehave}', 'run']\nreplicas = 2\n[services.web]\ncommand = ['{misbehave}', 'run']\n");
     let check = || {

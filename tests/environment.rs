@@ -1,4 +1,4 @@
-//! Who decides a port, and what the programs of a stack see in their environment.
+//! What decides a port, and what the programs of a stack see in their environment.
 
 use std::collections::BTreeMap;
 
@@ -59,7 +59,7 @@ fn the_strongest_source_decides_the_port() {
     assert_eq!(port(run(&project)), dotenv);
     project.write(".env", &format!("PORT={dotenv}\nAPI_PORT={from_env}\n"));
     assert_eq!(port(run(&project)), from_env);
-    // What the caller says is an order.
+    // What the caller sets takes precedence.
     assert_eq!(port(run(&project).env("PORT", &plain)), plain);
     let both = || run(&project).env("PORT", &plain).env("API_PORT", &named);
     assert_eq!(port(both()), named);
@@ -202,7 +202,7 @@ fn a_mistake_in_a_file_laid_over_is_shown_in_that_file() {
 }
 
 #[test]
-fn the_file_is_found_from_a_folder_below_and_stays_the_centre() {
+fn the_file_is_found_from_a_subdirectory_and_paths_are_relative_to_it() {
     let project = TestProject::new();
     project.write("devstack.toml", &witness("api", ""));
     project.write("sub/deep/x", "");
@@ -212,7 +212,7 @@ fn the_file_is_found_from_a_folder_below_and_stays_the_centre() {
     assert_eq!(env["PWD"], project.dir().display().to_string());
     assert!(project.path(".devstack").is_dir() && !project.path("sub/deep/.devstack").exists());
 
-    // `run` leaves its command where the caller stands.
+    // `run` starts its command in the caller's directory.
     let ended = project.devstack(["run", "--", "pwd"]).dir("sub/deep").run().expect_code(0);
     assert_eq!(ended.stdout.trim(), project.path("sub/deep").display().to_string());
 

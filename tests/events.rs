@@ -61,7 +61,7 @@ impl Feed {
     }
 }
 
-/// What a service looks like to those who only read events.
+/// What a service looks like to a client that only reads events.
 type Seen = BTreeMap<String, (Value, Value)>;
 
 fn seen_in(stack: &Value) -> Seen {
@@ -109,7 +109,7 @@ fn a_snapshot_and_the_events_after_it_make_every_later_snapshot() {
     catch_up(project.ps());
     project.devstack(["start", "spare"]).run().expect_code(0);
     catch_up(project.ps());
-    // One comes, one goes, one is new and nobody asks for it.
+    // One is added, one is removed, one is new and not requested.
     let text = STACK.replace("spare", "other").replace(
         "[services.api]",
         "[services.new]\ncommand = [\"{misbehave}\", \"run\"]\n[services.api]",
@@ -155,9 +155,9 @@ fn events_say_why_and_end_with_the_stack() {
     project.finish();
 }
 
-/// Nobody reads on a hundred connections while services come and go: orders are answered all the same.
+/// A hundred connections are not read while services come and go: requests are still answered.
 #[test]
-fn readers_that_do_not_read_hold_nobody_up() {
+fn readers_that_do_not_read_delay_nothing() {
     let (project, up) = up(STACK);
     let stuck: Vec<Feed> = (0..100).map(|_| Feed::open(&project)).collect();
     for _ in 0..5 {

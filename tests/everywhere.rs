@@ -53,7 +53,7 @@ fn by_name(answer: &Value, name: &str) -> Value {
     found.unwrap_or_else(|| panic!("no {name} in {answer}")).clone()
 }
 
-/// Deletes a folder in which somebody may still write.
+/// Deletes a directory that may still be written to.
 fn delete(dir: &Path) {
     eventually("the folder to be deleted", || {
         let _ = fs::remove_dir_all(dir);
@@ -94,7 +94,7 @@ fn all_and_one_is_a_mistake() {
 }
 
 #[test]
-fn every_stack_is_shown_and_stopped_wherever_its_folder_is() {
+fn every_stack_is_shown_and_stopped_wherever_its_directory_is() {
     let project = TestProject::new();
     let home = project.outside("home");
     let dirs = ["there", "before", "deleted"].map(|name| home.join(name));
@@ -104,7 +104,7 @@ fn every_stack_is_shown_and_stopped_wherever_its_folder_is() {
 
     let answer = all(&project, &["ps", "--json"]).run().expect_code(0).json();
     let entry = |name: &str| by_name(&answer, name);
-    // Elsewhere than on Linux nobody can say what became of a folder.
+    // Only Linux can tell what became of a directory.
     let linux = cfg!(target_os = "linux");
     let (after, gone) = if linux { ("after", "deleted") } else { ("before", "gone") };
     for (name, up, folder, dir) in [
@@ -156,7 +156,7 @@ fn every_stack_is_shown_and_stopped_wherever_its_folder_is() {
 }
 
 #[test]
-fn one_that_hangs_is_named_and_holds_up_nobody() {
+fn a_stack_that_hangs_is_named_and_delays_no_other() {
     let project = TestProject::new();
     let hangs = start(&project, &project.path("hangs"), ONE);
     let works = start(&project, &project.path("works"), ONE);
@@ -172,7 +172,7 @@ fn one_that_hangs_is_named_and_holds_up_nobody() {
     let table = all(&project, &["ps"]).run().expect_code(0).stdout;
     assert!(table.contains("not responding") && table.contains("\nhangs: devstack"), "{table}");
 
-    // The one that works is told as gone before the other one is given up.
+    // The one that works is reported as stopped before the other one times out.
     let down = all(&project, &["down"]).start();
     down.wait_for(": stopped the stack");
     assert_eq!(works.wait_code(), 0);
@@ -238,7 +238,7 @@ fn other_versions_are_stopped_too() {
 }
 
 #[test]
-fn only_the_folder_that_was_named_is_looked_into() {
+fn only_the_named_directory_is_searched() {
     let project = TestProject::new();
     let up = start(&project, &project.path("shop"), ONE);
     let other = project.outside("tmp").join("job");
@@ -256,10 +256,10 @@ fn only_the_folder_that_was_named_is_looked_into() {
     project.finish();
 }
 
-/// devstack, its guard and its keepers are killed in one moment, so that nobody ends the services.
+/// devstack, its guard and its keepers are killed at the same moment, so nothing ends the services.
 #[cfg(target_os = "linux")]
 #[test]
-fn what_killed_ones_left_is_ended_also_when_their_folder_is_gone() {
+fn orphans_of_killed_stacks_are_killed_even_if_their_directory_is_gone() {
     use crate::support::kill_all_at_once;
     const TREES: &str = "[services.api]\ncommand = [\"{misbehave}\", \"tree\", \"plain\", \"setsid\", \"double\"]\n";
     let project = TestProject::new();

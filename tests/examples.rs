@@ -15,7 +15,7 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Copies a folder, but not what was built or installed in it.
+/// Copies a directory, without what was built or installed in it.
 fn copy(from: &Path, to: &Path) {
     const MADE: [&str; 6] = [".devstack", ".venv", "__pycache__", "data", "node_modules", "target"];
     fs::create_dir_all(to).expect("the project is ours");
@@ -122,7 +122,7 @@ fn shop() -> Option<TestProject> {
     copy(&original, &project.dir());
     symlink(venv, project.path(".venv")).expect("it is new");
     symlink(modules, project.path("web/node_modules")).expect("it is new");
-    // For root the database runs as another user, who must get to its folder.
+    // For root the database runs as another user, which must reach its directory.
     let root = project.dir().parent().expect("the project has a root").to_owned();
     fs::set_permissions(root, fs::Permissions::from_mode(0o711)).expect("it is ours");
     let data = project.outside("tmp").join("shop/db");
@@ -131,7 +131,7 @@ fn shop() -> Option<TestProject> {
     Some(project)
 }
 
-/// Somebody else's Flask and PostgreSQL. Where they are taken already, so much the better.
+/// Another Flask and another PostgreSQL. If their ports are taken already, that works too.
 fn strangers() -> [Option<TcpListener>; 2] {
     [5000, 5432].map(|port| TcpListener::bind(("127.0.0.1", port)).ok())
 }
@@ -228,8 +228,8 @@ fn the_story_of_ports_is_true() {
     let project = TestProject::new();
     let told = project.program(story).env("DEVSTACK", env!("CARGO_BIN_EXE_devstack")).run();
     let text = told.expect_code(0).stdout;
-    // Where somebody has port 5000 already, that one is in the way, and it is not ended.
-    let ours = !text.contains("Somebody on this machine has it already");
+    // If another process has port 5000 already, that is the holder, and it is not killed.
+    let ours = !text.contains("Another process on this machine already uses it");
     let lines: Vec<&str> = text.lines().collect();
     let after = |what: &str| {
         let at = lines.iter().position(|line| line.starts_with(what));
@@ -255,14 +255,14 @@ fn the_story_of_ports_is_true() {
             [format!("web on port {}", number(web)), format!("api on port {}", number(api))];
         assert_eq!(page[..2], expected);
     }
-    let stubborn = after("# A service that does not take");
+    let stubborn = after("# A service that ignores");
     let told = "was given PORT=5050 but is listening on 5055: pass $PORT after http.server";
     assert_eq!(stubborn[1], format!("error: not ready within 3s: {told}"));
     assert!(text.contains(&format!("stubborn * {told}")), "{text}");
     assert!(stubborn.iter().any(|line| line.contains("5055 (assigned 5050)")), "{text}");
 
     // The other one is first now, and both have what they had.
-    let again = after("# The same folder");
+    let again = after("# A directory gets");
     let up = |folder: &str| {
         let command = format!("$ cd {folder}; devstack up");
         again.iter().position(|line| *line == command).expect("it starts")

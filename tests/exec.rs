@@ -91,7 +91,7 @@ fn the_command_has_the_callers_input_and_terminal() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_listed_is_entered_as_the_service_enters_it() {
+fn a_directory_that_cannot_be_listed_can_still_be_entered() {
     // Root may list everything, unless it gives that up.
     let root = rustix::process::geteuid().is_root();
     let setpriv = if root { require_program("setpriv") } else { None };

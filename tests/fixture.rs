@@ -1,4 +1,4 @@
-//! misbehave does what it says. Every other test builds on that.
+//! misbehave does what its options say. Every other test builds on that.
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
@@ -211,7 +211,7 @@ fn answers_http_with_its_pid() {
 }
 
 #[test]
-fn answers_with_the_status_it_is_given_and_when_it_is_told_to() {
+fn answers_with_the_given_status_at_the_given_time() {
     let project = TestProject::new();
     let port = free_port();
     let args =
@@ -354,7 +354,7 @@ fn shows_what_it_was_given() {
 }
 
 #[test]
-fn leads_a_session_when_told_to() {
+fn leads_a_session_on_request() {
     let project = TestProject::new();
     // The group of its own that every program of a project leads, `tree` keeps; its child leaves it.
     let tree = project.misbehave(["--stay", "--setsid", "limits"]).start();

@@ -10,7 +10,7 @@ use crate::support::{
     require, require_program, service, strip_ansi, try_http_get, user_namespaces,
 };
 
-/// What a failing piece of a test says.
+/// The message of a failing part of a test.
 fn failure(piece: impl FnOnce()) -> String {
     let caught = catch_unwind(AssertUnwindSafe(piece)).expect_err("it should have failed");
     *caught.downcast::<String>().expect("a message")
@@ -29,7 +29,7 @@ fn a_survivor_fails_the_test_and_is_killed() {
 }
 
 #[test]
-fn a_survivor_without_environment_is_found_by_its_folder() {
+fn a_survivor_without_environment_is_found_by_its_directory() {
     if !require("/proc", cfg!(target_os = "linux")) {
         return;
     }
@@ -152,7 +152,7 @@ fn lines_are_found_by_place_and_by_count() {
 }
 
 #[test]
-fn stdout_and_stderr_are_told_apart() {
+fn stdout_and_stderr_are_kept_apart() {
     let project = TestProject::new();
     let ended = project.misbehave(["say", "wrong", "--stderr"]).run();
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("", "wrong\n"));
@@ -240,7 +240,7 @@ fn changed_terminal_settings_are_seen() {
     running.wait_for("back");
     assert_ne!(raw, running.settings());
     assert_eq!(running.wait_code(), 0);
-    // Also readable when nobody is left in the terminal.
+    // Also readable when no process is left in the terminal.
     assert_ne!(raw, running.settings());
     project.finish();
 }

@@ -1,4 +1,4 @@
-//! What a service says about itself after it has started: `health`, `ready.notify`.
+//! What a service reports about itself after it has started: `health`, `ready.notify`.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn checked(action: &str) -> String {
 }
 
 #[test]
-fn a_service_that_is_not_healthy_is_told_and_goes_on() {
+fn an_unhealthy_service_is_reported_and_keeps_running() {
     let project = TestProject::new();
     project.write("good", "");
     let up = up(&project, &checked("report"));
@@ -47,7 +47,7 @@ fn a_service_that_is_not_healthy_is_told_and_goes_on() {
         project.write("good", "");
         let ps = project.wait_ps(|ps| phase(ps, "api") == "ready");
         assert_eq!(ps["state"], "up");
-        // The same process all the while, and nobody else was touched.
+        // The same process all the time; no other was touched.
         assert_eq!(service(&ps, "api")["pid"], pid);
         assert_eq!(service(&ps, "api")["restarts"], 0);
         assert_eq!(phase(&ps, "web"), "ready");
@@ -118,7 +118,7 @@ fn health_can_be_changed_while_the_service_runs() {
     project.wait_ps(|ps| phase(ps, "api") == "ready");
     project.write("devstack.toml", &text(bad));
     project.wait_ps(|ps| phase(ps, "api") == "unhealthy");
-    // Nobody says any more that it is not well.
+    // It is no longer reported as unhealthy.
     project.write("devstack.toml", &text(""));
     let ps = project.wait_ps(|ps| phase(ps, "api") == "ready");
     assert_eq!(service(&ps, "api")["pid"], pid);
@@ -149,7 +149,7 @@ fn a_service_says_by_itself_that_it_is_ready() {
     up.wait_for("api * ready");
     up.wait_for("is up");
     assert!(!up.lines().iter().any(|line| line.contains("NOTIFY_SOCKET=")), "{:?}", up.lines());
-    // A new run says it anew.
+    // A new run reports it again.
     gate.shut();
     let restart = project.devstack(["restart", "api"]).start();
     project.wait_ps(|ps| phase(ps, "api") == "starting");
@@ -190,7 +190,7 @@ fn only_the_service_itself_can_say_that_it_is_ready() {
 }
 
 #[test]
-fn what_never_comes_is_told() {
+fn what_never_comes_is_reported() {
     let project = TestProject::new();
     let up = up(
         &project,

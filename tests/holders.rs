@@ -1,4 +1,4 @@
-//! Who holds a port, and how the holder is ended: `devstack ports N --kill`, `on_conflict = "ask"`.
+//! What holds a port, and how the holder is killed: `devstack ports N --kill`, `on_conflict = "ask"`.
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ fn kill(port: u16) -> [String; 4] {
     ["ports".to_owned(), port.to_string(), "--kill".to_owned(), "--yes".to_owned()]
 }
 
-/// Fails unless ending the holder of `port` is denied, with these texts in what is said.
+/// Fails unless killing the holder of `port` is denied with these texts.
 #[cfg(target_os = "linux")]
 #[track_caller]
 fn denied(project: &TestProject, port: u16, texts: &[&str]) {
@@ -34,7 +34,7 @@ fn denied(project: &TestProject, port: u16, texts: &[&str]) {
 }
 
 #[test]
-fn a_holder_is_ended_and_nobody_else() {
+fn only_the_holder_is_terminated() {
     let project = TestProject::new();
     let port = free_ports(2);
     let (holder, bystander) = (stranger(&project, port), stranger(&project, port + 1));
@@ -67,7 +67,7 @@ fn a_holder_that_ignores_term_is_killed_and_that_is_said() {
 }
 
 #[test]
-fn without_a_yes_nobody_is_ended() {
+fn without_a_yes_nothing_is_terminated() {
     let project = TestProject::new();
     let port = free_port();
     let holder = stranger(&project, port);
@@ -177,7 +177,7 @@ mod linux {
         OtherUser, eventually, kill_all_at_once, misbehave, require, user_namespaces,
     };
 
-    /// A stack `shop` in this folder of one service that listens on `port`.
+    /// A stack `shop` in this directory, of one service that listens on `port`.
     fn shop(project: &TestProject, dir: &str, port: u16, keys: &str) {
         project.write(
             format!("{dir}/devstack.toml"),
@@ -333,7 +333,7 @@ mod linux {
         std::fs::write(&theirs, text("fail")).expect("we are root");
         let devstack = Path::new(env!("CARGO_BIN_EXE_devstack"));
         let up = other.program(&project, devstack).args(["up"]).start();
-        // It never listens: only the lease says that the port is taken.
+        // It never listens: only the lease shows that the port is taken.
         up.wait_for("api * starting");
         project.write("devstack.toml", &text("fail"));
         let refused = project.devstack(["up"]).run().expect_code(1);
@@ -351,7 +351,7 @@ mod linux {
         );
         let text = project.devstack(["ports", &port.to_string()]).run().expect_code(0).stdout;
         assert!(text.contains("reserved by the stack in "), "{text}");
-        // And the other way round, where nobody may look into the other's processes.
+        // And the other way round, where neither user may inspect the other's processes.
         let number = (port + 1).to_string();
         let seen = other.program(&project, devstack).args(["ports", &number]).run();
         let said = format!("reserved by a stack of user root (pid {})", mine.pid());
@@ -582,7 +582,7 @@ fn ctrl_c_at_the_question_ends_as_ctrl_c_does() {
 }
 
 #[test]
-fn where_nobody_can_be_asked_it_fails() {
+fn it_fails_without_a_terminal_to_ask() {
     let project = TestProject::new();
     let port = free_ports(2);
     asking(&project, port);

@@ -2,7 +2,7 @@
 
 use crate::support::{TestProject, free_port, require, user_namespaces};
 
-/// A stack that ends by itself.
+/// A stack that ends on its own.
 const TASK: &str =
     "[services.seed]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"sown\"]\n";
 
@@ -28,7 +28,7 @@ fn too_few_descriptors_are_an_error_and_no_panic() {
 }
 
 #[test]
-fn a_full_disk_behind_stdout_is_told() {
+fn a_full_disk_behind_stdout_is_reported() {
     let there = std::path::Path::new("/dev/full").exists();
     if !require("/dev/full", there) {
         return;
@@ -75,7 +75,7 @@ fn a_limit_on_the_size_of_files_stops_nothing_and_services_have_the_usual_signal
     let misbehave = crate::support::misbehave().to_str().expect("a plain path");
     let run = project.program("/bin/sh").args(["-c", script, program, misbehave]).run();
     assert!(run.expect_code(0).stdout.contains("ignored\ncaught\n"));
-    // An output that is full is told like any other.
+    // A full output is reported like any other.
     let ended = in_shell(&project, "ulimit -f 0; exec \"$0\" check > full");
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("File too large"), "{}", ended.stderr);

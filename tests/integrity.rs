@@ -1,5 +1,5 @@
 //! The log to the byte: what happens to it when services or devstack are killed, when a line never ends, and when
-//! a terminal or a reader stands still.
+//! a terminal or a reader stops.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,13 +25,13 @@ fn size(name: &str, usual: u64) -> u64 {
     asked.map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
 
-/// How many bytes the floods of a service wrote, as `--count` says; not all of its last write may be in it.
+/// How many bytes the floods of a service wrote, from `--count`; not all of its last write may be in it.
 fn written(project: &TestProject, file: &str) -> u64 {
     let bytes = std::fs::read(project.path(file)).expect("it counts");
     u64::from_le_bytes(bytes.try_into().expect("eight bytes"))
 }
 
-/// A stack whose log nobody reads: floods without end would fill the memory of the tests.
+/// A stack whose output is discarded: endless floods would fill the memory of the tests.
 fn quiet_up(project: &TestProject) -> RunningProgram {
     let up = project.program("/bin/sh");
     up.args(["-c", "exec \"$0\" up >/dev/null", env!("CARGO_BIN_EXE_devstack")]).start()
@@ -46,7 +46,7 @@ fn wait_written(project: &TestProject, file: &str, bytes: u64) {
     });
 }
 
-/// Kills a devstack: alone, or with its guard and keepers, so that nobody is left to end anything.
+/// Kills a devstack: alone, or with its guard and keepers, so that nothing is left to end the services.
 fn kill(up: &RunningProgram, round: u64) {
     match round % 2 {
         #[cfg(target_os = "linux")]
@@ -55,7 +55,7 @@ fn kill(up: &RunningProgram, round: u64) {
     }
 }
 
-/// What `logs --json -n all` says of one service: the bytes that are kept, whatever is missing, and the numbers
+/// What `logs --json -n all` prints of one service: the bytes that are kept, whatever is missing, and the numbers
 /// of the lines, even ones and odd ones, which went to two streams.
 #[derive(Default, Debug)]
 struct Account {
@@ -161,7 +161,7 @@ fn what_is_in_the_pipe_when_a_service_is_dead_is_read() {
     up.wait_for("waiting gate");
     let pid = service(&project.ps(), "one")["pid"].as_u64().expect("a pid");
     let pid = Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-    // While it stands still everything happens, so that it hears of the end before it reads.
+    // Everything happens while it is stopped, so it learns of the end before it reads.
     up.signal(Signal::STOP);
     gate.open();
     eventually("the end of the service", || test_kill_process(pid).is_err().then_some(()));
@@ -247,7 +247,7 @@ fn endless(shown: &mut impl BufRead, bytes: u64) -> Sum {
         piece.clear();
         assert_ne!(shown.read_until(b'\n', &mut piece).expect("a pipe"), 0, "{}", sum.bytes);
         let mark: &[u8] = if sum.bytes == 0 { b"endless | " } else { b"endless > " };
-        // What devstack says comes before the first and after the last.
+        // Status lines come before the first and after the last.
         let Some(rest) = piece.strip_prefix(mark) else {
             assert!(piece.windows(3).any(|three| three == b" * ") || sum.bytes == 0);
             continue;
@@ -308,7 +308,7 @@ fn a_line_without_end_needs_little_memory_and_is_whole() {
 }
 
 #[test]
-fn a_terminal_that_was_stopped_holds_up_nobody_and_is_told_what_it_missed() {
+fn a_stopped_terminal_delays_nothing_and_learns_what_it_missed() {
     const LINES: u64 = 200_000;
     let project = TestProject::new();
     let mut gate = project.gate("gate");
@@ -354,7 +354,7 @@ fn a_terminal_that_was_stopped_holds_up_nobody_and_is_told_what_it_missed() {
 }
 
 #[test]
-fn a_follower_that_stood_still_is_told_of_each_service_what_it_missed() {
+fn a_stopped_follower_learns_what_it_missed_of_each_service() {
     const FLOOD: u64 = 60_000;
     // What is missed is the oldest, which may be these.
     let gate_lines = ["waiting gate", "passed gate"];

@@ -82,7 +82,7 @@ fn services_start_when_what_they_need_is_there() {
 }
 
 #[test]
-fn dependents_are_gone_before_what_they_depend_on_is_told() {
+fn dependents_are_gone_before_their_dependencies_are_signalled() {
     let project = TestProject::new();
     let up = up(
         &project,
@@ -468,7 +468,7 @@ fn copies_never_overlap_over_fifty_restarts() {
     for name in ["web", "plain"] {
         let runs = service(&ps, name)["restarts"].as_u64().expect("a number") as usize + 1;
         assert!((11..=51).contains(&runs), "{runs}");
-        // A run may be told to stop before it has said anything; the last one stays.
+        // A run may be stopped before it has printed anything; the last one stays.
         MarkerLog::wait_starts(&marks, name, 2);
         assert!(MarkerLog::read(&marks).count("start", name) <= runs);
     }

@@ -106,7 +106,7 @@ fn without(
     project.misbehave(deadline).args(calls).args(["--", DEVSTACK]).args(words)
 }
 
-/// Services that hide what they start, one of them deaf, and what `up` says when all of them run.
+/// Services that hide what they start, one of them deaf, and what `up` prints when all of them run.
 fn hiding(project: &TestProject, error: &str, calls: &[&str]) -> RunningProgram {
     project.write(
         "devstack.toml",
@@ -139,7 +139,7 @@ fn an_old_kernel_leaves_nothing_behind_and_asks_before_it_kills() {
         without(&project, error, calls, &["ps"]).run().expect_code(0);
         up.end();
         project.assert_nothing_alive();
-        // Only who does not listen is killed.
+        // Only a process that does not listen is killed.
         let text = up.stdout();
         assert!(text.contains("deaf did not stop within"), "{text}");
         assert!(!text.contains("tree did not stop within"), "{text}");

@@ -1,4 +1,4 @@
-//! Where services really listen, and what is said when that is not where they were told to.
+//! Where services really listen, and what is reported if that is not their assigned port.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ fn has_ipv6() -> bool {
     std::net::TcpListener::bind("[::1]:0").is_ok()
 }
 
-/// What `ps` says of `api` once somebody has looked at all of its listeners.
+/// What `ps` shows of `api` once all its listeners have been scanned.
 #[track_caller]
 fn seen(project: &TestProject, accept: impl Fn(&Value) -> bool) -> Value {
     let ps = project.wait_ps(|ps| accept(service(ps, "api")));
@@ -54,7 +54,7 @@ fn the_url_is_where_the_listener_is() {
 }
 
 #[test]
-fn nobody_is_sent_to_a_url_that_nobody_listens_on() {
+fn a_url_without_a_listener_is_not_shown() {
     let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_port();
@@ -100,7 +100,7 @@ time.sleep(100)
 ";
 
 #[test]
-fn a_known_server_is_told_what_to_pass() {
+fn a_known_server_is_reported_with_the_option_to_pass() {
     let project = TestProject::new();
     let (given, actual) = (free_port(), free_port());
     project.write("flask.py", STUBBORN);
@@ -170,7 +170,7 @@ fn a_unix_socket_is_named() {
 }
 
 #[test]
-fn a_service_that_opens_more_than_its_host_is_told_once() {
+fn a_service_that_opens_more_than_its_host_is_reported_once() {
     let project = TestProject::new();
     let port = free_port();
     let write = |host: &str, text: &str| {
@@ -194,7 +194,7 @@ fn a_service_that_opens_more_than_its_host_is_told_once() {
     };
     let api = seen(&project, is_told);
     assert_eq!((&api["phase"], &api["message"]["class"]), (&"ready".into(), &"port".into()));
-    // A restart is no news: it stays in `ps`, and is not said again.
+    // After a restart it stays in `ps` and is not reported again.
     write("0.0.0.0", "two");
     seen(&project, |api| api["restarts"] == 1 && is_told(api));
     assert_eq!(up.lines().iter().filter(|line| line.contains("all interfaces")).count(), 1);
@@ -207,7 +207,7 @@ fn a_service_that_opens_more_than_its_host_is_told_once() {
 }
 
 #[test]
-fn a_service_that_opens_less_than_its_host_is_told() {
+fn a_service_that_opens_less_than_its_host_is_reported() {
     let project = TestProject::new();
     let port = free_port();
     project.write(

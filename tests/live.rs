@@ -132,7 +132,7 @@ fn what_the_stack_says_for_all_reaches_those_it_concerns() {
     let more = |name: &str| format!("{name} restart: env changed: MORE");
     assert_eq!(plan, [more("a"), more("b"), more("c")]);
     let before = stack.pids();
-    // How conflicts are met concerns nobody who has a port.
+    // The conflict policy does not concern services that have a port.
     let here = stack.up.here();
     stack.project.write("devstack.toml", &with("env = { LEVEL = \"x\" }\nhost = \"::1\"\nenv_file = \"all.env\"\non_conflict = \"fail\""));
     assert_eq!(stack.save("c.env", "LEVEL=2\n"), ["c restart: env changed: LEVEL"]);
@@ -186,11 +186,11 @@ fn edits_wait_while_the_file_says_so() {
         &["configuration matches the running stack again"],
     );
     assert_eq!(stack.pids(), before);
-    // Sources are followed all the same.
+    // Sources are still watched.
     stack.project.write("source", "2");
     stack.up.wait_for("a * restarting: source changed");
     stack.project.wait_ps(|ps| service(ps, "a")["phase"] == "ready");
-    // Who writes that edits are applied wants this one applied.
+    // The edit that turns live reload on is applied itself.
     let here = stack.up.here();
     assert_eq!(stack.apply(&file(true, &[&*a, &b].concat())), ["b added"]);
     stack.up.wait_since(here, "configuration changes are applied again");
@@ -252,7 +252,7 @@ fn what_is_no_file_any_more_changes_nothing_until_it_is_one_again() {
         remove();
         stack.up.wait_since(here, "not applied: ");
         make();
-        // Whatever is said about it, it is no plan.
+        // Whatever is reported, it is no plan.
         stack.project.devstack(["plan"]).run().expect_code(2);
         assert_eq!(stack.pids(), before, "{index}");
         remove();
@@ -352,7 +352,7 @@ fn another_project_above_is_not_taken_for_this_one() {
 }
 
 #[test]
-fn one_save_is_one_apply_whoever_saves() {
+fn one_save_is_one_apply_with_every_editor() {
     let file = |number: usize| idler("a", &format!("description = \"{number}\""));
     let stack = EditedStack::start(TestProject::new(), &file(0));
     let before = stack.pids();
@@ -389,7 +389,7 @@ fn one_save_is_one_apply_whoever_saves() {
 }
 
 #[test]
-fn who_watches_the_whole_folder_is_not_restarted_by_the_files_of_the_stack() {
+fn a_watch_of_the_whole_directory_ignores_the_files_of_the_stack() {
     let project = TestProject::new();
     project.write("of-c.env", "X=1\n");
     let text = [
@@ -404,7 +404,7 @@ fn who_watches_the_whole_folder_is_not_restarted_by_the_files_of_the_stack() {
     assert_eq!(stack.apply(&(text.clone() + &idler("new", ""))), ["new added"]);
     stack.up.wait_for("named * restarting: devstack.toml changed");
     stack.project.write("source", "2");
-    // What was saved last is told last.
+    // What was saved last is reported last.
     stack.up.wait_for("all   * restarting: source changed");
     stack.project.wait_ps(|ps| service(ps, "all")["phase"] == "ready");
     assert_eq!(service(&stack.project.ps(), "all")["restarts"], 1);

@@ -72,7 +72,7 @@ fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
     let project = TestProject::new();
     let mut text = "[stack.logs]\nmax_size = \"256KB\"\nkeep = 2\n".to_owned();
     for i in 0..SERVICES {
-        // Silent after its flood, until it is killed or told to end.
+        // Silent after its flood, until it is killed or terminated.
         text += &format!(
             "[services.s{i}]\ncommand = \"{{misbehave}} flood --lines {lines} --len {LEN} --both --sum s{i}.sum; \
              exec tail -f /dev/null\"\nrestart = \"always\"\n"
@@ -353,7 +353,7 @@ fn the_failure_of_a_service_comes_with_its_last_lines() {
     project.finish();
 }
 
-/// Runs a stack whose own folder is on a small disk; `options` are those of the disk. The disk gets room when
+/// Runs a stack whose directory is on a small disk; `options` are those of the disk. The disk gets room when
 /// the gate opens.
 fn on_a_small_disk(options: &str) {
     if !require("user namespaces", user_namespaces()) {
@@ -405,12 +405,12 @@ fn on_a_small_disk(options: &str) {
 }
 
 #[test]
-fn a_full_disk_stops_no_service_and_is_told_once() {
+fn a_full_disk_stops_no_service_and_is_reported_once() {
     on_a_small_disk("size=64k");
 }
 
 #[test]
-fn a_disk_without_room_for_files_stops_no_service_and_is_told_once() {
+fn a_disk_without_room_for_files_stops_no_service_and_is_reported_once() {
     on_a_small_disk("size=16m,nr_inodes=8");
 }
 
@@ -465,7 +465,7 @@ fn what_devstack_says_is_read_from_other_terminals_and_after_a_crash() {
     let all = logs(&[]);
     assert_eq!(own(&all), shown);
     assert_eq!(logs(&["--said=only", "-n", "all"]), shown.join("\n") + "\n");
-    // What is said of the whole stack is about each service, and nothing else is.
+    // Status lines of the whole stack concern each service, and no others do.
     let about = own(&logs(&["api"]));
     assert_eq!(about[0], "api * starting");
     assert!(about[1].starts_with("    * ") && about[1].ends_with(" is up"), "{about:#?}");

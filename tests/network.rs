@@ -1,4 +1,4 @@
-//! Who can reach a stack: hosts, networks, and machines that lack some of it. In namespaces of their own, whose
+//! From where a stack can be reached: hosts, networks, and machines that lack some of it. In namespaces of their own, whose
 //! networks are what the tests make them.
 #![cfg(target_os = "linux")]
 
@@ -22,7 +22,7 @@ fn enter(project: &TestProject, unshare: &[&str], setup: &str) -> TestCommand {
     project.program("unshare").args(unshare).args(words)
 }
 
-/// What `ps --json` says inside while the stack runs there.
+/// What `ps --json` prints inside while the stack runs there.
 #[track_caller]
 fn ps_inside(project: &TestProject, setup: &str, args: &[&str]) -> Option<(Value, String)> {
     let devstack = env!("CARGO_BIN_EXE_devstack");
@@ -60,7 +60,7 @@ const SHOP: &str = "
     ";
 
 #[test]
-fn lan_shows_where_others_reach_it_and_who_they_are() {
+fn lan_shows_where_and_from_where_it_can_be_reached() {
     let project = TestProject::new();
     write(&project, SHOP);
     for option in ["--lan", "--host=0.0.0.0", "--host=::"] {
@@ -134,7 +134,7 @@ fn without_a_network_it_says_so() {
     up.wait_for("no network: only this machine can reach api, web");
     up.wait_for("no QR code: no service is reachable from the network");
     up.end();
-    // Nothing was asked for, so nothing is said.
+    // Nothing was requested, so nothing is reported.
     let up = in_namespace(&project, ONE_NETWORK, &["up"]).expect("it is possible").start();
     up.wait_for("is up");
     up.wait_for("http://127.0.0.1:5432");

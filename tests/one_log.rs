@@ -132,7 +132,7 @@ fn a_reader_that_stands_still_stops_no_service() {
         let done = |name: &str| project.path(name).exists();
         (done("one.done") && done("other.done")).then_some(())
     });
-    // Now the reader goes on, and nothing was lost for it.
+    // Now the reader continues, and has missed nothing.
     let mut shown: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut rest = Vec::new();
     for text in BufReader::new(up.stdout.take().expect("a pipe")).lines().map_while(Result::ok) {
@@ -248,7 +248,7 @@ fn a_terminal_obeys_no_service() {
     project.finish();
 }
 
-/// What a terminal may be made to do: answer as if somebody typed, change what it is, keep what it is told.
+/// What a terminal can be made to do: answer as if the user typed, change its state, store data.
 const HOSTILE: [&[u8]; 30] = [
     b"\x1b[6n",
     b"\x1b[5n",
@@ -288,7 +288,7 @@ fn a_real_terminal_is_neither_asked_nor_changed() {
     let project = TestProject::new();
     let mut bytes = Vec::new();
     for sequence in HOSTILE {
-        // Whole, torn by a line end, and with a colour that nobody ends.
+        // Whole, cut by a line end, and with a color that is never reset.
         let (start, end) = sequence.split_at(sequence.len() / 2);
         bytes.extend([b"\x1b[31m>", sequence, b"<\n", start, b"\n", end, b"\n"].concat());
     }
@@ -299,7 +299,7 @@ fn a_real_terminal_is_neither_asked_nor_changed() {
         "devstack.toml",
         "[services.evil]\nkind = \"task\"\ncommand = [\"cat\", \"hostile\"]\n",
     );
-    // What the terminal answers stands in its input, before the answer to the last question, which ends with `c`.
+    // The answers of the terminal are in its input, before the answer to the last question, which ends with `c`.
     project.write(
         "script",
         r#"

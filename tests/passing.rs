@@ -63,7 +63,7 @@ impl Waiting {
 }
 
 #[test]
-fn a_program_that_opens_the_port_itself_is_told_and_not_sent_elsewhere() {
+fn a_program_that_opens_the_port_itself_is_reported_and_keeps_it() {
     let project = TestProject::new();
     let (port, other) = (free_ports(2), free_ports(2));
     let up = up(
@@ -97,7 +97,7 @@ fn a_program_that_opens_the_port_itself_is_told_and_not_sent_elsewhere() {
 }
 
 #[test]
-fn a_service_gets_its_sockets_as_systemd_hands_them_over() {
+fn a_service_gets_its_sockets_as_systemd_passes_them() {
     for tty in [false, true] {
         let project = TestProject::new();
         let first = free_ports(3);
@@ -152,7 +152,7 @@ fn a_service_gets_its_sockets_as_systemd_hands_them_over() {
 }
 
 #[test]
-fn nobody_else_gets_them() {
+fn no_other_process_gets_them() {
     let project = TestProject::new();
     let port = free_port();
     let config = format!(
@@ -215,7 +215,7 @@ fn a_connection_waits_for_the_next_run_and_a_stop_refuses() {
     )
     .expect("it runs");
     up.wait_for("SIGKILL");
-    // Whether it is in back-off or starting: nobody takes it now.
+    // Whether it is in back-off or starting: no process accepts connections now.
     let waiting = Waiting::at(port);
     gate.open();
     let answer = waiting.answer();
@@ -369,7 +369,7 @@ fn a_queue_is_no_answer() {
 }
 
 #[test]
-fn a_port_that_was_lost_names_who_has_it() {
+fn a_lost_port_names_its_holder() {
     let project = TestProject::new();
     let port = free_port();
     let thief = format!(
@@ -390,7 +390,7 @@ fn a_port_that_was_lost_names_who_has_it() {
 }
 
 #[test]
-fn a_shell_that_stays_is_told() {
+fn a_shell_that_stays_is_reported() {
     let project = TestProject::new();
     let up = up(
         &project,
@@ -424,7 +424,7 @@ struct Tally {
 /// How many ask at once.
 const CLIENTS: usize = 4;
 
-/// Asks on a new connection each time, until told to stop.
+/// Requests on a new connection each time, until stopped.
 fn ask_all_the_time(port: u16, stop: &AtomicBool) -> Tally {
     let mut tally = Tally::default();
     while !stop.load(Ordering::Relaxed) {
@@ -449,7 +449,7 @@ fn ask(port: u16) -> Result<String, String> {
 
 /// Restarts `web` so often while clients ask, and fails when one of them is refused or gets no whole answer.
 #[track_caller]
-fn refuses_nobody(project: TestProject, up: &RunningProgram, port: u16, restarts: usize) {
+fn refuses_no_connection(project: TestProject, up: &RunningProgram, port: u16, restarts: usize) {
     up.wait_for("is up");
     let stop = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)
@@ -474,7 +474,7 @@ fn refuses_nobody(project: TestProject, up: &RunningProgram, port: u16, restarts
     );
     let pids: std::collections::BTreeSet<&String> =
         tallies.iter().flat_map(|tally| tally.pids.keys()).collect();
-    // Each run has answered somebody, so the clients were there all the time.
+    // Each run has answered a client, so they were connected all the time.
     assert!(pids.len() > restarts / 2, "{} processes, {answered} answers", pids.len());
     assert_eq!(service(&project.ps(), "web")["restarts"], restarts);
     up.end();
@@ -488,27 +488,27 @@ fn web(command: &str, port: u16, keys: &str) -> String {
 }
 
 #[test]
-fn a_hundred_restarts_of_a_rust_server_refuse_nobody() {
+fn a_hundred_restarts_of_a_rust_server_refuse_no_connection() {
     let project = TestProject::new();
     let port = free_port();
     let server = example_program("passed", "examples/passing");
     let up = up(&project, &web(&format!("[\"{}\"]", server.display()), port, ""));
-    refuses_nobody(project, &up, port, 100);
+    refuses_no_connection(project, &up, port, 100);
 }
 
 #[test]
-fn restarts_of_a_node_server_refuse_nobody() {
+fn restarts_of_a_node_server_refuse_no_connection() {
     let Some(node) = require_program("node") else { return };
     let project = TestProject::new();
     let port = free_port();
     let script = folder().join("serve.js");
     let command = format!("[\"{}\", \"{}\"]", node.display(), script.display());
     let up = up(&project, &web(&command, port, ""));
-    refuses_nobody(project, &up, port, 20);
+    refuses_no_connection(project, &up, port, 20);
 }
 
 #[test]
-fn restarts_of_gunicorn_refuse_nobody() {
+fn restarts_of_gunicorn_refuse_no_connection() {
     if !is_set_up() {
         return;
     }
@@ -521,7 +521,7 @@ fn restarts_of_gunicorn_refuse_nobody() {
         folder().display()
     );
     let up = up(&project, &web(&command, port, "stop = { grace = \"60s\" }"));
-    refuses_nobody(project, &up, port, 20);
+    refuses_no_connection(project, &up, port, 20);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Where a stack may live and from where it is found: folders that move, that are deleted, that have odd names; homes
+//! Where a stack can be and from where it is found: directories that move, are deleted or have odd names; homes
 //! that are not there; holders that hang.
 
 use std::fs;
@@ -36,7 +36,7 @@ fn steer(up: &RunningProgram, ask: impl Fn(&[&str]) -> TestCommand) {
 }
 
 #[test]
-fn a_folder_that_was_moved_is_the_same_stack() {
+fn a_directory_that_was_moved_is_the_same_stack() {
     let project = TestProject::new();
     let up = up(&project, &project.path("old"));
     let moved = project.outside("home").join("new");
@@ -49,12 +49,12 @@ fn a_folder_that_was_moved_is_the_same_stack() {
 }
 
 #[test]
-fn who_stands_in_a_deleted_folder_still_reaches_its_stack() {
+fn a_command_in_a_deleted_directory_still_reaches_its_stack() {
     let project = TestProject::new();
     let dir = project.path("gone");
     let up = up(&project, &dir);
     let mut gate = project.gate("gate");
-    // It stands there before the folder goes.
+    // It is there before the directory is removed.
     let script = "echo here; : < \"$1\"; \"$0\" ps --json; \"$0\" stop api; \"$0\" down";
     let gate_path = gate.path().display().to_string();
     let shell = project.program("/bin/sh").args(["-c", script, DEVSTACK, &gate_path]);
@@ -92,14 +92,14 @@ fn a_home_that_cannot_be_used_is_done_without() {
             .map(|entry| entry.file_name())
             .any(|name| { name.to_string_lossy().starts_with("devstack-") })
     );
-    // Also by those who have one.
+    // Also where one exists.
     assert_eq!(project.ps()["supervisor_pid"], up.pid());
     steer(&up, homeless);
     project.finish();
 }
 
 #[test]
-fn another_folder_for_temporary_files_is_no_other_world() {
+fn another_directory_for_temporary_files_changes_nothing() {
     let project = TestProject::new();
     let up = up(&project, &project.dir());
     let elsewhere = project.outside("cache");

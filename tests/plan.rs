@@ -92,7 +92,7 @@ fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
     project.finish();
 }
 
-/// Every file of the project's folder.
+/// Every file of the project directory.
 fn tree(project: &TestProject) -> Vec<String> {
     let entries = fs::read_dir(project.dir()).expect("a folder").map(|entry| entry.expect("one"));
     let mut names: Vec<String> =
@@ -205,7 +205,7 @@ fn the_port_that_a_running_service_has_is_no_obstacle_and_none_is_taken() {
         assert_eq!(changes(&plan), ["a restart: env changed: PORT"]);
         assert_eq!(plan["changes"][0]["ports"], json!({ "main": port + 1 }));
     }
-    // Somebody else may have it meanwhile.
+    // Another process may have it meanwhile.
     let other = TestProject::new();
     other.write("devstack.toml", &file(port + 1));
     let up = other.devstack(["up"]).start();

@@ -1,4 +1,4 @@
-//! Ports, from wish to bind: who gets which, what is said when it is another, and what strangers cannot do.
+//! Ports, from request to bind: which service gets which, what is reported if it is another, and what other processes cannot do.
 
 use std::collections::BTreeSet;
 
@@ -114,7 +114,7 @@ fn next_goes_upward_and_auto_goes_anywhere() {
     project.finish();
 }
 
-/// A start that must fail because `port` is held by the test itself; what it said.
+/// A start that must fail because `port` is held by the test itself; returns its output.
 #[track_caller]
 fn refused(project: &TestProject, port: u16, args: &[&str], env: Option<(&str, &str)>) -> String {
     let mut up = project.devstack([&["up"], args].concat());
@@ -242,7 +242,7 @@ fn a_stranger_that_answers_is_never_the_service() {
     up.wait_for("api * starting");
     let stranger = project.misbehave(["listen", "--port", &port.to_string()]).start();
     stranger.wait_for("ready");
-    // Another process answers, so the service is not ready; and people are told who it is.
+    // Another process answers, so the service is not ready, and the message names that process.
     let said = up.wait_for(&format!("port {port} is in use by misbehave"));
     assert!(said.contains(&format!("pid {}", stranger.pid())), "{said}");
     let ps = project.ps();
@@ -256,7 +256,7 @@ fn a_stranger_that_answers_is_never_the_service() {
 }
 
 #[test]
-fn a_service_that_listens_elsewhere_is_told_both_numbers() {
+fn a_service_that_listens_elsewhere_is_reported_with_both_ports() {
     let project = TestProject::new();
     let (given, metrics, elsewhere) = (free_port(), free_port(), free_port());
     project.write(
@@ -421,7 +421,7 @@ fn any_port_can_be_asked_about() {
     assert_eq!(holder["folder"], project.dir().display().to_string());
     stranger.kill9();
 
-    // A service of a stack that does not listen yet has its port all the same.
+    // A service that does not listen yet has its port anyway.
     let mut gate = project.gate("gate");
     project.write(
         "devstack.toml",

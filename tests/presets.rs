@@ -1,4 +1,4 @@
-//! Presets with the programs they are about: each comes up although somebody else has its usual port, which proves that it
+//! Presets with their programs: each starts although another process has its usual port, which proves that it
 //! takes the port it is given.
 
 use std::fs;
@@ -17,7 +17,7 @@ use crate::support::{
 /// Programs that are not on the PATH of every user.
 const SERVER_FOLDERS: &str = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin";
 
-/// A stack of one service, `it`, with this preset, whose usual port somebody else has.
+/// A stack of one service, `it`, with this preset, whose usual port is taken.
 struct Moved {
     project: TestProject,
     up: RunningProgram,
@@ -278,7 +278,7 @@ fn mariadb_makes_its_data_takes_its_port_and_starts_again() {
     let moved = Moved::start(project, "mariadb", 3306);
     moved.up.wait_for("creating a database in ");
     assert_eq!(moved.url(), format!("mysql://root@127.0.0.1:{}/app", moved.port));
-    // It listened before, and would have hung when it was told to end then.
+    // It was listening before, and would have hung if stopped then.
     assert!(moved.project.path(".devstack/data/it/app").is_dir(), "{:?}", moved.up.lines());
     moved.up.interrupt();
     assert_eq!(moved.up.wait_code(), 130);
@@ -325,7 +325,7 @@ fn postgres_starts_half_made_data_over_and_leaves_what_is_not_its_own() {
         return;
     }
     let project = TestProject::new();
-    // For root the database runs as another user, who must get to its folder.
+    // For root the database runs as another user, which must reach its directory.
     let root = project.dir().parent().expect("the project has a root").to_owned();
     fs::set_permissions(root, fs::Permissions::from_mode(0o711)).expect("it is ours");
     let data = project.outside("tmp").join("data/pg");

@@ -118,7 +118,7 @@ fn a_readiness_that_never_comes_is_mended_in_place() {
 }
 
 #[test]
-fn a_port_that_changes_restarts_those_who_mention_it() {
+fn a_port_that_changes_restarts_what_refers_to_it() {
     let port = free_ports(2);
     let file = |port: u16| {
         format!(
@@ -194,7 +194,7 @@ fn a_mistake_changes_nothing_and_the_next_good_save_applies() {
 }
 
 #[test]
-fn an_env_file_restarts_who_is_given_the_variable() {
+fn an_env_file_restarts_the_services_that_get_the_variable() {
     let project = TestProject::new();
     project.write(".env", "SHARED=1\nHIDDEN=1\n");
     project.write("a.env", "OWN=1\n");
@@ -208,7 +208,7 @@ fn an_env_file_restarts_who_is_given_the_variable() {
     let first = stack.pids();
     let save = |file: &str, text: &str| stack.save(file, text);
     assert_eq!(save("a.env", "OWN=2\n"), ["a restart: env changed: OWN"]);
-    // A comment and a variable that everybody hides are no change.
+    // A comment and a variable that all services override are no change.
     stack.project.write(".env", "# a comment\nSHARED=1\nHIDDEN=2\n");
     assert_eq!(save(".env", "SHARED=2\nHIDDEN=3\n"), ["b restart: env changed: SHARED"]);
     // A file that was looked for and was not there.

@@ -1,4 +1,4 @@
-//! Random files, one after the other: who does not differ is left alone, and what runs in the end is what a fresh
+//! Random files, one after the other: a service that does not differ is left alone, and what runs in the end is what a fresh
 //! start of the last file runs.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,7 +30,7 @@ impl Dice {
     }
 }
 
-/// A file of one to six services, with ports from `port` on. Right by itself; each service may need earlier ones.
+/// A file of one to six services, with ports from `port` on. Valid on its own; each service may need earlier ones.
 fn file(dice: &mut Dice, port: u16) -> String {
     let mut text = "[stack]\nname = \"random\"\n".to_owned();
     if dice.roll(4) == 0 {
@@ -109,12 +109,12 @@ fn stack(project: &TestProject, text: &str) -> Stack {
     draft.resolve(&BTreeMap::new())
 }
 
-/// A world in which everything goes well: programs start, are ready, complete, and end when they are told to.
+/// A world in which everything goes well: programs start, are ready, complete, and stop on request.
 struct World {
     engine: Engine,
     now: Duration,
     lives: BTreeMap<RunId, Service>,
-    /// The runs that were told to stop, and started, since `applies`.
+    /// The runs that were stopped and started since `applies`.
     touched: BTreeSet<Name>,
 }
 
@@ -188,7 +188,7 @@ fn standing(view: &ServiceView) -> impl PartialEq + std::fmt::Debug + use<> {
 }
 
 #[test]
-fn an_apply_touches_who_differs_and_ends_where_a_fresh_start_does() {
+fn an_apply_touches_only_what_differs_and_ends_like_a_fresh_start() {
     const PAIRS: u64 = 300;
     let project = TestProject::new();
     let mut actions: BTreeSet<&str> = BTreeSet::new();
@@ -238,7 +238,7 @@ fn word(action: ChangeAction) -> &'static str {
     }
 }
 
-/// Who is the same in both and wanted in both keeps its run; and so does everybody of whom the plan says so.
+/// A service that is the same in both and wanted in both keeps its run, as does every service of which the plan says so.
 fn left_alone(
     old: &Stack,
     new: &Stack,
@@ -286,7 +286,7 @@ fn real_stacks_end_where_a_fresh_start_does() {
         let edited = EditedStack::start(TestProject::new(), &text);
         for number in 0..3 {
             let next = file(&mut dice, port);
-            // The end of the apply is told by something that changes with each.
+            // The end of the apply is recognized by a value that changes with each.
             let mark = format!("env = {{ NUMBER = \"{number}\" }}\n");
             text = next + "[services.last]\ncommand = [\"{misbehave}\", \"run\"]\n" + &mark;
             let before = edited.pids();

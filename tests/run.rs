@@ -185,7 +185,7 @@ fn a_stack_of_tasks_stays_for_the_command() {
 }
 
 #[test]
-fn not_ready_in_time_is_121_with_who_and_why() {
+fn not_ready_in_time_is_121_with_service_and_reason() {
     let project = TestProject::new();
     let port = free_port();
     let file = |timeout: &str| {
@@ -346,7 +346,7 @@ fn what_the_command_leaves_is_ended_and_nothing_hangs() {
         // In other sessions, without an environment, deaf to TERM.
         "\"$0\" orphan plain setsid double; exit 3",
         "\"$0\" hold-pipe; exit 3",
-        // The one that is told to end has a child that is not.
+        // The terminated process has a child that gets no signal.
         "sh -c 'trap \"\" TERM; sleep 1000; sleep 1000' & exit 3",
         // A group of its own, as shells with job control make it.
         "set -m; sh -c 'sleep 1000; sleep 1000' & exit 3",
@@ -359,7 +359,7 @@ fn what_the_command_leaves_is_ended_and_nothing_hangs() {
 }
 
 #[test]
-fn what_a_command_that_is_told_to_end_leaves_is_ended() {
+fn orphans_of_a_terminated_command_are_terminated() {
     let project = plain("{misbehave} run", "");
     let running = shell(&project, "echo begun; sleep 1000; true").start();
     running.wait_for("begun");
@@ -390,7 +390,7 @@ fn orphans_that_end_while_the_command_runs_are_reaped() {
 }
 
 #[test]
-fn what_a_shell_had_started_before_is_nobody_to_end() {
+fn earlier_jobs_of_the_shell_are_left_alone() {
     let project = plain("{misbehave} run", "");
     let misbehave = crate::support::misbehave().display().to_string();
     let mut gate = project.gate("gate");
@@ -419,7 +419,7 @@ fn a_guard_that_is_stopped_changes_nothing() {
     project.finish();
 }
 
-/// A process that somebody traces is not gone before its tracer has looked.
+/// A traced process is not gone before its tracer has waited for it.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_proved_is_123() {
@@ -475,7 +475,7 @@ fn ports_are_strict_unless_asked_otherwise() {
 }
 
 #[test]
-fn runs_in_different_folders_do_not_meet() {
+fn runs_in_different_directories_are_independent() {
     let projects: Vec<TestProject> = (0..6).map(|_| TestProject::new()).collect();
     let port = free_ports(projects.len() as u16);
     let running: Vec<_> = projects
@@ -506,7 +506,7 @@ fn runs_in_different_folders_do_not_meet() {
 }
 
 #[test]
-fn a_second_run_in_the_same_folder_is_refused() {
+fn a_second_run_in_the_same_directory_is_refused() {
     let project = plain("{misbehave} run", "");
     let mut gate = project.gate("gate");
     let first = shell(&project, "echo begun; : < gate").start();

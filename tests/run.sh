@@ -110,6 +110,10 @@ elif subcommand fuzz; then
     rm "$log"
 fi
 
+say "benchmarks"
+# Only whether they compile; optimizing takes minutes.
+cargo bench --quiet --locked --profile dev --no-run
+
 say "tests"
 cargo test --quiet --manifest-path examples/notes/Cargo.toml
 # More random scripts for the engine, a longer chaos, larger floods and more races for ports than on a desk.

@@ -41,12 +41,12 @@ ready = {{ exec = ["no-such-program", "${{FROM_FILE}}"], timeout = "100ms" }}
     )
 }
 
-/// Everything that was said, with what it was said by.
+/// All output, with the command that printed it.
 #[derive(Default)]
 struct Said(Vec<(String, String)>);
 
 impl Said {
-    /// Does this and keeps what it says.
+    /// Runs this and keeps its output.
     fn run(&mut self, project: &TestProject, words: &[&str]) {
         let ended = project.devstack(words).env("DEVSTACK_LOG", "trace").run();
         self.0.push((words.join(" "), format!("{}\n{}", ended.stdout, ended.stderr)));
@@ -65,7 +65,7 @@ impl Said {
     }
 }
 
-/// Every file below a folder, sockets and pipes left out.
+/// Every file below a directory, without sockets and pipes.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -155,7 +155,7 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
         assert!(all.contains(&secret), "{secret} in {all}");
     }
 
-    // An edit of a secret is applied, one with a mistake is not, and both are told.
+    // An edit of a secret is applied, an invalid one is not, and both are reported.
     let here = up.here();
     project.write(".env", &format!("FROM_FILE={CANARY}-changed\n"));
     said.run(&project, &["plan"]);

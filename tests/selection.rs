@@ -41,7 +41,7 @@ fn a_profile_starts_what_it_names() {
         (&["--profile", "mail"], &["api", "mail"]),
         (&["--profile", "ops"], &["api", "store", "traces"]),
         (&["--profile", "mail", "--profile", "ops"], &["api", "mail", "store", "traces"]),
-        // Whoever is asked for by name needs no profile.
+        // A service selected by name needs no profile.
         (&["mail"], &["mail"]),
     ] {
         let project = TestProject::new();
@@ -66,7 +66,7 @@ fn the_environment_chooses_profiles_too_and_a_start_can_do_without() {
 }
 
 #[test]
-fn a_profile_that_nobody_has_or_that_lacks_something_is_a_mistake() {
+fn an_unknown_or_incomplete_profile_is_an_error() {
     let project = TestProject::new();
     project.write("devstack.toml", PROFILES);
     let ended = project.devstack(["up", "--profile", "all"]).run().expect_code(2);

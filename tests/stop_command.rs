@@ -44,7 +44,7 @@ fn a_command_stops_the_service() {
 }
 
 #[test]
-fn a_command_that_fails_is_told_and_the_signal_follows() {
+fn a_failed_command_is_reported_and_the_signal_follows() {
     for (command, why) in [
         ("\"echo oh no; exit 3\"", "failed (exit 3)"),
         ("[\"no-such-program-anywhere\"]", "could not start"),
@@ -62,7 +62,7 @@ fn a_command_that_fails_is_told_and_the_signal_follows() {
 }
 
 #[test]
-fn a_command_that_fails_during_ctrl_c_is_told_as_well() {
+fn a_command_that_fails_during_ctrl_c_is_reported_too() {
     for command in ["\"exit 3\"", "[\"no-such-program-anywhere\"]", "\"sleep 0.1; exit 3\""] {
         let project = TestProject::new();
         let up = up(&project, &format!("command = {command}, signal = \"TERM\", grace = \"60s\""));
@@ -76,7 +76,7 @@ fn a_command_that_fails_during_ctrl_c_is_told_as_well() {
 }
 
 #[test]
-fn a_command_that_fails_as_the_last_of_all_is_told_as_well() {
+fn a_command_that_fails_last_is_reported_too() {
     // It ends the service and fails: then nothing else is left that devstack waits for.
     for _ in 0..5 {
         let project = TestProject::new();

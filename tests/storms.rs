@@ -92,7 +92,7 @@ const TIMED: &str = r#"
     "#;
 
 /// So long in seconds. A machine that takes more than half of one for the little that happens before and after the
-/// pause says nothing; then the next is tried. Less than the patience of the tests: in the end one does not stop by itself.
+/// pause proves nothing; then the next is tried. Less than the patience of the tests: in the end one does not stop on its own.
 const LIMITS: [u64; 3] = [4, 10, 25];
 
 /// How much longer the pause is.
@@ -174,7 +174,7 @@ fn deadlines_and_ctrl_z(bash: &std::path::Path, limit: u64, half: Duration) -> O
     shell.write(CTRL_Z);
     shell.wait_line(|line| line == "stopped");
     let took = begin.elapsed();
-    // The services go on: nobody stopped them.
+    // The services continue: nothing stopped them.
     for name in ["late", "slow", "good"] {
         let pid = &service(&before, name)["pid"];
         if cfg!(target_os = "linux") {

@@ -1,4 +1,4 @@
-//! devstack, its guard and all its keepers are killed at once. Whoever comes next ends exactly what they left.
+//! devstack, its guard and all its keepers are killed at once. The next devstack kills exactly what they left.
 
 #![cfg(target_os = "linux")]
 
@@ -7,8 +7,8 @@ use crate::support::{
     user_namespaces,
 };
 
-/// Services that leave much behind when nobody looks after them. What has neither a variable nor a parent of the
-/// service any more (`double` with `--clear-env`) nobody could recognise.
+/// Services that leave many orphans. A process that has neither a variable nor a parent of the
+/// service (`double` with `--clear-env`) could not be recognized.
 const LEAVING: &str = r#"
     [services.cleared]
     command = ["{misbehave}", "tree", "plain", "setsid", "--clear-env", "--ignore-term"]
@@ -40,11 +40,11 @@ fn left(project: &TestProject) -> Vec<OrphanProcess> {
     all.into_iter().filter(|one| one.command.contains("misbehave")).collect()
 }
 
-/// A stack of which only the services are left, and who they are.
+/// A stack of which only the services are left, and their processes.
 fn leave(project: &TestProject) -> Vec<OrphanProcess> {
     kill_all_at_once(&up(project));
     let left = left(project);
-    // Nobody of the nine ends by itself.
+    // None of the nine exits on its own.
     assert!(left.len() >= 9, "{left:?}");
     left
 }
@@ -124,7 +124,7 @@ fn down_says_it_as_json() {
 }
 
 #[test]
-fn a_record_that_makes_no_sense_keeps_nobody_from_starting() {
+fn an_invalid_record_does_not_prevent_a_start() {
     for garbage in ["", "{", "[]", "\u{0}\u{1}", r#"{"version":99}"#] {
         let project = TestProject::new();
         project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");

@@ -2,7 +2,7 @@
 
 use crate::support::{CTRL_C, RunningProgram, Signal, Source, TestProject, eventually};
 
-/// A service that says which signals it gets and outlives all of them, and one that ends politely.
+/// A service that prints which signals it gets and survives all of them, and one that exits on the first.
 const TOLD: &str = r#"
     [services.told]
     command = ["{misbehave}", "signals", "TERM", "INT", "HUP", "QUIT", "TSTP"]
@@ -88,7 +88,7 @@ fn three_at_once_leave_the_rest_to_the_guard() {
     for _ in 0..3 {
         up.interrupt();
     }
-    // Signals that are pending join; whoever types a third time gets an end in any case.
+    // Signals that are pending join; a third one ends devstack in any case.
     up.wait_for("stopping: Ctrl-C");
     while up.is_running() {
         up.interrupt();

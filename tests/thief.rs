@@ -11,12 +11,12 @@ use crate::support::{
 /// How many races against a thief are run; `DEVSTACK_RACES` asks for more.
 const RACES: u32 = 30;
 
-/// What says that `port` was taken by this test.
+/// The text that reports `port` as taken by this test.
 fn taken(port: u16) -> String {
     format!("port {port} was taken by main")
 }
 
-/// Fails unless this says that `port` is held by this test.
+/// Fails unless this reports that `port` is held by this test.
 #[track_caller]
 fn assert_held(said: &str, port: u16) {
     let pid = format!("(pid {}: ", std::process::id());
@@ -47,7 +47,7 @@ fn holds(address: &str, port: u16) -> bool {
 }
 
 #[test]
-fn a_port_that_is_taken_before_the_start_moves_with_all_who_mention_it() {
+fn a_port_taken_before_the_start_moves_with_everything_that_refers_to_it() {
     for address in ["127.0.0.1", "::1", "0.0.0.0", "::"] {
         let port = free_ports(2);
         if !holds(address, port) {
@@ -98,7 +98,7 @@ fn a_port_that_is_taken_before_the_start_moves_with_all_who_mention_it() {
 }
 
 #[test]
-fn a_thief_who_listens_in_the_place_of_the_service_is_left_to_itself() {
+fn a_thief_that_listens_instead_of_the_service_is_left_alone() {
     for address in ["127.0.0.1", "::1", "0.0.0.0", "::"] {
         let port = free_ports(2);
         if !holds(address, port) {
@@ -134,7 +134,7 @@ fn a_thief_who_listens_in_the_place_of_the_service_is_left_to_itself() {
     }
 }
 
-/// A stack whose service tries to bind when the gate opens, and whose readiness looks at no port.
+/// A stack whose service tries to bind when the gate opens, and whose readiness does not depend on a port.
 fn blind(project: &TestProject, port: u16, keys: &str) {
     project.write(
         "devstack.toml",
@@ -238,7 +238,7 @@ fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
     assert_eq!(other["phase"], "ready");
     let again = project.devstack(["restart", "api"]).run().expect_code(1);
     assert_held(&again.stderr, port);
-    // An edit of something else is applied all the same, and does not wake it.
+    // An edit of something else is applied and does not wake it.
     let text = project.read("devstack.toml").replace("\"run\"", "\"--stay\", \"run\"");
     project.write("devstack.toml", &text);
     up.wait_for("applied the new configuration");
@@ -323,7 +323,7 @@ fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
 }
 
 #[test]
-fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
+fn a_port_that_cannot_be_bound_moves_even_without_a_listener() {
     let project = TestProject::new();
     // One program names the port that it could not bind, the other does not.
     let (port, other) = (fresh_port(), fresh_port());
@@ -363,7 +363,7 @@ fn a_port_that_cannot_be_bound_though_nobody_listens_moves() {
 }
 
 #[test]
-fn who_does_not_start_refuses_nothing_and_is_told_when_it_does() {
+fn a_conflict_of_a_service_that_does_not_start_is_reported_when_it_does() {
     let project = TestProject::new();
     let (port, shared) = (free_ports(2), free_port());
     let thief = occupy(port);

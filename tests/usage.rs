@@ -98,7 +98,7 @@ fn colours_are_for_terminals_that_want_them() {
         &format!("[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n"),
     );
     let run = || project.devstack(["run", "--", "true"]);
-    // In a pipe: plain, also where somebody says TERM.
+    // In a pipe: plain, even if TERM is set.
     let ended = run().run().expect_code(0);
     assert!(!ended.stderr.contains('\x1b'), "{:?}", ended.stderr);
     let colours = |terminal: crate::support::RunningProgram| {
@@ -125,7 +125,7 @@ fn colours_are_for_terminals_that_want_them() {
 }
 
 #[test]
-fn a_folder_that_is_gone_is_said() {
+fn a_directory_that_is_gone_is_reported() {
     let project = TestProject::new();
     let program = env!("CARGO_BIN_EXE_devstack");
     let script = format!("mkdir gone && cd gone && rmdir ../gone && exec {program} check");

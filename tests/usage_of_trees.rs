@@ -1,4 +1,4 @@
-//! CPU and memory of services: of whole trees, and only when somebody asks.
+//! CPU and memory of services: of whole trees, and only on request.
 
 use serde_json::Value;
 
@@ -61,7 +61,7 @@ fn all_processes_of_a_service_count_wherever_they_hide() {
 }
 
 #[test]
-fn nobody_pays_who_does_not_ask() {
+fn usage_costs_nothing_unless_requested() {
     let project = TestProject::new();
     let up = up(&project);
     let socket = project.socket();

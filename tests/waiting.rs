@@ -1,10 +1,10 @@
-//! `devstack wait`: what it waits for, what it says meanwhile, and how it ends.
+//! `devstack wait`: what it waits for, what it prints meanwhile, and how it ends.
 
 use serde_json::json;
 
 use crate::support::{FifoGate, RunningProgram, TestProject, eventually, service};
 
-/// `api` is ready when the gate opens; `web` needs it; `migrate` is done when the gate opens; nobody starts `spare`.
+/// `api` is ready when the gate opens; `web` needs it; `migrate` is done when the gate opens; `spare` is never started.
 const STACK: &str = r#"
     [services.api]
     command = "echo begun; : < gate; echo open; exec '{misbehave}' run"
@@ -151,7 +151,7 @@ fn it_works_while_up_is_only_just_coming() {
     let project = TestProject::new();
     project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let up = project.devstack(["up"]).start();
-    // As soon as the folder is taken; the socket may not be there.
+    // As soon as the directory is locked; the socket may not be there.
     let run = project.outside("run").join("devstack");
     eventually("a lock", || {
         let mut files = run.read_dir().ok()?.flatten();
@@ -168,7 +168,7 @@ fn it_works_while_up_is_only_just_coming() {
 }
 
 #[test]
-fn a_service_that_is_renamed_or_removed_answers_who_waits_for_it() {
+fn a_renamed_or_removed_service_answers_its_waiters() {
     let (project, up, mut gate) = starting(STACK);
     let waits = ["api", "migrate"].map(|name| {
         let wait = project.devstack(["wait", name]).start();

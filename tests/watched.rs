@@ -1,4 +1,4 @@
-//! What can be watched, and what is said and done where something cannot.
+//! What can be watched, and what happens where something cannot.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use crate::change::{end, save, starts, watching};
 use crate::support::{RunningProgram, TestProject, require, user_namespaces};
 
-/// How many folders the kernel watches for a process.
+/// How many directories the kernel watches for a process.
 fn watches(up: &RunningProgram) -> usize {
     let fds = fs::read_dir(format!("/proc/{}/fdinfo", up.pid())).expect("it runs").flatten();
     let infos = fds.filter_map(|fd| fs::read_to_string(fd.path()).ok());
@@ -31,7 +31,7 @@ fn ignored_trees_are_not_watched() {
     up.wait_for("is up");
     save(&project, "src/sub/a.py", "2");
     starts(&project, 2);
-    // The folder of the stack, `src` and `src/sub`.
+    // The project directory, `src` and `src/sub`.
     assert_eq!(watches(&up), 3);
     for top in ["node_modules/p1", "target", "generated/new", "sub/node_modules/p3/lib"] {
         save(&project, &format!("src/{top}/new.js"), "2");
@@ -42,7 +42,7 @@ fn ignored_trees_are_not_watched() {
 }
 
 #[test]
-fn what_devstack_itself_prints_into_a_watched_folder_is_no_change() {
+fn output_of_devstack_in_a_watched_directory_is_no_change() {
     let project = TestProject::new();
     watching(&project, "watch = true");
     let devstack = env!("CARGO_BIN_EXE_devstack");
@@ -59,7 +59,7 @@ fn what_devstack_itself_prints_into_a_watched_folder_is_no_change() {
 }
 
 #[test]
-fn a_folder_that_may_not_be_read_is_said_once_and_harms_nothing() {
+fn an_unreadable_directory_is_reported_once_and_does_no_harm() {
     if !require("user namespaces", user_namespaces()) {
         return;
     }
@@ -68,7 +68,7 @@ fn a_folder_that_may_not_be_read_is_said_once_and_harms_nothing() {
     let secret = project.path("src/secret");
     fs::create_dir(&secret).expect("it is new");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).expect("it is ours");
-    // Without a mapping nobody is root.
+    // Without a mapping no user is root.
     let devstack = env!("CARGO_BIN_EXE_devstack");
     let up = project.program("unshare").args(["-U", "--", devstack, "up"]).start();
     up.wait_for("src/secret; changes in it will be missed");
@@ -140,7 +140,7 @@ fn polling_is_not_too_often() {
     project.finish();
 }
 
-/// An overlay says nothing of what happens in the folders below it.
+/// An overlay reports no changes in the directories below it.
 #[test]
 fn folders_that_others_change_unseen_are_polled_and_said_once() {
     if !require("user namespaces", user_namespaces()) {
@@ -160,7 +160,7 @@ fn folders_that_others_change_unseen_are_polled_and_said_once() {
     let up = project.program("unshare").args(["-Urm", "sh", "-c", script, devstack]).start();
     up.wait_for("src/over may change without notification (overlay)");
     up.wait_for("is up");
-    // Nobody has looked into it through the overlay after this.
+    // Nothing reads it through the overlay after this.
     project.write("lower/deep/a.py", "changed below");
     up.wait_for("api * restarting: src/over/deep/a.py changed");
     starts(&project, 2);
@@ -173,7 +173,7 @@ fn folders_that_others_change_unseen_are_polled_and_said_once() {
     end(project, &up, 3);
 }
 
-/// A shell in a mount namespace, in which the stack runs, and which does what it is told.
+/// A shell in a mount namespace, in which the stack runs, and which executes commands.
 const SHELL: &str = r#"
     mount -t tmpfs one src/data && mkdir src/data/sub && echo 1 > src/data/sub/a.py
     "$0" up &
@@ -218,7 +218,7 @@ fn what_is_mounted_below_is_watched_when_it_goes_and_comes_back() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_yet_is_waited_for_and_said() {
+fn a_missing_directory_is_reported_and_watched_once_it_exists() {
     let project = TestProject::new();
     watching(&project, "watch = [\"gen/**/*.py\"]");
     let up = project.devstack(["up"]).start();

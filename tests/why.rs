@@ -103,7 +103,7 @@ fn the_file_that_brought_it_about_is_named_with_what_followed() {
 }
 
 #[test]
-fn what_nobody_starts_and_what_has_failed_says_what_to_type() {
+fn unstarted_and_failed_services_say_what_to_type() {
     let (project, up) = up(r#"
         [services.bad]
         command = ["no-such-program"]
@@ -131,7 +131,7 @@ fn what_nobody_starts_and_what_has_failed_says_what_to_type() {
 }
 
 #[test]
-fn a_port_that_moved_says_why_and_whether_somebody_listens() {
+fn a_port_that_moved_says_why_and_whether_it_has_a_listener() {
     let wanted = free_ports(2);
     let stranger = occupy(wanted);
     let (project, up) = up(&format!(

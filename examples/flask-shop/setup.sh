@@ -37,7 +37,7 @@ missing() {
 
 # --- Debian and Ubuntu -----------------------------------------------------------------------------------------------
 
-# At a terminal sudo may ask for a password; elsewhere it must not, because nobody could answer.
+# At a terminal sudo may ask for a password; elsewhere it must not, because there is no one to answer.
 if [ "$(id -u)" = 0 ]; then sudo=()
 elif [ -t 0 ]; then sudo=(sudo)
 else sudo=(sudo -n)

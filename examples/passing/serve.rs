@@ -1,4 +1,4 @@
-//! A server that takes its socket from whoever started it, with the `listenfd` crate, and ends without losing a
+//! A server that takes its socket from its parent, with the `listenfd` crate, and ends without losing a
 //! connection. Built by `cargo build --example passed`; see README.md here.
 
 use std::io;

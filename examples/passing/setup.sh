@@ -8,7 +8,7 @@ say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
 command -v node >/dev/null || fail "node is missing: run ../flask-shop/setup.sh first"
-# A stamp with what was installed, written last: an interrupted installation is done again. And one whose folder was moved:
+# A stamp with what was installed, written last: an interrupted installation is done again. And one whose directory was moved:
 # its scripts name the old one.
 works() { .venv/bin/gunicorn --version && .venv/bin/uvicorn --version; }
 if ! { cmp -s requirements.txt .venv/installed && works >/dev/null 2>&1; }; then

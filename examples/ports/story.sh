@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Ports in one minute: somebody has port 5000, the stack runs twice beside it, one service listens elsewhere. Works in a folder
-# of its own, ends all that it started, and leaves nothing.
+# Ports in one minute: port 5000 is in use, the stack runs twice beside it, and one service listens elsewhere. Works in a
+# temporary directory, stops what it started, and leaves nothing behind.
 #
 # It needs Python 3 and devstack: the one in $DEVSTACK, in PATH, or built in this repository.
 set -euo pipefail
@@ -45,7 +45,7 @@ await() {
     cat "$file"
     return 1
 }
-# Starts the stack of a folder; its log is shown once it is up.
+# Starts the stack of a directory; its log is shown once it is up.
 up() {
     cd "$place/$1"
     echo "\$ cd $1; devstack up"
@@ -76,10 +76,10 @@ if await ../old-app.log "listening" "$old" 2>/dev/null; then
     cat ../old-app.log
 else
     old=
-    echo "Somebody on this machine has it already, which will do."
+    echo "Another process on this machine already uses it, which will do."
 fi
 
-say "The stack starts all the same, and says who is in the way."
+say "The stack starts anyway, and shows what is using the port."
 up shop
 
 say "A second copy of the project, a worktree for instance, runs beside it on ports of its own."
@@ -99,7 +99,7 @@ print(next(service["url"] for service in json.load(sys.stdin)["services"] if ser
     python3 -c 'import sys, urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1]).read().decode())' "$url"
 done
 
-say "A service that does not take the port it is given is told both numbers, and what to do."
+say "A service that ignores its port is reported with both numbers and a fix."
 cd "$place/shop"
 devstack start stubborn || echo "(exit code $?)"
 await ../shop.log "was given" "${started[1]}"
@@ -107,22 +107,22 @@ grep "was given" ../shop.log
 devstack ps
 devstack stop stubborn
 
-say "The same folder gets the same ports again, whoever starts first."
+say "A directory gets the same ports again, in whatever order they start."
 down shop
 down shop-2
 up shop-2
 up shop
 
-say "Whose is port 5000?"
+say "What is using port 5000?"
 devstack ports 5000
 
 if [ -n "$old" ]; then
-    say "It is not needed any more. The next start has the port that the file prefers."
+    say "Kill it. The next start gets the preferred port."
     devstack ports 5000 --kill --yes
     down shop
     up shop
 fi
 
-say "That is all. Everything ends, and nothing is left."
+say "That is all. Everything stops, and nothing is left behind."
 down shop
 down shop-2

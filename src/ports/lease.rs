@@ -455,21 +455,6 @@ pub(super) mod tests {
         });
         println!("a removed file was locked {removed} times");
     }
-
-    #[test]
-    #[ignore = "a measurement: cargo test --lib cost_of_leases -- --ignored --nocapture"]
-    fn cost_of_leases() {
-        let place = tempfile::tempdir().unwrap();
-        let leases = LeaseDir::open(place.path()).unwrap();
-        for _ in 0..20 {
-            let begin = std::time::Instant::now();
-            let hundred: Vec<LeaseAttempt> =
-                (61_000..61_100).map(|port| leases.take(port, Path::new("/srv/shop"))).collect();
-            let taken = begin.elapsed();
-            drop(hundred);
-            println!("100 leases {taken:?}, given back after {:?}", begin.elapsed() - taken);
-        }
-    }
 }
 
 /// A devstack that leased a port. Unknown facts are `None`.

@@ -36,3 +36,21 @@ pub(crate) use run_output_sink::RunOutputSink;
 pub use service_terminal::ServiceTerminal;
 pub use terminal_modes::TerminalModes;
 pub use terminal_update::TerminalUpdate;
+
+/// Everything that reads the output of programs, in pieces as reads may cut it.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let mut modes = TerminalModes::default();
+    let mut scrollback = scrollback::Scrollback::default();
+    let mut stripper = crlf_stripper::CrlfStripper::default();
+    for piece in bytes.chunks(5) {
+        modes.watch(piece);
+        scrollback.push(piece);
+        stripper.strip(piece);
+    }
+    let alt_screen = modes.is_alt_screen();
+    scrollback.lines(10, alt_screen);
+    modes.restore();
+    modes.undo();
+    assert!(!modes.is_alt_screen(), "undone");
+}

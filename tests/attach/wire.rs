@@ -6,7 +6,7 @@ use crate::support::{TestProject, wait_limit};
 /// The protocol itself, for a client that behaves as it likes.
 pub struct Wire {
     stream: UnixStream,
-    /// Bytes that it was told are lost.
+    /// Bytes that were reported as lost.
     pub missed: u64,
 }
 

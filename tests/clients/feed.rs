@@ -1,4 +1,4 @@
-//! What the feed of events said, and whether what clients saw is in it.
+//! The events of the feed, and whether what clients saw is in it.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::history::{Asked, Seen, What};
 
-/// What an event says of a service: its phase, its run, and since when.
+/// What an event reports of a service: its phase, its run, and since when.
 type Told = (String, Option<u64>, String);
 
 /// The phases of all services after each event.
@@ -38,7 +38,7 @@ impl Feed {
                     assert_eq!(number, Some(last + 1), "a gap before {line}");
                     if let Some(now) = now.as_mut().filter(|_| what == "phase") {
                         let name = word("service");
-                        // Between runs a snapshot still says which was the last one.
+                        // Between runs a snapshot still shows the last one.
                         let before = now.get(&name).cloned();
                         let run = before.as_ref().and_then(|(_, run, _)| *run);
                         let run = event["run"].as_u64().or(run);

@@ -1,4 +1,4 @@
-//! What clients were answered, and whether there is a stack that could have said all of it.
+//! The answers that clients got, and whether one stack could have given all of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -101,7 +101,7 @@ struct Life {
 
 /// Which services the checker knows more about.
 pub struct World<'a> {
-    /// They mark each start and each end, and end only when they are told to.
+    /// They mark each start and each end, and end only on request.
     pub marked: &'a [&'a str],
     /// Those of them that only one client asks about, and which.
     pub owned: &'a [(&'a str, usize)],
@@ -121,13 +121,13 @@ pub fn wrong(asked: &[Asked], marks: &MarkerLog, world: &World<'_>) -> Vec<Strin
     wrong
 }
 
-/// Who asked after another one was answered is told nothing older, of any service.
+/// A request made after another was answered gets nothing older, of any service.
 fn backwards(asked: &[Asked]) -> Vec<String> {
     let snapshots = asked.iter().filter_map(|one| match &one.what {
         What::Snapshot(_, seen) => Some((one, seen)),
         What::Done(..) | What::Refused(..) => None,
     });
-    // Answers before questions of the same moment would claim an order that nobody saw.
+    // Answers before requests of the same moment would claim an order that was never observed.
     let mut moments: Vec<(u64, u8, &Asked, &BTreeMap<String, Seen>)> = snapshots
         .flat_map(|(one, seen)| [(one.sent, 0, one, seen), (one.answered, 1, one, seen)])
         .collect();
@@ -239,7 +239,7 @@ fn against_owner(asked: &[Asked], name: &str, owner: usize) -> Vec<String> {
         let What::Snapshot(_, all) = &one.what else { continue };
         let before = orders.iter().rfind(|(sent, ..)| *sent < one.answered);
         let Some((_, answered, after)) = before else { continue };
-        // Of what is asked in the same moment nothing can be said.
+        // Requests of the same moment have no order.
         if *answered < one.sent && all[name].phase != *after {
             let (client, seen) = (one.client, &all[name]);
             wrong.push(format!("client {client} saw {name} {seen:?}, which was {after}"));

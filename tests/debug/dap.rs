@@ -38,7 +38,7 @@ impl Dap {
         dap
     }
 
-    /// Waits until the program stands at the breakpoint; the thread that does.
+    /// Waits until the program stops at the breakpoint; returns the thread.
     #[track_caller]
     pub fn stopped(&mut self) -> u64 {
         let body = self.event("stopped");

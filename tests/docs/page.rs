@@ -40,7 +40,8 @@ pub fn guide() -> Vec<Page> {
 
 /// Every Markdown page of the repository but those of dependencies.
 pub fn all() -> Vec<Page> {
-    let mut files = vec![repository().join("README.md"), repository().join("CHANGELOG.md")];
+    let top = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
+    let mut files = top.map(|name| repository().join(name)).to_vec();
     ["docs", "examples"].iter().for_each(|dir| markdown(&repository().join(dir), &mut files));
     files.iter().map(|file| page(file)).collect()
 }

@@ -1,6 +1,6 @@
 //! The paths that code mentions, with `use` trees written out and `self` and `super` resolved.
 
-/// A path and where it stands in the code.
+/// A path and its position in the code.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Mention {
     pub at: usize,

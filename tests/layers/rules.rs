@@ -1,8 +1,10 @@
 //! The check of files against the tables.
 
+use std::collections::BTreeMap;
+
 use super::paths::{mentions, paths};
-use super::source::{Source, words};
-use super::tables::{FENCES, Fence, LAYERS, MAX_LINES, What};
+use super::source::{Source, types, words};
+use super::tables::{FENCES, Fence, LAYERS, MAX_FILES, MAX_LINES, REPEATED_TYPES, TWINS, What};
 
 /// A broken rule.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,7 +17,7 @@ pub struct Finding {
 
 /// The names of all rules.
 pub fn names() -> Vec<&'static str> {
-    ["layers", "dependencies", "length"]
+    ["layers", "dependencies", "length", "files", "types", "parents"]
         .into_iter()
         .chain(FENCES.iter().map(|fence| fence.name))
         .collect()
@@ -30,11 +32,14 @@ pub fn check(files: &[(String, String)], dependencies: &[String]) -> Vec<Finding
     for source in &sources {
         layers(source, dependencies, &mut findings);
         length(source, &mut findings);
+        parents(source, &mut findings);
         FENCES
             .iter()
             .filter(|fence| holds(fence, &source.path))
             .for_each(|fence| fenced(fence, source, &mut findings));
     }
+    files_in_directories(&sources, &mut findings);
+    one_name_one_type(&sources, &mut findings);
     findings.sort();
     findings
 }
@@ -83,6 +88,62 @@ fn length(source: &Source, findings: &mut Vec<Finding>) {
         let rule = "length".to_owned();
         findings.push(Finding { path: source.path.clone(), line: source.lines, rule, text });
     }
+}
+
+/// A file that imports through two parents belongs in another room.
+fn parents(source: &Source, findings: &mut Vec<Finding>) {
+    if source.path.starts_with("src/") {
+        for (at, what) in
+            text_places(&source.code_and_tests, &["super::super::", "super::{super::"])
+        {
+            let text = format!("{what}: name the path from `crate`");
+            findings.push(finding(source, &source.code_and_tests, at, "parents", text));
+        }
+    }
+}
+
+/// Reports the first file beyond the limit of each directory.
+fn files_in_directories(sources: &[Source], findings: &mut Vec<Finding>) {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for source in sources.iter().filter(|source| source.path.starts_with("src/")) {
+        let directory = source.path.rsplit_once('/').map_or("", |(directory, _)| directory);
+        let count = counts.entry(directory).or_default();
+        *count += 1;
+        if *count == MAX_FILES + 1 {
+            let text = format!("{directory} has more than {MAX_FILES} files");
+            let rule = "files".to_owned();
+            findings.push(Finding { path: source.path.clone(), line: 1, rule, text });
+        }
+    }
+}
+
+/// One name, one type.
+fn one_name_one_type(sources: &[Source], findings: &mut Vec<Finding>) {
+    let mut defined: BTreeMap<&str, &str> = BTreeMap::new();
+    for source in sources.iter().filter(|source| source.path.starts_with("src/")) {
+        for (at, name, public) in types(&source.code) {
+            let repeated = REPEATED_TYPES.iter().any(|(repeated, _)| *repeated == name);
+            if repeated && !public {
+                continue;
+            }
+            match defined.get(name) {
+                Some(first) if !are_twins(first, &source.path) => {
+                    let text = format!("`{name}` is also a type in {first}");
+                    findings.push(finding(source, &source.code, at, "types", text));
+                }
+                _ => drop(defined.insert(name, &source.path)),
+            }
+        }
+    }
+}
+
+/// `sys/linux/process.rs` and `sys/macos/process.rs`; `cli/doctor/linux.rs` and `macos.rs`.
+fn are_twins(one: &str, other: &str) -> bool {
+    let neutral = |path: &str| {
+        let parts = path.trim_end_matches(".rs").split('/');
+        parts.filter(|part| !TWINS.contains(part)).collect::<Vec<_>>().join("/")
+    };
+    one != other && neutral(one) == neutral(other)
 }
 
 fn holds(fence: &Fence, path: &str) -> bool {
@@ -139,7 +200,8 @@ fn text_places(code: &str, patterns: &[&str]) -> Vec<(usize, String)> {
         let wanted: Vec<char> = pattern.chars().collect();
         for start in 0..solid.len().saturating_sub(wanted.len() - 1) {
             let same = solid[start..start + wanted.len()].iter().map(|(_, char)| char).eq(&wanted);
-            let inside = start > 0 && is_word(wanted[0]) && is_word(solid[start - 1].1);
+            let before = code[..solid[start].0].chars().next_back();
+            let inside = is_word(wanted[0]) && before.is_some_and(is_word);
             if same && !inside {
                 places.push((solid[start].0, (*pattern).to_owned()));
             }

@@ -220,6 +220,24 @@ fn balanced(code: &str, open: usize) -> usize {
     code.len()
 }
 
+/// Where types are defined in a piece of code: place, name, and whether other modules see it.
+pub fn types(code: &str) -> Vec<(usize, &str, bool)> {
+    let all: Vec<&str> = words(code).collect();
+    let mut found = Vec::new();
+    for at in 1..all.len() {
+        let name = all[at];
+        let keyword = ["struct", "enum", "trait", "type", "union"].contains(&all[at - 1]);
+        if keyword && name.starts_with(char::is_uppercase) {
+            let before = &code[..all[at - 1].as_ptr() as usize - code.as_ptr() as usize];
+            let before = before.trim_end();
+            // `pub`, `pub(crate)`, `pub(super)`; anything else ends with another sign.
+            let public = before.ends_with("pub") || before.ends_with(')');
+            found.push((name.as_ptr() as usize - code.as_ptr() as usize, name, public));
+        }
+    }
+    found
+}
+
 /// The words of a piece of code.
 pub fn words(code: &str) -> impl Iterator<Item = &str> {
     code.split(|char: char| !char.is_alphanumeric() && char != '_').filter(|word| !word.is_empty())

@@ -1,8 +1,25 @@
-//! The rules of the house, as tables. Each names what may not be mentioned, and where. An exception stands here
-//! with its reason, or does not exist.
+//! The rules, as tables: what may not be mentioned, and where. Every exception is here, with its
+//! reason.
 
-/// The longest a file may be without its tests: what still fits in a head.
+/// Maximum number of lines of a file without its tests.
 pub const MAX_LINES: usize = 480;
+
+/// Maximum number of Rust files in a directory of `src`.
+pub const MAX_FILES: usize = 22;
+
+/// Type names that may be defined more than once in `src`, each with its reason.
+pub const REPEATED_TYPES: &[(&str, &str)] = &[
+    ("State", "private: the state behind the lock of one module"),
+    ("Error", "private, or the associated type of `FromStr`, `TryFrom` and `Body`"),
+    ("Item", "the associated type of `Iterator`"),
+    ("Target", "the associated type of `Deref`"),
+    ("Output", "the associated type of `Future` and of operators"),
+    ("Data", "the associated type of `Body`"),
+    ("Reader", "the associated type of `LogSource`"),
+];
+
+/// Directories whose files define the same types: only one of them is compiled.
+pub const TWINS: &[&str] = &["linux", "macos"];
 
 /// What code of a layer may use. Layers that are not named may use everything.
 pub struct Layer {
@@ -171,7 +188,7 @@ pub struct Fence {
     pub what: What,
     /// Where the rule holds.
     pub within: &'static [&'static str],
-    /// Files and folders there where it does not hold, each with its reason.
+    /// Files and directories where it does not hold, each with its reason.
     pub but: &'static [(&'static str, &'static str)],
     /// Whether it holds for tests too.
     pub tests_too: bool,
@@ -197,10 +214,10 @@ const LOADING: &[(&str, &str)] = &[
     ("src/config/load", "reads the files for all of config"),
 ];
 
-/// Where pure code touches the world all the same.
+/// Where pure code may use a thread.
 const ROOM: (&str, &str) = (
     "src/config/parse/deep_stack.rs",
-    "a larger stack to recurse on: the thread only computes, and is joined before anybody goes on",
+    "a larger stack to recurse on: the thread only computes and is joined at once",
 );
 
 /// The layers that know nothing of the world.

@@ -41,7 +41,7 @@ fn a_trial_tells_the_end_and_the_last_words() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_told() {
+fn a_missing_program_is_reported() {
     alone(|| {
         lab(async |lab| {
             for words in [&["no-such-program-anywhere"][..], &[]] {
@@ -56,7 +56,7 @@ fn a_program_that_is_not_there_is_told() {
     });
 }
 
-/// A tree that hides; `up` says that it is there.
+/// A tree that hides; `up` appears when it is complete.
 const HIDES: &str = "setsid sh -c 'trap \"\" TERM; touch up; sleep 1000 & wait' &";
 
 #[test]

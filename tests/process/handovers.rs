@@ -87,7 +87,7 @@ fn as_many_as_a_service_may_have_arrive_in_order() {
 }
 
 #[test]
-fn a_program_that_cannot_be_executed_is_told_as_always() {
+fn a_program_that_cannot_be_executed_is_reported_as_usual() {
     alone(|| {
         lab(async |mut lab| {
             let file = |name: &str, text: &str| {

@@ -1,4 +1,4 @@
-//! Whoever is killed, nothing is left.
+//! Whichever process is killed, nothing is left.
 
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -8,11 +8,11 @@ use crate::lab::{children, eventually, lab, soon};
 use crate::pinned::Pinned;
 use crate::sample::{TREE, parent_of, tree};
 
-/// "Gone a second later" is the promise; a busy machine gets more before the test says that it hangs,
+/// "Gone a second later" is the promise; a busy machine gets more before the test reports a hang,
 /// and the promise itself is measured by `PROMPT`.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// Plays devstack in a process of its own: starts a tree, tells its pids, and what happens to it. With
+/// Plays devstack in a process of its own: starts a tree, prints its pids, and what happens to it. With
 /// something on stdin it ends in the regular way.
 #[test]
 fn supervisor() {
@@ -36,7 +36,7 @@ fn supervisor() {
     });
 }
 
-/// Starts the supervisor and its tree, kills who is named, and waits until nothing is left.
+/// Starts the supervisor and its tree, kills the named processes, and waits until nothing is left.
 fn after_killing(victims: &[&str]) {
     let mut child = start_role("kills::supervisor", "supervisor");
     let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();

@@ -22,7 +22,7 @@ pub struct Lab {
     /// Whether what is started gets a terminal.
     pub tty: TtyMode,
     pub dir: tempfile::TempDir,
-    /// What was told of each run so far, to check the order.
+    /// What was reported of each run so far, to check the order.
     told: BTreeMap<RunId, Vec<&'static str>>,
 }
 
@@ -94,7 +94,7 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(HANG, future).await.expect("nothing hangs")
 }
 
-/// Waits for something of which nothing tells.
+/// Waits for something that sends no event.
 pub async fn eventually(holds: impl Fn() -> bool) {
     soon(async {
         while !holds() {

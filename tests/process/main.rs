@@ -1,4 +1,4 @@
-//! Processes with real programs: exact ends, nothing left behind, whoever is killed.
+//! Processes with real programs: exact ends, and nothing left behind whichever process is killed.
 
 #![cfg(target_os = "linux")]
 

@@ -84,7 +84,7 @@ fn a_stranger_with_the_pipe_does_not_hold_the_end() {
 }
 
 #[test]
-fn a_sink_that_panics_harms_nobody() {
+fn a_sink_that_panics_does_no_harm() {
     struct Bad;
     impl OutputSink for Bad {
         fn push(&mut self, _: OutputStream, _: &[u8]) {

@@ -10,7 +10,7 @@ pub struct Pinned {
 impl Pinned {
     /// Pins a process that is alive.
     pub fn new(pid: u32) -> Pinned {
-        // SAFETY: numbers only; the result is checked and owned by nobody else.
+        // SAFETY: numbers only; the result is checked and has no other owner.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
         assert!(fd >= 0, "process {pid} is not there: {}", std::io::Error::last_os_error());
         // SAFETY: a new descriptor.
@@ -28,7 +28,7 @@ impl Pinned {
         assert!(sent.is_ok(), "signal to {}: {sent:?}", self.pid);
     }
 
-    /// Kills it, unless it has ended already: whoever is killed before it may have taken it along.
+    /// Kills it, unless it has exited: the end of another process may have ended it too.
     pub fn kill(&self) {
         let sent = self.try_signal(libc::SIGKILL);
         let ended = sent.as_ref().is_err_and(|e| e.raw_os_error() == Some(libc::ESRCH));

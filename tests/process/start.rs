@@ -1,4 +1,4 @@
-//! How processes start and how their ends are told.
+//! How processes start and how their exits are reported.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -72,7 +72,7 @@ fn the_child_gets_a_clean_start() {
             assert_eq!(group_of(pid), pid);
             let cwd = fs::read_link(format!("/proc/{pid}/cwd")).expect("it is ours");
             assert_eq!(cwd, lab.dir.path().canonicalize().expect("it is there"));
-            // Guard and keeper hold nothing of the user's: no terminal, no folder, no file.
+            // Guard and keeper hold nothing of the user: no terminal, no directory, no file.
             for process in [lab.guard, parent_of(pid)] {
                 for fd in 0..3 {
                     let link =
@@ -118,7 +118,7 @@ fn the_environment_is_complete() {
 }
 
 #[test]
-fn refusals_are_told_apart() {
+fn failures_to_start_are_distinguished() {
     alone(|| {
         lab(async |mut lab| {
             let root = lab.dir.path().to_owned();
@@ -225,7 +225,7 @@ fn many_cycles_leave_no_trace() {
             for cycle in 0..200 {
                 let started = lab.script("exit 3");
                 if cycle % 2 == 0 {
-                    // In the same moment as the exit, or before the start: all the same.
+                    // At the same moment as the exit, or before the start: no difference.
                     started.leash.stop(libc::SIGTERM);
                     started.leash.kill();
                 }

@@ -8,7 +8,7 @@ use crate::alone::alone;
 use crate::lab::{Heard, Lab, Started, lab};
 use crate::pinned::Pinned;
 
-/// Lets a script stop a run; what it prints, and what is told when it fails.
+/// Lets a script stop a run; returns what it prints, and the report if it fails.
 fn stop_by(lab: &Lab, started: &Started, script: &str) -> (Heard, Receiver<Message>) {
     let (tell, told) = channel();
     let heard = Heard::default();
@@ -63,7 +63,7 @@ fn what_is_left_after_a_command_gets_time_and_is_nobodys_fault() {
 }
 
 #[test]
-fn a_command_that_fails_is_told_and_the_signal_is_sent() {
+fn a_failed_command_is_reported_and_the_signal_is_sent() {
     alone(|| {
         lab(async |mut lab| {
             for (script, text) in

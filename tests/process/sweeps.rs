@@ -67,7 +67,7 @@ fn stops(child: &std::process::Child) {
 #[test]
 fn the_next_one_finds_and_ends_what_is_left() {
     let (mut child, _lines, pids, record) = start();
-    // While the supervisor lives nothing is anybody else's affair.
+    // While the supervisor lives, nothing may be cleaned up.
     assert!(find_orphans(&record).expect("it can be read").is_empty());
     assert!(clean_up(&record).messages().is_empty() && record.exists());
     // Stopped first, so that none of them sees the end of another; and killed from below, because the end of

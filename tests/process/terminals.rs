@@ -91,7 +91,7 @@ fn the_last_lines_are_not_lost() {
 }
 
 #[test]
-fn a_new_size_is_told() {
+fn a_new_size_reaches_the_program() {
     alone(|| {
         terminal_lab(async |mut lab| {
             let started = lab

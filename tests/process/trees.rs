@@ -107,7 +107,7 @@ fn a_stopped_process_can_be_stopped_for_good() {
 fn a_chain_of_forks_is_ended() {
     alone(|| {
         lab(async |mut lab| {
-            // Each process starts its successor in a new session and exits: nobody lives for long.
+            // Each process starts its successor in a new session and exits: none lives for long.
             fs::write(
                 lab.dir.path().join("hop"),
                 "#!/bin/sh\necho $1\n[ $1 -gt 100000 ] || setsid ./hop $(($1 + 1)) &\n",

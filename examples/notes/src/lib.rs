@@ -1,7 +1,7 @@
 //! What the three programs of the example share: just enough HTTP/1.1 on the standard library, and the notes.
 //!
 //! * `api` keeps the notes and answers JSON.
-//! * `worker` asks the API for notes nobody has counted yet and counts their words.
+//! * `worker` asks the API for notes that are not counted yet and counts their words.
 //! * `page` shows the notes as HTML and takes new ones; it calls the API from the server side.
 //!
 //! Each reads where to listen from `HOST` and `PORT`, and where the API is from `DEVSTACK_API_URL`: the variables

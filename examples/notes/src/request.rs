@@ -23,7 +23,7 @@ pub(crate) enum Refusal {
     BadRequest,
     /// Head or body above the limits of this file.
     TooLarge,
-    /// The connection ended or was too slow: nobody is there to answer to.
+    /// The connection ended or was too slow: there is no client to answer.
     Gone,
 }
 

@@ -375,32 +375,6 @@ fn a_child_that_got_the_listener_is_a_holder_too() {
     }
 }
 
-/// Not a correctness test: prints what the ports of a large stack cost.
-#[test]
-#[ignore = "prints measurements"]
-fn measure() {
-    let wishes: Vec<PortRequest> = (0..100).map(|at| any(&format!("s{at}"))).collect();
-    let mut times = Vec::new();
-    for _ in 0..50 {
-        // Keep leases in memory if the system has a directory for that.
-        let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let mut ports = open(place.path(), "shop");
-        let begin = std::time::Instant::now();
-        let given = ports.assign(&wishes, &BTreeMap::new()).unwrap();
-        let chosen = begin.elapsed();
-        let listening: BTreeSet<u16> =
-            listeners().into_iter().map(|listener| listener.address.port()).collect();
-        assert!(given.values().all(|port| !listening.contains(&port.number)));
-        times.push((begin.elapsed(), chosen));
-    }
-    times.sort();
-    // The best time, because the machine is also busy with other work.
-    let (all, chosen) = times[0];
-    println!(
-        "100 ports: {chosen:?} to choose, lease, hold and remember; {all:?} with the look before the start"
-    );
-}
-
 #[test]
 fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     let place = tempfile::tempdir().unwrap();

@@ -6,7 +6,6 @@
 mod configuration;
 mod directories;
 mod filtering;
-mod measure;
 mod polling;
 mod saves;
 
@@ -15,7 +14,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;

@@ -1,4 +1,4 @@
-//! Asks the API for notes whose words nobody has counted, and counts them.
+//! Asks the API for notes whose words are not counted, and counts them.
 
 use std::error::Error;
 use std::time::Duration;
