@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use devstack::config::{Config, ConfigSources};
-use devstack::engine::{Effect, Engine, EngineTime, Input};
+use devstack::engine::{Effect, Engine, EngineTime, Input, WhenIdle};
 use devstack::log::{EscapeMode, LogOutput, LogStyle, StackLog};
 use devstack::model::{Name, OutputStream, RunId, Stack, WatchAction, WatchConfig, WatchId};
 use devstack::ports::{self, PortAllocator};
@@ -64,8 +64,8 @@ mod engine {
 
     /// An engine whose services all run.
     fn running(stack: &Arc<Stack>) -> Engine {
-        let mut engine = Engine::new();
-        let mut inputs = vec![Input::Apply { stack: stack.clone(), selection: None }];
+        let mut engine = Engine::new(None, WhenIdle::Exit);
+        let mut inputs = vec![Input::Apply(stack.clone())];
         while !inputs.is_empty() {
             let effects = engine.step(EngineTime::ZERO, inputs);
             let spawned = effects.iter().filter_map(|effect| match effect {
@@ -97,7 +97,7 @@ mod engine {
         let stack = stack(count);
         let mut engine = running(&stack);
         bencher.bench_local(|| {
-            let apply = Input::Apply { stack: stack.clone(), selection: None };
+            let apply = Input::Apply(stack.clone());
             engine.step(EngineTime::ZERO, [apply])
         });
     }
