@@ -44,6 +44,7 @@
 //! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
 //! | [`error`] | exit codes, and how an error is shown | model |
 //! | [`suggest`] | "did you mean", one measure for all | std |
+//! | `units` | durations and sizes as people write them | std |
 //!
 //! # Ports
 //!
@@ -127,4 +128,5 @@ pub mod suggest;
 pub mod supervisor;
 pub(crate) mod sys;
 pub mod terminal;
+mod units;
 pub mod watch;

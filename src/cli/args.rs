@@ -5,6 +5,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::control::WaitArgs;
 use super::inspect::{EnvArgs, ExecArgs, LogStyleArgs, LogsArgs, WhyArgs};
+use crate::units::parse_duration;
 
 /// Run a stack of development services: free ports, restart on change, no leftover processes
 #[derive(Debug, Parser)]
@@ -427,17 +428,8 @@ fn parse_port_override(text: &str) -> Result<(String, u16), String> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        _ => return Err("expected a number with a unit (ms, s or m), such as 90s".to_owned()),
-    };
-    let number: u64 =
-        number.parse().map_err(|_| "expected a number with a unit (ms, s or m), such as 90s")?;
-    Ok(Duration::from_millis(number.saturating_mul(factor)))
+    parse_duration(text)
+        .ok_or_else(|| "expected a duration with a unit, such as 250ms, 90s or 1h30m".to_owned())
 }
 
 #[cfg(test)]

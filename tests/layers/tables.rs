@@ -19,7 +19,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 17] = [
+pub const LAYERS: [Layer; 18] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest"]),
@@ -30,6 +30,13 @@ pub const LAYERS: [Layer; 17] = [
     Layer {
         path: "src/encoding",
         only: Some(&["encoding"]),
+        never: &[],
+        only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/units",
+        only: Some(&["units"]),
         never: &[],
         only_dependencies: Some(&[]),
         never_dependencies: &[],
@@ -64,7 +71,7 @@ pub const LAYERS: [Layer; 17] = [
     },
     Layer {
         path: "src/config",
-        only: Some(&["config", "model", "presets", "suggest", "encoding"]),
+        only: Some(&["config", "model", "presets", "suggest", "encoding", "units"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &[

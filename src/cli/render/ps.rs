@@ -1,5 +1,6 @@
 use std::fmt::Write;
 use std::iter;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
@@ -7,7 +8,9 @@ use jiff::Timestamp;
 use super::errors::printable;
 use super::table::{EMPTY_CELL, header_row, render_table};
 use crate::log::network_lines;
-use crate::model::{DebugView, Phase, ServiceView, Snapshot, listening_port};
+use crate::model::{
+    DebugView, DisplayAge, DisplaySize, Phase, ServiceView, Snapshot, listening_port,
+};
 
 struct TableColumn {
     head: &'static str,
@@ -27,7 +30,7 @@ const COLUMNS: &[TableColumn] = &[
     },
     TableColumn {
         head: "MEMORY",
-        cell: |service, _| or_none(service.memory_bytes.map(bytes_text)),
+        cell: |service, _| or_none(service.memory_bytes.map(DisplaySize)),
     },
     TableColumn { head: "DEBUG", cell: |service, _| or_none(service.debug.as_ref().map(attach)) },
     TableColumn { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(printable)) },
@@ -112,26 +115,12 @@ fn attach(debug: &DebugView) -> String {
     }
 }
 
-fn bytes_text(bytes: u64) -> String {
-    const MB: u64 = 1_000_000;
-    match bytes {
-        0..MB => format!("{} kB", bytes / 1_000),
-        MB..10_000_000_000 => format!("{} MB", bytes / MB),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
-}
-
-/// Formats how long ago `since` was, in the largest useful unit.
+/// Formats how long ago `since` was.
 pub(super) fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else { return EMPTY_CELL.to_owned() };
     // No negative ages if the clock was set back.
-    let seconds = now.duration_since(since).as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
+    let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    DisplayAge(age).to_string()
 }
 
 pub(super) fn phase_style(phase: Phase, color: bool) -> Style {

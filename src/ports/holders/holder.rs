@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::DisplayAge;
 use crate::ports::HolderOrigin;
 
 /// A process that listens on a port. What the system hides is `None`; nothing is guessed.
@@ -144,7 +145,8 @@ impl fmt::Display for PortHolder {
             matches!(self.origin.as_deref(), Some(HolderOrigin::Service { folder: Some(_), .. }));
         let folder = self.cwd.as_ref().filter(|_| !elsewhere);
         let folder = folder.map(|folder| format!("in {}", display_home_relative(folder)));
-        let age = self.age_seconds.map(|age| format!("for {}", show_age(age)));
+        let age =
+            self.age_seconds.map(|age| format!("for {}", DisplayAge(Duration::from_secs(age))));
         let orphan = self.orphan.then(|| "orphaned".to_owned());
         let details: Vec<String> =
             self.command.clone().into_iter().chain(folder).chain(age).chain(orphan).collect();
@@ -165,15 +167,6 @@ pub fn display_home_relative(folder: &Path) -> String {
         None => folder.display().to_string(),
     };
     escape(&text)
-}
-
-fn show_age(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }
 
 /// Drops what the name already shows: `flask run` instead of `/usr/bin/python3 /usr/bin/flask run`.
@@ -239,7 +232,7 @@ pub(crate) fn user_name(uid: u32) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{HolderOrigin, HolderProcess, PortHolder, short_command, show_age};
+    use super::{HolderOrigin, HolderProcess, PortHolder, short_command};
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
@@ -314,13 +307,5 @@ mod tests {
         let said = PortHolder::of(&process).to_string();
         assert!(said.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{said}");
         assert!(said.len() < 400, "{said}");
-    }
-
-    #[test]
-    fn ages_are_short() {
-        for (seconds, said) in [(0, "0s"), (59, "59s"), (60, "1m"), (7_300, "2h"), (172_800, "2d")]
-        {
-            assert_eq!(show_age(seconds), said);
-        }
     }
 }
