@@ -42,7 +42,7 @@
 //! | [`control`] | one stack per folder; the socket, its server and its client | model, `runtime::handle` |
 //! | [`cli`] | one file per command; wires everything | everything |
 //! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
-//! | [`error`] | exit codes, and how an error is shown | model |
+//! | [`exit_code`] | exit codes | model |
 //! | [`suggest`] | "did you mean", one measure for all | std |
 //! | `units` | durations and sizes as people write them | std |
 //!
@@ -116,7 +116,7 @@ pub mod config;
 pub mod control;
 mod encoding;
 pub mod engine;
-pub mod error;
+pub mod exit_code;
 pub mod export;
 pub mod log;
 pub mod model;

@@ -123,6 +123,37 @@ pub enum CliCommand {
     Man(ManArgs),
 }
 
+impl CliCommand {
+    /// Returns whether errors are JSON.
+    pub fn is_json(&self) -> bool {
+        match self {
+            CliCommand::Up(args) => args.shown.is_json(),
+            CliCommand::Run(args) => args.shown.is_json(),
+            CliCommand::Down(args) | CliCommand::Ps(args) => args.json,
+            CliCommand::Logs(args) => args.is_json(),
+            CliCommand::Start(args) | CliCommand::Stop(args) | CliCommand::Restart(args) => {
+                args.json
+            }
+            CliCommand::Why(args) => args.json,
+            CliCommand::Wait(args) => args.json,
+            CliCommand::Debug(args) => args.services.json,
+            CliCommand::Env(args) => args.is_json(),
+            CliCommand::Open(args) => args.json,
+            CliCommand::Ports(args) => args.json,
+            CliCommand::Presets(args) => args.json,
+            CliCommand::Check(args) => args.json,
+            CliCommand::Plan(args) => args.json,
+            CliCommand::Doctor(args) => args.json,
+            CliCommand::Attach(_)
+            | CliCommand::Exec(_)
+            | CliCommand::Export(_)
+            | CliCommand::Schema
+            | CliCommand::Completions(_)
+            | CliCommand::Man(_) => false,
+        }
+    }
+}
+
 /// What `up` and `run` have in common.
 #[derive(Debug, Args)]
 pub struct StartupArgs {

@@ -136,7 +136,7 @@ pub const LAYERS: [Layer; 18] = [
     },
     Layer {
         path: "src/control/client",
-        only: Some(&["control", "model", "encoding", "log", "sys", "process"]),
+        only: Some(&["control", "model", "encoding", "exit_code", "log", "sys", "process"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],

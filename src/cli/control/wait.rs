@@ -3,12 +3,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::json;
 
+use super::services::print_result;
 use super::wait_progress::WaitProgress;
 use crate::cli::ClientOptions;
-use crate::cli::render::{CommandError, finish};
+use crate::cli::render::CommandError;
 use crate::control::{ClientError, ControlClient, LineStream, WaitFor};
+use crate::exit_code::ExitCode;
 use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot};
 
 /// Time limit for the answer after the timeout, if the condition already looks true.
@@ -34,14 +35,12 @@ struct SnapshotLine {
 
 /// `devstack wait`: waits until services are ready, completed or stopped. Prints progress to `err`
 /// and the result to `out`.
-pub async fn wait(options: &WaitOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
-    let json = options.control.json;
-    let told = match wait_with_progress(options, err).await {
-        Ok(text) if json => writeln!(out, "{}", json!({ "text": text })),
-        Ok(text) => writeln!(out, "{text}"),
-        Err(trouble) => return finish(Err(trouble), json, err),
-    };
-    finish(told.and_then(|()| out.flush()).map_err(CommandError::Output), json, err)
+pub async fn wait(
+    options: &WaitOptions,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitCode, CommandError> {
+    print_result(&wait_with_progress(options, err).await?, options.control.json, out)
 }
 
 enum WaitInput {

@@ -11,21 +11,17 @@ mod system;
 
 use std::path::PathBuf;
 
-use super::render::{fail, print, printable};
-use crate::error::exit;
+use super::render::{CommandError, print, printable};
+use crate::exit_code::ExitCode;
 use finding::{DoctorFinding, FindingLevel};
 
-/// Prints the findings; returns 1 if any is an error.
-pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> i32 {
-    let facts = match collect::collect(files) {
-        Ok(facts) => facts,
-        Err(message) => return fail(&message, exit::USAGE, as_json),
-    };
-    let findings = judge::judge(&facts);
+/// Prints the findings; fails if any is an error.
+pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> Result<ExitCode, CommandError> {
+    let findings = judge::judge(&collect::collect(files)?);
     let printed = print(&if as_json { as_one_object(&findings) } else { text(&findings) });
     match is_ok(&findings) {
         true => printed,
-        false => exit::FAILED,
+        false => Ok(ExitCode::FAILED),
     }
 }
 

@@ -1,21 +1,18 @@
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 
 use super::env_args::{EnvArgs, EnvFormat};
 use super::service_env::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
-use crate::cli::render::{EnvText, dotenv, print_bytes, shell, table};
+use crate::cli::render::{CommandError, EnvText, dotenv, print_bytes, shell, table, warn};
+use crate::exit_code::ExitCode;
 use crate::model::{EnvView, VariableOrigin};
 
 /// `devstack env SERVICE`: prints the environment of a service.
-pub(crate) fn env(files: Vec<PathBuf>, args: &EnvArgs) -> i32 {
+pub(crate) fn env(files: Vec<PathBuf>, args: &EnvArgs) -> Result<ExitCode, CommandError> {
     let form = if args.json { EnvFormat::Json } else { args.format };
-    let (mut view, source) = match service_env(files, &args.service, form == EnvFormat::Json) {
-        Ok(found) => found,
-        Err(refused) => return refused.say(),
-    };
+    let (mut view, source) = service_env(files, &args.service)?;
     view.variables.retain(|variable| args.all || variable.origin != VariableOrigin::Inherited);
     if let EnvViewSource::Files = source {
-        note(NOT_RUNNING_NOTE);
+        warn(NOT_RUNNING_NOTE);
     }
     print_bytes(&text(&view, form, args.explain))
 }
@@ -35,14 +32,9 @@ fn text(view: &EnvView, form: EnvFormat, explain: bool) -> Vec<u8> {
     };
     if !left_out.is_empty() {
         let names = left_out.join(", ");
-        note(&format!(
-            "note: omitted because this format cannot represent them: {names}; use --format json"
+        warn(&format!(
+            "note: omitted because this format cannot represent them: {names}; use --format json\n"
         ));
     }
     text
-}
-
-fn note(text: &str) {
-    // Only informative: the result is on stdout.
-    let _ = writeln!(stderr(), "{text}");
 }

@@ -25,6 +25,13 @@ pub struct EnvArgs {
     pub json: bool,
 }
 
+impl EnvArgs {
+    /// Returns whether the output is JSON.
+    pub fn is_json(&self) -> bool {
+        self.json || self.format == EnvFormat::Json
+    }
+}
+
 /// How an environment is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum EnvFormat {

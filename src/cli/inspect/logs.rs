@@ -3,9 +3,10 @@ use std::path::Path;
 
 use crate::cli::ClientOptions;
 use crate::cli::control::OrphanCleanup;
-use crate::cli::render::{CommandError, finish};
+use crate::cli::render::CommandError;
 pub(crate) use crate::control::protocol::find_services;
 use crate::control::{ClientError, ControlClient, LogItem, LogPattern, LogQuery};
+use crate::exit_code::ExitCode;
 use crate::log::StatusMode;
 use crate::model::{Message, MessageClass, Name, OutputStream, Snapshot};
 
@@ -70,8 +71,7 @@ pub async fn logs(
     face: &mut dyn LogFace,
     gone: impl Future<Output = ()>,
     out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> i32 {
+) -> Result<ExitCode, CommandError> {
     let result = match ask(options).await {
         Ok((client, snapshot)) => {
             let all = print_live(options, &client, &snapshot, face, out);
@@ -84,7 +84,7 @@ pub async fn logs(
         Err(failure @ ClientError::NotRunning(_)) => print_stored(options, failure, face, out),
         Err(failure) => Err(failure.into()),
     };
-    finish(result, options.control.json, err)
+    result.map(|()| ExitCode::OK)
 }
 
 /// Connects to the stack, if it runs.

@@ -1,12 +1,12 @@
 use crate::cli::args;
-use crate::cli::render::{fail, print};
-use crate::error::exit;
+use crate::cli::render::{CommandError, print};
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::presets::{self, Preset, PresetSummary};
 use crate::suggest::did_you_mean;
 
 /// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
-pub(crate) fn presets(args: &args::PresetsArgs) -> i32 {
+pub(crate) fn presets(args: &args::PresetsArgs) -> Result<ExitCode, CommandError> {
     let Some(name) = &args.name else {
         let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
         return print(&if args.json { list_json(&rows) } else { list(&rows) });
@@ -14,7 +14,7 @@ pub(crate) fn presets(args: &args::PresetsArgs) -> i32 {
     match presets::find(name) {
         Some(preset) if args.json => print(&(PresetRow::of(preset).json(true).to_string() + "\n")),
         Some(preset) => print(preset.text),
-        None => fail(&unknown(name), exit::USAGE, args.json),
+        None => Err(unknown(name).into()),
     }
 }
 

@@ -10,7 +10,9 @@ mod table;
 mod why;
 
 pub(crate) use env::{EnvText, dotenv, shell, table};
-pub(crate) use errors::{CommandError, fail, finish, print, print_bytes, printable, report_error};
+pub(crate) use errors::{
+    CommandError, message_text, note_text, print, print_bytes, printable, received_text, warn,
+};
 pub(crate) use log::LogRenderer;
 pub(crate) use plan::text;
 pub(crate) use ps::ps_table;

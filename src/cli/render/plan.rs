@@ -1,4 +1,4 @@
-use crate::error::render_message;
+use super::errors::note_text;
 use crate::model::{ChangeAction, Name, PlanView, ServiceChange};
 
 pub(crate) fn text(view: &PlanView) -> String {
@@ -7,7 +7,7 @@ pub(crate) fn text(view: &PlanView) -> String {
         false => of_up(view),
     };
     for note in &view.notes {
-        text += &render_message(note).replacen("error:", "note:", 1);
+        text += &note_text(note);
     }
     text
 }

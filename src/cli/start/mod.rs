@@ -5,15 +5,17 @@ mod context;
 mod existing;
 mod launch;
 mod open_page;
+mod options;
 mod port_prompt;
 mod preview;
 mod prompt;
 mod relay;
 mod run;
+mod selection;
 mod startup_message;
 mod up;
 
-pub(crate) use preview::{Refused, StackPreview};
+pub(crate) use preview::StackPreview;
 pub(crate) use prompt::{PromptReply, TtyPrompt};
 pub(crate) use run::run;
 pub(crate) use up::up;

@@ -8,8 +8,9 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{EnvCompleter, Shells};
 
 use crate::cli::args::{Cli, CompletionShell};
-use crate::cli::render::print;
+use crate::cli::render::{CommandError, print};
 use crate::config::{self, ConfigNames, ConfigOverrides};
+use crate::exit_code::ExitCode;
 use crate::presets;
 
 /// Variable with which a shell asks for completions of the words after `--`.
@@ -19,7 +20,7 @@ const VARIABLE: &str = "DEVSTACK_COMPLETE";
 const PROGRAM: &str = "devstack";
 
 /// `devstack completions SHELL`: prints the script for the shell to evaluate.
-pub(crate) fn completions(shell: CompletionShell) -> i32 {
+pub(crate) fn completions(shell: CompletionShell) -> Result<ExitCode, CommandError> {
     let shells = Shells::builtins();
     let name = match shell {
         CompletionShell::Bash => "bash",
@@ -101,7 +102,7 @@ fn candidates(current: &OsStr, all: impl IntoIterator<Item = String>) -> Vec<Com
 fn names() -> ConfigNames {
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let files = files(words).into_iter().filter(|file| file.is_file()).collect();
-    crate::cli::sources(files, ConfigOverrides::default())
+    crate::cli::context::sources(files, ConfigOverrides::default())
         .map(|sources| config::config_names(&sources))
         .unwrap_or_default()
 }

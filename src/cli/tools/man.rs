@@ -5,27 +5,21 @@ use clap::{Command, CommandFactory};
 
 use crate::cli::args;
 use crate::cli::args::Cli;
-use crate::cli::render::{fail, print};
-use crate::error::exit;
+use crate::cli::render::{CommandError, print};
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::suggest::did_you_mean;
 
 /// `devstack man [COMMAND]`: prints a manual page as roff; with `--to`, writes all pages to files.
-pub(crate) fn man(args: &args::ManArgs) -> i32 {
+pub(crate) fn man(args: &args::ManArgs) -> Result<ExitCode, CommandError> {
     let pages = pages();
     if let Some(dir) = &args.to {
-        return match write(&pages, dir) {
-            Ok(()) => exit::OK,
-            Err(error) => {
-                let text = format!("cannot write manual pages to {}: {error}", dir.display());
-                fail(
-                    &Message::new(MessageClass::Denied, text)
-                        .help("choose a directory that you can write to"),
-                    exit::FAILED,
-                    false,
-                )
-            }
-        };
+        write(&pages, dir).map_err(|error| {
+            let text = format!("cannot write manual pages to {}: {error}", dir.display());
+            Message::new(MessageClass::Denied, text)
+                .help("choose a directory that you can write to")
+        })?;
+        return Ok(ExitCode::OK);
     }
     let name = match &args.command {
         Some(command) => format!("devstack-{command}"),
@@ -39,7 +33,7 @@ pub(crate) fn man(args: &args::ManArgs) -> i32 {
             let all = names.clone().collect::<Vec<_>>().join(", ");
             let help = did_you_mean(wanted, names, || format!("available commands: {all}"));
             let text = format!("unknown command `{}`", wanted.escape_debug());
-            fail(&Message::new(MessageClass::Usage, text).help(help), exit::USAGE, false)
+            Err(Message::new(MessageClass::Usage, text).help(help).into())
         }
     }
 }
