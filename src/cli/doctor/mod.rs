@@ -11,7 +11,7 @@ mod system;
 
 use std::path::PathBuf;
 
-use super::render::{CommandError, print, printable};
+use super::render::{CommandError, Table, print, printable};
 use crate::exit_code::ExitCode;
 use finding::{DoctorFinding, FindingLevel};
 
@@ -35,27 +35,27 @@ fn as_one_object(findings: &[DoctorFinding]) -> String {
 }
 
 fn text(findings: &[DoctorFinding]) -> String {
-    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
-    let mut text = String::new();
+    let mut table = Table::new(2);
     for DoctorFinding { check, state, text: what, help } in findings {
         let state = match state {
-            FindingLevel::Ok => "ok",
-            FindingLevel::Note => "note",
+            FindingLevel::Ok => "ok   ",
+            FindingLevel::Note => "note ",
             FindingLevel::Wrong => "error",
         };
-        text += &format!("{state:5}  {check:width$}  {}\n", printable(what));
+        table.row([state.into(), (*check).into(), printable(what).into()]);
         for line in help.lines() {
-            text += &format!("{:5}  {:width$}  help: {}\n", "", "", printable(line));
+            table.row(["".into(), "".into(), format!("help: {}", printable(line)).into()]);
         }
     }
     let count =
         |wanted: FindingLevel| findings.iter().filter(|found| found.state == wanted).count();
     let (wrong, notes) = (count(FindingLevel::Wrong), count(FindingLevel::Note));
     let s = if notes == 1 { "" } else { "s" };
-    text + &match (wrong, notes) {
-        (0, 0) => "no problems found\n".to_owned(),
-        (0, notes) => format!("no problems found; {notes} note{s}\n"),
-        (wrong, 0) => format!("errors: {wrong}\n"),
-        (wrong, notes) => format!("errors: {wrong}, plus {notes} note{s}\n"),
-    }
+    table.render()
+        + &match (wrong, notes) {
+            (0, 0) => "no problems found\n".to_owned(),
+            (0, notes) => format!("no problems found; {notes} note{s}\n"),
+            (wrong, 0) => format!("errors: {wrong}\n"),
+            (wrong, notes) => format!("errors: {wrong}, plus {notes} note{s}\n"),
+        }
 }

@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use super::kill_holders::{KillDecision, KillResult, find_candidates};
-use crate::cli::render::{CommandError, message_text, print, warn};
+use crate::cli::render::{CommandError, message_text, ports_table, print, warn};
 use crate::cli::start::{PromptReply, TtyPrompt};
 use crate::cli::{args, context};
 use crate::control;
@@ -39,7 +39,7 @@ fn stack_ports(files: &[PathBuf], as_json: bool) -> Result<String, CommandError>
     let rows = report::port_rows(&snapshot(&context::project_dir(files))?);
     Ok(match as_json {
         true => report::json(&rows).to_string() + "\n",
-        false => report::text(&rows),
+        false => ports_table(&rows),
     })
 }
 

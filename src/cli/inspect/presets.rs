@@ -1,5 +1,5 @@
 use crate::cli::args;
-use crate::cli::render::{CommandError, print};
+use crate::cli::render::{CommandError, Table, print};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::presets::{self, Preset, PresetSummary};
@@ -45,13 +45,12 @@ impl PresetRow {
 }
 
 fn list(rows: &[PresetRow]) -> String {
-    let width = rows.iter().map(|row| row.preset.name.len()).max().unwrap_or_default();
-    let mut text = String::new();
+    let mut table = Table::new(2).right(&[1]);
     for row in rows {
         let port = row.outline.port().map_or_else(|| "-".to_owned(), |port| port.to_string());
-        text += &format!("{:width$}  {port:>5}  {}\n", row.preset.name, row.outline.description);
+        table.row([row.preset.name.into(), port.into(), row.outline.description.as_str().into()]);
     }
-    text
+    table.render()
 }
 
 fn list_json(rows: &[PresetRow]) -> String {

@@ -1,16 +1,14 @@
 //! An environment as text, for programs and for the terminal.
 
-use std::fmt::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use super::table::Table;
 use crate::config::format_line;
 use crate::model::{EnvValue, EnvVariable, EnvView, VariableOrigin};
 
 /// Maximum width of an aligned column; longer names or values push only their own line.
 const MAX_WIDTH: usize = 48;
-
-const GAP: &str = "   ";
 
 /// Variables as text, and the names of those that the format cannot represent.
 pub(crate) struct EnvText {
@@ -71,25 +69,17 @@ fn shell_quote(value: &[u8]) -> Vec<u8> {
 
 /// Formats each variable with its origin, and below it the values it overrides, strongest first.
 pub(crate) fn table(view: &EnvView, here: &Path) -> String {
-    let mut rows = vec![("VARIABLE".to_owned(), "VALUE".to_owned(), "FROM".to_owned())];
+    let mut table = Table::new(3).max_width(MAX_WIDTH);
+    table.header(["VARIABLE", "VALUE", "FROM"], false);
     for variable in &view.variables {
         let from = origin_text(&variable.origin, here);
-        rows.push((printable(&variable.name), shown(&variable.value), from));
+        table.row([printable(&variable.name).into(), shown(&variable.value).into(), from.into()]);
         for hidden in &variable.shadows {
-            let from = self::origin_text(&hidden.origin, here);
-            rows.push(("  overrides".to_owned(), shown(&hidden.value), from));
+            let from = origin_text(&hidden.origin, here);
+            table.row(["  overrides".into(), shown(&hidden.value).into(), from.into()]);
         }
     }
-    let width = |cell: fn(&(String, String, String)) -> &String| {
-        let widths = rows.iter().map(|row| cell(row).chars().count());
-        widths.filter(|width| *width <= MAX_WIDTH).max().unwrap_or(0)
-    };
-    let (names, values) = (width(|row| &row.0), width(|row| &row.1));
-    let mut text = String::new();
-    for (name, value, from) in &rows {
-        let _ = writeln!(text, "{name:names$}{GAP}{value:values$}{GAP}{from}");
-    }
-    text
+    table.render()
 }
 
 fn origin_text(origin: &VariableOrigin, here: &Path) -> String {

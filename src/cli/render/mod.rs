@@ -4,6 +4,7 @@ mod env;
 pub(crate) mod errors;
 mod log;
 mod plan;
+mod ports;
 mod ps;
 mod stacks;
 mod table;
@@ -15,6 +16,8 @@ pub(crate) use errors::{
 };
 pub(crate) use log::LogRenderer;
 pub(crate) use plan::text;
+pub(crate) use ports::ports_table;
 pub(crate) use ps::ps_table;
 pub(crate) use stacks::stacks_table;
+pub(crate) use table::Table;
 pub(crate) use why::why_text;

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 
 use super::errors::printable;
-use super::table::{EMPTY_CELL, header_row, render_table};
+use super::table::{EMPTY_CELL, Table, TableCell};
 use crate::log::network_lines;
 use crate::model::{
     DebugView, DisplayAge, DisplaySize, Phase, ServiceView, Snapshot, listening_port,
@@ -50,16 +50,16 @@ pub(crate) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
                 || cells.iter().any(|cell| cell != EMPTY_CELL)
         })
         .collect();
-    let row = |(row, service): (usize, &ServiceView)| {
+    let mut table = Table::new(3);
+    table.header(shown.iter().map(|(column, _)| column.head), color);
+    for (row, service) in snapshot.services.iter().enumerate() {
         let style = |column: &TableColumn| match column.head {
             "PHASE" => phase_style(service.phase, color),
             _ => Style::new(),
         };
-        shown.iter().map(|(column, cells)| (cells[row].clone(), style(column))).collect()
-    };
-    let mut rows = vec![header_row(shown.iter().map(|(column, _)| column.head), color)];
-    rows.extend(snapshot.services.iter().enumerate().map(row));
-    let mut text = render_table(&rows);
+        table.row(shown.iter().map(|(column, cells)| TableCell(cells[row].clone(), style(column))));
+    }
+    let mut text = table.render();
     for (at, line) in network_lines(snapshot).iter().enumerate() {
         let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, printable(line));
     }
@@ -84,7 +84,7 @@ fn messages_below(text: &mut String, services: &[ServiceView]) {
     }
 }
 
-fn or_none(what: Option<impl ToString>) -> String {
+pub(super) fn or_none(what: Option<impl ToString>) -> String {
     what.map_or(EMPTY_CELL.to_owned(), |what| what.to_string())
 }
 
