@@ -44,6 +44,7 @@
 //! | [`export`] | what other programs want to know: VS Code's `launch.json` | model |
 //! | [`exit_code`] | exit codes | model |
 //! | [`suggest`] | "did you mean", one measure for all | std |
+//! | `text` | escaping and quoting what others wrote | std |
 //! | `units` | durations and sizes as people write them | std |
 //!
 //! # Ports
@@ -128,5 +129,6 @@ pub mod suggest;
 pub mod supervisor;
 pub(crate) mod sys;
 pub mod terminal;
+mod text;
 mod units;
 pub mod watch;

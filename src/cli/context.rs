@@ -14,7 +14,8 @@ use crate::config::{ConfigOverrides, ConfigSources};
 use crate::exit_code::ExitCode;
 use crate::log::{LogStyle, reader_closed};
 use crate::model::{Message, MessageClass, Name};
-use crate::suggest::did_you_mean;
+use crate::suggest;
+use crate::text::quote;
 
 /// Runs a command that talks to the running stack.
 pub(super) fn with_client(
@@ -137,9 +138,13 @@ fn utf8_environment() -> BTreeMap<String, String> {
     std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?))).collect()
 }
 
+/// Returns the error for a word that names nothing.
+pub(super) fn unknown(kind: &str, word: &str, names: &[&str]) -> Message {
+    let (text, help) = suggest::unknown(kind, word, &quote(word), names);
+    Message::new(MessageClass::Usage, text).help(help)
+}
+
 pub(super) fn unknown_service<'a>(text: &str, names: impl Iterator<Item = &'a Name>) -> Message {
     let names: Vec<&str> = names.map(Name::as_str).collect();
-    let message = Message::new(MessageClass::Usage, format!("unknown service `{text}`"));
-    let all = || format!("available services: {}", names.join(", "));
-    message.help(did_you_mean(text, names.iter().copied(), all))
+    unknown("service", text, &names)
 }

@@ -1,22 +1,17 @@
-use std::fmt::{self, Write};
+use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::Serializer;
+
+use crate::text::escape_control;
 
 /// Displays a path on one line, with control characters escaped and U+FFFD for invalid UTF-8.
 pub struct DisplayPath<'a>(pub &'a Path);
 
 impl fmt::Display for DisplayPath<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.to_string_lossy().chars() {
-            if c.is_control() {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                f.write_char(c)?;
-            }
-        }
-        Ok(())
+        f.write_str(&escape_control(&self.0.to_string_lossy()))
     }
 }
 

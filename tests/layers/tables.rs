@@ -19,7 +19,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 18] = [
+pub const LAYERS: [Layer; 19] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest"]),
@@ -35,6 +35,13 @@ pub const LAYERS: [Layer; 18] = [
         never_dependencies: &[],
     },
     Layer {
+        path: "src/text",
+        only: Some(&["text"]),
+        never: &[],
+        only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
         path: "src/units",
         only: Some(&["units"]),
         never: &[],
@@ -43,7 +50,7 @@ pub const LAYERS: [Layer; 18] = [
     },
     Layer {
         path: "src/model",
-        only: Some(&["model", "encoding"]),
+        only: Some(&["model", "encoding", "text"]),
         never: &[],
         only_dependencies: Some(&["serde"]),
         never_dependencies: &[],
@@ -71,7 +78,7 @@ pub const LAYERS: [Layer; 18] = [
     },
     Layer {
         path: "src/config",
-        only: Some(&["config", "model", "presets", "suggest", "encoding", "units"]),
+        only: Some(&["config", "model", "presets", "suggest", "encoding", "text", "units"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &[
@@ -87,7 +94,7 @@ pub const LAYERS: [Layer; 18] = [
     },
     Layer {
         path: "src/ports",
-        only: Some(&["ports", "model", "sys", "suggest"]),
+        only: Some(&["ports", "model", "sys", "suggest", "text"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
@@ -144,7 +151,7 @@ pub const LAYERS: [Layer; 18] = [
     Layer {
         path: "src/control/protocol",
         only: Some(&[
-            "control", "model", "encoding", "log", "sys", "process", "terminal", "suggest",
+            "control", "model", "encoding", "log", "sys", "process", "terminal", "suggest", "text",
         ]),
         never: &[],
         only_dependencies: None,

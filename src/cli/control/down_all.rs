@@ -6,12 +6,13 @@ use tokio::task::JoinSet;
 use super::orphan_cleanup::{OrphanCleanup, summary};
 use crate::cli::ClientOptions;
 use crate::cli::inspect::{StackEntry, json_of_all, say_none};
-use crate::cli::render::{CommandError, printable, received_text};
+use crate::cli::render::{CommandError, received_text};
 use crate::control::{ClientError, ControlClient, CrashedInstance, LocatedInstance};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::process;
 use crate::process::CleanupReport;
+use crate::text::one_line;
 
 /// Result for one stack: what was done, or why it still runs.
 struct DownResult {
@@ -95,7 +96,7 @@ fn clear(stack: &CrashedInstance) -> Option<DownResult> {
 fn say(outcome: &DownResult, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
     let who = format!("{} in {}", outcome.entry.name(), outcome.entry.shown_dir);
     match &outcome.result {
-        Ok(text) => writeln!(out, "{who}: {}", printable(text)).and_then(|()| out.flush()),
+        Ok(text) => writeln!(out, "{who}: {}", one_line(text)).and_then(|()| out.flush()),
         Err(failure) => {
             let message = failure.message();
             let text = format!("{who}: {}", message.text);

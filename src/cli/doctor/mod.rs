@@ -11,8 +11,9 @@ mod system;
 
 use std::path::PathBuf;
 
-use super::render::{CommandError, Table, print, printable};
+use super::render::{CommandError, Table, print};
 use crate::exit_code::ExitCode;
+use crate::text::one_line;
 use finding::{DoctorFinding, FindingLevel};
 
 /// Prints the findings; fails if any is an error.
@@ -42,9 +43,9 @@ fn text(findings: &[DoctorFinding]) -> String {
             FindingLevel::Note => "note ",
             FindingLevel::Wrong => "error",
         };
-        table.row([state.into(), (*check).into(), printable(what).into()]);
+        table.row([state.into(), (*check).into(), one_line(what).into()]);
         for line in help.lines() {
-            table.row(["".into(), "".into(), format!("help: {}", printable(line)).into()]);
+            table.row(["".into(), "".into(), format!("help: {}", one_line(line)).into()]);
         }
     }
     let count =

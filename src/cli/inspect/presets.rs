@@ -1,9 +1,7 @@
-use crate::cli::args;
 use crate::cli::render::{CommandError, Table, print};
+use crate::cli::{args, context};
 use crate::exit_code::ExitCode;
-use crate::model::{Message, MessageClass};
 use crate::presets::{self, Preset, PresetSummary};
-use crate::suggest::did_you_mean;
 
 /// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
 pub(crate) fn presets(args: &args::PresetsArgs) -> Result<ExitCode, CommandError> {
@@ -14,7 +12,10 @@ pub(crate) fn presets(args: &args::PresetsArgs) -> Result<ExitCode, CommandError
     match presets::find(name) {
         Some(preset) if args.json => print(&(PresetRow::of(preset).json(true).to_string() + "\n")),
         Some(preset) => print(preset.text),
-        None => Err(unknown(name).into()),
+        None => {
+            let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
+            Err(context::unknown("preset", name, &names).into())
+        }
     }
 }
 
@@ -56,15 +57,6 @@ fn list(rows: &[PresetRow]) -> String {
 fn list_json(rows: &[PresetRow]) -> String {
     let rows: Vec<serde_json::Value> = rows.iter().map(|row| row.json(false)).collect();
     serde_json::json!({ "presets": rows }).to_string() + "\n"
-}
-
-fn unknown(name: &str) -> Message {
-    let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
-    let message =
-        Message::new(MessageClass::Usage, format!("unknown preset `{}`", name.escape_debug()));
-    message.help(did_you_mean(name, names.iter().copied(), || {
-        format!("available presets: {}", names.join(", "))
-    }))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::table::Table;
 use crate::config::format_line;
 use crate::model::{EnvValue, EnvVariable, EnvView, VariableOrigin};
+use crate::text::escape_control;
 
 /// Maximum width of an aligned column; longer names or values push only their own line.
 const MAX_WIDTH: usize = 48;
@@ -39,7 +40,7 @@ fn lines(view: &EnvView, line: impl Fn(&EnvVariable) -> Option<Vec<u8>>) -> EnvT
     for variable in &view.variables {
         match line(variable) {
             Some(line) => written.text.extend(line),
-            None => written.left_out.push(variable.name.escape_debug().to_string()),
+            None => written.left_out.push(escape_control(&variable.name)),
         }
     }
     written
@@ -73,7 +74,11 @@ pub(crate) fn table(view: &EnvView, here: &Path) -> String {
     table.header(["VARIABLE", "VALUE", "FROM"], false);
     for variable in &view.variables {
         let from = origin_text(&variable.origin, here);
-        table.row([printable(&variable.name).into(), shown(&variable.value).into(), from.into()]);
+        table.row([
+            escape_control(&variable.name).into(),
+            shown(&variable.value).into(),
+            from.into(),
+        ]);
         for hidden in &variable.shadows {
             let from = origin_text(&hidden.origin, here);
             table.row(["  overrides".into(), shown(&hidden.value).into(), from.into()]);
@@ -86,11 +91,11 @@ fn origin_text(origin: &VariableOrigin, here: &Path) -> String {
     let at = |written: &crate::model::SourceLocation| {
         let path = Path::new(&written.file);
         let path = path.strip_prefix(here).unwrap_or(path).display().to_string();
-        format!("{}:{}", printable(&path), written.line)
+        format!("{}:{}", escape_control(&path), written.line)
     };
     match origin {
         VariableOrigin::Inherited => "inherited by devstack".to_owned(),
-        VariableOrigin::Preset { preset } => format!("preset {}", printable(preset)),
+        VariableOrigin::Preset { preset } => format!("preset {}", escape_control(preset)),
         VariableOrigin::StackFile(written) => format!("{} (stack env_file)", at(written)),
         VariableOrigin::StackEnv(written) => format!("{} (stack env)", at(written)),
         VariableOrigin::ServiceFile(written) => format!("{} (env_file)", at(written)),
@@ -103,17 +108,9 @@ fn origin_text(origin: &VariableOrigin, here: &Path) -> String {
 /// Formats a value on one line, with control characters escaped.
 fn shown(value: &EnvValue) -> String {
     match value.get() {
-        Some(value) => printable(&value.to_string_lossy()),
+        Some(value) => escape_control(&value.to_string_lossy()),
         None => "(cannot be expanded)".to_owned(),
     }
-}
-
-fn printable(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::control::{AlreadyRunning, ClientError};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::supervisor::reload::join_messages;
+use crate::text::one_line;
 
 /// Why a command failed.
 pub(crate) enum CommandError {
@@ -108,10 +109,10 @@ fn message_json(message: &Message) -> String {
 pub(crate) fn received_text(message: &Message) -> String {
     // Diagnostics with their excerpts are formatted already.
     if message.class == MessageClass::Config && message.text.contains('\n') {
-        return message.text.lines().map(|line| printable(line) + "\n").collect();
+        return message.text.lines().map(|line| one_line(line) + "\n").collect();
     }
-    let help = message.help.lines().map(printable).collect::<Vec<_>>().join("\n");
-    Message::new(message.class, printable(&message.text)).help(help).render()
+    let help = message.help.lines().map(one_line).collect::<Vec<_>>().join("\n");
+    Message::new(message.class, one_line(&message.text)).help(help).render()
 }
 
 /// Formats a note like an error.
@@ -135,9 +136,4 @@ pub(crate) fn print_bytes(bytes: &[u8]) -> Result<ExitCode, CommandError> {
     out.write_all(bytes)?;
     out.flush()?;
     Ok(ExitCode::OK)
-}
-
-/// Replaces control characters, so that quoted output and file names cannot control the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

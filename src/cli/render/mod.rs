@@ -12,7 +12,7 @@ mod why;
 
 pub(crate) use env::{EnvText, dotenv, shell, table};
 pub(crate) use errors::{
-    CommandError, message_text, note_text, print, print_bytes, printable, received_text, warn,
+    CommandError, message_text, note_text, print, print_bytes, received_text, warn,
 };
 pub(crate) use log::LogRenderer;
 pub(crate) use plan::text;

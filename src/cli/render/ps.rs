@@ -5,12 +5,12 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 
-use super::errors::printable;
 use super::table::{EMPTY_CELL, Table, TableCell};
 use crate::log::network_lines;
 use crate::model::{
     DebugView, DisplayAge, DisplaySize, Phase, ServiceView, Snapshot, listening_port,
 };
+use crate::text::one_line;
 
 struct TableColumn {
     head: &'static str,
@@ -33,8 +33,8 @@ const COLUMNS: &[TableColumn] = &[
         cell: |service, _| or_none(service.memory_bytes.map(DisplaySize)),
     },
     TableColumn { head: "DEBUG", cell: |service, _| or_none(service.debug.as_ref().map(attach)) },
-    TableColumn { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(printable)) },
-    TableColumn { head: "WHY", cell: |service, _| printable(&service.cause) },
+    TableColumn { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(one_line)) },
+    TableColumn { head: "WHY", cell: |service, _| one_line(&service.cause) },
 ];
 
 /// Formats services as a table, without empty columns, followed by messages.
@@ -61,7 +61,7 @@ pub(crate) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
     }
     let mut text = table.render();
     for (at, line) in network_lines(snapshot).iter().enumerate() {
-        let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, printable(line));
+        let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, one_line(line));
     }
     messages_below(&mut text, &snapshot.services);
     text
@@ -72,12 +72,12 @@ fn messages_below(text: &mut String, services: &[ServiceView]) {
     let mut gap = "\n";
     for service in services {
         let Some(message) = &service.message else { continue };
-        let help = format!("help: {}", printable(&message.help));
+        let help = format!("help: {}", one_line(&message.help));
         let lines = match (message.text == service.cause, message.help.is_empty()) {
             (true, true) => continue,
-            (true, false) => printable(&message.help),
-            (false, true) => printable(&message.text),
-            (false, false) => format!("{}\n  {help}", printable(&message.text)),
+            (true, false) => one_line(&message.help),
+            (false, true) => one_line(&message.text),
+            (false, false) => format!("{}\n  {help}", one_line(&message.text)),
         };
         let _ = writeln!(text, "{gap}{}: {lines}", service.name);
         gap = "";
@@ -103,15 +103,15 @@ fn ports(service: &ServiceView) -> String {
     };
     for (name, &number) in service.ports.iter().filter(|(_, number)| **number != port) {
         let wanted = service.wanted_ports.get(name).copied();
-        let _ = write!(text, ", {} {number}{}", printable(name), wish(wanted, number));
+        let _ = write!(text, ", {} {number}{}", one_line(name), wish(wanted, number));
     }
     text
 }
 
 fn attach(debug: &DebugView) -> String {
     match &debug.debugger {
-        Some(debugger) => format!("{} at {}", printable(debugger), printable(&debug.attach)),
-        None => printable(&debug.attach),
+        Some(debugger) => format!("{} at {}", one_line(debugger), one_line(&debug.attach)),
+        None => one_line(&debug.attach),
     }
 }
 

@@ -1,12 +1,12 @@
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
-use super::errors::printable;
 use super::ps::{age, or_none, phase_style};
 use super::table::{EMPTY_CELL, Table, TableCell};
 use crate::cli::inspect::StackEntry;
 use crate::control::ClientError;
 use crate::model::{Phase, Snapshot, StackState};
+use crate::text::one_line;
 
 const HEADERS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
 
@@ -47,9 +47,9 @@ pub(crate) fn stacks_table(
     for (at, (entry, failure)) in failed.enumerate() {
         let message = failure.message();
         let gap = if at == 0 { "\n" } else { "" };
-        text += &format!("{gap}{}: {}\n", entry.name(), printable(&message.text));
+        text += &format!("{gap}{}: {}\n", entry.name(), one_line(&message.text));
         if !message.help.is_empty() {
-            text += &format!("  help: {}\n", printable(&message.help));
+            text += &format!("  help: {}\n", one_line(&message.help));
         }
     }
     text

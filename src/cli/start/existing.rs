@@ -2,7 +2,7 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use crate::cli::inspect::{LogStyleArgs, LogsOptions, logs};
-use crate::cli::render::{CommandError, LogRenderer, printable};
+use crate::cli::render::{CommandError, LogRenderer};
 use crate::cli::{ClientOptions, context};
 pub(crate) use crate::control::protocol::find_services;
 use crate::control::{AlreadyRunning, ClientError, ControlClient};
@@ -10,6 +10,7 @@ use crate::exit_code::ExitCode;
 use crate::log::StatusMode;
 use crate::model::Phase;
 use crate::supervisor::SignalListener;
+use crate::text::one_line;
 
 /// How many lines of each service are shown first.
 const LAST: usize = 20;
@@ -67,7 +68,7 @@ impl ExistingStack {
         if down.is_empty() {
             return Ok(String::new());
         }
-        Ok(format!("run `devstack start {}`: not running", printable(&down.join(" "))))
+        Ok(format!("run `devstack start {}`: not running", one_line(&down.join(" "))))
     }
 
     async fn follow(&self, hint: &str, shown: LogStyleArgs) -> Result<ExitCode, CommandError> {
@@ -105,7 +106,7 @@ impl ExistingStack {
         let mut text = format!("{}, since {since}\n", self.busy);
         let whose = match &*self.services {
             [] => "its log".to_owned(),
-            services => format!("the log of {}", printable(&services.join(", "))),
+            services => format!("the log of {}", one_line(&services.join(", "))),
         };
         text += &format!("following {whose}; Ctrl-C leaves it running, `devstack down` stops it\n");
         if !hint.is_empty() {

@@ -8,13 +8,14 @@ use super::launch::{self, StartedStack};
 use super::open_page::PageOpener;
 use super::options::{LogTarget, StartOptions};
 use super::{background, existing};
-use crate::cli::render::{CommandError, printable, warn};
+use crate::cli::render::{CommandError, warn};
 use crate::cli::{args, context};
 use crate::exit_code::ExitCode;
 use crate::model::{DisplayDuration, Snapshot};
 use crate::process;
 use crate::process::ForkSide;
 use crate::supervisor::{ShutdownHandle, SupervisorHandle};
+use crate::text::one_line;
 
 /// `devstack up`: runs the stack in the foreground until Ctrl-C, or until nothing is left to run.
 pub(crate) fn up(files: Vec<PathBuf>, args: args::UpArgs) -> Result<ExitCode, CommandError> {
@@ -69,7 +70,7 @@ pub(crate) fn up(files: Vec<PathBuf>, args: args::UpArgs) -> Result<ExitCode, Co
 fn open(opener: PageOpener, dir: &Path) {
     let Ok(runtime) = context::runtime() else { return };
     let told = runtime.block_on(opener.of_running(dir));
-    warn(&(printable(&told) + "\n"));
+    warn(&(one_line(&told) + "\n"));
 }
 
 fn run(plan: StartOptions, opener: &mut Option<PageOpener>) -> Result<ExitCode, CommandError> {

@@ -3,12 +3,11 @@ use std::{fs, io};
 
 use clap::{Command, CommandFactory};
 
-use crate::cli::args;
 use crate::cli::args::Cli;
 use crate::cli::render::{CommandError, print};
+use crate::cli::{args, context};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
-use crate::suggest::did_you_mean;
 
 /// `devstack man [COMMAND]`: prints a manual page as roff; with `--to`, writes all pages to files.
 pub(crate) fn man(args: &args::ManArgs) -> Result<ExitCode, CommandError> {
@@ -30,10 +29,7 @@ pub(crate) fn man(args: &args::ManArgs) -> Result<ExitCode, CommandError> {
         None => {
             let wanted = args.command.as_deref().unwrap_or_default();
             let names = pages.iter().filter_map(|page| page.name.strip_prefix("devstack-"));
-            let all = names.clone().collect::<Vec<_>>().join(", ");
-            let help = did_you_mean(wanted, names, || format!("available commands: {all}"));
-            let text = format!("unknown command `{}`", wanted.escape_debug());
-            Err(Message::new(MessageClass::Usage, text).help(help).into())
+            Err(context::unknown("command", wanted, &names.collect::<Vec<_>>()).into())
         }
     }
 }

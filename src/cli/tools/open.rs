@@ -6,13 +6,14 @@ use serde_json::json;
 
 use super::browser::BrowserCommand;
 use super::page;
-use crate::cli::render::{CommandError, print, printable, warn};
+use crate::cli::render::{CommandError, print, warn};
 use crate::cli::{args, context};
 use crate::control::ControlClient;
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Name};
 use crate::process;
 use crate::process::ExecError;
+use crate::text::one_line;
 
 /// Help for machines where no browser can be started.
 pub(crate) const NO_BROWSER: &str = "open it on a machine with a browser, or set BROWSER";
@@ -22,7 +23,7 @@ pub(crate) fn open(files: &[PathBuf], args: &args::OpenArgs) -> Result<ExitCode,
     let (name, url) = ask(files, args.service.as_deref())?;
     print(&match args.json {
         true => json!({ "service": name, "url": url }).to_string() + "\n",
-        false => printable(&url) + "\n",
+        false => one_line(&url) + "\n",
     })?;
     let browser = BrowserCommand::here()
         .ok_or_else(|| Message::new(MessageClass::Spawn, "no browser found").help(NO_BROWSER))?;
@@ -43,6 +44,6 @@ fn browser_stdio() -> Stdio {
 
 fn ask(files: &[PathBuf], service: Option<&str>) -> Result<(Name, String), CommandError> {
     let client = ControlClient::here(&context::project_dir(files))?;
-    let say = |name: &Name, why: &str| warn(&format!("waiting for {name}: {}\n", printable(why)));
+    let say = |name: &Name, why: &str| warn(&format!("waiting for {name}: {}\n", one_line(why)));
     Ok(context::runtime()?.block_on(page::wait_for_page(&client, service, say))?)
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::DisplayAge;
 use crate::ports::HolderOrigin;
+use crate::text::escape_control;
 
 /// A process that listens on a port. What the system hides is `None`; nothing is guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +167,7 @@ pub fn display_home_relative(folder: &Path) -> String {
         Some(rest) => format!("~/{}", rest.display()),
         None => folder.display().to_string(),
     };
-    escape(&text)
+    escape_control(&text)
 }
 
 /// Drops what the name already shows: `flask run` instead of `/usr/bin/python3 /usr/bin/flask run`.
@@ -203,21 +204,7 @@ pub(super) fn truncate_escaped(text: &str, longest: usize) -> String {
         shown.pop();
         shown.push('…');
     }
-    escape(&shown)
-}
-
-fn escape(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Directional and invisible format characters could disguise a command.
-        let format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
-        if c.is_control() || format {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
+    escape_control(&shown)
 }
 
 /// Looks up a user name in `/etc/passwd` only: the name service might use the network.
@@ -225,7 +212,7 @@ pub(crate) fn user_name(uid: u32) -> Option<String> {
     let text = std::fs::read("/etc/passwd").ok()?;
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
-    line.split(':').next().filter(|name| !name.is_empty()).map(escape)
+    line.split(':').next().filter(|name| !name.is_empty()).map(escape_control)
 }
 
 #[cfg(test)]
