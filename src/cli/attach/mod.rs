@@ -7,10 +7,12 @@ mod screen;
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;
 
+use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::context;
 use super::render::CommandError;
-use super::{args, context};
+use crate::cli::args::FileArgs;
 use crate::control::{
     AttachConnection, AttachEvent, AttachMessage, AttachQuery, ClientError, ControlClient,
 };
@@ -23,7 +25,21 @@ use keys::KeyReader;
 use raw_mode::RawMode;
 use screen::ScreenWriter;
 
-pub(super) fn attach(files: &[PathBuf], args: &args::AttachArgs) -> Result<ExitCode, CommandError> {
+/// `devstack attach`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "All keys go to the service, including Ctrl-C and Ctrl-Z. Ctrl-] detaches; the service keeps running.
+A service has a terminal if it sets `tty = true`, or by default if devstack itself writes to one."
+)]
+pub struct AttachArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service, or a replica such as api-2
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+}
+
+pub(super) fn attach(files: &[PathBuf], args: &AttachArgs) -> Result<ExitCode, CommandError> {
     if !stdin().is_terminal() || !stdout().is_terminal() {
         return Err(Message::new(MessageClass::Usage, "`devstack attach` requires a terminal")
             .help("use `devstack logs -f` in scripts; for editors, see docs/protocol.md")

@@ -1,12 +1,37 @@
 use std::io::Write;
 
+use clap::Args;
 use serde_json::json;
 
 use super::orphan_cleanup::OrphanCleanup;
 use crate::cli::ClientOptions;
+use crate::cli::args::FileArgs;
 use crate::cli::render::CommandError;
 use crate::control::ClientError;
 use crate::exit_code::ExitCode;
+
+/// A command about services.
+#[derive(Debug, Args)]
+pub struct ServicesArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service names
+    #[arg(required = true)]
+    pub services: Vec<String>,
+    /// Print errors as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devstack debug`.
+#[derive(Debug, Args)]
+pub struct DebugArgs {
+    #[command(flatten)]
+    pub services: ServicesArgs,
+    /// Switch back to run mode
+    #[arg(long)]
+    pub off: bool,
+}
 
 /// `devstack start SERVICE…`: starts services with their dependencies; waits until they run.
 pub async fn start(

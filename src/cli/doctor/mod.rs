@@ -11,10 +11,23 @@ mod system;
 
 use std::path::PathBuf;
 
+use clap::Args;
+
 use super::render::{CommandError, Table, print};
+use crate::cli::args::FileArgs;
 use crate::exit_code::ExitCode;
 use crate::text::one_line;
 use finding::{DoctorFinding, FindingLevel};
+
+/// `devstack doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// Prints the findings; fails if any is an error.
 pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> Result<ExitCode, CommandError> {

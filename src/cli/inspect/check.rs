@@ -1,12 +1,28 @@
 use std::path::PathBuf;
 
+use clap::Args;
+
+use crate::cli::args::FileArgs;
+use crate::cli::context;
 use crate::cli::render::{CommandError, note_text, print, warn};
-use crate::cli::{args, context};
 use crate::config::{self, ConfigOverrides};
 use crate::exit_code::ExitCode;
 
+/// `devstack check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Check with this profile active; can be repeated
+    #[arg(long = "profile", value_name = "PROFILE")]
+    pub profiles: Vec<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `devstack check`: checks the configuration without starting anything.
-pub(crate) fn check(files: Vec<PathBuf>, args: &args::CheckArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn check(files: Vec<PathBuf>, args: &CheckArgs) -> Result<ExitCode, CommandError> {
     let overrides =
         ConfigOverrides { profiles: args.profiles.clone(), ..ConfigOverrides::default() };
     let draft = config::load(&context::sources(files, overrides)?)?;

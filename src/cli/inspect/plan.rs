@@ -1,15 +1,30 @@
 use std::path::PathBuf;
 
+use clap::Args;
+
+use crate::cli::args::FileArgs;
+use crate::cli::context;
 use crate::cli::render::{CommandError, print, text};
-use crate::cli::start::StackPreview;
-use crate::cli::{args, context};
+use crate::cli::start::{StackPreview, UpPreviewArgs};
 use crate::control::{ClientError, ControlClient};
 use crate::engine::Engine;
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, PlanView};
 
+/// `devstack plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    #[command(flatten)]
+    pub up: UpPreviewArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `devstack plan`: shows what applying the configuration, or `up`, would change.
-pub(crate) fn plan(files: Vec<PathBuf>, args: &args::PlanArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn plan(files: Vec<PathBuf>, args: &PlanArgs) -> Result<ExitCode, CommandError> {
     let text = match ControlClient::here(&context::project_dir(&files)) {
         Ok(client) => of_running(&client, args)?,
         Err(ClientError::NotRunning(_)) => of_up(files, args)?,
@@ -18,7 +33,7 @@ pub(crate) fn plan(files: Vec<PathBuf>, args: &args::PlanArgs) -> Result<ExitCod
     print(&text)
 }
 
-fn of_running(client: &ControlClient, args: &args::PlanArgs) -> Result<String, CommandError> {
+fn of_running(client: &ControlClient, args: &PlanArgs) -> Result<String, CommandError> {
     if !args.up.is_empty() {
         let text = "a stack is running in this directory, so services and options cannot be given";
         return Err(Message::new(MessageClass::Usage, text)
@@ -32,7 +47,7 @@ fn of_running(client: &ControlClient, args: &args::PlanArgs) -> Result<String, C
     })
 }
 
-fn of_up(files: Vec<PathBuf>, args: &args::PlanArgs) -> Result<String, CommandError> {
+fn of_up(files: Vec<PathBuf>, args: &PlanArgs) -> Result<String, CommandError> {
     let StackPreview { draft, stack, selection } = StackPreview::look(files, &args.up)?;
     let view = PlanView {
         version: 1,

@@ -1,16 +1,38 @@
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use super::kill_holders::{KillDecision, KillResult, find_candidates};
+use crate::cli::args::FileArgs;
+use crate::cli::context;
 use crate::cli::render::{CommandError, message_text, ports_table, print, warn};
 use crate::cli::start::{PromptReply, TtyPrompt};
-use crate::cli::{args, context};
 use crate::control;
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Snapshot};
 use crate::ports::{PortReport, report};
 
+/// `devstack ports`.
+#[derive(Debug, Args)]
+pub struct PortsArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Ports to look up [default: all ports of this stack]
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ports: Vec<u16>,
+    /// Kill the process listening on PORT (asks first)
+    #[arg(long, requires = "ports")]
+    pub kill: bool,
+    /// Do not ask before killing
+    #[arg(long, requires = "kill")]
+    pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `devstack ports`: lists the ports of the stack, or shows or kills what uses the given ports.
-pub(crate) fn ports(files: &[PathBuf], args: &args::PortsArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn ports(files: &[PathBuf], args: &PortsArgs) -> Result<ExitCode, CommandError> {
     match args.ports.as_slice() {
         [] => print(&stack_ports(files, args.json)?),
         _ if args.kill => kill(args),
@@ -49,7 +71,7 @@ fn snapshot(dir: &Path) -> Result<Snapshot, CommandError> {
 }
 
 /// Kills what listens on these ports, one after another; fails if one of them does.
-fn kill(args: &args::PortsArgs) -> Result<ExitCode, CommandError> {
+fn kill(args: &PortsArgs) -> Result<ExitCode, CommandError> {
     let mut person = TtyPrompt::here();
     if !args.yes && person.is_none() {
         let ports: Vec<String> = args.ports.iter().map(u16::to_string).collect();

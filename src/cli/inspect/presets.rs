@@ -1,10 +1,23 @@
+use clap::Args;
+
+use crate::cli::context;
 use crate::cli::render::{CommandError, Table, print};
-use crate::cli::{args, context};
 use crate::exit_code::ExitCode;
 use crate::presets::{self, Preset, PresetSummary};
 
+/// `devstack presets`.
+#[derive(Debug, Args)]
+pub struct PresetsArgs {
+    /// Preset to show, as TOML
+    #[arg(value_name = "PRESET")]
+    pub name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
-pub(crate) fn presets(args: &args::PresetsArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn presets(args: &PresetsArgs) -> Result<ExitCode, CommandError> {
     let Some(name) = &args.name else {
         let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
         return print(&if args.json { list_json(&rows) } else { list(&rows) });

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cli::args::UpPreviewArgs;
 use crate::cli::context;
 use crate::cli::render::CommandError;
-use crate::cli::start::StackPreview;
+use crate::cli::start::{StackPreview, UpPreviewArgs};
 use crate::control::{ClientError, ControlClient, exactly_one};
 use crate::exit_code::ExitCode;
 use crate::model::{EnvView, Name};

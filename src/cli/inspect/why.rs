@@ -1,9 +1,24 @@
 use std::io::Write;
 
+use clap::Args;
+
 use super::ps::now;
 use crate::cli::ClientOptions;
+use crate::cli::args::FileArgs;
 use crate::cli::render::{CommandError, why_text};
 use crate::exit_code::ExitCode;
+
+/// `devstack why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service name
+    pub service: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// `devstack why SERVICE`: explains a service's state; with `json`, prints the data as received.
 pub async fn why(

@@ -15,7 +15,7 @@ mod selection;
 mod startup_message;
 mod up;
 
-pub(crate) use preview::StackPreview;
+pub(crate) use preview::{StackPreview, UpPreviewArgs};
 pub(crate) use prompt::{PromptReply, TtyPrompt};
-pub(crate) use run::run;
-pub(crate) use up::up;
+pub(crate) use run::{RunArgs, run};
+pub(crate) use up::{UpArgs, up};

@@ -1,7 +1,9 @@
 use std::path::PathBuf;
 
+use clap::Args;
+
 use super::selection::selection;
-use crate::cli::args::UpPreviewArgs;
+use crate::cli::args::parse_port_override;
 use crate::cli::context;
 use crate::cli::render::CommandError;
 use crate::config::{self, Config, ConfigOverrides};
@@ -11,6 +13,41 @@ use crate::exit_code::ExitCode;
 use crate::model::Stack;
 use crate::ports::PortAllocator;
 use crate::supervisor::reload::{LoadConstraints, check_hosts};
+
+/// What of `up` matters to a plan while no stack runs. A running one is compared as it was started.
+#[derive(Debug, Args, Default)]
+pub struct UpPreviewArgs {
+    /// Services to plan for, as for `up` [default: all]
+    pub services: Vec<String>,
+    /// Same as `up --port`
+    #[arg(long = "port", value_name = "SERVICE=N", value_parser = parse_port_override)]
+    pub ports: Vec<(String, u16)>,
+    /// Same as `up --profile`
+    #[arg(long = "profile", value_name = "PROFILE")]
+    pub profiles: Vec<String>,
+    /// Same as `up --host`
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// Same as `up --no-deps`
+    #[arg(long)]
+    pub no_deps: bool,
+    /// Same as `up --strict-ports`
+    #[arg(long)]
+    pub strict_ports: bool,
+}
+
+impl UpPreviewArgs {
+    /// Returns whether no option is given.
+    pub fn is_empty(&self) -> bool {
+        let UpPreviewArgs { services, ports, profiles, host, no_deps, strict_ports } = self;
+        services.is_empty()
+            && ports.is_empty()
+            && profiles.is_empty()
+            && host.is_none()
+            && !no_deps
+            && !strict_ports
+    }
+}
 
 /// A stack as `up` would start it now. Creates, leases and remembers nothing.
 pub(crate) struct StackPreview {

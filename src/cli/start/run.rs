@@ -4,6 +4,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -11,7 +12,8 @@ use tokio::sync::watch;
 use super::launch::{self, StartedStack};
 use super::options::{LogTarget, StartOptions};
 use super::up::not_ready_within;
-use crate::cli::args;
+use crate::cli::args::{FileArgs, StartupArgs};
+use crate::cli::inspect::LogStyleArgs;
 use crate::cli::render::{CommandError, message_text, warn};
 use crate::exit_code::ExitCode;
 use crate::model::{
@@ -22,6 +24,26 @@ use crate::process;
 use crate::process::{CommandOrphans, ExecError};
 use crate::supervisor::{ShutdownHandle, SignalListener, SupervisorHandle};
 
+/// `devstack run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Start only this service and its dependencies; can be repeated [default: all]
+    #[arg(long = "service", value_name = "SERVICE")]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    pub starting: StartupArgs,
+    /// Let ports move if they are in use, as the file says [default: fail]
+    #[arg(long)]
+    pub no_strict_ports: bool,
+    #[command(flatten)]
+    pub shown: LogStyleArgs,
+    /// Command to run, with its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
 /// How long the command may take to exit after TERM.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the command may take to exit after Ctrl-C at the terminal, before it also gets TERM.
@@ -29,10 +51,7 @@ const SIGINT_GRACE: Duration = Duration::from_secs(2);
 
 /// `devstack run -- CMD`: runs a command once the stack is ready, stops everything, exits with its
 /// code.
-pub(crate) fn run(
-    files: Vec<std::path::PathBuf>,
-    args: args::RunArgs,
-) -> Result<ExitCode, CommandError> {
+pub(crate) fn run(files: Vec<std::path::PathBuf>, args: RunArgs) -> Result<ExitCode, CommandError> {
     let plan = StartOptions {
         files,
         starting: args.starting,

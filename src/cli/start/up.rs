@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::Args;
 use tokio::sync::watch;
 
 use super::existing::ExistingStack;
@@ -8,8 +9,10 @@ use super::launch::{self, StartedStack};
 use super::open_page::PageOpener;
 use super::options::{LogTarget, StartOptions};
 use super::{background, existing};
+use crate::cli::args::{FileArgs, StartupArgs};
+use crate::cli::context;
+use crate::cli::inspect::LogStyleArgs;
 use crate::cli::render::{CommandError, warn};
-use crate::cli::{args, context};
 use crate::exit_code::ExitCode;
 use crate::model::{DisplayDuration, Snapshot};
 use crate::process;
@@ -17,8 +20,39 @@ use crate::process::ForkSide;
 use crate::supervisor::{ShutdownHandle, SupervisorHandle};
 use crate::text::one_line;
 
+/// `devstack up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Services to start, with their dependencies [default: all]
+    pub services: Vec<String>,
+    /// Run in the background; return once every service is ready, done or failed
+    #[arg(short, long)]
+    pub detach: bool,
+    #[command(flatten)]
+    pub starting: StartupArgs,
+    /// Start these services in debug mode, or all that have a `debug` entry
+    #[arg(long, value_name = "SERVICE,…", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub debug: Option<String>,
+    /// Fail if a wanted port is in use, whatever the file says
+    #[arg(long)]
+    pub strict_ports: bool,
+    /// Do not watch files, neither sources nor the configuration
+    #[arg(long)]
+    pub no_watch: bool,
+    /// Open the primary service's page in the browser once everything is ready
+    #[arg(long)]
+    pub open: bool,
+    /// Show a QR code of the stack's URL on the network
+    #[arg(long)]
+    pub qr: bool,
+    #[command(flatten)]
+    pub shown: LogStyleArgs,
+}
+
 /// `devstack up`: runs the stack in the foreground until Ctrl-C, or until nothing is left to run.
-pub(crate) fn up(files: Vec<PathBuf>, args: args::UpArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandError> {
     let mut plan = StartOptions {
         files,
         starting: args.starting,

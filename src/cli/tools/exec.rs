@@ -3,12 +3,28 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::cli::inspect::{EnvViewSource, ExecArgs, NOT_RUNNING_NOTE, service_env};
+use clap::Args;
+
+use crate::cli::args::FileArgs;
+use crate::cli::inspect::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
 use crate::cli::render::{CommandError, warn};
 use crate::exit_code::ExitCode;
 use crate::model::{EnvView, VariableOrigin};
 use crate::process;
 use crate::process::ExecError;
+
+/// `devstack exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service name
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Command to run, with its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
 
 /// Variables that describe the terminal or output: the command has the caller's, not devstack's.
 const TERMINAL_VARIABLES: [&str; 10] = [

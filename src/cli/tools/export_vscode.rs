@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
+use crate::cli::args::FileArgs;
+use crate::cli::context;
 use crate::cli::render::{CommandError, print, warn};
-use crate::cli::{args, context};
 use crate::config::{self, Config, ConfigOverrides};
 use crate::control;
 use crate::exit_code::ExitCode;
@@ -11,11 +14,18 @@ use crate::export::vscode::{AttachTarget, merge};
 use crate::model::{DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, Service, Snapshot};
 use crate::ports::PortAllocator;
 
+/// `devstack export vscode`.
+#[derive(Debug, Args)]
+pub struct VscodeArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Print the resulting launch.json without writing it
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// `devstack export vscode`: writes attach entries for debuggable services to `launch.json`.
-pub(crate) fn export(
-    files: Vec<PathBuf>,
-    args: &args::VscodeArgs,
-) -> Result<ExitCode, CommandError> {
+pub(crate) fn export(files: Vec<PathBuf>, args: &VscodeArgs) -> Result<ExitCode, CommandError> {
     let failed = |message: Message| CommandError::new(message, ExitCode::FAILED);
     let sources = context::sources(files, ConfigOverrides::default())?;
     let draft = config::load(&sources)?;

@@ -1,16 +1,28 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use clap::{Command, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 
 use crate::cli::args::Cli;
+use crate::cli::context;
 use crate::cli::render::{CommandError, print};
-use crate::cli::{args, context};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 
+/// `devstack man`.
+#[derive(Debug, Args)]
+#[command(after_help = "To read a page: devstack man up | man -l -")]
+pub struct ManArgs {
+    /// Command [default: the overview page]
+    #[arg(value_name = "COMMAND", conflicts_with = "to")]
+    pub command: Option<String>,
+    /// Write all pages to this directory, for packaging
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
+
 /// `devstack man [COMMAND]`: prints a manual page as roff; with `--to`, writes all pages to files.
-pub(crate) fn man(args: &args::ManArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, CommandError> {
     let pages = pages();
     if let Some(dir) = &args.to {
         write(&pages, dir).map_err(|error| {

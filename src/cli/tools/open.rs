@@ -2,12 +2,14 @@ use std::io::{IsTerminal, stderr, stdout};
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use clap::Args;
 use serde_json::json;
 
 use super::browser::BrowserCommand;
 use super::page;
+use crate::cli::args::FileArgs;
+use crate::cli::context;
 use crate::cli::render::{CommandError, print, warn};
-use crate::cli::{args, context};
 use crate::control::ControlClient;
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Name};
@@ -15,11 +17,24 @@ use crate::process;
 use crate::process::ExecError;
 use crate::text::one_line;
 
+/// `devstack open`.
+#[derive(Debug, Args)]
+pub struct OpenArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service to open [default: the primary service]
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Print JSON in addition to opening the page
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Help for machines where no browser can be started.
 pub(crate) const NO_BROWSER: &str = "open it on a machine with a browser, or set BROWSER";
 
 /// `devstack open [SERVICE]`: prints the URL of a service once it is ready and execs the browser.
-pub(crate) fn open(files: &[PathBuf], args: &args::OpenArgs) -> Result<ExitCode, CommandError> {
+pub(crate) fn open(files: &[PathBuf], args: &OpenArgs) -> Result<ExitCode, CommandError> {
     let (name, url) = ask(files, args.service.as_deref())?;
     print(&match args.json {
         true => json!({ "service": name, "url": url }).to_string() + "\n",
