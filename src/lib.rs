@@ -40,7 +40,7 @@
 //! | room | contents | uses |
 //! |---|---|---|
 //! | [`model`] | shared vocabulary, plain data: stack, phase, cause, event, snapshot, plan | std, serde |
-//! | [`suggest`], [`error`] | "did you mean"; exit codes, and how an error looks | model |
+//! | [`suggest`], [`exit_code`], `text`, `units` | "did you mean"; exit codes; escaping and quoting; durations and sizes | model |
 //! | `sys` | system calls and all `unsafe`, one file per operating system with the same functions | model |
 //! | [`presets`] | frameworks and data stores, one TOML file each | model |
 //! | [`config`] | text → values with spans → checked [`config::Config`] → [`model::Stack`] | presets |
@@ -74,8 +74,8 @@
 //! | How does a line get from a pipe to its file? | `log/capture/log_capture.rs`, `log/store/service_log.rs` |
 //! | How does a log line become JSON? | `log/format/json.rs` from the type in `log/log_line.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs`; the table: `cli/render/ps.rs` |
-//! | What does a command do? | `cli/args.rs` has them all, `cli/mod.rs` calls them |
-//! | Where do exit codes come from? | `error.rs` lists them; 121 to 127 of `devstack run`: `cli/start/run.rs` |
+//! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
+//! | Where do exit codes come from? | `exit_code.rs` lists them; 121 to 127 of `devstack run`: `cli/start/run.rs` |
 //! | What does `why` say? | `engine/explain.rs` |
 //!
 //! # Ports
@@ -164,7 +164,7 @@ pub mod config;
 pub mod control;
 mod encoding;
 pub mod engine;
-pub mod error;
+pub mod exit_code;
 pub mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -180,4 +180,6 @@ pub mod supervisor;
 mod sync;
 pub(crate) mod sys;
 pub mod terminal;
+mod text;
+mod units;
 pub mod watch;

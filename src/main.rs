@@ -5,5 +5,5 @@
     reason = "the only exit of the program, after everything was torn down"
 )]
 fn main() {
-    std::process::exit(devstack::cli::main());
+    std::process::exit(devstack::cli::main().0);
 }

@@ -48,9 +48,29 @@ pub fn did_you_mean<'a>(
     }
 }
 
+/// Returns the text and help of an error about an unknown name: ``unknown service `x` ``. The
+/// word must be quoted safely.
+pub fn unknown(kind: &str, word: &str, quoted: &str, names: &[&str]) -> (String, String) {
+    let help = did_you_mean(word, names.iter().copied(), || match names {
+        [] => format!("the stack has no {kind}s"),
+        names => format!("available {kind}s: {}", names.join(", ")),
+    });
+    (format!("unknown {kind} {quoted}"), help)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{nearest, unknown};
+
+    #[test]
+    fn an_unknown_name_has_a_suggestion_or_the_choices() {
+        let error = |text: &str, help: &str| (text.to_owned(), help.to_owned());
+        let names = ["api", "db"];
+        let typo = error("unknown service `apu`", "did you mean `api`?");
+        assert_eq!(unknown("service", "apu", "`apu`", &names), typo);
+        let other = error("unknown service `web`", "available services: api, db");
+        assert_eq!(unknown("service", "web", "`web`", &names), other);
+    }
 
     #[test]
     fn slips_are_recognised_and_strangers_are_not() {

@@ -314,7 +314,7 @@ fn mistakes_on_the_command_line_are_about_the_command_line() {
         (
             &["up", "--timeout", "5"],
             2,
-            "expected a number with a unit (ms, s or m), such as 90s",
+            "expected a duration with a unit, such as 250ms, 90s or 1h30m",
             "--help",
         ),
         (&["up", "inocent"], 3, "unknown service `inocent`", "did you mean `innocent`?"),

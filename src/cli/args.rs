@@ -1,10 +1,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use super::control::WaitArgs;
-use super::inspect::{EnvArgs, ExecArgs, LogStyleArgs, LogsArgs, WhyArgs};
+use super::attach::AttachArgs;
+use super::control::{DebugArgs, ServicesArgs, WaitArgs};
+use super::doctor::DoctorArgs;
+use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
+use super::start::{RunArgs, UpArgs};
+use super::tools::{CompletionsArgs, ExecArgs, ManArgs, OpenArgs, VscodeArgs};
+use crate::units::parse_duration;
 
 /// Run a stack of development services: free ports, restart on change, no leftover processes
 #[derive(Debug, Parser)]
@@ -122,6 +127,37 @@ pub enum CliCommand {
     Man(ManArgs),
 }
 
+impl CliCommand {
+    /// Returns whether errors are JSON.
+    pub fn is_json(&self) -> bool {
+        match self {
+            CliCommand::Up(args) => args.shown.is_json(),
+            CliCommand::Run(args) => args.shown.is_json(),
+            CliCommand::Down(args) | CliCommand::Ps(args) => args.json,
+            CliCommand::Logs(args) => args.is_json(),
+            CliCommand::Start(args) | CliCommand::Stop(args) | CliCommand::Restart(args) => {
+                args.json
+            }
+            CliCommand::Why(args) => args.json,
+            CliCommand::Wait(args) => args.json,
+            CliCommand::Debug(args) => args.services.json,
+            CliCommand::Env(args) => args.is_json(),
+            CliCommand::Open(args) => args.json,
+            CliCommand::Ports(args) => args.json,
+            CliCommand::Presets(args) => args.json,
+            CliCommand::Check(args) => args.json,
+            CliCommand::Plan(args) => args.json,
+            CliCommand::Doctor(args) => args.json,
+            CliCommand::Attach(_)
+            | CliCommand::Exec(_)
+            | CliCommand::Export(_)
+            | CliCommand::Schema
+            | CliCommand::Completions(_)
+            | CliCommand::Man(_) => false,
+        }
+    }
+}
+
 /// What `up` and `run` have in common.
 #[derive(Debug, Args)]
 pub struct StartupArgs {
@@ -145,67 +181,6 @@ pub struct StartupArgs {
     pub timeout: Option<Duration>,
 }
 
-/// `devstack up`.
-#[derive(Debug, Args)]
-pub struct UpArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Services to start, with their dependencies [default: all]
-    pub services: Vec<String>,
-    /// Run in the background; return once every service is ready, done or failed
-    #[arg(short, long)]
-    pub detach: bool,
-    #[command(flatten)]
-    pub starting: StartupArgs,
-    /// Start these services in debug mode, or all that have a `debug` entry
-    #[arg(long, value_name = "SERVICE,…", num_args = 0..=1, require_equals = true, default_missing_value = "")]
-    pub debug: Option<String>,
-    /// Fail if a wanted port is in use, whatever the file says
-    #[arg(long)]
-    pub strict_ports: bool,
-    /// Do not watch files, neither sources nor the configuration
-    #[arg(long)]
-    pub no_watch: bool,
-    /// Open the primary service's page in the browser once everything is ready
-    #[arg(long)]
-    pub open: bool,
-    /// Show a QR code of the stack's URL on the network
-    #[arg(long)]
-    pub qr: bool,
-    #[command(flatten)]
-    pub shown: LogStyleArgs,
-}
-
-/// `devstack run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Start only this service and its dependencies; can be repeated [default: all]
-    #[arg(long = "service", value_name = "SERVICE")]
-    pub services: Vec<String>,
-    #[command(flatten)]
-    pub starting: StartupArgs,
-    /// Let ports move if they are in use, as the file says [default: fail]
-    #[arg(long)]
-    pub no_strict_ports: bool,
-    #[command(flatten)]
-    pub shown: LogStyleArgs,
-    /// Command to run, with its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
-    pub command: Vec<std::ffi::OsString>,
-}
-
-/// A command that prints facts.
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// A command about the stack of this folder, or about all of them.
 #[derive(Debug, Args)]
 pub struct ScopeArgs {
@@ -215,42 +190,6 @@ pub struct ScopeArgs {
     #[arg(long)]
     pub all: bool,
     /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// A command about services.
-#[derive(Debug, Args)]
-pub struct ServicesArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Service names
-    #[arg(required = true)]
-    pub services: Vec<String>,
-    /// Print errors as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `devstack debug`.
-#[derive(Debug, Args)]
-pub struct DebugArgs {
-    #[command(flatten)]
-    pub services: ServicesArgs,
-    /// Switch back to run mode
-    #[arg(long)]
-    pub off: bool,
-}
-
-/// `devstack open`.
-#[derive(Debug, Args)]
-pub struct OpenArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Service to open [default: the primary service]
-    #[arg(value_name = "SERVICE")]
-    pub service: Option<String>,
-    /// Print JSON in addition to opening the page
     #[arg(long)]
     pub json: bool,
 }
@@ -270,155 +209,7 @@ pub enum ExportTarget {
     Vscode(VscodeArgs),
 }
 
-/// `devstack export vscode`.
-#[derive(Debug, Args)]
-pub struct VscodeArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Print the resulting launch.json without writing it
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// `devstack attach`.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "All keys go to the service, including Ctrl-C and Ctrl-Z. Ctrl-] detaches; the service keeps running.
-A service has a terminal if it sets `tty = true`, or by default if devstack itself writes to one."
-)]
-pub struct AttachArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Service, or a replica such as api-2
-    #[arg(value_name = "SERVICE")]
-    pub service: String,
-}
-
-/// `devstack check`.
-#[derive(Debug, Args)]
-pub struct CheckArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Check with this profile active; can be repeated
-    #[arg(long = "profile", value_name = "PROFILE")]
-    pub profiles: Vec<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `devstack plan`.
-#[derive(Debug, Args)]
-pub struct PlanArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    #[command(flatten)]
-    pub up: UpPreviewArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// What of `up` matters to a plan while no stack runs. A running one is compared as it was started.
-#[derive(Debug, Args, Default)]
-pub struct UpPreviewArgs {
-    /// Services to plan for, as for `up` [default: all]
-    pub services: Vec<String>,
-    /// Same as `up --port`
-    #[arg(long = "port", value_name = "SERVICE=N", value_parser = parse_port_override)]
-    pub ports: Vec<(String, u16)>,
-    /// Same as `up --profile`
-    #[arg(long = "profile", value_name = "PROFILE")]
-    pub profiles: Vec<String>,
-    /// Same as `up --host`
-    #[arg(long, value_name = "ADDRESS")]
-    pub host: Option<String>,
-    /// Same as `up --no-deps`
-    #[arg(long)]
-    pub no_deps: bool,
-    /// Same as `up --strict-ports`
-    #[arg(long)]
-    pub strict_ports: bool,
-}
-
-impl UpPreviewArgs {
-    /// Returns whether no option is given.
-    pub fn is_empty(&self) -> bool {
-        let UpPreviewArgs { services, ports, profiles, host, no_deps, strict_ports } = self;
-        services.is_empty()
-            && ports.is_empty()
-            && profiles.is_empty()
-            && host.is_none()
-            && !no_deps
-            && !strict_ports
-    }
-}
-
-/// `devstack ports`.
-#[derive(Debug, Args)]
-pub struct PortsArgs {
-    #[command(flatten)]
-    pub files: FileArgs,
-    /// Ports to look up [default: all ports of this stack]
-    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
-    pub ports: Vec<u16>,
-    /// Kill the process listening on PORT (asks first)
-    #[arg(long, requires = "ports")]
-    pub kill: bool,
-    /// Do not ask before killing
-    #[arg(long, requires = "kill")]
-    pub yes: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `devstack presets`.
-#[derive(Debug, Args)]
-pub struct PresetsArgs {
-    /// Preset to show, as TOML
-    #[arg(value_name = "PRESET")]
-    pub name: Option<String>,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `devstack completions`.
-#[derive(Debug, Args)]
-#[command(after_help = "bash: add to ~/.bashrc            source <(devstack completions bash)
-zsh:  add to ~/.zshrc             source <(devstack completions zsh)
-fish: devstack completions fish > ~/.config/fish/completions/devstack.fish")]
-pub struct CompletionsArgs {
-    /// Shell to generate completions for
-    #[arg(value_enum)]
-    pub shell: CompletionShell,
-}
-
-/// A shell that can be told how to complete.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CompletionShell {
-    /// GNU Bash
-    Bash,
-    /// Zsh
-    Zsh,
-    /// fish
-    Fish,
-}
-
-/// `devstack man`.
-#[derive(Debug, Args)]
-#[command(after_help = "To read a page: devstack man up | man -l -")]
-pub struct ManArgs {
-    /// Command [default: the overview page]
-    #[arg(value_name = "COMMAND", conflicts_with = "to")]
-    pub command: Option<String>,
-    /// Write all pages to this directory, for packaging
-    #[arg(long, value_name = "DIR")]
-    pub to: Option<PathBuf>,
-}
-
-fn parse_port_override(text: &str) -> Result<(String, u16), String> {
+pub(super) fn parse_port_override(text: &str) -> Result<(String, u16), String> {
     let (service, port) = text.split_once('=').ok_or("expected SERVICE=N, such as api=6000")?;
     match port.parse() {
         Ok(port) if port > 0 => Ok((service.to_owned(), port)),
@@ -427,17 +218,8 @@ fn parse_port_override(text: &str) -> Result<(String, u16), String> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        _ => return Err("expected a number with a unit (ms, s or m), such as 90s".to_owned()),
-    };
-    let number: u64 =
-        number.parse().map_err(|_| "expected a number with a unit (ms, s or m), such as 90s")?;
-    Ok(Duration::from_millis(number.saturating_mul(factor)))
+    parse_duration(text)
+        .ok_or_else(|| "expected a duration with a unit, such as 250ms, 90s or 1h30m".to_owned())
 }
 
 #[cfg(test)]

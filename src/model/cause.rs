@@ -2,7 +2,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Dependency, DisplayPath, Message, Name, ProcessExit};
+use super::{Dependency, DisplayDuration, DisplayPath, Message, Name, ProcessExit};
 
 /// Why a service is in its phase. Travels from the engine to the screen.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,22 +101,6 @@ impl fmt::Display for Cause {
             Cause::Removed => f.write_str("removed from the configuration"),
             Cause::Shutdown(why) => f.write_str(why),
             Cause::Failed(message) => f.write_str(&message.text),
-        }
-    }
-}
-
-/// Displays a duration as `250ms`, `1.5s` or `2m`.
-pub struct DisplayDuration(pub Duration);
-
-impl fmt::Display for DisplayDuration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = self.0.as_millis();
-        if ms < 1000 {
-            write!(f, "{ms}ms")
-        } else if ms < 60_000 || !ms.is_multiple_of(60_000) {
-            write!(f, "{}s", self.0.as_millis() as f64 / 1000.0)
-        } else {
-            write!(f, "{}m", ms / 60_000)
         }
     }
 }

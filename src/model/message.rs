@@ -98,6 +98,12 @@ impl Message {
         self.help = help.into();
         self
     }
+
+    /// Formats the message for a terminal: `error: …`, then a `help: …` line for each line of help.
+    pub fn render(&self) -> String {
+        let help = self.help.lines().map(|line| format!("  help: {line}\n"));
+        format!("error: {}\n", self.text) + &help.collect::<String>()
+    }
 }
 
 impl fmt::Display for Message {

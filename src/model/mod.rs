@@ -19,9 +19,9 @@ mod watch;
 mod why;
 
 pub use address::{ListenAddress, UrlFormat, accepts, is_loopback, listening_port, local_url};
-pub use cause::{Cause, DisplayDuration};
+pub use cause::Cause;
 pub use command::{RedactedText, RequiredPrograms};
-pub use display::DisplayPath;
+pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub use environment::{
     EnvValue, EnvVariable, EnvView, ShadowedValue, SourceLocation, VariableOrigin,
 };

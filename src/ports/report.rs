@@ -1,7 +1,6 @@
 //! What `devstack ports` shows: the ports of a stack, or one port of this machine.
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -84,51 +83,6 @@ fn is_of(holder: &PortHolder, main: Option<u32>) -> bool {
     let (Some(pid), Some(main)) = (holder.pid, main) else { return false };
     let keeper = ancestors(main).next().map(|(keeper, _)| keeper);
     pid == main || ancestors(pid).any(|(above, _)| above == main || Some(above) == keeper)
-}
-
-/// Formats the rows as a table with a header.
-pub fn text(rows: &[PortRow]) -> String {
-    if rows.is_empty() {
-        return "no service in this stack has a port\n".to_owned();
-    }
-    let lines = rows.iter().map(|row| {
-        let wanted = row.wanted.map_or("any".to_owned(), |wanted| wanted.to_string());
-        let holder = match &row.holder {
-            None if row.elsewhere.is_empty() => "none".to_owned(),
-            None => format!("none; {} is listening on {}", row.service, list(&row.elsewhere)),
-            // The line already starts with the name of the service.
-            Some(holder) if row.own => PortHolder { origin: None, ..holder.clone() }.to_string(),
-            Some(holder) => holder.to_string(),
-        };
-        [row.service.to_string(), row.port.clone(), wanted, row.actual.to_string(), holder]
-    });
-    let headline = ["SERVICE", "NAME", "WANTED", "PORT", "LISTENER"].map(str::to_owned);
-    let lines: Vec<[String; 5]> = std::iter::once(headline).chain(lines).collect();
-    let width = |column: usize| {
-        lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default()
-    };
-    let widths = [0, 1, 2, 3].map(width);
-    let mut text = String::new();
-    for [service, port, wanted, actual, holder] in &lines {
-        let [a, b, c, d] = widths;
-        writeln!(text, "{service:a$}  {port:b$}  {wanted:>c$}  {actual:>d$}  {holder}")
-            .expect("writing to a String does not fail");
-    }
-    text.extend(rows.iter().filter_map(preferred_port_note));
-    text
-}
-
-fn preferred_port_note(row: &PortRow) -> Option<String> {
-    let wanted = row.wanted.filter(|wanted| *wanted != row.actual)?;
-    let service = &row.service;
-    Some(match &row.wanted_holder {
-        Some(holder) => format!("port {wanted}, wanted by {service}, is in use by {holder}\n"),
-        None => format!("port {wanted}, wanted by {service}, has no listener\n"),
-    })
-}
-
-fn list(ports: &[u16]) -> String {
-    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the rows as a JSON object: `{"version": 1, "ports": […]}`.
@@ -239,7 +193,7 @@ mod tests {
     use std::net::TcpListener;
     use std::path::Path;
 
-    use super::{PortReport, PortRow, PortState, json, port_report, port_rows, text};
+    use super::{PortReport, PortState, port_report, port_rows};
     use crate::model::{ModeView, Name, Phase, ServiceKindView, ServiceView, Snapshot, StackState};
     use crate::ports::{LeaseDir, PortHolder};
 
@@ -257,37 +211,6 @@ mod tests {
             orphan: false,
             addresses: vec!["127.0.0.1".parse().unwrap()],
         }
-    }
-
-    fn row(service: &str, wanted: Option<u16>, actual: u16, pid: Option<u32>) -> PortRow {
-        PortRow {
-            service: Name::new(service).unwrap(),
-            port: "main".to_owned(),
-            wanted,
-            actual,
-            listening: pid.is_some(),
-            holder: pid.map(holder),
-            own: pid.is_some(),
-            elsewhere: if pid.is_none() { vec![8080, 8081] } else { Vec::new() },
-            wanted_holder: wanted.map(|_| holder(4000)),
-        }
-    }
-
-    #[test]
-    fn a_stack_is_a_table_and_json() {
-        let rows =
-            [row("api", Some(5000), 5001, Some(4121)), row("background", None, 20_123, None)];
-        let expected = "\
-SERVICE     NAME  WANTED   PORT  LISTENER
-api         main    5000   5001  python3 (pid 4121: flask run, in /srv/app, for 2h)
-background  main     any  20123  none; background is listening on 8080, 8081
-port 5000, wanted by api, is in use by python3 (pid 4000: flask run, in /srv/app, for 2h)
-";
-        assert_eq!(text(&rows), expected);
-        assert_eq!(text(&[]), "no service in this stack has a port\n");
-        let value = json(&rows);
-        assert_eq!(value["ports"][0]["holder"]["pid"], 4121);
-        assert_eq!(serde_json::from_value::<Vec<PortRow>>(value["ports"].clone()).unwrap(), rows);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 19] = [
+pub const LAYERS: [Layer; 21] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest"]),
@@ -66,8 +66,22 @@ pub const LAYERS: [Layer; 19] = [
         never_dependencies: &[],
     },
     Layer {
+        path: "src/text",
+        only: Some(&["text"]),
+        never: &[],
+        only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/units",
+        only: Some(&["units"]),
+        never: &[],
+        only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
         path: "src/model",
-        only: Some(&["model", "encoding"]),
+        only: Some(&["model", "encoding", "text"]),
         never: &[],
         only_dependencies: Some(&["serde"]),
         never_dependencies: &[],
@@ -95,7 +109,7 @@ pub const LAYERS: [Layer; 19] = [
     },
     Layer {
         path: "src/config",
-        only: Some(&["config", "model", "presets", "suggest", "encoding"]),
+        only: Some(&["config", "model", "presets", "suggest", "encoding", "text", "units"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &[
@@ -111,7 +125,7 @@ pub const LAYERS: [Layer; 19] = [
     },
     Layer {
         path: "src/ports",
-        only: Some(&["ports", "model", "sys", "suggest", "sync", "atomic_file"]),
+        only: Some(&["ports", "model", "sys", "suggest", "sync", "atomic_file", "text"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
@@ -160,14 +174,14 @@ pub const LAYERS: [Layer; 19] = [
     },
     Layer {
         path: "src/control/client",
-        only: Some(&["control", "model", "encoding", "log", "sys", "suggest"]),
+        only: Some(&["control", "model", "encoding", "exit_code", "log", "sys", "suggest", "text"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],
     },
     Layer {
         path: "src/control/protocol",
-        only: Some(&["control", "model", "encoding", "log", "sys", "suggest"]),
+        only: Some(&["control", "model", "encoding", "log", "sys", "suggest", "text"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],

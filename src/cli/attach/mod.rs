@@ -4,17 +4,19 @@ mod keys;
 mod raw_mode;
 mod screen;
 
-use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;
 
+use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::args;
-use super::render::{CommandError, fail, finish};
+use super::context;
+use super::render::CommandError;
+use crate::cli::args::FileArgs;
 use crate::control::{
     AttachConnection, AttachEvent, AttachMessage, AttachQuery, ClientError, ControlClient,
 };
-use crate::error::exit;
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::process::{TermSize, TtyId};
 use crate::supervisor::{SignalAction, SignalListener};
@@ -23,26 +25,35 @@ use keys::KeyReader;
 use raw_mode::RawMode;
 use screen::ScreenWriter;
 
-pub(super) fn attach(files: &[PathBuf], args: &args::AttachArgs) -> i32 {
+/// `devstack attach`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "All keys go to the service, including Ctrl-C and Ctrl-Z. Ctrl-] detaches; the service keeps running.
+A service has a terminal if it sets `tty = true`, or by default if devstack itself writes to one."
+)]
+pub struct AttachArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service, or a replica such as api-2
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+}
+
+pub(super) fn attach(files: &[PathBuf], args: &AttachArgs) -> Result<ExitCode, CommandError> {
     if !stdin().is_terminal() || !stdout().is_terminal() {
-        let message = Message::new(MessageClass::Usage, "`devstack attach` requires a terminal")
-            .help("use `devstack logs -f` in scripts; for editors, see docs/protocol.md");
-        return fail(&message, exit::USAGE, false);
+        return Err(Message::new(MessageClass::Usage, "`devstack attach` requires a terminal")
+            .help("use `devstack logs -f` in scripts; for editors, see docs/protocol.md")
+            .into());
     }
-    let runtime = match super::runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&super::no_runtime(&error), exit::FAILED, false),
-    };
-    let dir = super::project_dir(files);
-    let code = runtime.block_on(async {
-        match begin(&dir, &args.service).await {
-            Ok((attachment, desk)) => desk.run(attachment).await,
-            Err(trouble) => finish(Err(trouble), false, &mut stderr()),
-        }
+    let runtime = context::runtime()?;
+    let dir = context::project_dir(files);
+    let result = runtime.block_on(async {
+        let (attachment, desk) = begin(&dir, &args.service).await?;
+        desk.run(attachment).await
     });
     // Does not wait for threads that block on a paused terminal.
     runtime.shutdown_background();
-    code
+    result
 }
 
 async fn begin(
@@ -57,7 +68,7 @@ async fn begin(
     let signals = SignalListener::listen()?;
     let continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
     let raw = RawMode::begin()?;
-    let screen = ScreenWriter::start(super::color(&stdout()))?;
+    let screen = ScreenWriter::start(context::color(&stdout()))?;
     Ok((
         attachment,
         AttachTerminal {
@@ -98,8 +109,8 @@ enum AttachEnd {
 }
 
 impl AttachTerminal {
-    /// Forwards keys and output until either side ends the session; returns the exit code.
-    async fn run(mut self, mut attachment: AttachConnection) -> i32 {
+    /// Forwards keys and output until either side ends the session.
+    async fn run(mut self, mut attachment: AttachConnection) -> Result<ExitCode, CommandError> {
         let over = loop {
             let turn = self.next(&mut attachment).await;
             match self.handle(turn, &mut attachment) {
@@ -192,8 +203,8 @@ impl AttachTerminal {
         None
     }
 
-    /// Restores the terminal; returns the exit code.
-    async fn leave(mut self, over: AttachEnd) -> i32 {
+    /// Restores the terminal.
+    async fn leave(mut self, over: AttachEnd) -> Result<ExitCode, CommandError> {
         self.screen.restore_modes();
         if let AttachEnd::Left = over {
             self.screen.say(&format!("detached from {}", self.name));
@@ -204,19 +215,18 @@ impl AttachTerminal {
         self.screen.finish().await;
         drop(self.raw);
         match over {
-            AttachEnd::Left => exit::OK,
-            AttachEnd::Closed(why) if why.class == MessageClass::NotRunning => exit::OK,
-            AttachEnd::Closed(why) => fail(&why, exit::FAILED, false),
-            AttachEnd::Failed(failure) => finish(Err(failure.into()), false, &mut stderr()),
+            AttachEnd::Left => Ok(ExitCode::OK),
+            AttachEnd::Closed(why) if why.class == MessageClass::NotRunning => Ok(ExitCode::OK),
+            AttachEnd::Closed(why) => Err(CommandError::new(why, ExitCode::FAILED)),
+            AttachEnd::Failed(error) => Err(error.into()),
             AttachEnd::Lost => {
-                let why = Message::new(
-                    MessageClass::NotRunning,
-                    "lost the stack: its devstack was killed",
-                );
-                fail(&why.help("start it again with `devstack up`"), exit::FAILED, false)
+                let text = "lost the stack: its devstack was killed";
+                let why = Message::new(MessageClass::NotRunning, text)
+                    .help("start it again with `devstack up`");
+                Err(CommandError::new(why, ExitCode::FAILED))
             }
-            AttachEnd::Signal(number) => 128 + number,
-            AttachEnd::TerminalGone => 128 + libc::SIGHUP,
+            AttachEnd::Signal(number) => Ok(ExitCode::of_signal(number)),
+            AttachEnd::TerminalGone => Ok(ExitCode::of_signal(libc::SIGHUP)),
         }
     }
 }

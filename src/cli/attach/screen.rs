@@ -4,6 +4,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::terminal::TerminalModes;
+use crate::text::one_line;
 
 /// Chunks that may wait to be written. When they do not fit, the stack sees a slow client.
 const WAITING: usize = 8;
@@ -50,7 +51,7 @@ impl ScreenWriter {
     }
 
     pub fn say(&mut self, text: &str) {
-        let text = crate::cli::render::printable(text);
+        let text = one_line(text);
         let line = match self.color {
             true => format!("\x1b[2m[{text}]\x1b[0m"),
             false => format!("[{text}]"),

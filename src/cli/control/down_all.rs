@@ -6,12 +6,13 @@ use tokio::task::JoinSet;
 use super::orphan_cleanup::{OrphanCleanup, summary};
 use crate::cli::ClientOptions;
 use crate::cli::inspect::{StackEntry, json_of_all, say_none};
-use crate::cli::render::{CommandError, finish, printable, report_error};
+use crate::cli::render::{CommandError, received_text};
 use crate::control::{ClientError, ControlClient, CrashedInstance, LocatedInstance};
-use crate::error::exit;
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::process;
 use crate::process::CleanupReport;
+use crate::text::one_line;
 
 /// Result for one stack: what was done, or why it still runs.
 struct DownResult {
@@ -20,7 +21,11 @@ struct DownResult {
 }
 
 /// `devstack down --all`: stops all stacks of this user at once, and cleans up after killed ones.
-pub async fn down_all(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+pub async fn down_all(
+    options: &ClientOptions,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitCode, CommandError> {
     let mut under_way = JoinSet::new();
     for stack in LocatedInstance::all() {
         under_way.spawn(async move { Some(stop(stack).await) });
@@ -41,9 +46,12 @@ pub async fn down_all(options: &ClientOptions, out: &mut dyn Write, err: &mut dy
         outcomes.push(outcome);
     }
     let failed = outcomes.iter().any(|outcome| outcome.result.is_err());
-    let code =
-        finish(close(options, outcomes, out, err).map_err(CommandError::Output), options.json, err);
-    if failed { exit::FAILED } else { code }
+    let closed = close(options, outcomes, out, err);
+    if failed {
+        return Ok(ExitCode::FAILED);
+    }
+    closed?;
+    Ok(ExitCode::OK)
 }
 
 async fn stop(stack: LocatedInstance) -> DownResult {
@@ -88,11 +96,11 @@ fn clear(stack: &CrashedInstance) -> Option<DownResult> {
 fn say(outcome: &DownResult, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
     let who = format!("{} in {}", outcome.entry.name(), outcome.entry.shown_dir);
     match &outcome.result {
-        Ok(text) => writeln!(out, "{who}: {}", printable(text)).and_then(|()| out.flush()),
+        Ok(text) => writeln!(out, "{who}: {}", one_line(text)).and_then(|()| out.flush()),
         Err(failure) => {
             let message = failure.message();
             let text = format!("{who}: {}", message.text);
-            report_error(&Message { text, ..message.clone() }, false, err)
+            err.write_all(received_text(&Message { text, ..message.clone() }).as_bytes())
         }
     }
 }

@@ -7,12 +7,10 @@ mod services;
 #[cfg(test)]
 mod services_tests;
 mod wait;
-mod wait_args;
 mod wait_progress;
 
-pub use down_all::down_all;
-pub use options::ClientOptions;
+pub(crate) use down_all::down_all;
+pub(crate) use options::ClientOptions;
 pub(crate) use orphan_cleanup::OrphanCleanup;
-pub use services::{debug, down, restart, start, stop};
-pub use wait::{WaitOptions, wait};
-pub use wait_args::WaitArgs;
+pub(crate) use services::{DebugArgs, ServicesArgs, debug, down, restart, start, stop};
+pub(crate) use wait::{WaitArgs, WaitOptions, wait};

@@ -1,21 +1,46 @@
 use std::io::Write;
 
+use clap::Args;
 use serde_json::json;
 
 use super::orphan_cleanup::OrphanCleanup;
 use crate::cli::ClientOptions;
-use crate::cli::render::{CommandError, finish};
+use crate::cli::args::FileArgs;
+use crate::cli::render::CommandError;
 use crate::control::ClientError;
+use crate::exit_code::ExitCode;
+
+/// A command about services.
+#[derive(Debug, Args)]
+pub struct ServicesArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service names
+    #[arg(required = true)]
+    pub services: Vec<String>,
+    /// Print errors as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devstack debug`.
+#[derive(Debug, Args)]
+pub struct DebugArgs {
+    #[command(flatten)]
+    pub services: ServicesArgs,
+    /// Switch back to run mode
+    #[arg(long)]
+    pub off: bool,
+}
 
 /// `devstack start SERVICE…`: starts services with their dependencies; waits until they run.
 pub async fn start(
     options: &ClientOptions,
     services: &[String],
     out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> i32 {
+) -> Result<ExitCode, CommandError> {
     let answer = async { options.client()?.start(services).await };
-    print_answer(options, answer, out, err).await
+    print_answer(options, answer, out).await
 }
 
 /// `devstack stop SERVICE…`: stops services; waits until they have stopped.
@@ -23,10 +48,9 @@ pub async fn stop(
     options: &ClientOptions,
     services: &[String],
     out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> i32 {
+) -> Result<ExitCode, CommandError> {
     let answer = async { options.client()?.stop(services).await };
-    print_answer(options, answer, out, err).await
+    print_answer(options, answer, out).await
 }
 
 /// `devstack restart SERVICE…`: restarts or starts services; waits until they run.
@@ -34,10 +58,9 @@ pub async fn restart(
     options: &ClientOptions,
     services: &[String],
     out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> i32 {
+) -> Result<ExitCode, CommandError> {
     let answer = async { options.client()?.restart(services).await };
-    print_answer(options, answer, out, err).await
+    print_answer(options, answer, out).await
 }
 
 /// `devstack debug SERVICE…`: restarts services in debug mode (`on`) or back in run mode.
@@ -46,25 +69,24 @@ pub async fn debug(
     services: &[String],
     on: bool,
     out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> i32 {
+) -> Result<ExitCode, CommandError> {
     let answer = async {
         let client = options.client()?;
         if on { client.debug(services).await } else { client.undebug(services).await }
     };
-    print_answer(options, answer, out, err).await
+    print_answer(options, answer, out).await
 }
 
 /// `devstack down`: stops the stack in this directory and waits until its devstack has exited. If
 /// none runs, cleans up after a killed one.
-pub async fn down(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+pub async fn down(options: &ClientOptions, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let answer = async {
         match async { options.client()?.down().await }.await {
             Err(failure @ ClientError::NotRunning(_)) => clean_up_orphans(options, failure),
             other => other,
         }
     };
-    print_answer(options, answer, out, err).await
+    print_answer(options, answer, out).await
 }
 
 fn clean_up_orphans(
@@ -81,12 +103,20 @@ async fn print_answer(
     options: &ClientOptions,
     answer: impl Future<Output = Result<String, ClientError>>,
     out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> i32 {
-    let told = match answer.await {
-        Ok(text) if options.json => writeln!(out, "{}", json!({ "text": text })),
-        Ok(text) => writeln!(out, "{text}"),
-        Err(failure) => return finish(Err(CommandError::Failure(failure)), options.json, err),
-    };
-    finish(told.and_then(|()| out.flush()).map_err(CommandError::Output), options.json, err)
+) -> Result<ExitCode, CommandError> {
+    print_result(&answer.await?, options.json, out)
+}
+
+/// Prints what a stack answered.
+pub(super) fn print_result(
+    text: &str,
+    as_json: bool,
+    out: &mut dyn Write,
+) -> Result<ExitCode, CommandError> {
+    match as_json {
+        true => writeln!(out, "{}", json!({ "text": text }))?,
+        false => writeln!(out, "{text}")?,
+    }
+    out.flush()?;
+    Ok(ExitCode::OK)
 }

@@ -8,10 +8,12 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::cli::inspect::{logs, ps};
-use crate::cli::render::LogRenderer;
-use crate::cli::{ClientOptions, LogsOptions, down, restart, start, stop};
+use super::{down, restart, start, stop};
+use crate::cli::ClientOptions;
+use crate::cli::inspect::{LogsOptions, logs, ps};
+use crate::cli::render::{CommandError, LogRenderer};
 use crate::control::tests::{Rig, line, name, print, snapshot, stored_log, until_readers};
+use crate::exit_code::ExitCode;
 use crate::log::{LogLine, LogStyle, StatusMode};
 
 fn options(rig: &Rig) -> ClientOptions {
@@ -42,6 +44,31 @@ fn logs_of(
     LogsOptions { control, services, follow, last, since, stream, grep, narration }
 }
 
+/// Prints an error like `main`; returns the exit code.
+trait Finish {
+    fn finish(self, as_json: bool, err: &mut Vec<u8>) -> i32;
+    fn code(self, err: &mut Vec<u8>) -> i32;
+    fn json_code(self, err: &mut Vec<u8>) -> i32;
+}
+
+impl Finish for Result<ExitCode, CommandError> {
+    fn finish(self, as_json: bool, err: &mut Vec<u8>) -> i32 {
+        let code = self.unwrap_or_else(|error| {
+            err.extend(error.render(as_json, false).into_bytes());
+            error.exit_code()
+        });
+        code.0
+    }
+
+    fn code(self, err: &mut Vec<u8>) -> i32 {
+        self.finish(false, err)
+    }
+
+    fn json_code(self, err: &mut Vec<u8>) -> i32 {
+        self.finish(true, err)
+    }
+}
+
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
@@ -54,10 +81,10 @@ fn face() -> LogRenderer {
 async fn ps_prints_a_table_or_the_snapshot() {
     let rig = Rig::new();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(ps(&options(&rig), &mut out, &mut err).await, 0);
+    assert_eq!(ps(&options(&rig), &mut out).await.code(&mut err), 0);
     assert!(text(out).starts_with("SERVICE   PHASE"));
     let mut out = Vec::new();
-    assert_eq!(ps(&json_options(&rig), &mut out, &mut err).await, 0);
+    assert_eq!(ps(&json_options(&rig), &mut out).await.code(&mut err), 0);
     assert_eq!(serde_json::from_slice::<crate::model::Snapshot>(&out).unwrap(), snapshot());
     assert_eq!(text(err), "");
 }
@@ -67,10 +94,10 @@ async fn the_verbs_say_what_is_so() {
     let rig = Rig::new();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let (options, json) = (options(&rig), json_options(&rig));
-    assert_eq!(start(&options, &names(&["api"]), &mut out, &mut err).await, 0);
-    assert_eq!(stop(&options, &names(&["api"]), &mut out, &mut err).await, 0);
-    assert_eq!(restart(&json, &names(&["api"]), &mut out, &mut err).await, 0);
-    assert_eq!(down(&options, &mut out, &mut err).await, 0);
+    assert_eq!(start(&options, &names(&["api"]), &mut out).await.code(&mut err), 0);
+    assert_eq!(stop(&options, &names(&["api"]), &mut out).await.code(&mut err), 0);
+    assert_eq!(restart(&json, &names(&["api"]), &mut out).await.code(&mut err), 0);
+    assert_eq!(down(&options, &mut out).await.code(&mut err), 0);
     let expected =
         "started api\nstopped api\n{\"text\":\"restarted api\"}\neverything is stopped\n";
     assert_eq!((text(out), text(err)), (expected.to_owned(), String::new()));
@@ -80,13 +107,13 @@ async fn the_verbs_say_what_is_so() {
 async fn errors_are_for_people_or_for_programs() {
     let rig = Rig::new();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(stop(&options(&rig), &names(&["apu"]), &mut out, &mut err).await, 3);
+    assert_eq!(stop(&options(&rig), &names(&["apu"]), &mut out).await.code(&mut err), 3);
     assert_eq!(
         text(err),
         "error: unknown service `apu` in stack shop\n  help: did you mean `api`?\n"
     );
     let mut err = Vec::new();
-    assert_eq!(start(&json_options(&rig), &names(&["db"]), &mut out, &mut err).await, 1);
+    assert_eq!(start(&json_options(&rig), &names(&["db"]), &mut out).await.json_code(&mut err), 1);
     let error = json!({"class": "crash-loop", "text": "db crashes", "help": "see its log"});
     assert_eq!(serde_json::from_slice::<Value>(&err).unwrap(), json!({ "error": error }));
     assert_eq!(text(out), "");
@@ -99,10 +126,10 @@ async fn without_a_stack_the_code_is_three() {
     let nowhere =
         ClientOptions { dir: dir.path().to_owned(), json: false, color: false, socket: None };
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(ps(&nowhere, &mut out, &mut err).await, 3);
-    assert_eq!(down(&nowhere, &mut out, &mut err).await, 3);
+    assert_eq!(ps(&nowhere, &mut out).await.code(&mut err), 3);
+    assert_eq!(down(&nowhere, &mut out).await.code(&mut err), 3);
     let logs_options = logs_of(nowhere, &[], false, None);
-    assert_eq!(logs(&logs_options, &mut face(), pending(), &mut out, &mut err).await, 3);
+    assert_eq!(logs(&logs_options, &mut face(), pending(), &mut out).await.code(&mut err), 3);
     assert_eq!(text(out), "");
     assert_eq!(
         text(err),
@@ -116,12 +143,12 @@ async fn logs_are_painted_or_json() {
     let rig = Rig::new();
     let mut options = logs_of(options(&rig), &["api", "migrate"], false, Some(2));
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(logs(&options, &mut face(), pending(), &mut out, &mut err).await, 0);
+    assert_eq!(logs(&options, &mut face(), pending(), &mut out).await.code(&mut err), 0);
     assert_eq!(text(out), "api     | line 2 of api\napi     | line 3 of api\n");
 
     options.control.json = true;
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut face(), pending(), &mut out, &mut err).await, 0);
+    assert_eq!(logs(&options, &mut face(), pending(), &mut out).await.code(&mut err), 0);
     let out = text(out);
     let lines = out.lines().map(|line| serde_json::from_str::<LogLine>(line).unwrap().line);
     assert_eq!(
@@ -131,7 +158,7 @@ async fn logs_are_painted_or_json() {
 
     options.services = names(&["ap1"]);
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut face(), pending(), &mut out, &mut err).await, 3);
+    assert_eq!(logs(&options, &mut face(), pending(), &mut out).await.code(&mut err), 3);
     assert!(text(err).contains("did you mean `api`?"));
 }
 
@@ -155,7 +182,7 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
     let options = logs_of(options(&rig), &[], true, Some(1));
     let mut err = Vec::new();
     let (mut head, mut face) = (Head(0), face());
-    let follow = logs(&options, &mut face, pending(), &mut head, &mut err);
+    let follow = logs(&options, &mut face, pending(), &mut head);
     let printing = async {
         until_readers(&rig.logs, 1).await;
         loop {
@@ -165,7 +192,7 @@ async fn a_reader_that_has_seen_enough_is_no_error() {
     };
     tokio::select! {
         biased;
-        code = follow => assert_eq!(code, 0),
+        result = follow => assert_eq!(result.code(&mut err), 0),
         () = printing => {}
     }
     until_readers(&rig.logs, 0).await;
@@ -188,18 +215,18 @@ async fn the_log_of_a_stack_that_has_ended_is_still_there() {
     drop(log);
     let mut face = face();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 0);
+    assert_eq!(logs(&options, &mut face, pending(), &mut out).await.code(&mut err), 0);
     assert_eq!(text(out), "api | line 1 of api\ndb  | line 2 of db\n");
 
     options.services = names(&["db"]);
     options.control.json = true;
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 0);
+    assert_eq!(logs(&options, &mut face, pending(), &mut out).await.code(&mut err), 0);
     let stored: LogLine = serde_json::from_str(&text(out)).unwrap();
     assert_eq!((stored.service, stored.line), (name("db"), line("db", 2).into_bytes()));
 
     options.services = names(&["web"]);
     let mut out = Vec::new();
-    assert_eq!(logs(&options, &mut face, pending(), &mut out, &mut err).await, 3);
+    assert_eq!(logs(&options, &mut face, pending(), &mut out).await.code(&mut err), 3);
     assert!(text(err).contains("use one of api, db"));
 }

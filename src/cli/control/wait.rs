@@ -2,14 +2,56 @@ use std::io::{self, Write};
 use std::pin::pin;
 use std::time::Duration;
 
+use clap::{Args, ValueEnum};
 use serde::Deserialize;
-use serde_json::json;
 
+use super::services::print_result;
 use super::wait_progress::WaitProgress;
 use crate::cli::ClientOptions;
-use crate::cli::render::{CommandError, finish};
+use crate::cli::args::{FileArgs, duration};
+use crate::cli::render::CommandError;
 use crate::control::{ClientError, ControlClient, LineStream, WaitFor};
+use crate::exit_code::ExitCode;
 use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot};
+
+/// `devstack wait`.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Services to wait for [default: all requested services]
+    pub services: Vec<String>,
+    /// Condition to wait for [default: services ready, tasks completed]
+    #[arg(long = "for", value_name = "WHAT", value_enum)]
+    pub what: Option<Awaited>,
+    /// Give up after this time, such as 90s or 5m
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `devstack wait` can wait for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Awaited {
+    /// Every service is ready; completed tasks count
+    Ready,
+    /// Every service has exited successfully
+    Completed,
+    /// No service is running or will start on its own; also when the whole stack has stopped
+    Stopped,
+}
+
+impl From<Awaited> for WaitFor {
+    fn from(what: Awaited) -> WaitFor {
+        match what {
+            Awaited::Ready => WaitFor::Ready,
+            Awaited::Completed => WaitFor::Completed,
+            Awaited::Stopped => WaitFor::Stopped,
+        }
+    }
+}
 
 /// Time limit for the answer after the timeout, if the condition already looks true.
 const FINAL_CHECK: Duration = Duration::from_secs(1);
@@ -34,14 +76,12 @@ struct SnapshotLine {
 
 /// `devstack wait`: waits until services are ready, completed or stopped. Prints progress to `err`
 /// and the result to `out`.
-pub async fn wait(options: &WaitOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
-    let json = options.control.json;
-    let told = match wait_with_progress(options, err).await {
-        Ok(text) if json => writeln!(out, "{}", json!({ "text": text })),
-        Ok(text) => writeln!(out, "{text}"),
-        Err(trouble) => return finish(Err(trouble), json, err),
-    };
-    finish(told.and_then(|()| out.flush()).map_err(CommandError::Output), json, err)
+pub async fn wait(
+    options: &WaitOptions,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<ExitCode, CommandError> {
+    print_result(&wait_with_progress(options, err).await?, options.control.json, out)
 }
 
 enum WaitInput {

@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
-use crate::cli::render::printable;
 use crate::control::WaitFor;
 use crate::control::protocol::find_services;
 use crate::model::{EventView, EventViewKind, Name, Phase, ServiceView, Snapshot};
+use crate::text::one_line;
 
 /// Progress messages of `devstack wait`, once per change. The stack decides whether the condition
 /// is met.
@@ -108,7 +108,7 @@ impl WaitProgress {
         let before = seen.said.replace(line.clone());
         // A condition that is true from the start is not reported.
         let news = before.as_ref() != Some(&line) && (before.is_some() || !reached);
-        news.then(|| printable(&line))
+        news.then(|| one_line(&line))
     }
 
     fn is_reached(&self, phase: Phase) -> bool {
@@ -213,7 +213,7 @@ mod tests {
         progress.start(&now(vec![view("api", Phase::Ready)]));
         let cause = Cause::HealthFailed("\x1b]0;title\x07".into());
         let said = progress.handle_event(&phase("api", Phase::Unhealthy, cause));
-        assert_eq!(said, ["waiting for api: unhealthy, unhealthy:  ]0;title "]);
+        assert_eq!(said, ["waiting for api: unhealthy, unhealthy: \\u{1b}]0;title\\u{7}"]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ const FIRST_UNPRIVILEGED: u16 = 1024;
 /// Collects all facts. Takes milliseconds, or a second if no name server responds.
 pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
     let names = resolve_localhost();
-    let sources = crate::cli::sources(files, ConfigOverrides::default())?;
+    let sources = crate::cli::context::sources(files, ConfigOverrides::default())?;
     let (configuration, dir) = configuration(&sources);
     let project = ProjectFacts {
         writable: can_write(&dir),
@@ -127,7 +127,7 @@ fn stack(draft: &Config) -> StackFacts {
 
 fn running(dir: &Path) -> Option<BTreeMap<PortKey, u16>> {
     let client = ControlClient::here(dir).ok()?;
-    let snapshot = crate::cli::runtime().ok()?.block_on(client.stack()).ok()?;
+    let snapshot = crate::cli::context::runtime().ok()?.block_on(client.stack()).ok()?;
     let ports = snapshot.services.into_iter().flat_map(|service| {
         let name = service.name;
         service

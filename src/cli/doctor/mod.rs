@@ -11,21 +11,31 @@ mod system;
 
 use std::path::PathBuf;
 
-use super::render::{fail, print, printable};
-use crate::error::exit;
+use clap::Args;
+
+use super::render::{CommandError, Table, print};
+use crate::cli::args::FileArgs;
+use crate::exit_code::ExitCode;
+use crate::text::one_line;
 use finding::{DoctorFinding, FindingLevel};
 
-/// Prints the findings; returns 1 if any is an error.
-pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> i32 {
-    let facts = match collect::collect(files) {
-        Ok(facts) => facts,
-        Err(message) => return fail(&message, exit::USAGE, as_json),
-    };
-    let findings = judge::judge(&facts);
+/// `devstack doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Prints the findings; fails if any is an error.
+pub(super) fn doctor(files: Vec<PathBuf>, as_json: bool) -> Result<ExitCode, CommandError> {
+    let findings = judge::judge(&collect::collect(files)?);
     let printed = print(&if as_json { as_one_object(&findings) } else { text(&findings) });
     match is_ok(&findings) {
         true => printed,
-        false => exit::FAILED,
+        false => Ok(ExitCode::FAILED),
     }
 }
 
@@ -39,27 +49,27 @@ fn as_one_object(findings: &[DoctorFinding]) -> String {
 }
 
 fn text(findings: &[DoctorFinding]) -> String {
-    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
-    let mut text = String::new();
+    let mut table = Table::new(2);
     for DoctorFinding { check, state, text: what, help } in findings {
         let state = match state {
-            FindingLevel::Ok => "ok",
-            FindingLevel::Note => "note",
+            FindingLevel::Ok => "ok   ",
+            FindingLevel::Note => "note ",
             FindingLevel::Wrong => "error",
         };
-        text += &format!("{state:5}  {check:width$}  {}\n", printable(what));
+        table.row([state.into(), (*check).into(), one_line(what).into()]);
         for line in help.lines() {
-            text += &format!("{:5}  {:width$}  help: {}\n", "", "", printable(line));
+            table.row(["".into(), "".into(), format!("help: {}", one_line(line)).into()]);
         }
     }
     let count =
         |wanted: FindingLevel| findings.iter().filter(|found| found.state == wanted).count();
     let (wrong, notes) = (count(FindingLevel::Wrong), count(FindingLevel::Note));
     let s = if notes == 1 { "" } else { "s" };
-    text + &match (wrong, notes) {
-        (0, 0) => "no problems found\n".to_owned(),
-        (0, notes) => format!("no problems found; {notes} note{s}\n"),
-        (wrong, 0) => format!("errors: {wrong}\n"),
-        (wrong, notes) => format!("errors: {wrong}, plus {notes} note{s}\n"),
-    }
+    table.render()
+        + &match (wrong, notes) {
+            (0, 0) => "no problems found\n".to_owned(),
+            (0, notes) => format!("no problems found; {notes} note{s}\n"),
+            (wrong, 0) => format!("errors: {wrong}\n"),
+            (wrong, notes) => format!("errors: {wrong}, plus {notes} note{s}\n"),
+        }
 }

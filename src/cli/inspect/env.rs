@@ -1,21 +1,61 @@
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 
-use super::env_args::{EnvArgs, EnvFormat};
+use clap::{Args, ValueEnum};
+
 use super::service_env::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
-use crate::cli::render::{EnvText, dotenv, print_bytes, shell, table};
+use crate::cli::args::FileArgs;
+use crate::cli::render::{CommandError, EnvText, dotenv, print_bytes, shell, table, warn};
+use crate::exit_code::ExitCode;
 use crate::model::{EnvView, VariableOrigin};
 
+/// `devstack env`.
+#[derive(Debug, Args)]
+#[command(after_help = "To load it into a shell: eval \"$(devstack env api --format shell)\"")]
+pub struct EnvArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service name
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Show where each value comes from and what it overrides
+    #[arg(long, conflicts_with = "format")]
+    pub explain: bool,
+    /// Include variables inherited unchanged by devstack
+    #[arg(long)]
+    pub all: bool,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = EnvFormat::Dotenv)]
+    pub format: EnvFormat,
+    /// Print JSON; same as --format json
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl EnvArgs {
+    /// Returns whether the output is JSON.
+    pub fn is_json(&self) -> bool {
+        self.json || self.format == EnvFormat::Json
+    }
+}
+
+/// How an environment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EnvFormat {
+    /// As in env files
+    Dotenv,
+    /// For a shell to evaluate: export NAME='value'
+    Shell,
+    /// With the origin of each value and what it overrides
+    Json,
+}
+
 /// `devstack env SERVICE`: prints the environment of a service.
-pub(crate) fn env(files: Vec<PathBuf>, args: &EnvArgs) -> i32 {
+pub(crate) fn env(files: Vec<PathBuf>, args: &EnvArgs) -> Result<ExitCode, CommandError> {
     let form = if args.json { EnvFormat::Json } else { args.format };
-    let (mut view, source) = match service_env(files, &args.service, form == EnvFormat::Json) {
-        Ok(found) => found,
-        Err(refused) => return refused.say(),
-    };
+    let (mut view, source) = service_env(files, &args.service)?;
     view.variables.retain(|variable| args.all || variable.origin != VariableOrigin::Inherited);
     if let EnvViewSource::Files = source {
-        note(NOT_RUNNING_NOTE);
+        warn(NOT_RUNNING_NOTE);
     }
     print_bytes(&text(&view, form, args.explain))
 }
@@ -35,14 +75,9 @@ fn text(view: &EnvView, form: EnvFormat, explain: bool) -> Vec<u8> {
     };
     if !left_out.is_empty() {
         let names = left_out.join(", ");
-        note(&format!(
-            "note: omitted because this format cannot represent them: {names}; use --format json"
+        warn(&format!(
+            "note: omitted because this format cannot represent them: {names}; use --format json\n"
         ));
     }
     text
-}
-
-fn note(text: &str) {
-    // Only informative: the result is on stdout.
-    let _ = writeln!(stderr(), "{text}");
 }

@@ -3,9 +3,10 @@ use std::path::Path;
 
 use crate::cli::ClientOptions;
 use crate::cli::control::OrphanCleanup;
-use crate::cli::render::{CommandError, LogRenderer, finish};
+use crate::cli::render::{CommandError, LogRenderer};
 pub(crate) use crate::control::protocol::find_services;
 use crate::control::{ClientError, ControlClient, LogPattern, LogQuery};
+use crate::exit_code::ExitCode;
 use crate::log::{LogItem, StatusMode, StoredLogReader};
 use crate::model::{Message, MessageClass, Name, OutputStream, Snapshot};
 
@@ -52,8 +53,7 @@ pub(crate) async fn logs(
     face: &mut LogRenderer,
     gone: impl Future<Output = ()>,
     out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> i32 {
+) -> Result<ExitCode, CommandError> {
     let result = match ask(options).await {
         Ok((client, snapshot)) => {
             let all = print_live(options, &client, &snapshot, face, out);
@@ -66,7 +66,7 @@ pub(crate) async fn logs(
         Err(failure @ ClientError::NotRunning(_)) => print_stored(options, failure, face, out),
         Err(failure) => Err(failure.into()),
     };
-    finish(result, options.control.json, err)
+    result.map(|()| ExitCode::OK)
 }
 
 /// Connects to the stack, if it runs.

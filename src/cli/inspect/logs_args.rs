@@ -53,6 +53,13 @@ pub struct LogStyleArgs {
     pub output: LogFormat,
 }
 
+impl LogStyleArgs {
+    /// Returns whether the output is JSON.
+    pub fn is_json(self) -> bool {
+        self.output == LogFormat::Json
+    }
+}
+
 /// What the log is printed as.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -95,7 +102,7 @@ impl LogsArgs {
 
     /// Returns whether the output is JSON.
     pub fn is_json(&self) -> bool {
-        self.json || self.shown.output == LogFormat::Json
+        self.json || self.shown.is_json()
     }
 
     /// Returns whether to show status lines; not by default in JSON, where programs expect lines.

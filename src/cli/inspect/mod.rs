@@ -2,7 +2,6 @@
 
 mod check;
 mod env;
-mod env_args;
 mod kill_holders;
 pub(crate) mod logs;
 mod logs_args;
@@ -15,20 +14,17 @@ mod service_env;
 mod since;
 mod stack_entry;
 mod why;
-mod why_args;
 
-pub(crate) use check::check;
-pub(crate) use env::env;
-pub use env_args::{EnvArgs, ExecArgs};
+pub(crate) use check::{CheckArgs, check};
+pub(crate) use env::{EnvArgs, env};
 pub(crate) use kill_holders::{KillDecision, find_candidates};
-pub use logs::LogsOptions;
-pub(crate) use logs::logs;
-pub use logs_args::{LogFormat, LogStyleArgs, LogsArgs};
-pub(crate) use plan::plan;
-pub(crate) use ports::ports;
-pub use ps::ps;
-pub use ps_all::ps_all;
+pub(crate) use logs::{LogsOptions, logs};
+pub(crate) use logs_args::{LogStyleArgs, LogsArgs};
+pub(crate) use plan::{PlanArgs, plan};
+pub(crate) use ports::{PortsArgs, ports};
+pub(crate) use presets::PresetsArgs;
+pub(crate) use ps::ps;
+pub(crate) use ps_all::ps_all;
 pub(crate) use service_env::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
 pub(crate) use stack_entry::{StackEntry, json_of_all, say_none};
-pub use why::why;
-pub use why_args::WhyArgs;
+pub(crate) use why::{WhyArgs, why};

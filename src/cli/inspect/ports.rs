@@ -1,33 +1,50 @@
 use std::path::{Path, PathBuf};
 
+use clap::Args;
+
 use super::kill_holders::{KillDecision, KillResult, find_candidates};
-use crate::cli::args;
-use crate::cli::render::{fail, print};
+use crate::cli::args::FileArgs;
+use crate::cli::context;
+use crate::cli::render::{CommandError, message_text, ports_table, print, warn};
 use crate::cli::start::{PromptReply, TtyPrompt};
 use crate::control;
-use crate::error::exit;
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Snapshot};
 use crate::ports::{PortReport, report};
 
-/// Text to print, or the error and exit code.
-type Answer = Result<String, (Message, i32)>;
+/// `devstack ports`.
+#[derive(Debug, Args)]
+pub struct PortsArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Ports to look up [default: all ports of this stack]
+    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub ports: Vec<u16>,
+    /// Kill the process listening on PORT (asks first)
+    #[arg(long, requires = "ports")]
+    pub kill: bool,
+    /// Do not ask before killing
+    #[arg(long, requires = "kill")]
+    pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// `devstack ports`: lists the ports of the stack, or shows or kills what uses the given ports.
-pub(crate) fn ports(files: &[PathBuf], args: &args::PortsArgs) -> i32 {
-    let answer = match args.ports.as_slice() {
-        [] => stack_ports(files, args.json),
-        _ if args.kill => return kill(args),
-        ports => port_reports(ports, args.json),
-    };
-    match answer {
-        Ok(text) => print(&text),
-        Err((message, code)) => fail(&message, code, args.json),
+pub(crate) fn ports(files: &[PathBuf], args: &PortsArgs) -> Result<ExitCode, CommandError> {
+    match args.ports.as_slice() {
+        [] => print(&stack_ports(files, args.json)?),
+        _ if args.kill => kill(args),
+        ports => print(&port_reports(ports, args.json)?),
     }
 }
 
 /// One port gives an object in JSON, several give a list.
-fn port_reports(ports: &[u16], as_json: bool) -> Answer {
-    let leases = control::runtime_dir().map_err(|message| (message, exit::FAILED))?.join("ports");
+fn port_reports(ports: &[u16], as_json: bool) -> Result<String, CommandError> {
+    let leases = control::runtime_dir()
+        .map_err(|message| CommandError::new(message, ExitCode::FAILED))?
+        .join("ports");
     let reports: Vec<PortReport> =
         ports.iter().map(|port| report::port_report(*port, &leases)).collect();
     if !as_json {
@@ -40,50 +57,52 @@ fn port_reports(ports: &[u16], as_json: bool) -> Answer {
     Ok(value.to_string() + "\n")
 }
 
-fn stack_ports(files: &[PathBuf], as_json: bool) -> Answer {
-    let rows = report::port_rows(&snapshot(&crate::cli::project_dir(files))?);
+fn stack_ports(files: &[PathBuf], as_json: bool) -> Result<String, CommandError> {
+    let rows = report::port_rows(&snapshot(&context::project_dir(files))?);
     Ok(match as_json {
         true => report::json(&rows).to_string() + "\n",
-        false => report::text(&rows),
+        false => ports_table(&rows),
     })
 }
 
-fn snapshot(dir: &Path) -> Result<Snapshot, (Message, i32)> {
-    let start = |error| (crate::cli::no_runtime(&error), exit::FAILED);
-    let runtime = crate::cli::runtime().map_err(start)?;
-    let stack = runtime.block_on(async { control::ControlClient::here(dir)?.stack().await });
-    stack.map_err(|failure| (failure.message().clone(), failure.exit_code()))
+fn snapshot(dir: &Path) -> Result<Snapshot, CommandError> {
+    let client = control::ControlClient::here(dir)?;
+    Ok(context::runtime()?.block_on(client.stack())?)
 }
 
-/// Kills what listens on these ports, one after another; returns the exit code of the last failure.
-fn kill(args: &args::PortsArgs) -> i32 {
+/// Kills what listens on these ports, one after another; fails if one of them does.
+fn kill(args: &PortsArgs) -> Result<ExitCode, CommandError> {
     let mut person = TtyPrompt::here();
     if !args.yes && person.is_none() {
         let ports: Vec<String> = args.ports.iter().map(u16::to_string).collect();
         let message = Message::new(MessageClass::Usage, "cannot prompt: stdin is not a terminal")
             .help(format!("use `devstack ports {} --kill --yes`", ports.join(" ")));
-        return fail(&message, exit::USAGE, args.json);
+        return Err(message.into());
     }
     let mut asking = if args.yes { None } else { person.as_mut() };
-    let (mut code, mut outcomes) = (exit::OK, Vec::new());
+    let failed = |message: &Message| {
+        warn(&message_text(message, args.json));
+        ExitCode::FAILED
+    };
+    let (mut code, mut outcomes) = (ExitCode::OK, Vec::new());
     for port in &args.ports {
         match kill_after_prompt(*port, asking.as_deref_mut()) {
             Ok(outcome) => {
                 if !args.json {
-                    print(&(outcome.lines().join("\n") + "\n"));
+                    print(&(outcome.lines().join("\n") + "\n"))?;
                 }
                 if let Some(message) = outcome.failure() {
-                    code = fail(&message, exit::FAILED, args.json);
+                    code = failed(&message);
                 }
                 outcomes.push(outcome);
             }
-            Err(message) => code = fail(&message, exit::FAILED, args.json),
+            Err(message) => code = failed(&message),
         }
     }
     if args.json {
-        print(&(serde_json::json!({ "version": 1, "ports": outcomes }).to_string() + "\n"));
+        print(&(serde_json::json!({ "version": 1, "ports": outcomes }).to_string() + "\n"))?;
     }
-    code
+    Ok(code)
 }
 
 /// Kills what listens on the port, after a prompt unless `person` is `None`.

@@ -1,12 +1,23 @@
-use crate::cli::args;
-use crate::cli::render::{fail, print};
-use crate::error::exit;
-use crate::model::{Message, MessageClass};
+use clap::Args;
+
+use crate::cli::context;
+use crate::cli::render::{CommandError, Table, print};
+use crate::exit_code::ExitCode;
 use crate::presets::{self, Preset, PresetSummary};
-use crate::suggest::did_you_mean;
+
+/// `devstack presets`.
+#[derive(Debug, Args)]
+pub struct PresetsArgs {
+    /// Preset to show, as TOML
+    #[arg(value_name = "PRESET")]
+    pub name: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
-pub(crate) fn presets(args: &args::PresetsArgs) -> i32 {
+pub(crate) fn presets(args: &PresetsArgs) -> Result<ExitCode, CommandError> {
     let Some(name) = &args.name else {
         let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
         return print(&if args.json { list_json(&rows) } else { list(&rows) });
@@ -14,7 +25,10 @@ pub(crate) fn presets(args: &args::PresetsArgs) -> i32 {
     match presets::find(name) {
         Some(preset) if args.json => print(&(PresetRow::of(preset).json(true).to_string() + "\n")),
         Some(preset) => print(preset.text),
-        None => fail(&unknown(name), exit::USAGE, args.json),
+        None => {
+            let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
+            Err(context::unknown("preset", name, &names).into())
+        }
     }
 }
 
@@ -45,27 +59,17 @@ impl PresetRow {
 }
 
 fn list(rows: &[PresetRow]) -> String {
-    let width = rows.iter().map(|row| row.preset.name.len()).max().unwrap_or_default();
-    let mut text = String::new();
+    let mut table = Table::new(2).right(&[1]);
     for row in rows {
         let port = row.outline.port().map_or_else(|| "-".to_owned(), |port| port.to_string());
-        text += &format!("{:width$}  {port:>5}  {}\n", row.preset.name, row.outline.description);
+        table.row([row.preset.name.into(), port.into(), row.outline.description.as_str().into()]);
     }
-    text
+    table.render()
 }
 
 fn list_json(rows: &[PresetRow]) -> String {
     let rows: Vec<serde_json::Value> = rows.iter().map(|row| row.json(false)).collect();
     serde_json::json!({ "presets": rows }).to_string() + "\n"
-}
-
-fn unknown(name: &str) -> Message {
-    let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
-    let message =
-        Message::new(MessageClass::Usage, format!("unknown preset `{}`", name.escape_debug()));
-    message.help(did_you_mean(name, names.iter().copied(), || {
-        format!("available presets: {}", names.join(", "))
-    }))
 }
 
 #[cfg(test)]

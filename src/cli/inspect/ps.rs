@@ -1,16 +1,13 @@
 use std::io::Write;
 
 use crate::cli::ClientOptions;
-use crate::cli::render::{CommandError, finish, ps_table};
+use crate::cli::render::{CommandError, ps_table};
 use crate::control::ClientError;
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 
 /// `devstack ps`: lists the services of the stack; with `json`, prints the snapshot as received.
-pub async fn ps(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
-    finish(show(options, out).await, options.json, err)
-}
-
-async fn show(options: &ClientOptions, out: &mut dyn Write) -> Result<(), CommandError> {
+pub async fn ps(options: &ClientOptions, out: &mut dyn Write) -> Result<ExitCode, CommandError> {
     let client = options.client()?;
     if options.json {
         out.write_all(&client.stack_json().await?)?;
@@ -18,7 +15,8 @@ async fn show(options: &ClientOptions, out: &mut dyn Write) -> Result<(), Comman
         let snapshot = client.stack_with_usage().await?;
         out.write_all(ps_table(&snapshot, now()?, options.color).as_bytes())?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    Ok(ExitCode::OK)
 }
 
 pub(super) fn now() -> Result<jiff::Timestamp, ClientError> {

@@ -7,17 +7,22 @@ use serde_json::Value;
 use super::ps::now;
 use super::stack_entry::{StackEntry, json_of_all, say_none};
 use crate::cli::ClientOptions;
-use crate::cli::render::{CommandError, finish, stacks_table};
+use crate::cli::render::{CommandError, stacks_table};
 use crate::control::{ClientError, ControlClient, LocatedInstance};
+use crate::exit_code::ExitCode;
 use crate::model::{Message, Snapshot};
 
 /// `devstack ps --all`: lists all stacks of this user; one that does not respond is no error.
-pub async fn ps_all(options: &ClientOptions, out: &mut dyn Write, err: &mut dyn Write) -> i32 {
+pub async fn ps_all(
+    options: &ClientOptions,
+    out: &mut dyn Write,
+) -> Result<ExitCode, CommandError> {
     let stacks = ask_all(LocatedInstance::all()).await;
     if stacks.is_empty() && !options.json {
-        say_none(err);
+        say_none(&mut std::io::stderr());
     }
-    finish(show(options, stacks, out), options.json, err)
+    show(options, stacks, out)?;
+    Ok(ExitCode::OK)
 }
 
 /// Asks all stacks at once, with the same time limit. Omits those that stopped meanwhile.

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::cli::args::UpPreviewArgs;
-use crate::cli::start::{Refused, StackPreview};
+use crate::cli::context;
+use crate::cli::render::CommandError;
+use crate::cli::start::{StackPreview, UpPreviewArgs};
 use crate::control::{ClientError, ControlClient, exactly_one};
-use crate::error::exit;
-use crate::model::{EnvView, Message, Name};
+use crate::exit_code::ExitCode;
+use crate::model::{EnvView, Name};
 use crate::process::InheritedEnv;
 use crate::supervisor::EnvInputs;
 
@@ -22,33 +23,28 @@ pub(crate) enum EnvViewSource {
 pub(crate) fn service_env(
     files: Vec<PathBuf>,
     service: &str,
-    as_json: bool,
-) -> Result<(EnvView, EnvViewSource), Refused> {
-    let refused = |message: &Message, code| Refused::because(message, code, as_json);
-    let asked = ControlClient::here(&crate::cli::project_dir(&files)).and_then(|client| {
-        let start = |error| ClientError::Refused(crate::cli::no_runtime(&error));
-        let runtime = crate::cli::runtime().map_err(start)?;
-        runtime.block_on(client.env(service))
-    });
-    match asked {
+) -> Result<(EnvView, EnvViewSource), CommandError> {
+    let answer = match ControlClient::here(&context::project_dir(&files)) {
+        Ok(client) => context::runtime()?.block_on(client.env(service)),
+        Err(error) => Err(error),
+    };
+    match answer {
         Ok(view) => Ok((view, EnvViewSource::Stack)),
         Err(ClientError::NotRunning(_)) => {
-            Ok((env_from_files(files, service, as_json)?, EnvViewSource::Files))
+            Ok((env_from_files(files, service)?, EnvViewSource::Files))
         }
-        Err(failure) => Err(refused(failure.message(), failure.exit_code())),
+        Err(error) => Err(error.into()),
     }
 }
 
-fn env_from_files(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvView, Refused> {
-    let refused = |message: &Message, code| Refused::because(message, code, as_json);
-    let StackPreview { draft, stack, .. } =
-        StackPreview::look(files, &UpPreviewArgs::default(), as_json)?;
+fn env_from_files(files: Vec<PathBuf>, text: &str) -> Result<EnvView, CommandError> {
+    let StackPreview { draft, stack, .. } = StackPreview::look(files, &UpPreviewArgs::default())?;
     let named = Name::new(text).map(|name| draft.services_named(&name)).unwrap_or_default();
     if named.is_empty() {
-        let names = draft.services().chain(draft.groups());
-        return Err(refused(&crate::cli::unknown_service(text, names), exit::NOT_RUNNING));
+        let unknown = context::unknown_service(text, draft.services().chain(draft.groups()));
+        return Err(CommandError::new(unknown, ExitCode::NOT_RUNNING));
     }
-    let name = exactly_one(text, named).map_err(|message| refused(&message, exit::USAGE))?;
+    let name = exactly_one(text, named)?;
     let service = stack.services.get(&name).expect("in the stack as in its config").clone();
     let given = EnvInputs {
         service,
@@ -62,4 +58,4 @@ fn env_from_files(files: Vec<PathBuf>, text: &str, as_json: bool) -> Result<EnvV
 }
 
 /// Note for an environment that does not come from a running stack.
-pub(crate) const NOT_RUNNING_NOTE: &str = "note: no stack is running in this directory; `devstack up` would use these values, but ports may move";
+pub(crate) const NOT_RUNNING_NOTE: &str = "note: no stack is running in this directory; `devstack up` would use these values, but ports may move\n";

@@ -1,17 +1,19 @@
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
+
+use crate::units::parse_duration;
 
 /// Parses the value of `--since` to milliseconds since 1970.
 pub(super) fn since(text: &str) -> Result<i64, String> {
     parse_since(text, Timestamp::now(), &TimeZone::system()).map(Timestamp::as_millisecond).ok_or_else(
-        || "expected a duration ago (90s, 10m, 2h, 3d) or a time (09:30, 2026-11-20, 2026-11-20T09:30:00Z)".to_owned(),
+        || "expected a duration ago (90s, 1h30m, 3d) or a time (09:30, 2026-11-20, 2026-11-20T09:30:00Z)".to_owned(),
     )
 }
 
 /// Parses a duration before `now` or a time; a time of day means its last occurrence.
 fn parse_since(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-    if let Some(span) = span(text) {
+    if let Some(span) = parse_duration(text) {
         return now.checked_sub(span).ok();
     }
     if let Ok(moment) = text.parse::<Timestamp>() {
@@ -33,30 +35,6 @@ fn parse_since(text: &str, now: Timestamp, zone: &TimeZone) -> Option<Timestamp>
     local(text.parse::<DateTime>().ok()?)
 }
 
-/// Parses a duration such as `90s` or `1h30m`.
-fn span(text: &str) -> Option<SignedDuration> {
-    let mut sum = SignedDuration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, after) = rest.split_at(digits);
-        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
-        let (unit, after) = after.split_at(letters);
-        let ms: i64 = match unit {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        let part = number.parse::<i64>().ok()?.checked_mul(ms)?;
-        sum = sum.checked_add(SignedDuration::from_millis(part))?;
-        rest = after;
-    }
-    (!text.is_empty()).then_some(sum)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +47,7 @@ mod tests {
             ("90s", "2026-11-20T09:58:30Z"),
             ("250ms", "2026-11-20T09:59:59.750Z"),
             ("1h30m", "2026-11-20T08:30:00Z"),
+            ("1.5s", "2026-11-20T09:59:58.500Z"),
             ("3d", "2026-11-17T10:00:00Z"),
             ("0s", "2026-11-20T10:00:00Z"),
             ("2026-11-20T09:30:00Z", "2026-11-20T09:30:00Z"),
@@ -89,7 +68,6 @@ mod tests {
             "5",
             "m",
             "-5m",
-            "5 m",
             "1h-2m",
             "yesterday",
             "25:00",

@@ -4,9 +4,9 @@ use std::time::UNIX_EPOCH;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::render::printable;
 use crate::control::{InstanceRecord, ProjectDir};
 use crate::ports::display_home_relative;
+use crate::text::one_line;
 
 /// Version of the JSON of `--all --json`.
 const VERSION: u32 = 1;
@@ -42,7 +42,7 @@ impl StackEntry {
     }
 
     pub fn name(&self) -> String {
-        self.stack.as_deref().map_or("(starting)".to_owned(), printable)
+        self.stack.as_deref().map_or("(starting)".to_owned(), one_line)
     }
 }
 

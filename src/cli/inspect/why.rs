@@ -1,24 +1,31 @@
 use std::io::Write;
 
+use clap::Args;
+
 use super::ps::now;
 use crate::cli::ClientOptions;
-use crate::cli::render::{CommandError, finish, why_text};
+use crate::cli::args::FileArgs;
+use crate::cli::render::{CommandError, why_text};
+use crate::exit_code::ExitCode;
+
+/// `devstack why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service name
+    pub service: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 /// `devstack why SERVICE`: explains a service's state; with `json`, prints the data as received.
 pub async fn why(
     options: &ClientOptions,
     service: &str,
     out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> i32 {
-    finish(show(options, service, out).await, options.json, err)
-}
-
-async fn show(
-    options: &ClientOptions,
-    service: &str,
-    out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<ExitCode, CommandError> {
     let client = options.client()?;
     if options.json {
         out.write_all(&client.why_json(service).await?)?;
@@ -26,5 +33,6 @@ async fn show(
         let why = client.why(service).await?;
         out.write_all(why_text(&why, now()?, options.color).as_bytes())?;
     }
-    Ok(out.flush()?)
+    out.flush()?;
+    Ok(ExitCode::OK)
 }

@@ -1,16 +1,15 @@
 //! An environment as text, for programs and for the terminal.
 
-use std::fmt::Write;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use super::table::Table;
 use crate::config::format_line;
 use crate::model::{EnvValue, EnvVariable, EnvView, VariableOrigin};
+use crate::text::escape_control;
 
 /// Maximum width of an aligned column; longer names or values push only their own line.
 const MAX_WIDTH: usize = 48;
-
-const GAP: &str = "   ";
 
 /// Variables as text, and the names of those that the format cannot represent.
 pub(crate) struct EnvText {
@@ -41,7 +40,7 @@ fn lines(view: &EnvView, line: impl Fn(&EnvVariable) -> Option<Vec<u8>>) -> EnvT
     for variable in &view.variables {
         match line(variable) {
             Some(line) => written.text.extend(line),
-            None => written.left_out.push(variable.name.escape_debug().to_string()),
+            None => written.left_out.push(escape_control(&variable.name)),
         }
     }
     written
@@ -71,36 +70,32 @@ fn shell_quote(value: &[u8]) -> Vec<u8> {
 
 /// Formats each variable with its origin, and below it the values it overrides, strongest first.
 pub(crate) fn table(view: &EnvView, here: &Path) -> String {
-    let mut rows = vec![("VARIABLE".to_owned(), "VALUE".to_owned(), "FROM".to_owned())];
+    let mut table = Table::new(3).max_width(MAX_WIDTH);
+    table.header(["VARIABLE", "VALUE", "FROM"], false);
     for variable in &view.variables {
         let from = origin_text(&variable.origin, here);
-        rows.push((printable(&variable.name), shown(&variable.value), from));
+        table.row([
+            escape_control(&variable.name).into(),
+            shown(&variable.value).into(),
+            from.into(),
+        ]);
         for hidden in &variable.shadows {
-            let from = self::origin_text(&hidden.origin, here);
-            rows.push(("  overrides".to_owned(), shown(&hidden.value), from));
+            let from = origin_text(&hidden.origin, here);
+            table.row(["  overrides".into(), shown(&hidden.value).into(), from.into()]);
         }
     }
-    let width = |cell: fn(&(String, String, String)) -> &String| {
-        let widths = rows.iter().map(|row| cell(row).chars().count());
-        widths.filter(|width| *width <= MAX_WIDTH).max().unwrap_or(0)
-    };
-    let (names, values) = (width(|row| &row.0), width(|row| &row.1));
-    let mut text = String::new();
-    for (name, value, from) in &rows {
-        let _ = writeln!(text, "{name:names$}{GAP}{value:values$}{GAP}{from}");
-    }
-    text
+    table.render()
 }
 
 fn origin_text(origin: &VariableOrigin, here: &Path) -> String {
     let at = |written: &crate::model::SourceLocation| {
         let path = Path::new(&written.file);
         let path = path.strip_prefix(here).unwrap_or(path).display().to_string();
-        format!("{}:{}", printable(&path), written.line)
+        format!("{}:{}", escape_control(&path), written.line)
     };
     match origin {
         VariableOrigin::Inherited => "inherited by devstack".to_owned(),
-        VariableOrigin::Preset { preset } => format!("preset {}", printable(preset)),
+        VariableOrigin::Preset { preset } => format!("preset {}", escape_control(preset)),
         VariableOrigin::StackFile(written) => format!("{} (stack env_file)", at(written)),
         VariableOrigin::StackEnv(written) => format!("{} (stack env)", at(written)),
         VariableOrigin::ServiceFile(written) => format!("{} (env_file)", at(written)),
@@ -113,17 +108,9 @@ fn origin_text(origin: &VariableOrigin, here: &Path) -> String {
 /// Formats a value on one line, with control characters escaped.
 fn shown(value: &EnvValue) -> String {
     match value.get() {
-        Some(value) => printable(&value.to_string_lossy()),
+        Some(value) => escape_control(&value.to_string_lossy()),
         None => "(cannot be expanded)".to_owned(),
     }
-}
-
-fn printable(text: &str) -> String {
-    let escape = |c: char| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    };
-    text.chars().map(escape).collect()
 }
 
 #[cfg(test)]

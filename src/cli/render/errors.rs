@@ -1,19 +1,45 @@
-use std::io::{self, Write};
+use std::io::{self, Write, stderr};
 
-use crate::control::ClientError;
-use crate::error;
-use crate::model::Message;
+use serde_json::json;
 
+use crate::config::DiagnosticList;
+use crate::control::{AlreadyRunning, ClientError};
+use crate::exit_code::ExitCode;
+use crate::model::{Message, MessageClass};
+use crate::supervisor::reload::join_messages;
+use crate::text::one_line;
+
+/// Why a command failed.
 pub(crate) enum CommandError {
+    /// At least one message.
+    Messages(Vec<Message>, ExitCode),
+    Config(DiagnosticList),
+    /// `up` or `run` where a stack is running.
+    AlreadyRunning(AlreadyRunning),
     /// The stack did not do what was requested.
-    Failure(ClientError),
+    Client(ClientError),
+    /// The user pressed Ctrl-C at a prompt.
+    Interrupted,
     /// The output cannot be written.
     Output(io::Error),
 }
 
+impl From<Message> for CommandError {
+    fn from(message: Message) -> CommandError {
+        let code = ExitCode::of(message.class);
+        CommandError::new(message, code)
+    }
+}
+
+impl From<DiagnosticList> for CommandError {
+    fn from(list: DiagnosticList) -> CommandError {
+        CommandError::Config(list)
+    }
+}
+
 impl From<ClientError> for CommandError {
-    fn from(failure: ClientError) -> CommandError {
-        CommandError::Failure(failure)
+    fn from(error: ClientError) -> CommandError {
+        CommandError::Client(error)
     }
 }
 
@@ -23,53 +49,91 @@ impl From<io::Error> for CommandError {
     }
 }
 
-/// Finishes a command: prints the error, if any, and returns the exit code.
-pub(crate) fn finish(result: Result<(), CommandError>, json: bool, err: &mut dyn Write) -> i32 {
-    match result {
-        Ok(()) => 0,
-        Err(CommandError::Failure(failure)) => {
-            // If stderr cannot be written, the exit code still reports the error.
-            let _ = report_error(failure.message(), json, err);
-            failure.exit_code()
+impl CommandError {
+    pub fn new(message: Message, code: ExitCode) -> CommandError {
+        CommandError::Messages(vec![message], code)
+    }
+
+    /// The system did not let devstack do `what`.
+    pub fn internal(what: &str, error: &io::Error, code: ExitCode) -> CommandError {
+        let message = Message::new(MessageClass::Limit, format!("cannot {what}: {error}")).help(
+            "check `ulimit -a`: the system may be out of processes, memory or file descriptors",
+        );
+        CommandError::new(message, code)
+    }
+
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            CommandError::Messages(_, code) => *code,
+            CommandError::Config(_) => ExitCode::USAGE,
+            CommandError::AlreadyRunning(_) => ExitCode::BUSY,
+            CommandError::Client(error) => error.exit_code(),
+            CommandError::Interrupted => ExitCode::of_signal(libc::SIGINT),
+            // The reader has seen enough, as in `devstack logs | head -1`.
+            CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                ExitCode::OK
+            }
+            CommandError::Output(_) => ExitCode::FAILED,
         }
-        // The reader has seen enough, as in `devstack logs | head -1`.
-        Err(CommandError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-        Err(CommandError::Output(error)) => {
-            let _ = writeln!(err, "error: cannot write output: {error}");
-            1
+    }
+
+    /// Formats the error for stderr, with line ends. JSON is always a single object.
+    pub fn render(&self, as_json: bool, color: bool) -> String {
+        match self {
+            CommandError::Messages(all, _) if as_json => message_json(&join_messages(all)),
+            CommandError::Messages(all, _) => all.iter().map(Message::render).collect(),
+            CommandError::Config(list) if as_json => message_json(&list.summary()),
+            CommandError::Config(list) => list.render(color),
+            CommandError::AlreadyRunning(busy) => message_text(&busy.message(), as_json),
+            CommandError::Client(error) if as_json => message_json(error.message()),
+            CommandError::Client(error) => received_text(error.message()),
+            CommandError::Interrupted => String::new(),
+            CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                String::new()
+            }
+            CommandError::Output(error) => format!("error: cannot write output: {error}\n"),
         }
     }
 }
 
-pub(crate) fn fail(message: &Message, code: i32, as_json: bool) -> i32 {
-    let _ = io::stderr().write_all(error::render(message, as_json).as_bytes());
-    code
+/// Formats a message for stderr.
+pub(crate) fn message_text(message: &Message, as_json: bool) -> String {
+    if as_json { message_json(message) } else { message.render() }
 }
 
-/// Prints the output of a command; returns the exit code.
-pub(crate) fn print(text: &str) -> i32 {
+fn message_json(message: &Message) -> String {
+    json!({ "error": message }).to_string() + "\n"
+}
+
+/// Formats a message that another devstack sent.
+pub(crate) fn received_text(message: &Message) -> String {
+    // Diagnostics with their excerpts are formatted already.
+    if message.class == MessageClass::Config && message.text.contains('\n') {
+        return message.text.lines().map(|line| one_line(line) + "\n").collect();
+    }
+    let help = message.help.lines().map(one_line).collect::<Vec<_>>().join("\n");
+    Message::new(message.class, one_line(&message.text)).help(help).render()
+}
+
+/// Formats a note like an error.
+pub(crate) fn note_text(note: &Message) -> String {
+    note.render().replacen("error:", "note:", 1)
+}
+
+/// Writes to stderr. If that fails, the exit code still reports the error.
+pub(crate) fn warn(text: &str) {
+    let _ = stderr().write_all(text.as_bytes());
+}
+
+/// Prints the output of a command.
+pub(crate) fn print(text: &str) -> Result<ExitCode, CommandError> {
     print_bytes(text.as_bytes())
 }
 
-/// Like [`print()`], for output that may not be text.
-pub(crate) fn print_bytes(bytes: &[u8]) -> i32 {
-    let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-    let printed = out.write_all(bytes).and_then(|()| out.flush());
-    finish(printed.map_err(CommandError::Output), false, &mut err)
-}
-
-pub(crate) fn report_error(message: &Message, json: bool, err: &mut dyn Write) -> io::Result<()> {
-    if json {
-        return writeln!(err, "{}", error::json(message));
-    }
-    writeln!(err, "error: {}", printable(&message.text))?;
-    match message.help.is_empty() {
-        true => Ok(()),
-        false => writeln!(err, "  help: {}", printable(&message.help)),
-    }
-}
-
-/// Replaces control characters, so that quoted output and file names cannot control the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// Like [`print`], for output that may not be text.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<ExitCode, CommandError> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
+    Ok(ExitCode::OK)
 }

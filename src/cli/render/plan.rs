@@ -1,4 +1,5 @@
-use crate::error::render_message;
+use super::errors::note_text;
+use super::table::Table;
 use crate::model::{ChangeAction, Name, PlanView, ServiceChange};
 
 pub(crate) fn text(view: &PlanView) -> String {
@@ -7,7 +8,7 @@ pub(crate) fn text(view: &PlanView) -> String {
         false => of_up(view),
     };
     for note in &view.notes {
-        text += &render_message(note).replacen("error:", "note:", 1);
+        text += &note_text(note);
     }
     text
 }
@@ -40,12 +41,11 @@ fn of_up(view: &PlanView) -> String {
         1 => format!("{stack}: `devstack up` would start 1 service\n"),
         many => format!("{stack}: `devstack up` would start {many} services in this order\n"),
     };
-    let width = starts.iter().map(|change| change.service.as_str().len()).max().unwrap_or(0);
+    let mut table = Table::new(2);
     for change in starts {
-        let line = format!("  {:width$}  {}", change.service, start_details(change));
-        text += line.trim_end();
-        text.push('\n');
+        table.row([format!("  {}", change.service).into(), start_details(change).into()]);
     }
+    text += &table.render();
     if !rest.is_empty() {
         let rest: Vec<Name> = rest.iter().map(|change| change.service.clone()).collect();
         text += &format!("not started: {}\n", names(&rest));

@@ -1,13 +1,17 @@
 use std::fmt::Write;
 use std::iter;
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 
-use super::errors::printable;
-use super::table::{EMPTY_CELL, header_row, render_table};
-use crate::model::{DebugView, Phase, ServiceView, Snapshot, listening_port};
+use super::table::{EMPTY_CELL, Table, TableCell};
+
+use crate::model::{
+    DebugView, DisplayAge, DisplaySize, Phase, ServiceView, Snapshot, listening_port,
+};
 use crate::supervisor::status::network_lines;
+use crate::text::one_line;
 
 struct TableColumn {
     head: &'static str,
@@ -27,11 +31,11 @@ const COLUMNS: &[TableColumn] = &[
     },
     TableColumn {
         head: "MEMORY",
-        cell: |service, _| or_none(service.memory_bytes.map(bytes_text)),
+        cell: |service, _| or_none(service.memory_bytes.map(DisplaySize)),
     },
     TableColumn { head: "DEBUG", cell: |service, _| or_none(service.debug.as_ref().map(attach)) },
-    TableColumn { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(printable)) },
-    TableColumn { head: "WHY", cell: |service, _| printable(&service.cause) },
+    TableColumn { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(one_line)) },
+    TableColumn { head: "WHY", cell: |service, _| one_line(&service.cause) },
 ];
 
 /// Formats services as a table, without empty columns, followed by messages.
@@ -47,18 +51,18 @@ pub(crate) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
                 || cells.iter().any(|cell| cell != EMPTY_CELL)
         })
         .collect();
-    let row = |(row, service): (usize, &ServiceView)| {
+    let mut table = Table::new(3);
+    table.header(shown.iter().map(|(column, _)| column.head), color);
+    for (row, service) in snapshot.services.iter().enumerate() {
         let style = |column: &TableColumn| match column.head {
             "PHASE" => phase_style(service.phase, color),
             _ => Style::new(),
         };
-        shown.iter().map(|(column, cells)| (cells[row].clone(), style(column))).collect()
-    };
-    let mut rows = vec![header_row(shown.iter().map(|(column, _)| column.head), color)];
-    rows.extend(snapshot.services.iter().enumerate().map(row));
-    let mut text = render_table(&rows);
+        table.row(shown.iter().map(|(column, cells)| TableCell(cells[row].clone(), style(column))));
+    }
+    let mut text = table.render();
     for (at, line) in network_lines(snapshot).iter().enumerate() {
-        let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, printable(line));
+        let _ = writeln!(text, "{}{}", if at == 0 { "\n" } else { "" }, one_line(line));
     }
     messages_below(&mut text, &snapshot.services);
     text
@@ -69,19 +73,19 @@ fn messages_below(text: &mut String, services: &[ServiceView]) {
     let mut gap = "\n";
     for service in services {
         let Some(message) = &service.message else { continue };
-        let help = format!("help: {}", printable(&message.help));
+        let help = format!("help: {}", one_line(&message.help));
         let lines = match (message.text == service.cause, message.help.is_empty()) {
             (true, true) => continue,
-            (true, false) => printable(&message.help),
-            (false, true) => printable(&message.text),
-            (false, false) => format!("{}\n  {help}", printable(&message.text)),
+            (true, false) => one_line(&message.help),
+            (false, true) => one_line(&message.text),
+            (false, false) => format!("{}\n  {help}", one_line(&message.text)),
         };
         let _ = writeln!(text, "{gap}{}: {lines}", service.name);
         gap = "";
     }
 }
 
-fn or_none(what: Option<impl ToString>) -> String {
+pub(super) fn or_none(what: Option<impl ToString>) -> String {
     what.map_or(EMPTY_CELL.to_owned(), |what| what.to_string())
 }
 
@@ -100,38 +104,24 @@ fn ports(service: &ServiceView) -> String {
     };
     for (name, &number) in service.ports.iter().filter(|(_, number)| **number != port) {
         let wanted = service.wanted_ports.get(name).copied();
-        let _ = write!(text, ", {} {number}{}", printable(name), wish(wanted, number));
+        let _ = write!(text, ", {} {number}{}", one_line(name), wish(wanted, number));
     }
     text
 }
 
 fn attach(debug: &DebugView) -> String {
     match &debug.debugger {
-        Some(debugger) => format!("{} at {}", printable(debugger), printable(&debug.attach)),
-        None => printable(&debug.attach),
+        Some(debugger) => format!("{} at {}", one_line(debugger), one_line(&debug.attach)),
+        None => one_line(&debug.attach),
     }
 }
 
-fn bytes_text(bytes: u64) -> String {
-    const MB: u64 = 1_000_000;
-    match bytes {
-        0..MB => format!("{} kB", bytes / 1_000),
-        MB..10_000_000_000 => format!("{} MB", bytes / MB),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
-}
-
-/// Formats how long ago `since` was, in the largest useful unit.
+/// Formats how long ago `since` was.
 pub(super) fn age(since: &str, now: Timestamp) -> String {
     let Ok(since) = since.parse::<Timestamp>() else { return EMPTY_CELL.to_owned() };
     // No negative ages if the clock was set back.
-    let seconds = now.duration_since(since).as_secs().max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
+    let age = Duration::try_from(now.duration_since(since)).unwrap_or_default();
+    DisplayAge(age).to_string()
 }
 
 pub(super) fn phase_style(phase: Phase, color: bool) -> Style {

@@ -1,12 +1,12 @@
 use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
-use super::errors::printable;
-use super::ps::{age, phase_style};
-use super::table::{EMPTY_CELL, TableCell, header_row, render_table};
+use super::ps::{age, or_none, phase_style};
+use super::table::{EMPTY_CELL, Table, TableCell};
 use crate::cli::inspect::StackEntry;
 use crate::control::ClientError;
 use crate::model::{Phase, Snapshot, StackState};
+use crate::text::one_line;
 
 const HEADERS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
 
@@ -29,27 +29,27 @@ pub(crate) fn stacks_table(
     now: Timestamp,
     color: bool,
 ) -> String {
-    let plain = |text: String| (text, Style::new());
-    let row = |(entry, answer): &(StackEntry, Result<Snapshot, ClientError>)| {
-        vec![
-            plain(entry.name()),
-            plain(entry.shown_dir.clone()),
+    let mut table = Table::new(3);
+    table.header(HEADERS, color);
+    for (entry, answer) in stacks {
+        let age = entry.since.as_deref().map(|since| age(since, now));
+        table.row([
+            entry.name().into(),
+            entry.shown_dir.as_str().into(),
             state_cell(answer, color),
-            plain(answer.as_ref().map_or(EMPTY_CELL.to_owned(), services)),
-            plain(entry.since.as_deref().map_or(EMPTY_CELL.to_owned(), |since| age(since, now))),
-            plain(entry.pid.map_or(EMPTY_CELL.to_owned(), |pid| pid.to_string())),
-        ]
-    };
-    let mut rows = vec![header_row(HEADERS.into_iter(), color)];
-    rows.extend(stacks.iter().map(row));
-    let mut text = render_table(&rows);
+            answer.as_ref().map_or(EMPTY_CELL.to_owned(), services).into(),
+            or_none(age).into(),
+            or_none(entry.pid).into(),
+        ]);
+    }
+    let mut text = table.render();
     let failed = stacks.iter().filter_map(|(entry, answer)| Some((entry, answer.as_ref().err()?)));
     for (at, (entry, failure)) in failed.enumerate() {
         let message = failure.message();
         let gap = if at == 0 { "\n" } else { "" };
-        text += &format!("{gap}{}: {}\n", entry.name(), printable(&message.text));
+        text += &format!("{gap}{}: {}\n", entry.name(), one_line(&message.text));
         if !message.help.is_empty() {
-            text += &format!("  help: {}\n", printable(&message.help));
+            text += &format!("  help: {}\n", one_line(&message.help));
         }
     }
     text
@@ -65,7 +65,7 @@ fn state_cell(answer: &Result<Snapshot, ClientError>, color: bool) -> TableCell 
                 StackState::Stopping => ("stopping", Phase::Stopping),
                 StackState::Stopped => ("stopped", Phase::Idle),
             };
-            (word.to_owned(), phase_style(like, color))
+            TableCell(word.to_owned(), phase_style(like, color))
         }
         Err(failure) => {
             let word = match failure {
@@ -76,7 +76,7 @@ fn state_cell(answer: &Result<Snapshot, ClientError>, color: bool) -> TableCell 
                 ClientError::UnknownService(_) | ClientError::Refused(_) => "unknown",
             };
             let red = if color { AnsiColor::Red.on_default() } else { Style::new() };
-            (word.to_owned(), red)
+            TableCell(word.to_owned(), red)
         }
     }
 }

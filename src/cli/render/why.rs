@@ -3,9 +3,9 @@ use std::time::Duration;
 use anstyle::{Effects, Style};
 use jiff::Timestamp;
 
-use super::errors::printable;
 use super::ps::{age, phase_style};
 use crate::model::{BlockedOn, DisplayDuration, PastRun, PortStatus, WhyView};
+use crate::text::one_line;
 
 const LABEL: usize = 9;
 
@@ -64,7 +64,7 @@ impl WhyPage {
     /// Adds one line, with control characters removed from `what`.
     fn line(&mut self, before: &str, what: &str) {
         self.text.push_str(before);
-        self.text.push_str(&printable(what));
+        self.text.push_str(&one_line(what));
         self.text.push('\n');
     }
 }

@@ -1,13 +1,14 @@
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write, stderr, stdout};
+use std::io::{self, IsTerminal, Read, Write, stdout};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::startup_message::StartupMessage;
-use crate::cli::inspect::{LogFormat, LogStyleArgs};
-use crate::cli::render::LogRenderer;
-use crate::error::exit;
+use crate::cli::context;
+use crate::cli::inspect::LogStyleArgs;
+use crate::cli::render::{CommandError, LogRenderer, warn};
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, ProcessExit};
 use crate::process::Foreground;
 use crate::supervisor::{SignalAction, SignalListener};
@@ -16,17 +17,16 @@ use crate::supervisor::{SignalAction, SignalListener};
 const ERRORS_MAX: u64 = 16 * 1024;
 
 /// The foreground process of `devstack up -d`: shows status lines until the start is finished.
-pub(super) fn follow(front: Foreground, shown: LogStyleArgs) -> i32 {
-    let json = shown.output == LogFormat::Json;
-    let outcome = crate::cli::runtime().and_then(|runtime| {
-        let outcome = runtime.block_on(StartFollower::new(front, shown).attend());
+pub(super) fn follow(front: Foreground, shown: LogStyleArgs) -> Result<ExitCode, CommandError> {
+    let followed = context::new_runtime().and_then(|runtime| {
+        let result = runtime.block_on(StartFollower::new(front, shown).attend());
         runtime.shutdown_background();
-        outcome
+        result
     });
-    outcome.unwrap_or_else(|error| {
+    followed.unwrap_or_else(|error| {
         let text = format!("cannot follow startup: {error}");
         let help = "check with `devstack ps`, stop with `devstack down`; startup continues in the background";
-        crate::cli::render::fail(&Message::new(MessageClass::Limit, text).help(help), exit::FAILED, json)
+        Err(Message::new(MessageClass::Limit, text).help(help).into())
     })
 }
 
@@ -58,25 +58,25 @@ enum StartResult {
 
 impl StartFollower {
     fn new(front: Foreground, shown: LogStyleArgs) -> StartFollower {
-        let face = LogRenderer::new(crate::cli::log_style(stdout().is_terminal(), shown));
-        let json = shown.output == LogFormat::Json;
+        let face = LogRenderer::new(context::log_style(stdout().is_terminal(), shown));
+        let json = shown.is_json();
         StartFollower { front, face, json, start: StartProgress::Before }
     }
 
-    async fn attend(mut self) -> io::Result<i32> {
+    async fn attend(mut self) -> io::Result<Result<ExitCode, CommandError>> {
         Ok(match self.follow().await? {
             StartResult::Settled(None) => {
                 let pid = self.front.child();
                 self.say(&format!(
                     "running in the background (pid {pid}); follow with `devstack logs -f`, stop with `devstack down`"
                 ));
-                exit::OK
+                Ok(ExitCode::OK)
             }
             StartResult::Settled(Some(message)) => {
-                crate::cli::render::fail(&message, exit::FAILED, self.json)
+                Err(CommandError::new(message, ExitCode::FAILED))
             }
             StartResult::Ended(how) => self.ended(how),
-            StartResult::Alone => 128 + libc::SIGHUP,
+            StartResult::Alone => Ok(ExitCode::of_signal(libc::SIGHUP)),
         })
     }
 
@@ -151,18 +151,18 @@ impl StartFollower {
     }
 
     /// Reports that the background process exited. While it had the terminal, it did so itself.
-    fn ended(&mut self, how: ProcessExit) -> i32 {
-        let code = how.exit_code();
+    fn ended(&mut self, how: ProcessExit) -> Result<ExitCode, CommandError> {
+        let code = ExitCode(how.exit_code());
         let (text, errors, code) = match (&self.start, code) {
-            (StartProgress::Before | StartProgress::CalledOff, _) => return code,
-            (StartProgress::Begun { .. }, exit::OK) => {
+            (StartProgress::Before | StartProgress::CalledOff, _) => return Ok(code),
+            (StartProgress::Begun { .. }, ExitCode::OK) => {
                 self.say("everything has finished; nothing is running in the background");
-                return exit::OK;
+                return Ok(ExitCode::OK);
             }
-            (StartProgress::Unsettled { errors }, exit::OK) => (
+            (StartProgress::Unsettled { errors }, ExitCode::OK) => (
                 "the stack was stopped before everything was ready".to_owned(),
                 errors,
-                exit::FAILED,
+                ExitCode::FAILED,
             ),
             (StartProgress::Begun { errors } | StartProgress::Unsettled { errors }, _) => {
                 let text = match how {
@@ -174,14 +174,9 @@ impl StartFollower {
                 (text, errors, code)
             }
         };
-        // If stderr cannot be written, the exit code still reports the error.
-        let _ = stderr().write_all(&read(errors));
+        warn(&String::from_utf8_lossy(&read(errors)));
         let help = "run `devstack logs` for details";
-        crate::cli::render::fail(
-            &Message::new(MessageClass::NotRunning, text).help(help),
-            code,
-            self.json,
-        )
+        Err(CommandError::new(Message::new(MessageClass::NotRunning, text).help(help), code))
     }
 
     fn say(&mut self, text: &str) {

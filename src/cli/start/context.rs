@@ -2,20 +2,22 @@ use std::io::stderr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use super::launch::StartOptions;
+use super::options::StartOptions;
 use super::port_prompt::{PromptInterrupted, resolve_conflict};
 use super::prompt::TtyPrompt;
-use super::up::selection;
+use super::selection::selection;
+use crate::cli::context;
 use crate::cli::control::OrphanCleanup;
-use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices, DiagnosticList};
-use crate::control::{self, AlreadyRunning, ClaimError, InstanceLock};
+use crate::cli::render::CommandError;
+use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices};
+use crate::control::{self, ClaimError, InstanceLock};
 use crate::engine::Selection;
-use crate::error::{exit, render, render_message};
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Name, Stack};
 use crate::ports::{ConflictAnswer, ConflictPrompt, PortAllocator};
 use crate::process;
 use crate::supervisor::no_debug_entry;
-use crate::supervisor::reload::{LoadConstraints, StackLoader, check_hosts, join_messages};
+use crate::supervisor::reload::{LoadConstraints, StackLoader, check_hosts};
 
 /// What a stack needs before it starts, held until it stops: the lock keeps other devstacks out of
 /// the directory, and leases keep them off its ports.
@@ -34,18 +36,15 @@ pub(super) struct StartContext {
 
 impl StartContext {
     /// Loads the configuration, claims its directory, cleans up after a crash and assigns ports.
-    pub fn prepare(plan: &StartOptions) -> Result<StartContext, StartError> {
-        let refuse = |message: Message| StartError::because(&message, plan.refused);
+    pub fn prepare(plan: &StartOptions) -> Result<StartContext, CommandError> {
+        let refuse = |message: Message| CommandError::new(message, plan.refused);
         if !process::proc_is_mounted() {
             return Err(refuse(no_proc_error()));
         }
-        let draft = config::load(&sources(plan)?).map_err(StartError::Wrong)?;
-        let draft = Arc::new(draft);
-        let debugged = debugged(&draft, plan.debug.as_deref())
-            .map_err(|message| StartError::because(&message, exit::USAGE))?;
-        check_hosts(&draft).map_err(|message| StartError::because(&message, exit::USAGE))?;
-        let instance =
-            InstanceLock::claim(draft.dir(), draft.name()).map_err(StartError::no_claim)?;
+        let draft = Arc::new(config::load(&sources(plan)?)?);
+        let debugged = debugged(&draft, plan.debug.as_deref())?;
+        check_hosts(&draft)?;
+        let instance = InstanceLock::claim(draft.dir(), draft.name()).map_err(no_claim)?;
         let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
         let runtime_dir = control::runtime_dir().map_err(refuse)?;
         let record = OrphanCleanup::record(&state_dir);
@@ -55,11 +54,10 @@ impl StartContext {
         let loader = StackLoader {
             sources: sources(plan)?,
             ports: Arc::new(Mutex::new(ports)),
-            color: crate::cli::color(&stderr()),
+            color: context::color(&stderr()),
             adapt: plan.modify_stack,
         };
-        let selection = selection(&draft, &plan.services, plan.starting.no_deps)
-            .map_err(|message| StartError::because(&message, exit::NOT_RUNNING))?;
+        let selection = selection(&draft, &plan.services, plan.starting.no_deps)?;
         let situation = LoadConstraints { selection, debugged, ..LoadConstraints::default() };
         let mut person = plan.may_ask.then(TtyPrompt::here).flatten();
         let mut interrupted = None;
@@ -72,8 +70,8 @@ impl StartContext {
         };
         let chosen = loader.choose_asking(&draft, &situation, &mut ask);
         let (stack, more) = chosen.map_err(|conflicts| match interrupted {
-            Some(PromptInterrupted) => StartError::Interrupted,
-            None => StartError::Because(conflicts, plan.refused),
+            Some(PromptInterrupted) => CommandError::Interrupted,
+            None => CommandError::Messages(conflicts, plan.refused),
         })?;
         notes.extend(more);
         let selection = situation.selection;
@@ -115,7 +113,7 @@ fn debugged(draft: &Config, wanted: Option<&str>) -> Result<DebugServices, Messa
     for text in texts.split(',').map(str::trim).filter(|text| !text.is_empty()) {
         let named = Name::new(text).map(|name| draft.services_named(&name)).unwrap_or_default();
         if named.is_empty() {
-            return Err(crate::cli::unknown_service(text, draft.services()));
+            return Err(context::unknown_service(text, draft.services()));
         }
         if let Some(cannot) = named.iter().find(|name| !can.contains(*name)) {
             return Err(no_debug_entry(cannot, can.iter()));
@@ -125,65 +123,22 @@ fn debugged(draft: &Config, wanted: Option<&str>) -> Result<DebugServices, Messa
     Ok(chosen)
 }
 
-/// Why nothing was started.
-pub(super) enum StartError {
-    /// At least one message, and the exit code.
-    Because(Vec<Message>, i32),
-    Wrong(DiagnosticList),
-    Busy(AlreadyRunning),
-    /// The user pressed Ctrl-C at a prompt.
-    Interrupted,
-}
-
-impl StartError {
-    pub fn because(message: &Message, code: i32) -> StartError {
-        StartError::Because(vec![message.clone()], code)
-    }
-
-    /// Returns the text for stderr and the exit code. JSON is always a single object.
-    pub fn render(&self, as_json: bool) -> (String, i32) {
-        match self {
-            StartError::Because(reasons, code) if as_json => {
-                (render(&join_messages(reasons), true), *code)
-            }
-            StartError::Because(reasons, code) => {
-                (reasons.iter().map(render_message).collect(), *code)
-            }
-            StartError::Wrong(wrong) if as_json => (render(&wrong.summary(), true), exit::USAGE),
-            StartError::Wrong(wrong) => (wrong.render(crate::cli::color(&stderr())), exit::USAGE),
-            StartError::Busy(busy) => (render(&busy.message(), as_json), exit::BUSY),
-            StartError::Interrupted => (String::new(), 128 + libc::SIGINT),
-        }
-    }
-
-    fn no_claim(error: ClaimError) -> StartError {
-        match error {
-            ClaimError::Busy(busy) => StartError::Busy(busy),
-            ClaimError::Failed(message) => StartError::because(&message, exit::FAILED),
-        }
-    }
-
-    /// The system did not let devstack do `what`.
-    pub fn internal(what: &str, error: &std::io::Error, code: i32) -> StartError {
-        let message = Message::new(MessageClass::Limit, format!("cannot {what}: {error}")).help(
-            "check `ulimit -a`: the system may be out of processes, memory or file descriptors",
-        );
-        StartError::because(&message, code)
+fn no_claim(error: ClaimError) -> CommandError {
+    match error {
+        ClaimError::Busy(busy) => CommandError::AlreadyRunning(busy),
+        ClaimError::Failed(message) => CommandError::new(message, ExitCode::FAILED),
     }
 }
 
-fn sources(plan: &StartOptions) -> Result<ConfigSources, StartError> {
-    crate::cli::sources(
-        plan.files.clone(),
-        ConfigOverrides {
-            ports: plan.starting.ports.clone(),
-            strict_ports: plan.strict_ports,
-            host: match plan.starting.lan {
-                true => Some("0.0.0.0".to_owned()),
-                false => plan.starting.host.clone(),
-            },
-            profiles: plan.starting.profiles.clone(),
+fn sources(plan: &StartOptions) -> Result<ConfigSources, Message> {
+    let overrides = ConfigOverrides {
+        ports: plan.starting.ports.clone(),
+        strict_ports: plan.strict_ports,
+        host: match plan.starting.lan {
+            true => Some("0.0.0.0".to_owned()),
+            false => plan.starting.host.clone(),
         },
-    )
-    .map_err(|message| StartError::because(&message, exit::USAGE))
+        profiles: plan.starting.profiles.clone(),
+    };
+    context::sources(plan.files.clone(), overrides)
 }

@@ -1,15 +1,16 @@
-use std::io::{Write, stderr, stdout};
+use std::io::{Write, stdout};
 use std::path::PathBuf;
 
-use crate::cli::ClientOptions;
 use crate::cli::inspect::{LogStyleArgs, LogsOptions, logs};
-use crate::cli::render::{LogRenderer, errors, printable};
+use crate::cli::render::{CommandError, LogRenderer};
+use crate::cli::{ClientOptions, context};
 pub(crate) use crate::control::protocol::find_services;
 use crate::control::{AlreadyRunning, ClientError, ControlClient};
-use crate::error::exit;
+use crate::exit_code::ExitCode;
 use crate::log::StatusMode;
 use crate::model::Phase;
 use crate::supervisor::SignalListener;
+use crate::text::one_line;
 
 /// How many lines of each service are shown first.
 const LAST: usize = 20;
@@ -21,36 +22,35 @@ pub(super) struct ExistingStack {
     pub dir: PathBuf,
     /// Services requested by name.
     pub services: Vec<String>,
-    pub as_json: bool,
 }
 
 /// `up` where a stack already runs: follows its log at a terminal (`shown`), or else fails.
-pub(super) fn follow_existing(running: &ExistingStack, shown: Option<LogStyleArgs>) -> i32 {
-    let runtime = match crate::cli::runtime() {
-        Ok(runtime) => runtime,
-        Err(_) => return refuse(running, ""),
-    };
-    let code = runtime.block_on(async {
+pub(super) fn follow_existing(
+    running: &ExistingStack,
+    shown: Option<LogStyleArgs>,
+) -> Result<ExitCode, CommandError> {
+    let runtime = context::new_runtime().map_err(|_| running.error(""))?;
+    let result = runtime.block_on(async {
         match (running.hint().await, shown) {
             (Ok(hint), Some(shown)) => running.follow(&hint, shown).await,
-            (Ok(hint), None) => refuse(running, &hint),
+            (Ok(hint), None) => Err(running.error(&hint)),
             // It does not respond: only that it runs is known.
-            (Err(_), _) => refuse(running, ""),
+            (Err(_), _) => Err(running.error("")),
         }
     });
     runtime.shutdown_background();
-    code
-}
-
-fn refuse(running: &ExistingStack, hint: &str) -> i32 {
-    let mut message = running.busy.message();
-    if !hint.is_empty() {
-        message.help = format!("{hint}\n{}", message.help);
-    }
-    errors::fail(&message, exit::BUSY, running.as_json)
+    result
 }
 
 impl ExistingStack {
+    fn error(&self, hint: &str) -> CommandError {
+        let mut message = self.busy.message();
+        if !hint.is_empty() {
+            message.help = format!("{hint}\n{}", message.help);
+        }
+        CommandError::new(message, ExitCode::BUSY)
+    }
+
     /// Returns how to start the requested services that are not running; empty if there are none.
     async fn hint(&self) -> Result<String, ClientError> {
         if self.services.is_empty() {
@@ -68,14 +68,11 @@ impl ExistingStack {
         if down.is_empty() {
             return Ok(String::new());
         }
-        Ok(format!("run `devstack start {}`: not running", printable(&down.join(" "))))
+        Ok(format!("run `devstack start {}`: not running", one_line(&down.join(" "))))
     }
 
-    async fn follow(&self, hint: &str, shown: LogStyleArgs) -> i32 {
-        let mut signals = match SignalListener::listen() {
-            Ok(signals) => signals,
-            Err(_) => return refuse(self, hint),
-        };
+    async fn follow(&self, hint: &str, shown: LogStyleArgs) -> Result<ExitCode, CommandError> {
+        let mut signals = SignalListener::listen().map_err(|_| self.error(hint))?;
         self.print_header(hint);
         let (control, services) = (self.control(), self.services.clone());
         let options = LogsOptions {
@@ -88,16 +85,16 @@ impl ExistingStack {
             grep: None,
             narration: StatusMode::With,
         };
-        let mut face = LogRenderer::new(crate::cli::log_style(true, shown));
-        let (mut out, mut err) = (stdout(), stderr());
+        let mut face = LogRenderer::new(context::log_style(true, shown));
+        let mut out = stdout();
         tokio::select! {
-            code = logs(&options, &mut face, crate::cli::stdout_closed(), &mut out, &mut err) => code,
-            signal = signals.end() => 128 + signal,
+            result = logs(&options, &mut face, context::stdout_closed(), &mut out) => result,
+            signal = signals.end() => Ok(ExitCode::of_signal(signal)),
         }
     }
 
     fn control(&self) -> ClientOptions {
-        let color = crate::cli::color(&stdout());
+        let color = context::color(&stdout());
         ClientOptions { dir: self.dir.clone(), json: false, color, socket: None }
     }
 
@@ -109,7 +106,7 @@ impl ExistingStack {
         let mut text = format!("{}, since {since}\n", self.busy);
         let whose = match &*self.services {
             [] => "its log".to_owned(),
-            services => format!("the log of {}", printable(&services.join(", "))),
+            services => format!("the log of {}", one_line(&services.join(", "))),
         };
         text += &format!("following {whose}; Ctrl-C leaves it running, `devstack down` stops it\n");
         if !hint.is_empty() {

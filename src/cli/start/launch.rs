@@ -1,21 +1,19 @@
-use std::io::{IsTerminal, Write, stderr, stdout};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::context::{StartContext, StartError};
+use super::context::StartContext;
+use super::options::{LogTarget, StartOptions};
 use super::relay::{RelaySource, StartRelay};
 use super::startup_message::StartupMessage;
-use crate::cli::args::StartupArgs;
-use crate::cli::inspect::{LogFormat, LogStyleArgs};
+use crate::cli::context;
+use crate::cli::render::{CommandError, warn};
 use crate::control;
-use crate::engine::WhenIdle;
-use crate::error::exit;
-use crate::log::{LogOutput, StackLog};
+use crate::exit_code::ExitCode;
+use crate::log::StackLog;
 use crate::model::Stack;
-use crate::process::{Daemon, GuardHandle, ProcessManager};
+use crate::process::{GuardHandle, ProcessManager};
 use crate::supervisor::executor::Executor;
 use crate::supervisor::reload::ConfigReloader;
 use crate::supervisor::{
@@ -30,80 +28,6 @@ const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// Columns of a timestamp at the start of a line.
 const STAMP: u16 = 9;
 
-/// What to start and how, for `up` and `run`.
-pub(super) struct StartOptions {
-    pub files: Vec<PathBuf>,
-    pub starting: StartupArgs,
-    pub services: Vec<String>,
-    /// Services to start in debug mode, separated by commas; empty: all that have a `debug` entry.
-    pub debug: Option<String>,
-    pub strict_ports: bool,
-    /// Whether to watch files and the configuration.
-    pub follow: bool,
-    pub shown: LogStyleArgs,
-    /// Whether to show a QR code of the URL on the network.
-    pub qr: bool,
-    pub place: LogTarget,
-    /// Changes every stack before it is used.
-    pub modify_stack: fn(&mut Stack),
-    /// What happens when nothing is left to run.
-    pub when_idle: WhenIdle,
-    /// Whether to ask the user about ports, if there is a terminal.
-    pub may_ask: bool,
-    /// Exit code if the stack cannot start, but not because of the user's input.
-    pub refused: i32,
-    /// Detaches into the background once nothing can be asked or refused any more.
-    pub daemon: Option<Daemon>,
-}
-
-/// Where the log is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum LogTarget {
-    Stdout,
-    /// Stdout belongs to the command of `run`.
-    Stderr,
-    /// Nowhere; clients can read it.
-    Background,
-}
-
-impl LogTarget {
-    pub fn is_terminal(self) -> bool {
-        match self {
-            LogTarget::Stdout => stdout().is_terminal(),
-            LogTarget::Stderr => stderr().is_terminal(),
-            LogTarget::Background => false,
-        }
-    }
-
-    fn shows_color(self) -> bool {
-        match self {
-            LogTarget::Stdout => crate::cli::color(&stdout()),
-            LogTarget::Stderr => crate::cli::color(&stderr()),
-            LogTarget::Background => false,
-        }
-    }
-
-    /// Returns a function for the terminal's size; in the background, for its last known size.
-    fn terminal_size(self) -> TerminalSizeFn {
-        match self {
-            LogTarget::Stdout => Box::new(|| size_of(stdout())),
-            LogTarget::Stderr => Box::new(|| size_of(stderr())),
-            LogTarget::Background => {
-                let size = size_of(stdout());
-                Box::new(move || size)
-            }
-        }
-    }
-
-    fn output(self) -> LogOutput {
-        match self {
-            LogTarget::Stdout => LogOutput::Stdout,
-            LogTarget::Stderr => LogOutput::Stderr,
-            LogTarget::Background => LogOutput::None,
-        }
-    }
-}
-
 pub(super) struct StartedStack {
     pub supervisor: Supervisor,
     pub handle: SupervisorHandle,
@@ -111,34 +35,19 @@ pub(super) struct StartedStack {
     pub timeout: Option<Duration>,
 }
 
-/// Starts a stack and runs it until it stops; returns the exit code.
+/// Starts a stack and runs it until it stops. Only once per process, which holds the lock of the
+/// directory until it exits.
 ///
 /// The order matters: the guard is forked first, while the process is small and has one thread.
-pub(super) fn start_or_report<F>(plan: StartOptions, drive: impl FnOnce(StartedStack) -> F) -> i32
-where
-    F: Future<Output = i32>,
-{
-    let as_json = plan.shown.output == LogFormat::Json;
-    start(plan, drive).unwrap_or_else(|why| refused(&why, as_json))
-}
-
-pub(super) fn refused(why: &StartError, as_json: bool) -> i32 {
-    let (text, code) = why.render(as_json);
-    let _ = stderr().write_all(text.as_bytes());
-    code
-}
-
-/// Like [`start_or_report`], but returns why nothing was started. Only once per process, which holds the
-/// lock of the directory until it exits.
 pub(super) fn start<F>(
     mut plan: StartOptions,
     drive: impl FnOnce(StartedStack) -> F,
-) -> Result<i32, StartError>
+) -> Result<ExitCode, CommandError>
 where
-    F: Future<Output = i32>,
+    F: Future<Output = Result<ExitCode, CommandError>>,
 {
     let code = plan.refused;
-    let internal = |what, error| StartError::internal(what, &error, code);
+    let internal = |what, error| CommandError::internal(what, &error, code);
     let guard = GuardHandle::start().map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read, so that later changes are not missed.
@@ -152,7 +61,7 @@ where
     };
     let socket =
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
-    let runtime = crate::cli::supervisor_runtime().map_err(|error| internal("start", error))?;
+    let runtime = context::supervisor_runtime().map_err(|error| internal("start", error))?;
     let logs = open_logs(&plan, &ground);
     // In the background, this is the last chance to query the terminal.
     let terminal_size = plan.place.terminal_size();
@@ -167,12 +76,12 @@ where
         let (mut supervisor, handle) = Supervisor::new(setup);
         supervisor.load_notes(ground.notes.clone());
         end_when(&supervisor, guard_lost, |ender, ()| {
-            ender.kill("the guard process was killed", exit::FAILED);
+            ender.kill("the guard process was killed", ExitCode::FAILED.0);
         });
         end_when(&supervisor, logs.closed(), stop_on_output_error);
         if plan.place == LogTarget::Stdout {
             // Notices a closed reader even if there is nothing to print.
-            end_when(&supervisor, crate::cli::stdout_closed(), |ender, ()| {
+            end_when(&supervisor, context::stdout_closed(), |ender, ()| {
                 stop_on_output_error(ender, libc::EPIPE);
             });
         }
@@ -190,14 +99,14 @@ where
             let (handle, logs, settled) = (handle.clone(), logs.clone(), supervisor.settled());
             StartRelay::begin(front, first, RelaySource { logs, handle, settled })
         });
-        let code = drive(StartedStack { supervisor, handle, stack, timeout }).await;
+        let result = drive(StartedStack { supervisor, handle, stack, timeout }).await;
         if let Some(relay) = relay {
             relay.finish(LOG_FLUSH_TIMEOUT).await;
         }
         drop(done);
         // Finishes responses in progress; the server limits the time.
         let _ = server.await;
-        Ok(code)
+        result
     });
     runtime.shutdown_background();
     logs.finish(LOG_FLUSH_TIMEOUT);
@@ -222,13 +131,12 @@ fn end_when<T>(
 fn stop_on_output_error(ender: &ShutdownHandle, errno: i32) {
     match errno {
         libc::EPIPE | libc::EIO => {
-            ender.shut_down("output closed, stopping", exit::OUTPUT_CLOSED);
+            ender.shut_down("output closed, stopping", ExitCode::OUTPUT_CLOSED.0);
         }
         _ => {
             let why = format!("cannot write output: {}", std::io::Error::from_raw_os_error(errno));
-            // If stderr cannot be written, the exit code still reports the error.
-            let _ = writeln!(stderr(), "error: {why}");
-            ender.shut_down(why, exit::FAILED);
+            warn(&format!("error: {why}\n"));
+            ender.shut_down(why, ExitCode::FAILED.0);
         }
     }
 }
@@ -245,15 +153,15 @@ fn build_supervisor(
     let (reports, reports_in) = mpsc::unbounded_channel();
     let (done, done_in) = mpsc::unbounded_channel();
     let mut processes =
-        ProcessManager::new(guard, facts, shows_color(plan))?.record_to(&ground.record);
+        ProcessManager::new(guard, facts, plan.shows_color())?.record_to(&ground.record);
     if let Err(error) = ground.instance.record_token(processes.token()) {
         // As with the process record: only needed after a crash.
         tracing::warn!(%error, "cannot record the token of the stack");
     }
-    if on_terminal(plan) {
+    if plan.on_terminal() {
         processes = processes.with_terminal();
     }
-    if on_terminal(plan)
+    if plan.on_terminal()
         && let Some((rows, columns)) = terminal_size()
     {
         processes.resize(rows, columns);
@@ -280,23 +188,9 @@ fn build_supervisor(
 }
 
 fn open_logs(plan: &StartOptions, ground: &StartContext) -> StackLog {
-    let terminal = on_terminal(plan);
-    let look = crate::cli::log_style(terminal, plan.shown);
+    let terminal = plan.on_terminal();
+    let look = context::log_style(terminal, plan.shown);
     let logs = StackLog::open(&ground.state_dir.join("logs"), look, plan.place.output());
     logs.set_retention(ground.stack.logs);
     logs
-}
-
-/// Returns whether the log goes to a terminal, so that services may write as to a terminal.
-pub(super) fn on_terminal(plan: &StartOptions) -> bool {
-    plan.shown.output != LogFormat::Json && plan.place.is_terminal()
-}
-
-fn size_of(output: impl std::os::fd::AsFd) -> Option<(u16, u16)> {
-    let size = rustix::termios::tcgetwinsize(output).ok()?;
-    Some((size.ws_row, size.ws_col))
-}
-
-fn shows_color(plan: &StartOptions) -> bool {
-    plan.shown.output != LogFormat::Json && plan.place.shows_color()
 }

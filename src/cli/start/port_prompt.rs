@@ -1,6 +1,7 @@
 use super::prompt::{PromptReply, TtyPrompt};
 use crate::cli::inspect::{KillDecision, find_candidates};
 use crate::ports::{ConflictAnswer, ConflictPrompt};
+use crate::text::one_line;
 
 pub(super) struct PromptInterrupted;
 
@@ -25,9 +26,7 @@ pub(super) fn resolve_conflict(
                     return Ok(ConflictAnswer::Retry);
                 }
             }
-            other => {
-                person.print(&format!("invalid choice `{}`", crate::cli::render::printable(other)))
-            }
+            other => person.print(&format!("invalid choice `{}`", one_line(other))),
         }
     }
 }

@@ -1,15 +1,53 @@
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 
-use super::up::selection;
-use crate::cli::args::UpPreviewArgs;
+use clap::Args;
+
+use super::selection::selection;
+use crate::cli::args::parse_port_override;
+use crate::cli::context;
+use crate::cli::render::CommandError;
 use crate::config::{self, Config, ConfigOverrides};
 use crate::control;
 use crate::engine::Selection;
-use crate::error::{exit, render};
-use crate::model::{Message, Stack};
+use crate::exit_code::ExitCode;
+use crate::model::Stack;
 use crate::ports::PortAllocator;
-use crate::supervisor::reload::{LoadConstraints, check_hosts, join_messages};
+use crate::supervisor::reload::{LoadConstraints, check_hosts};
+
+/// What of `up` matters to a plan while no stack runs. A running one is compared as it was started.
+#[derive(Debug, Args, Default)]
+pub struct UpPreviewArgs {
+    /// Services to plan for, as for `up` [default: all]
+    pub services: Vec<String>,
+    /// Same as `up --port`
+    #[arg(long = "port", value_name = "SERVICE=N", value_parser = parse_port_override)]
+    pub ports: Vec<(String, u16)>,
+    /// Same as `up --profile`
+    #[arg(long = "profile", value_name = "PROFILE")]
+    pub profiles: Vec<String>,
+    /// Same as `up --host`
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+    /// Same as `up --no-deps`
+    #[arg(long)]
+    pub no_deps: bool,
+    /// Same as `up --strict-ports`
+    #[arg(long)]
+    pub strict_ports: bool,
+}
+
+impl UpPreviewArgs {
+    /// Returns whether no option is given.
+    pub fn is_empty(&self) -> bool {
+        let UpPreviewArgs { services, ports, profiles, host, no_deps, strict_ports } = self;
+        services.is_empty()
+            && ports.is_empty()
+            && profiles.is_empty()
+            && host.is_none()
+            && !no_deps
+            && !strict_ports
+    }
+}
 
 /// A stack as `up` would start it now. Creates, leases and remembers nothing.
 pub(crate) struct StackPreview {
@@ -18,30 +56,9 @@ pub(crate) struct StackPreview {
     pub selection: Option<Selection>,
 }
 
-/// Why nothing can be shown: text for stderr, and exit code.
-pub(crate) struct Refused(pub String, pub i32);
-
-impl Refused {
-    pub fn because(message: &Message, code: i32, as_json: bool) -> Refused {
-        Refused(render(message, as_json), code)
-    }
-
-    /// Prints the text to stderr; returns the exit code.
-    pub fn say(self) -> i32 {
-        let Refused(text, code) = self;
-        let _ = stderr().write_all(text.as_bytes());
-        code
-    }
-}
-
 impl StackPreview {
     /// Loads the configuration, and checks which ports are free.
-    pub fn look(
-        files: Vec<PathBuf>,
-        up: &UpPreviewArgs,
-        as_json: bool,
-    ) -> Result<StackPreview, Refused> {
-        let refused = |message: &Message, code| Refused::because(message, code, as_json);
+    pub fn look(files: Vec<PathBuf>, up: &UpPreviewArgs) -> Result<StackPreview, CommandError> {
         let UpPreviewArgs { services, ports, profiles, host, no_deps, strict_ports } = up;
         let overrides = ConfigOverrides {
             ports: ports.clone(),
@@ -49,22 +66,17 @@ impl StackPreview {
             host: host.clone(),
             profiles: profiles.clone(),
         };
-        let sources = crate::cli::sources(files, overrides)
-            .map_err(|message| refused(&message, exit::USAGE))?;
-        let draft = config::load(&sources).map_err(|wrong| match as_json {
-            true => refused(&wrong.summary(), exit::USAGE),
-            false => Refused(wrong.render(crate::cli::color(&stderr())), exit::USAGE),
-        })?;
-        check_hosts(&draft).map_err(|message| refused(&message, exit::USAGE))?;
-        let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
+        let draft = config::load(&context::sources(files, overrides)?)?;
+        check_hosts(&draft)?;
+        let leases = control::runtime_dir()
+            .map_err(|message| CommandError::new(message, ExitCode::FAILED))?;
         let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
         let ports = PortAllocator::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
-        let selection = selection(&draft, services, *no_deps)
-            .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
+        let selection = selection(&draft, services, *no_deps)?;
         let situation = LoadConstraints { selection, ..LoadConstraints::default() };
         let chosen = situation
             .with_requests(&draft, |asked| ports.preview(asked))
-            .map_err(|conflicts| refused(&join_messages(&conflicts), exit::FAILED))?;
+            .map_err(|conflicts| CommandError::Messages(conflicts, ExitCode::FAILED))?;
         let stack = draft.resolve(&chosen);
         Ok(StackPreview { draft, stack, selection: situation.selection })
     }

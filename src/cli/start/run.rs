@@ -4,16 +4,19 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::Args;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::launch::{self, LogTarget, StartOptions, StartedStack};
+use super::launch::{self, StartedStack};
+use super::options::{LogTarget, StartOptions};
 use super::up::not_ready_within;
-use crate::cli::args;
-use crate::cli::inspect::LogFormat;
+use crate::cli::args::{FileArgs, StartupArgs};
+use crate::cli::inspect::LogStyleArgs;
+use crate::cli::render::{CommandError, message_text, warn};
 use crate::engine::WhenIdle;
-use crate::error::{self, exit};
+use crate::exit_code::ExitCode;
 use crate::model::{
     Message, MessageClass, Name, Phase, ProcessExit, RestartPolicy, ServiceView, Snapshot, Stack,
     StackState, connectable_host,
@@ -22,6 +25,26 @@ use crate::process;
 use crate::process::{CommandOrphans, ExecError};
 use crate::supervisor::{ShutdownHandle, SignalListener, SupervisorHandle};
 
+/// `devstack run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Start only this service and its dependencies; can be repeated [default: all]
+    #[arg(long = "service", value_name = "SERVICE")]
+    pub services: Vec<String>,
+    #[command(flatten)]
+    pub starting: StartupArgs,
+    /// Let ports move if they are in use, as the file says [default: fail]
+    #[arg(long)]
+    pub no_strict_ports: bool,
+    #[command(flatten)]
+    pub shown: LogStyleArgs,
+    /// Command to run, with its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
 /// How long the command may take to exit after TERM.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the command may take to exit after Ctrl-C at the terminal, before it also gets TERM.
@@ -29,7 +52,7 @@ const SIGINT_GRACE: Duration = Duration::from_secs(2);
 
 /// `devstack run -- CMD`: runs a command once the stack is ready, stops everything, exits with its
 /// code.
-pub(crate) fn run(files: Vec<std::path::PathBuf>, args: args::RunArgs) -> i32 {
+pub(crate) fn run(files: Vec<std::path::PathBuf>, args: RunArgs) -> Result<ExitCode, CommandError> {
     let plan = StartOptions {
         files,
         starting: args.starting,
@@ -43,16 +66,15 @@ pub(crate) fn run(files: Vec<std::path::PathBuf>, args: args::RunArgs) -> i32 {
         modify_stack: disable_restarts,
         when_idle: WhenIdle::KeepAlive,
         may_ask: false,
-        refused: exit::RUN_FAILED_BEFORE_READY,
+        refused: ExitCode::RUN_FAILED_BEFORE_READY,
         daemon: None,
     };
-    let (command, json) = (args.command, args.shown.output == LogFormat::Json);
-    launch::start_or_report(plan, |launched| async move {
+    let (command, json) = (args.command, args.shown.is_json());
+    launch::start(plan, |launched| async move {
         let StartedStack { supervisor, handle, stack, timeout } = launched;
-        let signals = match SignalListener::listen() {
-            Ok(signals) => signals,
-            Err(error) => return cannot_listen(json, &error),
-        };
+        let signals = SignalListener::listen().map_err(|error| {
+            Message::new(MessageClass::Limit, format!("cannot listen for signals: {error}"))
+        })?;
         let (state, ender) = (supervisor.state(), ShutdownOnDrop(supervisor.ender()));
         let smoke = CommandRun {
             command,
@@ -75,25 +97,25 @@ pub(crate) fn run(files: Vec<std::path::PathBuf>, args: args::RunArgs) -> i32 {
         if !left.is_empty() {
             tell(json, &do_not_end(&left));
         }
-        match (outcome.code, finished.code) {
-            (exit::OK, Some(_)) if !(outcome.proved && left.is_empty()) => exit::RUN_NOT_CLEAN,
-            (exit::OK, Some(own)) => own,
-            (exit::OK, None) => stopped_early(json),
-            (code, Some(_) | None) => code,
+        let clean = outcome.proved && left.is_empty();
+        match (ExitCode(outcome.code), finished.code) {
+            (ExitCode::OK, Some(_)) if !clean => Ok(ExitCode::RUN_NOT_CLEAN),
+            (ExitCode::OK, Some(own)) => Ok(own),
+            (ExitCode::OK, None) => Err(CommandError::new(stopped_early(), ExitCode::FAILED)),
+            (code, Some(_) | None) => Ok(code),
         }
     })
 }
 
 /// Prints a message to stderr, between the lines of the log.
 fn tell(json: bool, message: &Message) {
-    eprint!("{}", error::render(message, json));
+    warn(&message_text(message, json));
 }
 
 /// The stack was stopped regularly before the command finished.
-fn stopped_early(json: bool) -> i32 {
+fn stopped_early() -> Message {
     let text = "the stack stopped before the command finished";
-    tell(json, &Message::new(MessageClass::NotRunning, text).help("run it again"));
-    exit::FAILED
+    Message::new(MessageClass::NotRunning, text).help("run it again")
 }
 
 fn do_not_end(left: &[u32]) -> Message {
@@ -104,11 +126,6 @@ fn do_not_end(left: &[u32]) -> Message {
     );
     Message::new(MessageClass::Orphan, text)
         .help(format!("inspect them with `ps -o pid,stat,args -p {}`", pids.join(",")))
-}
-
-fn cannot_listen(json: bool, error: &std::io::Error) -> i32 {
-    tell(json, &Message::new(MessageClass::Limit, format!("cannot listen for signals: {error}")));
-    exit::FAILED
 }
 
 /// Disables restarts: during a smoke run a crash is a finding, not something to hide.
@@ -124,7 +141,7 @@ struct ShutdownOnDrop(ShutdownHandle);
 impl Drop for ShutdownOnDrop {
     fn drop(&mut self) {
         // Only the first reason counts, and there nearly always is one by now.
-        self.0.shut_down("the command is gone", exit::FAILED);
+        self.0.shut_down("the command is gone", ExitCode::FAILED.0);
     }
 }
 
@@ -142,7 +159,7 @@ struct CommandRun {
 #[derive(Default)]
 struct FinishedCommand {
     /// The exit code; `None` if the stack was stopped for another reason.
-    code: Option<i32>,
+    code: Option<ExitCode>,
     /// Orphans of the command, if it was started.
     orphans: Option<CommandOrphans>,
 }
@@ -162,7 +179,7 @@ impl CommandRun {
             () = &mut limit => {
                 let Ok(snapshot) = self.handle.snapshot().await else { return FinishedCommand::default() };
                 let why = not_ready_within(timeout.unwrap_or_default(), &snapshot);
-                return self.give_up(why, exit::RUN_NOT_READY);
+                return self.give_up(why, ExitCode::RUN_NOT_READY);
             }
         };
         let snapshot = match state {
@@ -198,21 +215,21 @@ impl CommandRun {
             };
             match self.json {
                 true => tell(true, &Message::new(MessageClass::Orphan, text)),
-                false => eprintln!("note: {text}"),
+                false => warn(&format!("note: {text}\n")),
             }
         }
         FinishedCommand { code, orphans: Some(orphans) }
     }
 
-    fn give_up(&self, why: String, code: i32) -> FinishedCommand {
-        self.ender.0.shut_down(why, code);
+    fn give_up(&self, why: String, code: ExitCode) -> FinishedCommand {
+        self.ender.0.shut_down(why, code.0);
         FinishedCommand { code: Some(code), orphans: None }
     }
 
-    fn spawn(&self, snapshot: &Snapshot) -> Result<Child, (Message, i32)> {
+    fn spawn(&self, snapshot: &Snapshot) -> Result<Child, (Message, ExitCode)> {
         let refuse = |no: ExecError| match no {
-            ExecError::Missing(message) => (message, exit::RUN_NOT_FOUND),
-            ExecError::NotExecutable(message) => (message, exit::RUN_NOT_EXECUTABLE),
+            ExecError::Missing(message) => (message, ExitCode::RUN_NOT_FOUND),
+            ExecError::NotExecutable(message) => (message, ExitCode::RUN_NOT_EXECUTABLE),
         };
         let dir = std::env::current_dir().unwrap_or_default();
         let path = std::env::var_os("PATH");
@@ -237,7 +254,7 @@ impl CommandRun {
         mut ends: Option<Signal>,
         timeout: Option<Duration>,
         limit: impl Future<Output = ()>,
-    ) -> Option<i32> {
+    ) -> Option<ExitCode> {
         tokio::pin!(limit);
         let any_end = async |ends: &mut Option<Signal>| match ends {
             Some(ends) => drop(ends.recv().await),
@@ -256,8 +273,8 @@ impl CommandRun {
                     self.stop(child, false).await;
                     let time = crate::model::DisplayDuration(timeout.unwrap_or_default());
                     let why = format!("the command did not finish within {time}");
-                    self.ender.0.shut_down(why, exit::RUN_TIMEOUT);
-                    return Some(exit::RUN_TIMEOUT);
+                    self.ender.0.shut_down(why, ExitCode::RUN_TIMEOUT.0);
+                    return Some(ExitCode::RUN_TIMEOUT);
                 }
                 changed = self.state.changed() => {
                     let state = *self.state.borrow_and_update();
@@ -279,24 +296,25 @@ impl CommandRun {
         self.died.extend(failed.map(|service| service.name.clone()));
     }
 
-    async fn finished(&mut self, status: std::io::Result<ExitStatus>) -> i32 {
+    async fn finished(&mut self, status: std::io::Result<ExitStatus>) -> ExitCode {
         use std::os::unix::process::ExitStatusExt as _;
         self.note_dead().await;
-        let code = status.map_or(exit::FAILED, |status| match (status.code(), status.signal()) {
-            (Some(code), _) => code,
-            (None, signal) => ProcessExit::Signal(signal.unwrap_or(0)).exit_code(),
-        });
+        let code =
+            status.map_or(ExitCode::FAILED.0, |status| match (status.code(), status.signal()) {
+                (Some(code), _) => code,
+                (None, signal) => ProcessExit::Signal(signal.unwrap_or(0)).exit_code(),
+            });
         let names: Vec<&str> = self.died.iter().map(Name::as_str).collect();
         let (why, own) = match (code, names.as_slice()) {
-            (0, []) => ("the command exited with code 0".to_owned(), 0),
+            (0, []) => ("the command exited with code 0".to_owned(), ExitCode::OK),
             (0, names) => {
                 let why =
                     format!("the command exited with code 0, but {} failed", names.join(", "));
-                (why, exit::RUN_SERVICE_DIED)
+                (why, ExitCode::RUN_SERVICE_DIED)
             }
-            (code, _) => (format!("the command exited with code {code}"), code),
+            (code, _) => (format!("the command exited with code {code}"), ExitCode(code)),
         };
-        self.ender.0.shut_down(why, exit::OK);
+        self.ender.0.shut_down(why, ExitCode::OK.0);
         own
     }
 
@@ -345,7 +363,7 @@ async fn wait_for_start(state: &mut watch::Receiver<StackState>) -> StackState {
 }
 
 /// Returns why the start failed, if it did, and the exit code.
-fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
+fn failure(snapshot: &Snapshot) -> Option<(String, ExitCode)> {
     let because_of_another = |service: &&ServiceView| {
         service.message.as_ref().is_some_and(|message| message.class == MessageClass::DepFailed)
     };
@@ -355,10 +373,10 @@ fn failure(snapshot: &Snapshot) -> Option<(String, i32)> {
         of(Phase::Done).filter(|one| !one.kind.is_task() && one.ready_after_ms.is_none());
     let before_ready = |service: &ServiceView| {
         let why = format!("{} failed before becoming ready: {}", service.name, service.cause);
-        (why, exit::RUN_FAILED_BEFORE_READY)
+        (why, ExitCode::RUN_FAILED_BEFORE_READY)
     };
     let late = |service: &ServiceView| {
-        (format!("{}: {}", service.name, service.cause), exit::RUN_NOT_READY)
+        (format!("{}: {}", service.name, service.cause), ExitCode::RUN_NOT_READY)
     };
     let root = of(Phase::Failed).find(|service| !because_of_another(service));
     root.or_else(|| unseen.next())

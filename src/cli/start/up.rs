@@ -1,26 +1,59 @@
-use std::collections::BTreeSet;
-use std::io::{Write, stderr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use clap::Args;
 use tokio::sync::watch;
 
-use super::context::StartError;
 use super::existing::ExistingStack;
-use super::launch::{self, LogTarget, StartOptions, StartedStack};
+use super::launch::{self, StartedStack};
 use super::open_page::PageOpener;
+use super::options::{LogTarget, StartOptions};
 use super::{background, existing};
-use crate::cli::args;
-use crate::cli::inspect::LogFormat;
-use crate::cli::render::printable;
-use crate::config::Config;
-use crate::engine::{Selection, WhenIdle};
-use crate::error::exit;
-use crate::model::{Message, Name, Snapshot};
+use crate::cli::args::{FileArgs, StartupArgs};
+use crate::cli::context;
+use crate::cli::inspect::LogStyleArgs;
+use crate::cli::render::{CommandError, warn};
+use crate::engine::WhenIdle;
+use crate::exit_code::ExitCode;
+use crate::model::{DisplayDuration, Snapshot};
 use crate::process;
 use crate::process::ForkSide;
 use crate::supervisor::{ShutdownHandle, SupervisorHandle};
+use crate::text::one_line;
+
+/// `devstack up`.
+#[derive(Debug, Args)]
+pub struct UpArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Services to start, with their dependencies [default: all]
+    pub services: Vec<String>,
+    /// Run in the background; return once every service is ready, done or failed
+    #[arg(short, long)]
+    pub detach: bool,
+    #[command(flatten)]
+    pub starting: StartupArgs,
+    /// Start these services in debug mode, or all that have a `debug` entry
+    #[arg(long, value_name = "SERVICE,…", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub debug: Option<String>,
+    /// Fail if a wanted port is in use, whatever the file says
+    #[arg(long)]
+    pub strict_ports: bool,
+    /// Do not watch files, neither sources nor the configuration
+    #[arg(long)]
+    pub no_watch: bool,
+    /// Open the primary service's page in the browser once everything is ready
+    #[arg(long)]
+    pub open: bool,
+    /// Show a QR code of the stack's URL on the network
+    #[arg(long)]
+    pub qr: bool,
+    #[command(flatten)]
+    pub shown: LogStyleArgs,
+}
 
 /// `devstack up`: runs the stack in the foreground until Ctrl-C, or until nothing is left to run.
-pub(crate) fn up(files: Vec<std::path::PathBuf>, args: args::UpArgs) -> i32 {
+pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandError> {
     let mut plan = StartOptions {
         files,
         starting: args.starting,
@@ -34,54 +67,48 @@ pub(crate) fn up(files: Vec<std::path::PathBuf>, args: args::UpArgs) -> i32 {
         modify_stack: |_| {},
         when_idle: WhenIdle::Exit,
         may_ask: true,
-        refused: exit::FAILED,
+        refused: ExitCode::FAILED,
         daemon: None,
     };
-    let as_json = plan.shown.output == LogFormat::Json;
     if args.detach {
         // Fork first, while the process is still small.
-        match process::daemonize() {
-            Ok(ForkSide::Front(front)) => {
+        let side = process::daemonize().map_err(|error| {
+            CommandError::internal("detach into the background", &error, plan.refused)
+        })?;
+        match side {
+            ForkSide::Front(front) => {
                 let opener = args.open.then(PageOpener::new);
-                let code = background::follow(front, plan.shown);
-                if let (exit::OK, Some(opener)) = (code, opener) {
-                    open(opener, &crate::cli::project_dir(&plan.files));
+                let code = background::follow(front, plan.shown)?;
+                if let (ExitCode::OK, Some(opener)) = (code, opener) {
+                    open(opener, &context::project_dir(&plan.files));
                 }
-                return code;
+                return Ok(code);
             }
-            Ok(ForkSide::Back(back)) => {
-                (plan.place, plan.daemon) = (LogTarget::Background, Some(back))
-            }
-            Err(error) => {
-                let why = StartError::internal("detach into the background", &error, plan.refused);
-                return launch::refused(&why, as_json);
-            }
+            ForkSide::Back(back) => (plan.place, plan.daemon) = (LogTarget::Background, Some(back)),
         }
     }
-    let joins = launch::on_terminal(&plan).then_some(plan.shown);
-    let (dir, services) = (crate::cli::project_dir(&plan.files), plan.services.clone());
+    let joins = plan.on_terminal().then_some(plan.shown);
+    let (dir, services) = (context::project_dir(&plan.files), plan.services.clone());
     // In the background, the foreground process opens the page.
     let mut opener = (args.open && plan.daemon.is_none()).then(PageOpener::new);
     match run(plan, &mut opener) {
-        Ok(code) => code,
-        Err(StartError::Busy(busy)) => {
+        Err(CommandError::AlreadyRunning(busy)) => {
             if let Some(opener) = opener.filter(|_| joins.is_some()) {
                 open(opener, &dir);
             }
-            existing::follow_existing(&ExistingStack { busy, dir, services, as_json }, joins)
+            existing::follow_existing(&ExistingStack { busy, dir, services }, joins)
         }
-        Err(why) => launch::refused(&why, as_json),
+        result => result,
     }
 }
 
-fn open(opener: PageOpener, dir: &std::path::Path) {
-    let Ok(runtime) = crate::cli::runtime() else { return };
+fn open(opener: PageOpener, dir: &Path) {
+    let Ok(runtime) = context::runtime() else { return };
     let told = runtime.block_on(opener.of_running(dir));
-    // The stack runs, whether or not this can be written.
-    let _ = writeln!(stderr(), "{}", printable(&told));
+    warn(&(one_line(&told) + "\n"));
 }
 
-fn run(plan: StartOptions, opener: &mut Option<PageOpener>) -> Result<i32, StartError> {
+fn run(plan: StartOptions, opener: &mut Option<PageOpener>) -> Result<ExitCode, CommandError> {
     launch::start(plan, |launched| {
         let StartedStack { supervisor, handle, timeout, .. } = launched;
         let (settled, ender) = (supervisor.settled(), supervisor.ender());
@@ -93,17 +120,17 @@ fn run(plan: StartOptions, opener: &mut Option<PageOpener>) -> Result<i32, Start
                 tokio::spawn(stop_when_late(timeout, settled, handle, ender));
             }
             let outcome = supervisor.run().await;
-            match (outcome.code, outcome.proved) {
-                (exit::OK, false) => exit::FAILED,
+            Ok(match (ExitCode(outcome.code), outcome.proved) {
+                (ExitCode::OK, false) => ExitCode::FAILED,
                 (code, true | false) => code,
-            }
+            })
         }
     })
 }
 
 /// Stops the stack if services have no result in time. Failed ones stay for the user to fix.
 async fn stop_when_late(
-    time: std::time::Duration,
+    time: Duration,
     settled: watch::Receiver<bool>,
     handle: SupervisorHandle,
     ender: ShutdownHandle,
@@ -111,54 +138,28 @@ async fn stop_when_late(
     if is_late(time, settled).await
         && let Ok(snapshot) = handle.snapshot().await
     {
-        ender.shut_down(not_ready_within(time, &snapshot), exit::FAILED);
+        ender.shut_down(not_ready_within(time, &snapshot), ExitCode::FAILED.0);
     }
 }
 
 /// Returns whether the time is up before every service has a result. A stopped stack is not late.
-async fn is_late(time: std::time::Duration, mut settled: watch::Receiver<bool>) -> bool {
+async fn is_late(time: Duration, mut settled: watch::Receiver<bool>) -> bool {
     let start = settled.wait_for(|settled| *settled);
     tokio::time::timeout(time, start).await.is_err()
 }
 
 /// Describes what is not ready, and why.
-pub(super) fn not_ready_within(time: std::time::Duration, snapshot: &Snapshot) -> String {
+pub(super) fn not_ready_within(time: Duration, snapshot: &Snapshot) -> String {
     let open: Vec<String> = snapshot
         .in_progress()
         .map(|service| format!("{} is {} ({})", service.name, service.phase, service.cause))
         .collect();
-    format!("not ready within {}: {}", crate::model::DisplayDuration(time), open.join("; "))
-}
-
-/// Returns the services selected by name; `None` for everything.
-pub(super) fn selection(
-    draft: &Config,
-    names: &[String],
-    no_deps: bool,
-) -> Result<Option<Selection>, Message> {
-    if names.is_empty() && !no_deps {
-        return Ok(None);
-    }
-    let mut chosen = BTreeSet::new();
-    for name in names {
-        match Name::new(name).ok().filter(|name| !draft.services_named(name).is_empty()) {
-            Some(name) => drop(chosen.insert(name)),
-            None => {
-                let names = draft.services().chain(draft.groups());
-                return Err(crate::cli::unknown_service(name, names));
-            }
-        }
-    }
-    if names.is_empty() {
-        chosen.extend(draft.autostart().cloned());
-    }
-    Ok(Some(Selection { names: chosen, with_dependencies: !no_deps }))
+    format!("not ready within {}: {}", DisplayDuration(time), open.join("; "))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test]
     async fn what_has_settled_is_never_late() {

@@ -2,15 +2,38 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use clap::{Arg, Command, CommandFactory, ValueHint};
+use clap::{Arg, Args, Command, CommandFactory, ValueEnum, ValueHint};
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::{EnvCompleter, Shells};
 
-use crate::cli::args::{Cli, CompletionShell};
-use crate::cli::render::print;
+use crate::cli::args::Cli;
+use crate::cli::render::{CommandError, print};
 use crate::config::{self, ConfigNames, ConfigOverrides};
+use crate::exit_code::ExitCode;
 use crate::presets;
+
+/// `devstack completions`.
+#[derive(Debug, Args)]
+#[command(after_help = "bash: add to ~/.bashrc            source <(devstack completions bash)
+zsh:  add to ~/.zshrc             source <(devstack completions zsh)
+fish: devstack completions fish > ~/.config/fish/completions/devstack.fish")]
+pub struct CompletionsArgs {
+    /// Shell to generate completions for
+    #[arg(value_enum)]
+    pub shell: CompletionShell,
+}
+
+/// A shell that can be told how to complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompletionShell {
+    /// GNU Bash
+    Bash,
+    /// Zsh
+    Zsh,
+    /// fish
+    Fish,
+}
 
 /// Variable with which a shell asks for completions of the words after `--`.
 const VARIABLE: &str = "DEVSTACK_COMPLETE";
@@ -19,7 +42,7 @@ const VARIABLE: &str = "DEVSTACK_COMPLETE";
 const PROGRAM: &str = "devstack";
 
 /// `devstack completions SHELL`: prints the script for the shell to evaluate.
-pub(crate) fn completions(shell: CompletionShell) -> i32 {
+pub(crate) fn completions(shell: CompletionShell) -> Result<ExitCode, CommandError> {
     let shells = Shells::builtins();
     let name = match shell {
         CompletionShell::Bash => "bash",
@@ -101,7 +124,7 @@ fn candidates(current: &OsStr, all: impl IntoIterator<Item = String>) -> Vec<Com
 fn names() -> ConfigNames {
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let files = files(words).into_iter().filter(|file| file.is_file()).collect();
-    crate::cli::sources(files, ConfigOverrides::default())
+    crate::cli::context::sources(files, ConfigOverrides::default())
         .map(|sources| config::config_names(&sources))
         .unwrap_or_default()
 }

@@ -1,15 +1,30 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use crate::cli::inspect::{EnvViewSource, ExecArgs, NOT_RUNNING_NOTE, service_env};
-use crate::cli::render::fail;
-use crate::error::exit;
+use clap::Args;
+
+use crate::cli::args::FileArgs;
+use crate::cli::inspect::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
+use crate::cli::render::{CommandError, warn};
+use crate::exit_code::ExitCode;
 use crate::model::{EnvView, VariableOrigin};
 use crate::process;
 use crate::process::ExecError;
+
+/// `devstack exec`.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Service name
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Command to run, with its arguments
+    #[arg(last = true, required = true, value_name = "CMD")]
+    pub command: Vec<std::ffi::OsString>,
+}
 
 /// Variables that describe the terminal or output: the command has the caller's, not devstack's.
 const TERMINAL_VARIABLES: [&str; 10] = [
@@ -26,19 +41,17 @@ const TERMINAL_VARIABLES: [&str; 10] = [
 ];
 
 /// `devstack exec SERVICE -- CMD`: execs a command in the service's directory and environment.
-pub(crate) fn exec(files: Vec<PathBuf>, args: &ExecArgs) -> i32 {
-    let (view, source) = match service_env(files, &args.service, false) {
-        Ok(found) => found,
-        Err(refused) => return refused.say(),
-    };
+pub(crate) fn exec(files: Vec<PathBuf>, args: &ExecArgs) -> Result<ExitCode, CommandError> {
+    let (view, source) = service_env(files, &args.service)?;
     if let EnvViewSource::Files = source {
-        // Only informative: the command runs even if this cannot be written.
-        let _ = writeln!(stderr(), "{NOT_RUNNING_NOTE}");
+        warn(NOT_RUNNING_NOTE);
     }
-    match process::exec(&args.command, &view.dir, variables(&view), Stdio::inherit()) {
-        ExecError::Missing(message) => fail(&message, exit::RUN_NOT_FOUND, false),
-        ExecError::NotExecutable(message) => fail(&message, exit::RUN_NOT_EXECUTABLE, false),
-    }
+    let (message, code) =
+        match process::exec(&args.command, &view.dir, variables(&view), Stdio::inherit()) {
+            ExecError::Missing(message) => (message, ExitCode::RUN_NOT_FOUND),
+            ExecError::NotExecutable(message) => (message, ExitCode::RUN_NOT_EXECUTABLE),
+        };
+    Err(CommandError::new(message, code))
 }
 
 /// Returns the service's environment, plus the caller's terminal variables that it does not set.

@@ -1,12 +1,14 @@
 use std::collections::BTreeMap;
-use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 
-use crate::cli::args;
-use crate::cli::render::print;
+use clap::Args;
+
+use crate::cli::args::FileArgs;
+use crate::cli::context;
+use crate::cli::render::{CommandError, print, warn};
 use crate::config::{self, Config, ConfigOverrides};
 use crate::control;
-use crate::error::{exit, render_message};
+use crate::exit_code::ExitCode;
 use crate::export::LaunchJson;
 use crate::export::vscode::{AttachTarget, merge};
 use crate::model::{
@@ -14,28 +16,21 @@ use crate::model::{
 };
 use crate::ports::PortAllocator;
 
+/// `devstack export vscode`.
+#[derive(Debug, Args)]
+pub struct VscodeArgs {
+    #[command(flatten)]
+    pub files: FileArgs,
+    /// Print the resulting launch.json without writing it
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
 /// `devstack export vscode`: writes attach entries for debuggable services to `launch.json`.
-pub(crate) fn export(files: Vec<PathBuf>, args: &args::VscodeArgs) -> i32 {
-    match try_export(files, args.dry_run) {
-        Ok(code) => code,
-        Err((text, code)) => {
-            say(&text);
-            code
-        }
-    }
-}
-
-fn say(text: &str) {
-    // If stderr cannot be written, the exit code still reports the error.
-    let _ = stderr().write_all(text.as_bytes());
-}
-
-fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> {
-    let failed = |message: Message| (render_message(&message), exit::FAILED);
-    let sources = crate::cli::sources(files, ConfigOverrides::default())
-        .map_err(|message| (render_message(&message), exit::USAGE))?;
-    let draft = config::load(&sources)
-        .map_err(|wrong| (wrong.render(crate::cli::color(&stderr())), exit::USAGE))?;
+pub(crate) fn export(files: Vec<PathBuf>, args: &VscodeArgs) -> Result<ExitCode, CommandError> {
+    let failed = |message: Message| CommandError::new(message, ExitCode::FAILED);
+    let sources = context::sources(files, ConfigOverrides::default())?;
+    let draft = config::load(&sources)?;
     let running = running(draft.dir());
     let ports = ports(&draft, running.as_ref()).map_err(failed)?;
     let (attach, left_out) = entries(&draft, &ports);
@@ -49,9 +44,9 @@ fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> 
     let text = merge(existing.as_deref(), &attach, &file.workspace).map_err(failed)?;
     let left_out = list("skipped: ", &left_out);
     let newline = if left_out.is_empty() { "" } else { "\n" };
-    if dry_run {
-        say(&format!("{left_out}{newline}"));
-        return Ok(print(&text));
+    if args.dry_run {
+        warn(&format!("{left_out}{newline}"));
+        return print(&text);
     }
     if existing.as_ref() != Some(&text) {
         file.write(&text).map_err(failed)?;
@@ -60,7 +55,7 @@ fn try_export(files: Vec<PathBuf>, dry_run: bool) -> Result<i32, (String, i32)> 
     let verb = if existing.as_ref() == Some(&text) { "is up to date" } else { "written" };
     let path = file.path();
     let path = path.strip_prefix(&sources.cwd).unwrap_or(&path).display().to_string();
-    Ok(print(&format!("{path} {verb}: {}\n{left_out}{newline}", told.join(", "))))
+    print(&format!("{path} {verb}: {}\n{left_out}{newline}", told.join(", ")))
 }
 
 fn list(before: &str, of: &[String]) -> String {
@@ -72,7 +67,7 @@ fn describe(one: &AttachTarget) -> String {
 }
 
 fn running(dir: &Path) -> Option<Snapshot> {
-    let runtime = crate::cli::runtime().ok()?;
+    let runtime = context::runtime().ok()?;
     runtime.block_on(async { control::ControlClient::here(dir)?.stack().await }).ok()
 }
 

@@ -1,31 +1,36 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use clap::{Command, CommandFactory};
+use clap::{Args, Command, CommandFactory};
 
-use crate::cli::args;
 use crate::cli::args::Cli;
-use crate::cli::render::{fail, print};
-use crate::error::exit;
+use crate::cli::context;
+use crate::cli::render::{CommandError, print};
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
-use crate::suggest::did_you_mean;
+
+/// `devstack man`.
+#[derive(Debug, Args)]
+#[command(after_help = "To read a page: devstack man up | man -l -")]
+pub struct ManArgs {
+    /// Command [default: the overview page]
+    #[arg(value_name = "COMMAND", conflicts_with = "to")]
+    pub command: Option<String>,
+    /// Write all pages to this directory, for packaging
+    #[arg(long, value_name = "DIR")]
+    pub to: Option<PathBuf>,
+}
 
 /// `devstack man [COMMAND]`: prints a manual page as roff; with `--to`, writes all pages to files.
-pub(crate) fn man(args: &args::ManArgs) -> i32 {
+pub(crate) fn man(args: &ManArgs) -> Result<ExitCode, CommandError> {
     let pages = pages();
     if let Some(dir) = &args.to {
-        return match write(&pages, dir) {
-            Ok(()) => exit::OK,
-            Err(error) => {
-                let text = format!("cannot write manual pages to {}: {error}", dir.display());
-                fail(
-                    &Message::new(MessageClass::Denied, text)
-                        .help("choose a directory that you can write to"),
-                    exit::FAILED,
-                    false,
-                )
-            }
-        };
+        write(&pages, dir).map_err(|error| {
+            let text = format!("cannot write manual pages to {}: {error}", dir.display());
+            Message::new(MessageClass::Denied, text)
+                .help("choose a directory that you can write to")
+        })?;
+        return Ok(ExitCode::OK);
     }
     let name = match &args.command {
         Some(command) => format!("devstack-{command}"),
@@ -36,10 +41,7 @@ pub(crate) fn man(args: &args::ManArgs) -> i32 {
         None => {
             let wanted = args.command.as_deref().unwrap_or_default();
             let names = pages.iter().filter_map(|page| page.name.strip_prefix("devstack-"));
-            let all = names.clone().collect::<Vec<_>>().join(", ");
-            let help = did_you_mean(wanted, names, || format!("available commands: {all}"));
-            let text = format!("unknown command `{}`", wanted.escape_debug());
-            fail(&Message::new(MessageClass::Usage, text).help(help), exit::USAGE, false)
+            Err(context::unknown("command", wanted, &names.collect::<Vec<_>>()).into())
         }
     }
 }

@@ -9,9 +9,9 @@ mod open;
 pub(crate) mod page;
 
 pub(crate) use browser::BrowserCommand;
-pub(crate) use completions::{complete_if_asked, completions};
-pub(crate) use exec::exec;
-pub(crate) use export_vscode::export;
-pub(crate) use man::man;
-pub(crate) use open::{NO_BROWSER, open};
+pub(crate) use completions::{CompletionsArgs, complete_if_asked, completions};
+pub(crate) use exec::{ExecArgs, exec};
+pub(crate) use export_vscode::{VscodeArgs, export};
+pub(crate) use man::{ManArgs, man};
+pub(crate) use open::{NO_BROWSER, OpenArgs, open};
 pub(crate) use page::ServicePage;

@@ -12,11 +12,10 @@ use crate::config::check::{
 };
 use crate::model::signal_name;
 use crate::presets;
+use crate::units::{duration_pattern, size_pattern};
 
 /// The name of a service, port, profile or stack.
 const NAME: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
-
-const DURATION: &str = r"^[0-9]+(\.[0-9]+)? *(ms|s|m|h)$";
 
 pub(super) fn table(keys: &[SchemaKey]) -> Value {
     let properties: Map<String, Value> =
@@ -73,8 +72,7 @@ pub(super) fn logs() -> Value {
 }
 
 pub(super) fn size() -> Value {
-    let units: Vec<&str> = log_limits::UNITS.iter().map(|(unit, _)| *unit).collect();
-    json!({ "type": "string", "pattern": format!("^[0-9]+ *({})$", units.join("|")) })
+    json!({ "type": "string", "pattern": size_pattern() })
 }
 
 pub(super) fn kept_logs() -> Value {
@@ -116,7 +114,7 @@ pub(super) fn host() -> Value {
 }
 
 pub(super) fn duration() -> Value {
-    json!({ "type": "string", "pattern": DURATION })
+    json!({ "type": "string", "pattern": duration_pattern() })
 }
 
 pub(super) fn variable() -> Value {

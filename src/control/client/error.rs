@@ -1,5 +1,6 @@
 use std::fmt;
 
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 
 /// Why a client got no result.
@@ -33,33 +34,13 @@ impl ClientError {
     }
 
     /// Returns the exit code for a command that fails with this error.
-    pub fn exit_code(&self) -> i32 {
+    pub fn exit_code(&self) -> ExitCode {
         match self {
-            ClientError::NotRunning(_) | ClientError::UnknownService(_) => 3,
-            ClientError::Busy(_) => 4,
-            ClientError::ProtocolMismatch(_) => 2,
-            ClientError::Denied(_) => 1,
-            ClientError::Refused(message) => match message.class {
-                MessageClass::Usage | MessageClass::Config => 2,
-                MessageClass::NotRunning => 3,
-                MessageClass::Busy
-                | MessageClass::Port
-                | MessageClass::Spawn
-                | MessageClass::ReadyTimeout
-                | MessageClass::Exit
-                | MessageClass::Unhealthy
-                | MessageClass::Build
-                | MessageClass::CrashLoop
-                | MessageClass::DepFailed
-                | MessageClass::StopTimeout
-                | MessageClass::Orphan
-                | MessageClass::WatchDegraded
-                | MessageClass::LogDropped
-                | MessageClass::Disk
-                | MessageClass::Limit
-                | MessageClass::Denied
-                | MessageClass::Internal => 1,
-            },
+            ClientError::NotRunning(_) | ClientError::UnknownService(_) => ExitCode::NOT_RUNNING,
+            ClientError::Busy(_) => ExitCode::BUSY,
+            ClientError::ProtocolMismatch(_) => ExitCode::USAGE,
+            ClientError::Denied(_) => ExitCode::FAILED,
+            ClientError::Refused(message) => ExitCode::of(message.class),
         }
     }
 

@@ -90,14 +90,6 @@ impl ClaimError {
             ClaimError::Failed(message) => message.clone(),
         }
     }
-
-    /// Returns the exit code of `up`.
-    pub fn exit_code(&self) -> i32 {
-        match self {
-            ClaimError::Busy(_) => crate::error::exit::BUSY,
-            ClaimError::Failed(_) => crate::error::exit::FAILED,
-        }
-    }
 }
 
 impl AlreadyRunning {

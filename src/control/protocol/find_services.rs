@@ -1,13 +1,10 @@
 use crate::model::{Message, MessageClass, Name, Snapshot};
-use crate::suggest::nearest;
-
-/// How many characters of a wrong name a message repeats.
-const MAX_QUOTE: usize = 80;
+use crate::suggest;
+use crate::text::quote;
 
 /// Resolves `text` to the service of that name, or to all its replicas. The error suggests a
 /// similar name.
 pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Message> {
-    let names = || snapshot.services.iter().map(|service| &service.name);
     let is = |name: &Name| name.as_str() == text;
     let meant = snapshot
         .services
@@ -17,19 +14,10 @@ pub fn find_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, Messa
     if !meant.is_empty() {
         return Ok(meant);
     }
-    let quote: String = text.escape_debug().take(MAX_QUOTE).collect();
-    let message = Message::new(
-        MessageClass::Usage,
-        format!("unknown service `{quote}` in stack {}", snapshot.stack),
-    );
-    Err(match nearest(text, names().map(Name::as_str)) {
-        Some(name) => message.help(format!("did you mean `{name}`?")),
-        None if snapshot.services.is_empty() => message.help("the stack has no services"),
-        None => message.help(format!(
-            "available services: {}",
-            names().map(Name::as_str).collect::<Vec<_>>().join(", ")
-        )),
-    })
+    let names: Vec<&str> = snapshot.services.iter().map(|service| service.name.as_str()).collect();
+    let (unknown, help) = suggest::unknown("service", text, &quote(text), &names);
+    let text = format!("{unknown} in stack {}", snapshot.stack);
+    Err(Message::new(MessageClass::Usage, text).help(help))
 }
 
 /// Returns the only service in `meant`; the error lists them if there are several.

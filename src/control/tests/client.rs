@@ -60,13 +60,13 @@ async fn failures_are_told_apart() {
     assert!(
         matches!(&failure, ClientError::UnknownService(why) if why.help == "did you mean `api`?")
     );
-    assert_eq!(failure.exit_code(), 3);
+    assert_eq!(failure.exit_code().0, 3);
     let failure = client.start(&names(&["db"])).await.unwrap_err();
     assert!(matches!(&failure, ClientError::Refused(why) if why.text == "db crashes"));
-    assert_eq!(failure.exit_code(), 1);
+    assert_eq!(failure.exit_code().0, 1);
     let failure = client.start(&names(&["no such\nname"])).await.unwrap_err();
     assert_eq!(failure.message().text, "unknown service `no such\\nname` in stack shop");
-    assert_eq!(client.start(&[]).await.unwrap_err().exit_code(), 2);
+    assert_eq!(client.start(&[]).await.unwrap_err().exit_code().0, 2);
     let query = LogQuery { services: vec![name("zzz")], ..LogQuery::default() };
     assert!(matches!(client.logs(&query).await.err(), Some(ClientError::UnknownService(_))));
 
@@ -119,7 +119,7 @@ async fn another_protocol_is_named_and_down_works_all_the_same() {
     let (_dir, client) = impostor(answer);
     let failure = client.stack().await.unwrap_err();
     assert!(matches!(&failure, ClientError::ProtocolMismatch(why) if why.text.contains("9.1.0")));
-    assert_eq!(failure.exit_code(), 2);
+    assert_eq!(failure.exit_code().0, 2);
     assert!(matches!(client.stop(&names(&["api"])).await, Err(ClientError::ProtocolMismatch(_))));
     assert_eq!(client.down().await.unwrap(), "gone");
 }
@@ -144,7 +144,7 @@ async fn a_devstack_that_does_not_answer_is_busy() {
     let _listener = UnixListener::bind(&socket).unwrap();
     let failure = ControlClient::at(&socket).down().await.unwrap_err();
     assert!(matches!(failure, ClientError::Busy(_)));
-    assert_eq!(failure.exit_code(), 4);
+    assert_eq!(failure.exit_code().0, 4);
 }
 
 #[tokio::test]

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::DisplayAge;
 use crate::ports::HolderOrigin;
 use crate::sys::process;
+use crate::text::escape_control;
 
 /// A process that listens on a port. What the system hides is `None`; nothing is guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,7 +163,8 @@ impl fmt::Display for PortHolder {
             matches!(self.origin.as_deref(), Some(HolderOrigin::Service { folder: Some(_), .. }));
         let folder = self.cwd.as_ref().filter(|_| !elsewhere);
         let folder = folder.map(|folder| format!("in {}", display_home_relative(folder)));
-        let age = self.age_seconds.map(|age| format!("for {}", show_age(age)));
+        let age =
+            self.age_seconds.map(|age| format!("for {}", DisplayAge(Duration::from_secs(age))));
         let orphan = self.orphan.then(|| "orphaned".to_owned());
         let details: Vec<String> =
             self.command.clone().into_iter().chain(folder).chain(age).chain(orphan).collect();
@@ -181,16 +184,7 @@ pub fn display_home_relative(folder: &Path) -> String {
         Some(rest) => format!("~/{}", rest.display()),
         None => folder.display().to_string(),
     };
-    escape(&text)
-}
-
-fn show_age(seconds: u64) -> String {
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
+    escape_control(&text)
 }
 
 /// Drops what the name already shows: `flask run` instead of `/usr/bin/python3 /usr/bin/flask run`.
@@ -227,21 +221,7 @@ pub(super) fn truncate_escaped(text: &str, longest: usize) -> String {
         shown.pop();
         shown.push('…');
     }
-    escape(&shown)
-}
-
-fn escape(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        // Directional and invisible format characters could disguise a command.
-        let format = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}');
-        if c.is_control() || format {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
+    escape_control(&shown)
 }
 
 /// Looks up a user name in `/etc/passwd` only: the name service might use the network.
@@ -249,14 +229,14 @@ pub(crate) fn user_name(uid: u32) -> Option<String> {
     let text = std::fs::read("/etc/passwd").ok()?;
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
-    line.split(':').next().filter(|name| !name.is_empty()).map(escape)
+    line.split(':').next().filter(|name| !name.is_empty()).map(escape_control)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{HolderOrigin, HolderProcess, PortHolder, short_command, show_age};
+    use super::{HolderOrigin, HolderProcess, PortHolder, short_command};
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
@@ -331,13 +311,5 @@ mod tests {
         let said = PortHolder::of(&process).to_string();
         assert!(said.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{said}");
         assert!(said.len() < 400, "{said}");
-    }
-
-    #[test]
-    fn ages_are_short() {
-        for (seconds, said) in [(0, "0s"), (59, "59s"), (60, "1m"), (7_300, "2h"), (172_800, "2d")]
-        {
-            assert_eq!(show_age(seconds), said);
-        }
     }
 }

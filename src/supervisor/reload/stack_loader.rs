@@ -126,12 +126,12 @@ impl StackLoader {
         };
         if let Err(message) = check_hosts(&draft) {
             let why = "the configuration is invalid";
-            let (text, files) = (crate::error::render_message(&message), draft.files().clone());
+            let (text, files) = (message.render(), draft.files().clone());
             return ReloadOutcome::Invalid { why, text, files };
         }
         if let Some(message) = present.incompatible(&draft) {
             let why = "the stack must be restarted";
-            let (text, files) = (crate::error::render_message(&message), draft.files().clone());
+            let (text, files) = (message.render(), draft.files().clone());
             return ReloadOutcome::Invalid { why, text, files };
         }
         // `live = true` in an edit applies to that edit.
@@ -143,7 +143,7 @@ impl StackLoader {
         };
         loaded.unwrap_or_else(|conflicts| ReloadOutcome::Invalid {
             why: "a requested port is unavailable",
-            text: conflicts.iter().map(crate::error::render_message).collect(),
+            text: conflicts.iter().map(Message::render).collect(),
             files: draft.files().clone(),
         })
     }
