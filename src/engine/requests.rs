@@ -124,8 +124,6 @@ impl Engine {
             }
             RequestGoal::Down if slot.is_live() => GoalStatus::Yet,
             RequestGoal::Down => GoalStatus::True,
-            RequestGoal::Up => goal_reached(slot, RunId(0), blocked, self.shutdown.is_some()),
-            RequestGoal::Renewed(run) => goal_reached(slot, run, blocked, self.shutdown.is_some()),
             RequestGoal::Debugged if slot.is_debugged() && slot.pending_restart.is_none() => {
                 match slot.live().map(|run| run.facts.debugger) {
                     Some(DebuggerState::Seen | DebuggerState::Missed) => GoalStatus::True,
@@ -134,57 +132,14 @@ impl Engine {
                     }
                 }
             }
-            RequestGoal::Debugged => goal_reached(slot, RunId(0), blocked, self.shutdown.is_some()),
             RequestGoal::Undebugged if !slot.wanted() => GoalStatus::True,
-            RequestGoal::Undebugged => {
-                goal_reached(slot, RunId(0), blocked, self.shutdown.is_some())
+            _ if self.shutdown.is_some() => GoalStatus::Never(RequestError::ShuttingDown),
+            RequestGoal::Renewed(run) => slot.goal_reached(run, blocked),
+            RequestGoal::Up | RequestGoal::Debugged | RequestGoal::Undebugged => {
+                slot.goal_reached(RunId(0), blocked)
             }
         }
     }
-}
-
-fn goal_reached(
-    slot: &ServiceState,
-    least: RunId,
-    blocked: Option<&ServiceFailure>,
-    ending: bool,
-) -> GoalStatus {
-    let fresh = slot.newest_run().is_some_and(|run| run.id >= least);
-    if ending {
-        return GoalStatus::Never(RequestError::ShuttingDown);
-    }
-    match slot.desired {
-        DesiredState::Stopped | DesiredState::No | DesiredState::Removed => {
-            return GoalStatus::Never(RequestError::StoppedMeanwhile(slot.service.name.clone()));
-        }
-        DesiredState::Yes(_) => {}
-    }
-    let failed = |failure: &ServiceFailure| {
-        GoalStatus::Never(RequestError::Failed(slot.service.name.clone(), failure.clone()))
-    };
-    match &slot.state {
-        RunState::Live(run) if fresh && slot.pending_restart.is_none() => match &run.stage {
-            RunStage::Ready { .. } => GoalStatus::True,
-            // It waits for a debugger, and the client may be the one to attach it.
-            RunStage::Starting { .. } if run.awaits_debugger() => GoalStatus::True,
-            RunStage::Late { failure, .. } => failed(failure),
-            RunStage::Launching { .. }
-            | RunStage::Starting { .. }
-            | RunStage::Unhealthy { .. }
-            | RunStage::Stopping { .. }
-            | RunStage::Draining { .. } => GoalStatus::Yet,
-        },
-        RunState::Finished(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
-        RunState::Finished(ServiceOutcome::Failed(failure)) if fresh => failed(failure),
-        RunState::Idle => blocked.map_or(GoalStatus::Yet, failed),
-        RunState::Live(_)
-        | RunState::BackingOff { .. }
-        | RunState::AwaitingPort { .. }
-        | RunState::Finished(_) => GoalStatus::Yet,
-    }
-}
-
-impl Engine {
     pub(super) fn add_wait(
         &mut self,
         ticket: Ticket,
@@ -296,6 +251,42 @@ impl WaitUntil {
 }
 
 impl ServiceState {
+    /// Whether a request for a start is fulfilled by its run `least` or a later one.
+    fn goal_reached(&self, least: RunId, blocked: Option<&ServiceFailure>) -> GoalStatus {
+        let fresh = self.newest_run().is_some_and(|run| run.id >= least);
+        match self.desired {
+            DesiredState::Stopped | DesiredState::No | DesiredState::Removed => {
+                return GoalStatus::Never(RequestError::StoppedMeanwhile(
+                    self.service.name.clone(),
+                ));
+            }
+            DesiredState::Yes(_) => {}
+        }
+        let failed = |failure: &ServiceFailure| {
+            GoalStatus::Never(RequestError::Failed(self.service.name.clone(), failure.clone()))
+        };
+        match &self.state {
+            RunState::Live(run) if fresh && self.pending_restart.is_none() => match &run.stage {
+                RunStage::Ready { .. } => GoalStatus::True,
+                // It waits for a debugger, and the client may be the one to attach it.
+                RunStage::Starting { .. } if run.awaits_debugger() => GoalStatus::True,
+                RunStage::Late { failure, .. } => failed(failure),
+                RunStage::Launching { .. }
+                | RunStage::Starting { .. }
+                | RunStage::Unhealthy { .. }
+                | RunStage::Stopping { .. }
+                | RunStage::Draining { .. } => GoalStatus::Yet,
+            },
+            RunState::Finished(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
+            RunState::Finished(ServiceOutcome::Failed(failure)) if fresh => failed(failure),
+            RunState::Idle => blocked.map_or(GoalStatus::Yet, failed),
+            RunState::Live(_)
+            | RunState::BackingOff { .. }
+            | RunState::AwaitingPort { .. }
+            | RunState::Finished(_) => GoalStatus::Yet,
+        }
+    }
+
     fn is_done(&self) -> bool {
         matches!(self.state, RunState::Finished(ServiceOutcome::Done(_)))
     }

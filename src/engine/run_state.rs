@@ -36,7 +36,7 @@ pub(super) struct LiveRun {
     /// The pid of its main process. `None`: not reported yet, or exited.
     pub pid: Option<u32>,
     pub stage: RunStage,
-    pub facts: RunFacts,
+    pub facts: Box<RunFacts>,
 }
 
 /// How far a live run is.
@@ -135,7 +135,7 @@ impl LiveRun {
             listening: None,
             warnings: Vec::new(),
         };
-        LiveRun { pid: None, stage: RunStage::Launching { cause }, facts }
+        LiveRun { pid: None, stage: RunStage::Launching { cause }, facts: Box::new(facts) }
     }
 
     /// Whether no stop was ordered and its main process has not exited.

@@ -131,7 +131,7 @@ impl ServiceState {
 
     /// Returns what is known of its live run, or else of its last one.
     pub fn newest_run(&self) -> Option<&RunFacts> {
-        self.live().map(|run| &run.facts).or(self.last_run.as_ref())
+        self.live().map(|run| &*run.facts).or(self.last_run.as_ref())
     }
 
     /// Whether a run or a watch command of it may have live processes.
@@ -146,7 +146,7 @@ impl ServiceState {
     /// Ends the live run, of which nothing is left.
     pub fn end_run(&mut self, next: RunState) {
         if let RunState::Live(run) = std::mem::replace(&mut self.state, next) {
-            self.last_run = Some(run.facts);
+            self.last_run = Some(*run.facts);
         }
     }
 

@@ -23,6 +23,8 @@ mod process_tree;
 pub(crate) mod run;
 pub(crate) mod spawn;
 
+#[doc(hidden)]
+pub use crate::sys::fork::allow_idle_threads;
 pub use crate::sys::pty::{Pty, TermSize};
 pub(crate) use crate::sys::signal::{ignore_file_size_signal, ignores_hangup, own_group};
 pub use crate::sys::tty_id::TtyId;

@@ -5,9 +5,14 @@ use std::process::{Child, Command, Stdio};
 /// Names the role that this process plays.
 const ROLE: &str = "DEVSTACK_TEST_ROLE";
 
-/// Whether this process was started to play this role.
+/// Whether this process was started to play this role. Then it may fork.
 pub fn plays(role: &str) -> bool {
-    std::env::var_os(ROLE).is_some_and(|value| value == role)
+    let plays = std::env::var_os(ROLE).is_some_and(|value| value == role);
+    if plays {
+        // SAFETY: with `--test-threads=1` the harness only waits for this one test, and holds no lock.
+        unsafe { devstack::process::allow_idle_threads() };
+    }
+    plays
 }
 
 /// The test binary again, to run only this test, in this role.
@@ -17,7 +22,7 @@ pub fn actor(test: &str, role: &str) -> Command {
     command
 }
 
-/// Runs `body`, a closure in a test, in a process of its own with one thread, as `main` would: it may fork
+/// Runs `body`, a closure in a test, in a process of its own where no other thread does anything, as `main` would: it may fork
 /// a guard there, and count descriptors and children without meeting those of other tests.
 pub fn alone<F: FnOnce()>(body: F) {
     // `crate::module::test::{{closure}}`
