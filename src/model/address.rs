@@ -2,7 +2,6 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-use super::stack::host_port;
 use serde::{Deserialize, Serialize};
 
 /// Where a service accepts connections.
@@ -97,6 +96,26 @@ pub fn local_url(
     }
     let ip = [four, six].into_iter().find(|ip| accepts(&ips, *ip)).or(ips.first().copied())?;
     Some(form.format(&ip.to_string(), port))
+}
+
+/// Returns a host to connect to: loopback instead of a wildcard.
+pub fn connectable_host(host: &str) -> &str {
+    match host {
+        "0.0.0.0" => "127.0.0.1",
+        "::" => "::1",
+        host => host,
+    }
+}
+
+/// Formats `host:port`, with brackets around an IPv6 address and loopback instead of a wildcard,
+/// which cannot be connected to.
+pub(crate) fn host_port(host: &str, port: u16) -> String {
+    match host {
+        "0.0.0.0" => format!("127.0.0.1:{port}"),
+        "::" => format!("[::1]:{port}"),
+        host if host.contains(':') => format!("[{host}]:{port}"),
+        host => format!("{host}:{port}"),
+    }
 }
 
 /// Whether `host` is reachable from this machine only.

@@ -1,5 +1,31 @@
 use std::fmt;
 
+/// A command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandLine {
+    /// A string for `sh -c`.
+    Shell(String),
+    /// A program with its arguments, executed without a shell; at least one word.
+    Exec(Vec<RedactedText>),
+}
+
+impl CommandLine {
+    /// A program with its arguments, executed without a shell; at least one word.
+    pub fn exec<W: Into<RedactedText>>(words: impl IntoIterator<Item = W>) -> CommandLine {
+        CommandLine::Exec(words.into_iter().map(Into::into).collect())
+    }
+
+    /// Returns the command for display, without secrets; not suitable for a shell.
+    pub fn line(&self) -> String {
+        match self {
+            CommandLine::Shell(text) => text.clone(),
+            CommandLine::Exec(words) => {
+                words.iter().map(RedactedText::redacted).collect::<Vec<&str>>().join(" ")
+            }
+        }
+    }
+}
+
 /// Text with expanded variables, and a redacted form for display: values from an env file or `env`
 /// may be secrets, so the variable's name stands in their place.
 #[derive(Clone, PartialEq, Eq)]

@@ -6,26 +6,33 @@ mod command;
 mod display;
 mod environment;
 mod event;
+mod health;
 mod message;
 mod mode;
 mod name;
 mod phase;
 mod plan;
 mod port;
+mod restart;
 mod run;
+mod service;
 mod snapshot;
 mod stack;
 mod watch;
 mod why;
 
-pub use address::{ListenAddress, UrlFormat, accepts, is_loopback, listening_port, local_url};
+pub(crate) use address::host_port;
+pub use address::{
+    ListenAddress, UrlFormat, accepts, connectable_host, is_loopback, listening_port, local_url,
+};
 pub use cause::Cause;
-pub use command::{RedactedText, RequiredPrograms};
+pub use command::{CommandLine, RedactedText, RequiredPrograms};
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub use environment::{
     EnvValue, EnvVariable, EnvView, ShadowedValue, SourceLocation, VariableOrigin,
 };
 pub use event::{Event, EventKind, EventView, EventViewKind};
+pub use health::{HealthAction, HealthConfig, Probe, ReadyConfig};
 pub use message::{Message, MessageClass};
 pub use mode::{DEBUG_HOST, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind, RunMode};
 pub use name::{InvalidName, Name};
@@ -34,17 +41,15 @@ pub use plan::{ChangeAction, Plan, PlanView, ServiceChange};
 pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
 };
+pub use restart::{RestartConfig, RestartPolicy, StopConfig};
 pub use run::{OutputStream, ProcessExit, RunId, signal_name, signal_number};
+pub use service::{LabelColor, LaunchConfig, OnExit, Service, ServiceKind, TtyMode};
 pub use snapshot::{
     DebugView, Dependency, ModeView, ServiceKindView, ServiceView, Snapshot, StackState,
 };
-pub use stack::{
-    CommandLine, HealthAction, HealthConfig, LabelColor, LaunchConfig, LogRetention, OnExit, Probe,
-    ReadyConfig, RestartConfig, RestartPolicy, Service, ServiceKind, Stack, StopConfig, TtyMode,
-    WatchAction, WatchConfig, connectable_host,
-};
-pub(crate) use stack::{host_port, resolve_name};
-pub use watch::WatchId;
+pub(crate) use stack::resolve_name;
+pub use stack::{CONFIG_FILE, LogRetention, Stack};
+pub use watch::{WatchAction, WatchConfig, WatchId};
 pub use why::{
     BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, ProbePurpose,
     WhyView,

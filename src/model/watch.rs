@@ -1,4 +1,7 @@
-use super::Name;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{CommandLine, Name};
 
 /// Identifies a watch of a service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,5 +16,47 @@ impl WatchId {
     /// Returns the first, usually the only watch of a service.
     pub fn first(service: Name) -> WatchId {
         WatchId { service, index: 0 }
+    }
+}
+
+/// Which files a service watches, and what happens when they change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchConfig {
+    /// The directory that the globs are relative to, absolute: the service's `dir`.
+    pub root: PathBuf,
+    /// Globs of files that count, such as `../shared/**`; empty: every file below `root`.
+    pub include: Vec<String>,
+    /// Globs of files that do not count.
+    pub exclude: Vec<String>,
+    /// The quiet period after a burst of changes before they count.
+    pub debounce: Duration,
+    /// How often to poll files; `None`: only where the system sends no change events.
+    pub poll: Option<Duration>,
+    /// What to do then.
+    pub action: WatchAction,
+}
+
+/// What happens when watched files change. Commands run like those of [`Probe::Exec`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WatchAction {
+    /// Restart the service.
+    Restart {
+        /// Runs first; the restart follows only if it exits with code 0.
+        build: Option<CommandLine>,
+    },
+    /// Send this signal to the main process.
+    Signal(i32),
+    /// Run this command; the service keeps running.
+    Run(CommandLine),
+}
+
+impl WatchAction {
+    /// Returns its command, if any.
+    pub fn command(&self) -> Option<&CommandLine> {
+        match self {
+            WatchAction::Restart { build } => build.as_ref(),
+            WatchAction::Signal(_) => None,
+            WatchAction::Run(command) => Some(command),
+        }
     }
 }

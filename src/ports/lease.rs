@@ -1,5 +1,5 @@
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::display_home_relative;
 use super::holders::{holder, system};
+#[cfg(target_os = "linux")]
+pub use super::lease_file::project_dir_of;
+use super::lease_file::{parse_label, read_label, write_label};
 use std::fmt;
 
 /// A port that no other devstack takes while this value lives. The kernel releases it when the
@@ -55,23 +58,6 @@ enum LockAttempt {
 /// How often to retry if the file was deleted, or is locked without a valid label. The latter lasts
 /// microseconds when another process only checks the lock.
 const TRIES: usize = 8;
-
-/// How much of a lock file is read: paths have up to 4,096 bytes on Linux, and some become escapes.
-const LONGEST_TEXT: u64 = 16 * 1024;
-
-/// The content of a lock file, for the messages of other devstacks.
-#[derive(Serialize, Deserialize)]
-struct LeaseLabel {
-    pid: u32,
-    folder: PathBuf,
-}
-
-impl LeaseLabel {
-    fn lives(&self) -> bool {
-        let pid = self.pid.try_into().ok().and_then(rustix::process::Pid::from_raw);
-        pid.is_some_and(|pid| rustix::process::test_kill_process(pid).is_ok())
-    }
-}
 
 impl LeaseDir {
     /// Creates the directory with mode 0700 if missing. Fails if another user owns it.
@@ -184,45 +170,12 @@ impl LeaseDir {
 fn announce_lease(file: File, port: u16, folder: &Path) -> LeaseAttempt {
     match system::announce(port) {
         Ok(announcement) => {
-            label(&file, folder);
+            write_label(&file, folder);
             LeaseAttempt::Taken(PortLease { file, _announcement: announcement })
         }
         // Looking up the owner is slower and only needed for messages.
         Err(_) => LeaseAttempt::Held(LeaseOwner::default()),
     }
-}
-
-/// Returns the project directory from a lock file that process `pid` has open. `None` if it is not
-/// a lock file, or was written by another process.
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows open files"))]
-pub(super) fn project_dir_of(file: &File, pid: u32) -> Option<PathBuf> {
-    let label = parse_label(file)?;
-    (label.pid == pid).then_some(label.folder)
-}
-
-/// Writes the owner into the file. The lock works without it, so a full disk is not an error.
-fn label(file: &File, folder: &Path) {
-    let label = LeaseLabel { pid: std::process::id(), folder: folder.to_owned() };
-    // A path that is not UTF-8 has no JSON form and is left out.
-    let mut text = serde_json::to_vec(&label).unwrap_or_default();
-    // Pad with blanks to overwrite the previous label. Truncating is avoided: some file systems
-    // flush a truncated file to disk when it is closed.
-    let before = file.metadata().map_or(0, |found| found.len()).min(LONGEST_TEXT);
-    text.resize(text.len().max(usize::try_from(before).expect("at most 16 KiB")), b' ');
-    if file.write_all_at(&text, 0).is_err() {
-        file.set_len(0).ok();
-    }
-}
-
-/// Returns `None` for a label that a killed owner left behind.
-fn read_label(file: &File) -> Option<PathBuf> {
-    parse_label(file).filter(LeaseLabel::lives).map(|label| label.folder)
-}
-
-fn parse_label(file: &File) -> Option<LeaseLabel> {
-    let mut text = Vec::new();
-    file.take(LONGEST_TEXT).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub(crate) mod holders;
 mod interfaces;
 mod kill_policy;
 mod lease;
+mod lease_file;
 mod limits;
 pub mod report;
 mod socket_activation;
@@ -41,7 +42,7 @@ pub use holders::{
 pub use interfaces::NetworkInterface;
 pub use kill_policy::{KillVerdict, kill_verdict};
 pub use lease::{LeaseDir, LeaseOwner};
-pub use limits::AllowedPorts;
+pub use limits::{AllowedPorts, FIRST_UNPRIVILEGED};
 pub use socket_activation::{open_listener, reset_listener};
 
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::control::{ClaimError, ClientError, InstanceLock, existing_state_dir};
-use crate::model::{Message, MessageClass};
+use crate::model::{CONFIG_FILE, Message, MessageClass};
 use crate::process;
 use crate::process::CleanupReport;
 
@@ -20,7 +20,7 @@ impl OrphanCleanup {
             if let Some(state_dir) = existing_state_dir(dir) {
                 return Some(OrphanCleanup { project: dir.to_owned(), state_dir });
             }
-            if dir.join("devstack.toml").exists() {
+            if dir.join(CONFIG_FILE).exists() {
                 return None;
             }
         }

@@ -16,17 +16,14 @@ use super::system;
 use crate::cli::control::OrphanCleanup;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
 use crate::control::{self, ControlClient, CrashedInstance, ProjectDir};
-use crate::model::{AssignedPort, Message, PortKey};
-use crate::ports::{self, LeaseDir, PortAllocator, availability};
+use crate::model::{AssignedPort, CONFIG_FILE, Message, PortKey};
+use crate::ports::{self, FIRST_UNPRIVILEGED, LeaseDir, PortAllocator, availability};
 use crate::process;
 use crate::supervisor::reload::LoadConstraints;
 use crate::watch::remote_file_system;
 
 /// Time limit for the name server; the user waits for this.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Ports below this one require privileges on most systems.
-const FIRST_UNPRIVILEGED: u16 = 1024;
 
 /// Collects all facts. Takes milliseconds, or a second if no name server responds.
 pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
@@ -77,7 +74,7 @@ fn configuration(sources: &ConfigSources) -> (ConfigStatus, PathBuf) {
     let here = || sources.cwd.clone();
     let absent = || {
         let mut above = sources.cwd.ancestors();
-        !above.any(|dir| dir.join("devstack.toml").exists())
+        !above.any(|dir| dir.join(CONFIG_FILE).exists())
     };
     match config::load(sources) {
         Ok(draft) => {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::MessageClass;
+use crate::model::{CONFIG_FILE, MessageClass};
 
 use super::config::Config;
 use super::diagnostics::{
@@ -14,8 +14,6 @@ use super::env::EnvFileSet;
 use super::resolve::{parse_and_check, resolve_spec};
 use super::sources::ConfigSources;
 use super::spec::{EnvFileSpec, StackSpec};
-
-const FILE: &str = "devstack.toml";
 
 /// Root can write any file anyway, so its files are trusted.
 const ROOT: u32 = 0;
@@ -70,12 +68,14 @@ fn find_files(sources: &ConfigSources, report: &mut LoadReport) -> Option<Vec<Pa
     if !sources.files.is_empty() {
         return Some(sources.files.iter().map(|file| sources.cwd.join(file)).collect());
     }
-    let found = sources.cwd.ancestors().map(|folder| folder.join(FILE)).find(|path| path.exists());
+    let found =
+        sources.cwd.ancestors().map(|folder| folder.join(CONFIG_FILE)).find(|path| path.exists());
     if found.is_none() {
-        report.track_file(sources.cwd.join(FILE));
-        let text = format!("no {FILE} found in {} or any parent directory", sources.cwd.display());
+        report.track_file(sources.cwd.join(CONFIG_FILE));
+        let text =
+            format!("no {CONFIG_FILE} found in {} or any parent directory", sources.cwd.display());
         let help = format!(
-            "create one, or give another file with -f; a minimal {FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000"
+            "create one, or give another file with -f; a minimal {CONFIG_FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000"
         );
         report.error(DiagnosticBuilder::without_span(MessageClass::Config, text).help(help));
     }

@@ -3,6 +3,7 @@
 mod address_book;
 mod bind_hints;
 mod build;
+mod cycles;
 mod debug_target;
 mod port_requests;
 mod preset_facts;

@@ -28,15 +28,13 @@ use std::{fmt, io, thread};
 use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::{Message, MessageClass};
+use crate::model::{CONFIG_FILE, Message, MessageClass};
 
 /// How often to retry a lock that other processes hold only to inspect it, each for microseconds.
 const TRIES: u32 = 500;
 /// How often to read the record of a devstack that has only just taken the lock.
 const NAME_TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(2);
-/// Name of the file that makes a directory a project.
-const PROJECT_FILE: &str = "devstack.toml";
 
 /// The right to be the devstack of a directory. It ends with the process, even after SIGKILL: the
 /// kernel owns the lock, so a stale lock file blocks nothing.
@@ -196,7 +194,7 @@ impl InstanceLock {
             if let Some(found) = folders.iter().find_map(|runtime| instance_at(dir, runtime, &id)) {
                 return Some(found);
             }
-            if dir.join(PROJECT_FILE).exists() {
+            if dir.join(CONFIG_FILE).exists() {
                 return None;
             }
         }

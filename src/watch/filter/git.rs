@@ -2,6 +2,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::model::CONFIG_FILE;
+
 /// Maximum age of a lock that counts. A checkout of a large repository takes seconds; an older lock
 /// was left by a crashed git and must not delay every save.
 const MAX_LOCK_AGE: Duration = Duration::from_secs(10);
@@ -27,7 +29,7 @@ pub(crate) fn git_dir(folder: &Path) -> Option<PathBuf> {
 /// Returns the root of the project that contains `path`: its repository, or else the nearest
 /// directory with a `devstack.toml`.
 pub(crate) fn project_root(path: &Path) -> Option<PathBuf> {
-    let stack = || path.ancestors().find(|folder| folder.join("devstack.toml").is_file());
+    let stack = || path.ancestors().find(|folder| folder.join(CONFIG_FILE).is_file());
     repository(path).map(|(top, _)| top).or_else(|| stack().map(Path::to_owned))
 }
 

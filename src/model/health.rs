@@ -1,0 +1,72 @@
+use std::time::Duration;
+
+use super::CommandLine;
+
+/// When a service counts as ready: all probes pass, or without probes as soon as it has started.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadyConfig {
+    /// All of them must pass.
+    pub probes: Vec<Probe>,
+    /// The limit after which the start counts as failed.
+    pub timeout: Duration,
+    /// The longest pause between two attempts of one probe.
+    pub interval: Duration,
+}
+
+/// One check of a running service.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probe {
+    /// A process of its own tree accepts connections on this port.
+    Tcp {
+        /// The port on loopback.
+        port: u16,
+    },
+    /// `GET url` returns a status below 400, or any.
+    Http {
+        /// An absolute `http://` URL.
+        url: String,
+        /// Whether any status is enough.
+        any_status: bool,
+        /// The port, if it is the service's own: its listener must be in the process tree.
+        own_port: Option<u16>,
+    },
+    /// A line of its output matches.
+    Log {
+        /// A valid regular expression, matched without line end and escape sequences.
+        pattern: String,
+    },
+    /// A command exits with code 0.
+    Exec {
+        /// Runs in the service's directory with its environment.
+        command: CommandLine,
+    },
+    /// The service has been running this long.
+    Delay {
+        /// Time since the start of the process.
+        delay: Duration,
+    },
+    /// The service sends `READY=1` to `NOTIFY_SOCKET`, as with `sd_notify` of systemd.
+    Notify,
+}
+
+/// Probes that continue once a service is ready.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthConfig {
+    /// All of them must pass: TCP, HTTP or commands.
+    pub probes: Vec<Probe>,
+    /// The pause between two rounds.
+    pub interval: Duration,
+    /// How many rounds in a row must fail before the service is unhealthy, at least 1.
+    pub failures: u32,
+    /// What to do then.
+    pub action: HealthAction,
+}
+
+/// What happens when a service becomes unhealthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HealthAction {
+    /// It is reported.
+    Report,
+    /// It is reported, and the service restarts with the delays of a crash.
+    Restart,
+}

@@ -1,0 +1,40 @@
+use std::time::Duration;
+
+use super::CommandLine;
+
+/// What happens when a process exits on its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartConfig {
+    /// When it restarts at all.
+    pub policy: RestartPolicy,
+    /// It fails after this many unexpected exits within `window`.
+    pub max_failures: u32,
+    /// See `max_failures`.
+    pub window: Duration,
+    /// The first delay; doubled each time.
+    pub delay: Duration,
+    /// The longest delay.
+    pub max_delay: Duration,
+}
+
+/// When a process that exited on its own restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestartPolicy {
+    /// Never.
+    No,
+    /// After an unexpected exit.
+    OnFailure,
+    /// After every exit that was not requested.
+    Always,
+}
+
+/// How a process is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopConfig {
+    /// The number of the stop signal.
+    pub signal: i32,
+    /// Runs instead of sending the signal, in the service's directory with its environment.
+    pub command: Option<CommandLine>,
+    /// How long a stop may take before everything left is killed.
+    pub grace: Duration,
+}

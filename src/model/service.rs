@@ -1,0 +1,148 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::{
+    AssignedPort, BindHints, CommandLine, Condition, DEBUG_PORT, DebugConfig, HealthConfig, Name,
+    ReadyConfig, RequiredPrograms, RestartConfig, RunMode, StopConfig, UrlFormat, WatchConfig,
+};
+
+/// One complete service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Service {
+    /// Its name.
+    pub name: Name,
+    /// Service or task.
+    pub kind: ServiceKind,
+    /// What is executed. A difference here means a restart.
+    pub launch: LaunchConfig,
+    /// The mode that `launch` is for.
+    pub mode: RunMode,
+    /// Its `debug` entry, if it has one.
+    pub debug: Option<DebugConfig>,
+    /// Its ports, main port first. In debug mode the last one, `debug`, is the debugger's.
+    pub ports: Vec<AssignedPort>,
+    /// Names of the ports whose listening socket devstack opens and passes on, in port order.
+    pub socket_activated: Vec<String>,
+    /// Conditions to be met before it starts.
+    pub depends_on: BTreeMap<Name, Condition>,
+    /// When it counts as ready.
+    pub ready: ReadyConfig,
+    /// Health probes once it is ready.
+    pub health: Option<HealthConfig>,
+    /// What happens when it exits on its own.
+    pub restart: RestartConfig,
+    /// Exit codes that count as success.
+    pub success_codes: BTreeSet<i32>,
+    /// How it is stopped.
+    pub stop: StopConfig,
+    /// Which files it watches, and what happens when they change.
+    pub watch: Vec<WatchConfig>,
+    /// Whether it gets a pseudo-terminal.
+    pub tty: TtyMode,
+    /// Whether `up` without names starts it.
+    pub autostart: bool,
+    /// What its exit means for the stack.
+    pub on_exit: OnExit,
+    /// Its label color in the log, if the user chose one.
+    pub color: Option<LabelColor>,
+    /// The user's description.
+    pub description: Option<String>,
+    /// How its URL is written.
+    pub url_form: UrlFormat,
+    /// How to make it listen on its port and host, if its server or framework is known.
+    pub advice: Option<BindHints>,
+}
+
+impl Service {
+    /// Returns the main port, if it has one.
+    pub fn port(&self) -> Option<&AssignedPort> {
+        self.ports.first().filter(|port| !(self.mode.is_debug() && port.name == DEBUG_PORT))
+    }
+
+    /// Returns the ports whose listening socket is passed to it, in their order.
+    pub fn activated_ports(&self) -> impl Iterator<Item = &AssignedPort> {
+        self.ports.iter().filter(|port| self.socket_activated.contains(&port.name))
+    }
+
+    /// Returns the URL of the main port: `http://HOST:PORT` unless its preset has another format.
+    pub fn url(&self) -> Option<String> {
+        self.port().map(|port| self.url_form.format(&self.launch.host, port.number))
+    }
+}
+
+/// A service that keeps running, or a task that runs to completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServiceKind {
+    /// Expected to run until it is stopped.
+    Service,
+    /// Expected to exit with a success code.
+    Task,
+}
+
+impl ServiceKind {
+    /// Whether it is expected to exit.
+    pub fn is_task(self) -> bool {
+        self == ServiceKind::Task
+    }
+
+    /// Returns the word used in the file and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServiceKind::Service => "service",
+            ServiceKind::Task => "task",
+        }
+    }
+}
+
+/// What is executed, completely resolved. Equal launches need no restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaunchConfig {
+    /// The program and its arguments.
+    pub command: CommandLine,
+    /// The working directory, absolute.
+    pub dir: PathBuf,
+    /// Variables set on top of devstack's own environment.
+    pub env: BTreeMap<String, String>,
+    /// The address the service should bind (`HOST`).
+    pub host: String,
+    /// Programs that must be installed; `None`: unknown.
+    pub requires: Option<RequiredPrograms>,
+}
+
+/// Whether a service gets a pseudo-terminal instead of pipes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TtyMode {
+    /// If devstack's own log goes to a terminal.
+    Auto,
+    /// Always.
+    Yes,
+    /// Never.
+    No,
+}
+
+/// What the exit of a service means for the stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnExit {
+    /// Nothing.
+    None,
+    /// The stack shuts down, with the service's exit code.
+    Shutdown,
+}
+
+/// One of the sixteen basic terminal colors, without black and white.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum LabelColor {
+    Red,
+    Green,
+    Yellow,
+    Blue,
+    Magenta,
+    Cyan,
+    BrightRed,
+    BrightGreen,
+    BrightYellow,
+    BrightBlue,
+    BrightMagenta,
+    BrightCyan,
+}
