@@ -5,6 +5,7 @@ mod dir_walk;
 mod file_tree;
 mod fingerprint;
 mod path_kind;
+mod refresh;
 mod resolved_path;
 mod tracked_links;
 mod watched_dir;
