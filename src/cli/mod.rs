@@ -90,7 +90,7 @@ pub fn main() -> i32 {
             why(&options, &args.service, out, err).await
         }),
         CliCommand::Wait(args) => with_client(&files, args.json, async |control, out, err| {
-            let (services, what) = (args.services.clone(), args.what.map(Into::into));
+            let (services, what) = (args.services.clone(), args.what.unwrap_or_default());
             let options = WaitOptions { control, services, what, timeout: args.timeout };
             wait(&options, out, err).await
         }),

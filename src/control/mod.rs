@@ -21,7 +21,7 @@ pub use instance::{
     ProjectDir, RunningInstance, existing_runtime_dir, existing_state_dir, runtime_dir, state_dir,
 };
 pub use protocol::{
-    AttachEvent, AttachQuery, LogPattern, LogQuery, PROTOCOL, VersionResponse, WaitFor,
-    exactly_one, find_services,
+    AttachEvent, AttachQuery, LogPattern, LogQuery, PROTOCOL, VersionResponse, exactly_one,
+    find_services,
 };
 pub use server::serve;

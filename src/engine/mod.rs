@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
-pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil};
+pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket};
 pub use service_state::EngineTime;
 
 use emit::StackOutlook;

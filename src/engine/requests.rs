@@ -1,7 +1,9 @@
-use super::input::{Ticket, WaitUntil};
+use super::input::Ticket;
 use super::service_state::{DebuggerState, DesiredState, RunState, ServiceOutcome, ServiceState};
 use super::{BlockedServices, Effect, Engine};
-use crate::model::{Condition, Message, MessageClass, Name, RestartPolicy, RunId, ServiceKind};
+use crate::model::{
+    Condition, Message, MessageClass, Name, RestartPolicy, RunId, ServiceKind, WaitCondition,
+};
 
 /// A request that was accepted and is not answered yet.
 #[derive(Debug, Clone)]
@@ -26,7 +28,7 @@ pub(super) enum RequestGoal {
     /// Nothing is left of the stack.
     End,
     /// A condition that a client waits for.
-    Until(WaitUntil),
+    Until(WaitCondition),
 }
 
 enum GoalStatus {
@@ -63,16 +65,18 @@ impl Engine {
     pub(super) fn answer_remaining(&mut self, effects: &mut Vec<Effect>) {
         for one in std::mem::take(&mut self.requests) {
             let answer = match one.goal {
-                RequestGoal::End | RequestGoal::Down | RequestGoal::Until(WaitUntil::Stopped) => {
+                RequestGoal::End
+                | RequestGoal::Down
+                | RequestGoal::Until(WaitCondition::Stopped) => {
                     Ok(self.success_text(one.goal, &self.affected_services(&one)))
                 }
                 RequestGoal::Up
                 | RequestGoal::Renewed(_)
                 | RequestGoal::Debugged
                 | RequestGoal::Undebugged
-                | RequestGoal::Until(WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed) => {
-                    Err(shutting_down_error())
-                }
+                | RequestGoal::Until(
+                    WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed,
+                ) => Err(shutting_down_error()),
             };
             effects.push(Effect::Answer(one.ticket, answer));
         }
@@ -195,7 +199,7 @@ impl Engine {
         &mut self,
         ticket: Ticket,
         names: &[Name],
-        until: WaitUntil,
+        until: WaitCondition,
         effects: &mut Vec<Effect>,
     ) {
         match self.expand_groups(names) {
@@ -221,19 +225,24 @@ impl Engine {
             return one.names.clone();
         };
         let counts = |slot: &ServiceState| match until {
-            WaitUntil::Stopped => true,
-            WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed => slot.wanted(),
+            WaitCondition::Stopped => true,
+            WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed => slot.wanted(),
         };
         let about = self.services.iter().filter(|(_, slot)| counts(slot));
         about.map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns how far a service is from what a wait asks for.
-    fn wait_status(&self, until: WaitUntil, name: &Name, blocked: Option<&Message>) -> GoalStatus {
+    fn wait_status(
+        &self,
+        until: WaitCondition,
+        name: &Name,
+        blocked: Option<&Message>,
+    ) -> GoalStatus {
         let Some(slot) = self.services.get(name) else {
             return match until {
-                WaitUntil::Stopped => GoalStatus::True,
-                WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed => {
+                WaitCondition::Stopped => GoalStatus::True,
+                WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed => {
                     GoalStatus::Never(self.removed(name))
                 }
             };
@@ -266,7 +275,7 @@ impl Engine {
     }
 
     /// Answer to a wait whose condition is met.
-    fn wait_text(&self, until: WaitUntil, names: &[Name]) -> String {
+    fn wait_text(&self, until: WaitCondition, names: &[Name]) -> String {
         let of = |condition: Option<Condition>| {
             let is = |name: &&Name| match self.services.get(*name) {
                 Some(slot) => until.of(slot.service.kind) == condition,
@@ -282,19 +291,19 @@ impl Engine {
     }
 }
 
-impl WaitUntil {
+impl WaitCondition {
     /// Condition that a service of this kind must meet; `None`: it must have stopped.
     fn of(self, kind: ServiceKind) -> Option<Condition> {
         match (self, kind) {
-            (WaitUntil::Up, ServiceKind::Service)
-            | (WaitUntil::Ready, ServiceKind::Service | ServiceKind::Task) => {
+            (WaitCondition::Up, ServiceKind::Service)
+            | (WaitCondition::Ready, ServiceKind::Service | ServiceKind::Task) => {
                 Some(Condition::Ready)
             }
-            (WaitUntil::Up, ServiceKind::Task)
-            | (WaitUntil::Completed, ServiceKind::Service | ServiceKind::Task) => {
+            (WaitCondition::Up, ServiceKind::Task)
+            | (WaitCondition::Completed, ServiceKind::Service | ServiceKind::Task) => {
                 Some(Condition::Completed)
             }
-            (WaitUntil::Stopped, ServiceKind::Service | ServiceKind::Task) => None,
+            (WaitCondition::Stopped, ServiceKind::Service | ServiceKind::Task) => None,
         }
     }
 }

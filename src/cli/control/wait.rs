@@ -8,8 +8,8 @@ use serde_json::json;
 use super::wait_progress::WaitProgress;
 use crate::cli::ClientOptions;
 use crate::cli::render::{CommandError, finish};
-use crate::control::{ClientError, ControlClient, LineStream, WaitFor};
-use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot};
+use crate::control::{ClientError, ControlClient, LineStream};
+use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot, WaitCondition};
 
 /// Time limit for the answer after the timeout, if the condition already looks true.
 const FINAL_CHECK: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ pub struct WaitOptions {
     /// Services to wait for; empty for all requested ones.
     pub services: Vec<String>,
     /// What to wait for; `None`: services are ready and tasks have completed.
-    pub what: Option<WaitFor>,
+    pub what: WaitCondition,
     /// When to give up.
     pub timeout: Option<Duration>,
 }
@@ -119,10 +119,10 @@ fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write)
 /// Counts a stopped stack as stopped services.
 fn or_ended(
     answer: Result<String, ClientError>,
-    what: Option<WaitFor>,
+    what: WaitCondition,
 ) -> Result<String, ClientError> {
     match answer {
-        Err(ClientError::NotRunning(_)) if what == Some(WaitFor::Stopped) => {
+        Err(ClientError::NotRunning(_)) if what == WaitCondition::Stopped => {
             Ok("the stack has stopped".to_owned())
         }
         answer => answer,
@@ -144,9 +144,9 @@ async fn missing(
 
 fn late(options: &WaitOptions, missing: &[String]) -> ClientError {
     let what = match options.what {
-        None | Some(WaitFor::Ready) => "ready",
-        Some(WaitFor::Completed) => "completed",
-        Some(WaitFor::Stopped) => "stopped",
+        WaitCondition::Up | WaitCondition::Ready => "ready",
+        WaitCondition::Completed => "completed",
+        WaitCondition::Stopped => "stopped",
     };
     let limit = DisplayDuration(options.timeout.unwrap_or_default());
     let text = format!("not {what} within {limit}: {}", missing.join(", "));

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
 use crate::cli::args::{FileArgs, duration};
-use crate::control::WaitFor;
+use crate::model::WaitCondition;
 
 /// `devstack wait`.
 #[derive(Debug, Args)]
@@ -14,7 +15,7 @@ pub struct WaitArgs {
     pub services: Vec<String>,
     /// Condition to wait for [default: services ready, tasks completed]
     #[arg(long = "for", value_name = "WHAT", value_enum)]
-    pub what: Option<Awaited>,
+    pub what: Option<WaitCondition>,
     /// Give up after this time, such as 90s or 5m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -23,23 +24,21 @@ pub struct WaitArgs {
     pub json: bool,
 }
 
-/// What `devstack wait` can wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Awaited {
-    /// Every service is ready; completed tasks count
-    Ready,
-    /// Every service has exited successfully
-    Completed,
-    /// No service is running or will start on its own; also when the whole stack has stopped
-    Stopped,
-}
+impl ValueEnum for WaitCondition {
+    fn value_variants<'a>() -> &'a [WaitCondition] {
+        &[WaitCondition::Ready, WaitCondition::Completed, WaitCondition::Stopped]
+    }
 
-impl From<Awaited> for WaitFor {
-    fn from(what: Awaited) -> WaitFor {
-        match what {
-            Awaited::Ready => WaitFor::Ready,
-            Awaited::Completed => WaitFor::Completed,
-            Awaited::Stopped => WaitFor::Stopped,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            WaitCondition::Up => return None,
+            WaitCondition::Ready => ("ready", "Every service is ready; completed tasks count"),
+            WaitCondition::Completed => ("completed", "Every service has exited successfully"),
+            WaitCondition::Stopped => (
+                "stopped",
+                "No service is running or will start on its own; also when the whole stack has stopped",
+            ),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
