@@ -18,7 +18,7 @@ pub use client::{
 };
 pub use instance::{
     AlreadyRunning, ClaimError, CrashedInstance, InstanceLock, InstanceRecord, LocatedInstance,
-    ProjectDir, RunningInstance, existing_runtime_dir, existing_state_dir, runtime_dir, state_dir,
+    ProjectDir, RunningInstance, RuntimeDir, StateDir,
 };
 pub use protocol::{
     AttachEvent, AttachQuery, LogPattern, LogQuery, PROTOCOL, VersionResponse, exactly_one,

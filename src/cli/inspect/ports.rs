@@ -4,7 +4,7 @@ use super::kill_holders::{KillDecision, KillResult, find_candidates};
 use crate::cli::args;
 use crate::cli::render::{fail, print};
 use crate::cli::start::{PromptReply, TtyPrompt};
-use crate::control;
+use crate::control::{ControlClient, RuntimeDir};
 use crate::error::exit;
 use crate::model::{Message, MessageClass, Snapshot};
 use crate::ports::{PortReport, report};
@@ -27,7 +27,7 @@ pub(crate) fn ports(files: &[PathBuf], args: &args::PortsArgs) -> i32 {
 
 /// One port gives an object in JSON, several give a list.
 fn port_reports(ports: &[u16], as_json: bool) -> Answer {
-    let leases = control::runtime_dir().map_err(|message| (message, exit::FAILED))?.join("ports");
+    let leases = RuntimeDir::create().map_err(|message| (message, exit::FAILED))?.port_leases();
     let reports: Vec<PortReport> =
         ports.iter().map(|port| report::port_report(*port, &leases)).collect();
     if !as_json {
@@ -51,7 +51,7 @@ fn stack_ports(files: &[PathBuf], as_json: bool) -> Answer {
 fn snapshot(dir: &Path) -> Result<Snapshot, (Message, i32)> {
     let start = |error| (crate::cli::no_runtime(&error), exit::FAILED);
     let runtime = crate::cli::runtime().map_err(start)?;
-    let stack = runtime.block_on(async { control::ControlClient::here(dir)?.stack().await });
+    let stack = runtime.block_on(async { ControlClient::here(dir)?.stack().await });
     stack.map_err(|failure| (failure.message().clone(), failure.exit_code()))
 }
 

@@ -6,9 +6,8 @@ use super::launch::StartOptions;
 use super::port_prompt::{PromptInterrupted, resolve_conflict};
 use super::prompt::TtyPrompt;
 use super::up::selection;
-use crate::cli::control::OrphanCleanup;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices, DiagnosticList};
-use crate::control::{self, AlreadyRunning, ClaimError, InstanceLock};
+use crate::control::{AlreadyRunning, ClaimError, InstanceLock, RuntimeDir, StateDir};
 use crate::engine::Selection;
 use crate::error::{exit, render, render_message};
 use crate::model::{Message, MessageClass, Name, Stack};
@@ -21,8 +20,8 @@ use crate::supervisor::reload::{LoadConstraints, StackLoader, check_hosts, join_
 /// the directory, and leases keep them off its ports.
 pub(super) struct StartContext {
     pub instance: InstanceLock,
-    pub state_dir: PathBuf,
-    pub runtime_dir: PathBuf,
+    pub state_dir: StateDir,
+    pub runtime_dir: RuntimeDir,
     /// Path of the process record, for cleanup after a crash.
     pub record: PathBuf,
     pub loader: StackLoader,
@@ -46,12 +45,12 @@ impl StartContext {
         check_hosts(&draft).map_err(|message| StartError::because(&message, exit::USAGE))?;
         let instance =
             InstanceLock::claim(draft.dir(), draft.name()).map_err(StartError::no_claim)?;
-        let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
-        let runtime_dir = control::runtime_dir().map_err(refuse)?;
-        let record = OrphanCleanup::record(&state_dir);
+        let state_dir = StateDir::create(draft.dir()).map_err(refuse)?;
+        let runtime_dir = RuntimeDir::create().map_err(refuse)?;
+        let record = state_dir.process_record();
         let mut notes = process::clean_up(&record).messages();
-        let ports = runtime_dir.join("ports");
-        let ports = PortAllocator::open(&ports, &state_dir.join("ports.json"), draft.dir());
+        let (leases, history) = (runtime_dir.port_leases(), state_dir.port_history());
+        let ports = PortAllocator::open(&leases, &history, draft.dir());
         let loader = StackLoader {
             sources: sources(plan)?,
             ports: Arc::new(Mutex::new(ports)),

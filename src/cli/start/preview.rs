@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::up::selection;
 use crate::cli::args::UpPreviewArgs;
 use crate::config::{self, Config, ConfigOverrides};
-use crate::control;
+use crate::control::{RuntimeDir, StateDir};
 use crate::engine::Selection;
 use crate::error::{exit, render};
 use crate::model::{Message, Stack};
@@ -56,9 +56,9 @@ impl StackPreview {
             false => Refused(wrong.render(crate::cli::color(&stderr())), exit::USAGE),
         })?;
         check_hosts(&draft).map_err(|message| refused(&message, exit::USAGE))?;
-        let leases = control::runtime_dir().map_err(|message| refused(&message, exit::FAILED))?;
-        let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
-        let ports = PortAllocator::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
+        let leases = RuntimeDir::create().map_err(|message| refused(&message, exit::FAILED))?;
+        let remembered = StateDir::existing(draft.dir()).map(|dir| dir.port_history());
+        let ports = PortAllocator::look(&leases.port_leases(), remembered.as_deref(), draft.dir());
         let selection = selection(&draft, services, *no_deps)
             .map_err(|message| refused(&message, exit::NOT_RUNNING))?;
         let situation = LoadConstraints { selection, ..LoadConstraints::default() };

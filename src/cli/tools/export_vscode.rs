@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::args;
 use crate::cli::render::print;
 use crate::config::{self, Config, ConfigOverrides};
-use crate::control;
+use crate::control::{ControlClient, RuntimeDir, StateDir};
 use crate::error::{exit, render_message};
 use crate::export::LaunchJson;
 use crate::export::vscode::{AttachTarget, merge};
@@ -71,7 +71,7 @@ fn describe(one: &AttachTarget) -> String {
 
 fn running(dir: &Path) -> Option<Snapshot> {
     let runtime = crate::cli::runtime().ok()?;
-    runtime.block_on(async { control::ControlClient::here(dir)?.stack().await }).ok()
+    runtime.block_on(async { ControlClient::here(dir)?.stack().await }).ok()
 }
 
 /// Returns the debugger port of each debuggable service: the current one, or one chosen now and
@@ -87,8 +87,8 @@ fn ports(draft: &Config, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u1
     if wishes.is_empty() {
         return Ok(ports);
     }
-    let remembered = control::state_dir(draft.dir())?.join("ports.json");
-    let leases = control::runtime_dir()?.join("ports");
+    let remembered = StateDir::create(draft.dir())?.port_history();
+    let leases = RuntimeDir::create()?.port_leases();
     let mut market = PortAllocator::open(&leases, &remembered, draft.dir());
     let given = market.assign(&wishes, &BTreeMap::new()).map_err(first)?;
     ports.extend(given.into_iter().map(|((name, _), port)| (name, port.number)));

@@ -16,7 +16,7 @@ pub use located::LocatedInstance;
 pub use project_dir::ProjectDir;
 pub use record::InstanceRecord;
 pub(crate) use user_dirs::UserDirs;
-pub use user_dirs::{existing_runtime_dir, existing_state_dir, runtime_dir, state_dir};
+pub use user_dirs::{RuntimeDir, StateDir};
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
