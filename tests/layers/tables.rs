@@ -94,7 +94,7 @@ pub const LAYERS: [Layer; 17] = [
     },
     Layer {
         path: "src/log",
-        only: Some(&["log", "model", "sys", "supervisor"]),
+        only: Some(&["encoding", "log", "model", "sys", "supervisor"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
