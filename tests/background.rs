@@ -186,7 +186,7 @@ fn ctrl_c_calls_off_the_start() {
     up.write(CTRL_C);
     assert_eq!(up.wait_code(), 130);
     assert_eq!(up.settings(), settings);
-    assert!(up.lines().iter().any(|line| line.contains("* stopping: Ctrl-C")), "{:?}", up.lines());
+    up.wait_for("* stopping: Ctrl-C");
     assert_eq!(project.alive(), []);
     project.finish();
 }
@@ -448,8 +448,8 @@ fn it_takes_the_options_of_up() {
     let args = ["up", "-d", "--debug=api", "--qr", "--timestamps", "api", "facts"];
     let up = project.devstack(args).terminal(30, 100).start();
     assert_eq!(up.wait_code(), 0);
-    let lines = up.lines();
-    assert!(lines.iter().any(|line| line.contains("debug   ")), "{lines:#?}");
+    // What it printed may arrive later than its exit.
+    up.wait_for("debug   ");
     let ps = project.ps();
     assert_eq!((&ps["mode"], &service(&ps, "other")["phase"]), (&"debug".into(), &"idle".into()));
     // Services have no terminal, whatever `up` was typed in.

@@ -86,7 +86,7 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
             inspect::why(&options, &args.service, &mut stdout()).await
         }),
         CliCommand::Wait(args) => with_client(&files, args.json, async |control| {
-            let (services, what) = (args.services, args.what.map(Into::into));
+            let (services, what) = (args.services, args.what.unwrap_or_default());
             let options = WaitOptions { control, services, what, timeout: args.timeout };
             control::wait(&options, &mut stdout(), &mut stderr()).await
         }),

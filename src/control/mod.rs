@@ -18,10 +18,10 @@ pub use client::{
 };
 pub use instance::{
     AlreadyRunning, ClaimError, CrashedInstance, InstanceLock, InstanceRecord, LocatedInstance,
-    ProjectDir, RunningInstance, existing_runtime_dir, existing_state_dir, runtime_dir, state_dir,
+    ProjectDir, RunningInstance, RuntimeDir, StateDir,
 };
 pub use protocol::{
-    AttachEvent, AttachQuery, LogPattern, LogQuery, PROTOCOL, VersionResponse, WaitFor,
-    exactly_one, find_services,
+    AttachEvent, AttachQuery, LogPattern, LogQuery, PROTOCOL, VersionResponse, exactly_one,
+    find_services,
 };
 pub use server::serve;

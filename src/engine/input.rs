@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{ListenAddress, Message, Name, ProcessExit, RunId, Stack, WatchId};
+use crate::model::{
+    ListenAddress, Message, Name, ProcessExit, RunId, Stack, WaitCondition, WatchId,
+};
 
 /// A user request or a fact about the world.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,7 +25,7 @@ pub enum Input {
     /// These services are back in run mode. Answered when those that run are ready or done.
     LeaveDebug(Ticket, Vec<Name>),
     /// Wait for these services, or for all requested ones, without changing anything.
-    Wait(Ticket, Vec<Name>, WaitUntil),
+    Wait(Ticket, Vec<Name>, WaitCondition),
     /// The client of this request is gone; no answer is needed.
     Cancel(Ticket),
     /// Stop everything and exit.
@@ -122,19 +124,6 @@ pub enum ShutdownMode {
     Polite,
     /// Kill everything immediately.
     Now,
-}
-
-/// What a client waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WaitUntil {
-    /// Services are ready and tasks have completed.
-    Up,
-    /// Each is ready; a completed task counts.
-    Ready,
-    /// Each has exited as expected.
-    Completed,
-    /// Nothing of each runs, and nothing starts it on its own.
-    Stopped,
 }
 
 /// Identifies a request that wants an answer.

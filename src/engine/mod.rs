@@ -34,7 +34,7 @@ use std::time::Duration;
 
 pub use effect::Effect;
 pub use failure::{RequestError, ServiceFailure};
-pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil, WhenIdle};
+pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WhenIdle};
 pub use service_state::EngineTime;
 
 use emit::StackOutlook;

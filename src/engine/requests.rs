@@ -1,9 +1,9 @@
 use super::failure::{RequestError, ServiceFailure};
-use super::input::{Ticket, WaitUntil};
+use super::input::Ticket;
 use super::run_state::{DebuggerState, LiveRun, RunStage, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, ServiceState};
 use super::{BlockedServices, Effect, Engine};
-use crate::model::{Condition, Name, RestartPolicy, RunId, ServiceKind};
+use crate::model::{Condition, Name, RestartPolicy, RunId, ServiceKind, WaitCondition};
 
 /// A request that was accepted and is not answered yet.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(super) enum RequestGoal {
     /// Nothing is left of the stack.
     End,
     /// A condition that a client waits for.
-    Until(WaitUntil),
+    Until(WaitCondition),
 }
 
 enum GoalStatus {
@@ -65,16 +65,18 @@ impl Engine {
     pub(super) fn answer_remaining(&mut self, effects: &mut Vec<Effect>) {
         for one in std::mem::take(&mut self.requests) {
             let answer = match one.goal {
-                RequestGoal::End | RequestGoal::Down | RequestGoal::Until(WaitUntil::Stopped) => {
+                RequestGoal::End
+                | RequestGoal::Down
+                | RequestGoal::Until(WaitCondition::Stopped) => {
                     Ok(self.success_text(one.goal, &self.affected_services(&one)))
                 }
                 RequestGoal::Up
                 | RequestGoal::Renewed(_)
                 | RequestGoal::Debugged
                 | RequestGoal::Undebugged
-                | RequestGoal::Until(WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed) => {
-                    Err(RequestError::ShuttingDown)
-                }
+                | RequestGoal::Until(
+                    WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed,
+                ) => Err(RequestError::ShuttingDown),
             };
             effects.push(Effect::Answer(one.ticket, answer));
         }
@@ -144,7 +146,7 @@ impl Engine {
         &mut self,
         ticket: Ticket,
         names: &[Name],
-        until: WaitUntil,
+        until: WaitCondition,
         effects: &mut Vec<Effect>,
     ) {
         match self.expand_groups(names) {
@@ -170,8 +172,8 @@ impl Engine {
             return one.names.clone();
         };
         let counts = |slot: &ServiceState| match until {
-            WaitUntil::Stopped => true,
-            WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed => slot.wanted(),
+            WaitCondition::Stopped => true,
+            WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed => slot.wanted(),
         };
         let about = self.services.iter().filter(|(_, slot)| counts(slot));
         about.map(|(name, _)| name.clone()).collect()
@@ -180,14 +182,14 @@ impl Engine {
     /// Returns how far a service is from what a wait asks for.
     fn wait_status(
         &self,
-        until: WaitUntil,
+        until: WaitCondition,
         name: &Name,
         blocked: Option<&ServiceFailure>,
     ) -> GoalStatus {
         let Some(slot) = self.services.get(name) else {
             return match until {
-                WaitUntil::Stopped => GoalStatus::True,
-                WaitUntil::Up | WaitUntil::Ready | WaitUntil::Completed => {
+                WaitCondition::Stopped => GoalStatus::True,
+                WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed => {
                     GoalStatus::Never(self.removed(name))
                 }
             };
@@ -217,7 +219,7 @@ impl Engine {
     }
 
     /// Answer to a wait whose condition is met.
-    fn wait_text(&self, until: WaitUntil, names: &[Name]) -> String {
+    fn wait_text(&self, until: WaitCondition, names: &[Name]) -> String {
         let of = |condition: Option<Condition>| {
             let is = |name: &&Name| match self.services.get(*name) {
                 Some(slot) => until.of(slot.service.kind) == condition,
@@ -233,19 +235,19 @@ impl Engine {
     }
 }
 
-impl WaitUntil {
+impl WaitCondition {
     /// Condition that a service of this kind must meet; `None`: it must have stopped.
     fn of(self, kind: ServiceKind) -> Option<Condition> {
         match (self, kind) {
-            (WaitUntil::Up, ServiceKind::Service)
-            | (WaitUntil::Ready, ServiceKind::Service | ServiceKind::Task) => {
+            (WaitCondition::Up, ServiceKind::Service)
+            | (WaitCondition::Ready, ServiceKind::Service | ServiceKind::Task) => {
                 Some(Condition::Ready)
             }
-            (WaitUntil::Up, ServiceKind::Task)
-            | (WaitUntil::Completed, ServiceKind::Service | ServiceKind::Task) => {
+            (WaitCondition::Up, ServiceKind::Task)
+            | (WaitCondition::Completed, ServiceKind::Service | ServiceKind::Task) => {
                 Some(Condition::Completed)
             }
-            (WaitUntil::Stopped, ServiceKind::Service | ServiceKind::Task) => None,
+            (WaitCondition::Stopped, ServiceKind::Service | ServiceKind::Task) => None,
         }
     }
 }

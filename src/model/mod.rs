@@ -36,7 +36,7 @@ pub use health::{HealthAction, HealthConfig, Probe, ReadyConfig};
 pub use message::{Message, MessageClass};
 pub use mode::{DEBUG_HOST, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind, RunMode};
 pub use name::{InvalidName, Name};
-pub use phase::{Condition, Phase};
+pub use phase::{Condition, Phase, WaitCondition};
 pub use plan::{ChangeAction, Plan, PlanView, ServiceChange};
 pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,

@@ -77,3 +77,19 @@ impl fmt::Display for Condition {
         f.pad(self.as_str())
     }
 }
+
+/// What a client waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WaitCondition {
+    /// Services are ready and tasks have completed. Requests omit it.
+    #[default]
+    #[serde(skip)]
+    Up,
+    /// Each is ready; a completed task counts.
+    Ready,
+    /// Each has exited as expected.
+    Completed,
+    /// Nothing of each runs, and nothing starts it on its own.
+    Stopped,
+}

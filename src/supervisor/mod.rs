@@ -26,6 +26,4 @@ pub(crate) use supervisor::no_debug_entry;
 pub use supervisor::{InputSources, Supervisor, SupervisorSetup, TerminalSizeFn};
 #[cfg(test)]
 pub(crate) use supervisor_handle::SupervisorRequest;
-pub use supervisor_handle::{
-    AttachReply, ControlRequest, RequestResult, SupervisorHandle, WaitUntil,
-};
+pub use supervisor_handle::{AttachReply, ControlRequest, RequestResult, SupervisorHandle};

@@ -7,10 +7,11 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::env_inputs::EnvInputs;
 use super::executor::{MeteredRun, UsageMeter};
 use super::feed::{FeedReader, FeedSubscriber};
-pub use crate::engine::WaitUntil;
 use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::log::StackLog;
-use crate::model::{EnvView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WhyView};
+use crate::model::{
+    EnvView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WaitCondition, WhyView,
+};
 use crate::terminal::{Attachment, ClientScreen};
 
 /// Number of log lines in `why`: they fit on a screen with the rest.
@@ -37,7 +38,7 @@ pub enum ControlRequest {
         /// The services; all when empty.
         names: Vec<Name>,
         /// The condition to wait for.
-        until: WaitUntil,
+        until: WaitCondition,
     },
     /// Shut down.
     Down,

@@ -139,7 +139,7 @@ pub const LAYERS: [Layer; 21] = [
     },
     Layer {
         path: "src/log",
-        only: Some(&["log", "model", "sys", "sync"]),
+        only: Some(&["encoding", "log", "model", "sys", "sync"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],

@@ -32,8 +32,9 @@ fn a_command_stops_the_main_process() {
     alone(|| {
         lab(async |mut lab| {
             let started = up(&mut lab).await;
-            let (heard, told) = stop_by(&lab, &started, "echo stops $MAINPID; kill -QUIT $MAINPID");
+            // Before the command may have ended it.
             let main = started.leash.tree_pids()[0];
+            let (heard, told) = stop_by(&lab, &started, "echo stops $MAINPID; kill -QUIT $MAINPID");
             assert_eq!(heard.lines(1).await, [format!("stops {main}")]);
             assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGQUIT));
             assert!(lab.emptied(started.run).await.is_empty());

@@ -3,11 +3,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use super::orphan_cleanup::{OrphanCleanup, summary};
+use super::orphan_cleanup::summary;
 use crate::cli::ClientOptions;
 use crate::cli::inspect::{StackEntry, json_of_all, say_none};
 use crate::cli::render::{CommandError, received_text};
-use crate::control::{ClientError, ControlClient, CrashedInstance, LocatedInstance};
+use crate::control::{ClientError, ControlClient, CrashedInstance, LocatedInstance, StateDir};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::process;
@@ -70,7 +70,7 @@ async fn stop(stack: LocatedInstance) -> DownResult {
 fn clear(stack: &CrashedInstance) -> Option<DownResult> {
     let mut swept = CleanupReport::default();
     let settled = stack.clean_up(|| {
-        let record = stack.state_dir.as_deref().map(OrphanCleanup::record);
+        let record = stack.state_dir.as_ref().map(StateDir::process_record);
         let by_record = record.as_deref().map_or(CleanupReport::default(), process::clean_up);
         // Even if there is a record: it may belong to another stack of the same directory.
         let by_mark = stack

@@ -1,7 +1,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::control::{ClaimError, ClientError, InstanceLock, existing_state_dir};
+use crate::control::{ClaimError, ClientError, InstanceLock, StateDir};
 use crate::model::{CONFIG_FILE, Message, MessageClass};
 use crate::process;
 use crate::process::CleanupReport;
@@ -9,7 +9,7 @@ use crate::process::CleanupReport;
 /// What a stack that no longer runs has left in its project.
 pub(crate) struct OrphanCleanup {
     pub project: PathBuf,
-    pub state_dir: PathBuf,
+    pub state_dir: StateDir,
 }
 
 impl OrphanCleanup {
@@ -17,7 +17,7 @@ impl OrphanCleanup {
     pub fn find(start: &Path) -> Option<OrphanCleanup> {
         let start = fs::canonicalize(start).ok()?;
         for dir in start.ancestors() {
-            if let Some(state_dir) = existing_state_dir(dir) {
+            if let Some(state_dir) = StateDir::existing(dir) {
                 return Some(OrphanCleanup { project: dir.to_owned(), state_dir });
             }
             if dir.join(CONFIG_FILE).exists() {
@@ -27,14 +27,10 @@ impl OrphanCleanup {
         None
     }
 
-    pub fn record(state_dir: &Path) -> PathBuf {
-        state_dir.join("runs.json")
-    }
-
     /// Terminates processes of a devstack that was killed with its helpers; `None` if there are
     /// none. Blocks for up to four seconds.
     pub fn run(&self) -> Result<Option<String>, ClientError> {
-        let record = OrphanCleanup::record(&self.state_dir);
+        let record = self.state_dir.process_record();
         if !record.exists() {
             return Ok(None);
         }

@@ -2,6 +2,7 @@ use std::io::{self, Write};
 use std::pin::pin;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
@@ -10,9 +11,9 @@ use super::wait_progress::WaitProgress;
 use crate::cli::ClientOptions;
 use crate::cli::args::{FileArgs, duration};
 use crate::cli::render::CommandError;
-use crate::control::{ClientError, ControlClient, LineStream, WaitFor};
+use crate::control::{ClientError, ControlClient, LineStream};
 use crate::exit_code::ExitCode;
-use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot};
+use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot, WaitCondition};
 
 /// `devstack wait`.
 #[derive(Debug, Args)]
@@ -23,7 +24,7 @@ pub struct WaitArgs {
     pub services: Vec<String>,
     /// Condition to wait for [default: services ready, tasks completed]
     #[arg(long = "for", value_name = "WHAT", value_enum)]
-    pub what: Option<Awaited>,
+    pub what: Option<WaitCondition>,
     /// Give up after this time, such as 90s or 5m
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
@@ -32,24 +33,22 @@ pub struct WaitArgs {
     pub json: bool,
 }
 
-/// What `devstack wait` can wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Awaited {
-    /// Every service is ready; completed tasks count
-    Ready,
-    /// Every service has exited successfully
-    Completed,
-    /// No service is running or will start on its own; also when the whole stack has stopped
-    Stopped,
-}
+impl ValueEnum for WaitCondition {
+    fn value_variants<'a>() -> &'a [WaitCondition] {
+        &[WaitCondition::Ready, WaitCondition::Completed, WaitCondition::Stopped]
+    }
 
-impl From<Awaited> for WaitFor {
-    fn from(what: Awaited) -> WaitFor {
-        match what {
-            Awaited::Ready => WaitFor::Ready,
-            Awaited::Completed => WaitFor::Completed,
-            Awaited::Stopped => WaitFor::Stopped,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self {
+            WaitCondition::Up => return None,
+            WaitCondition::Ready => ("ready", "Every service is ready; completed tasks count"),
+            WaitCondition::Completed => ("completed", "Every service has exited successfully"),
+            WaitCondition::Stopped => (
+                "stopped",
+                "No service is running or will start on its own; also when the whole stack has stopped",
+            ),
+        };
+        Some(PossibleValue::new(name).help(help))
     }
 }
 
@@ -64,7 +63,7 @@ pub struct WaitOptions {
     /// Services to wait for; empty for all requested ones.
     pub services: Vec<String>,
     /// What to wait for; `None`: services are ready and tasks have completed.
-    pub what: Option<WaitFor>,
+    pub what: WaitCondition,
     /// When to give up.
     pub timeout: Option<Duration>,
 }
@@ -159,10 +158,10 @@ fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write)
 /// Counts a stopped stack as stopped services.
 fn or_ended(
     answer: Result<String, ClientError>,
-    what: Option<WaitFor>,
+    what: WaitCondition,
 ) -> Result<String, ClientError> {
     match answer {
-        Err(ClientError::NotRunning(_)) if what == Some(WaitFor::Stopped) => {
+        Err(ClientError::NotRunning(_)) if what == WaitCondition::Stopped => {
             Ok("the stack has stopped".to_owned())
         }
         answer => answer,
@@ -184,9 +183,9 @@ async fn missing(
 
 fn late(options: &WaitOptions, missing: &[String]) -> ClientError {
     let what = match options.what {
-        None | Some(WaitFor::Ready) => "ready",
-        Some(WaitFor::Completed) => "completed",
-        Some(WaitFor::Stopped) => "stopped",
+        WaitCondition::Up | WaitCondition::Ready => "ready",
+        WaitCondition::Completed => "completed",
+        WaitCondition::Stopped => "stopped",
     };
     let limit = DisplayDuration(options.timeout.unwrap_or_default());
     let text = format!("not {what} within {limit}: {}", missing.join(", "));

@@ -1,8 +1,7 @@
 use std::collections::BTreeMap;
 
-use crate::control::WaitFor;
 use crate::control::protocol::find_services;
-use crate::model::{EventView, EventViewKind, Name, Phase, ServiceView, Snapshot};
+use crate::model::{EventView, EventViewKind, Name, Phase, ServiceView, Snapshot, WaitCondition};
 use crate::text::one_line;
 
 /// Progress messages of `devstack wait`, once per change. The stack decides whether the condition
@@ -10,7 +9,7 @@ use crate::text::one_line;
 pub(super) struct WaitProgress {
     /// As typed; empty for all requested services.
     services: Vec<String>,
-    what: Option<WaitFor>,
+    what: WaitCondition,
     seen: BTreeMap<Name, ServiceProgress>,
 }
 
@@ -22,7 +21,7 @@ struct ServiceProgress {
 }
 
 impl WaitProgress {
-    pub fn new(services: &[String], what: Option<WaitFor>) -> WaitProgress {
+    pub fn new(services: &[String], what: WaitCondition) -> WaitProgress {
         WaitProgress { services: services.to_vec(), what, seen: BTreeMap::new() }
     }
 
@@ -74,7 +73,9 @@ impl WaitProgress {
         let counts = |view: &&ServiceView| {
             let open = !self.is_reached(view.phase) && !self.is_left_out(view.phase);
             // A task with a probe is ready before it has completed.
-            open || (self.what.is_none() && view.kind.is_task() && view.phase == Phase::Ready)
+            open || (self.what == WaitCondition::Up
+                && view.kind.is_task()
+                && view.phase == Phase::Ready)
         };
         let missing = self.meant(now).into_iter().filter(counts);
         missing.map(|view| format!("{} ({})", view.name, state(view.phase, &why(view)))).collect()
@@ -113,15 +114,15 @@ impl WaitProgress {
 
     fn is_reached(&self, phase: Phase) -> bool {
         match self.what {
-            None | Some(WaitFor::Ready) => matches!(phase, Phase::Ready | Phase::Done),
-            Some(WaitFor::Completed) => phase == Phase::Done,
-            Some(WaitFor::Stopped) => matches!(phase, Phase::Idle | Phase::Done | Phase::Failed),
+            WaitCondition::Up | WaitCondition::Ready => matches!(phase, Phase::Ready | Phase::Done),
+            WaitCondition::Completed => phase == Phase::Done,
+            WaitCondition::Stopped => matches!(phase, Phase::Idle | Phase::Done | Phase::Failed),
         }
     }
 
     /// Returns whether the service is neither requested nor named.
     fn is_left_out(&self, phase: Phase) -> bool {
-        let all = self.services.is_empty() && self.what != Some(WaitFor::Stopped);
+        let all = self.services.is_empty() && self.what != WaitCondition::Stopped;
         all && phase == Phase::Idle
     }
 }
@@ -171,7 +172,7 @@ mod tests {
 
     #[test]
     fn each_change_is_said_once_and_what_is_so_from_the_beginning_is_not() {
-        let mut progress = WaitProgress::new(&[], None);
+        let mut progress = WaitProgress::new(&[], WaitCondition::Up);
         let stack = now(vec![
             view("api", Phase::Starting),
             view("db", Phase::Ready),
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn only_what_was_named_is_said() {
-        let mut progress = WaitProgress::new(&["api".into()], Some(WaitFor::Stopped));
+        let mut progress = WaitProgress::new(&["api".into()], WaitCondition::Stopped);
         let stack = now(vec![view("api", Phase::Ready), view("db", Phase::Starting)]);
         assert_eq!(progress.start(&stack), ["waiting for api: ready, requested by `up`"]);
         assert_eq!(progress.missing(&stack), ["api (ready, requested by `up`)"]);
@@ -209,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_service_prints_nothing_into_the_terminal() {
-        let mut progress = WaitProgress::new(&[], None);
+        let mut progress = WaitProgress::new(&[], WaitCondition::Up);
         progress.start(&now(vec![view("api", Phase::Ready)]));
         let cause = Cause::HealthFailed("\x1b]0;title\x07".into());
         let said = progress.handle_event(&phase("api", Phase::Unhealthy, cause));
@@ -218,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_task_that_is_ready_has_not_completed() {
-        let progress = WaitProgress::new(&[], None);
+        let progress = WaitProgress::new(&[], WaitCondition::Up);
         let task = ServiceView { kind: ServiceKind::Task.into(), ..view("migrate", Phase::Ready) };
         assert_eq!(progress.missing(&now(vec![task])), ["migrate (ready, requested by `up`)"]);
     }

@@ -15,7 +15,7 @@ use super::judge::port_label;
 use super::system;
 use crate::cli::control::OrphanCleanup;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
-use crate::control::{self, ControlClient, CrashedInstance, ProjectDir};
+use crate::control::{ControlClient, CrashedInstance, ProjectDir, RuntimeDir, StateDir};
 use crate::model::{AssignedPort, CONFIG_FILE, Message, PortKey};
 use crate::ports::{self, FIRST_UNPRIVILEGED, LeaseDir, PortAllocator, availability};
 use crate::process;
@@ -90,7 +90,7 @@ fn stack(draft: &Config) -> StackFacts {
     let running = running(draft.dir());
     let mine = running.clone().unwrap_or_default();
     let leases = lease_folder();
-    let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
+    let remembered = StateDir::existing(draft.dir()).map(|dir| dir.port_history());
     let ports = PortAllocator::look(&leases, remembered.as_deref(), draft.dir());
     let situation = LoadConstraints { held_ports: mine, ..LoadConstraints::default() };
     let chosen = situation.with_requests(draft, |asked| ports.preview(asked));
@@ -136,7 +136,7 @@ fn running(dir: &Path) -> Option<BTreeMap<PortKey, u16>> {
 }
 
 fn lease_folder() -> PathBuf {
-    control::existing_runtime_dir().unwrap_or_default().join("ports")
+    RuntimeDir::existing().map(|dir| dir.port_leases()).unwrap_or_default()
 }
 
 fn can_write(dir: &Path) -> bool {
@@ -159,7 +159,7 @@ fn left(dir: &Path) -> OrphanFacts {
     dirs.dedup();
     let recorded =
         dirs.iter().filter_map(|dir| OrphanCleanup::find(dir)).map(|left| OrphanedStack {
-            processes: process::find_orphans(&OrphanCleanup::record(&left.state_dir))
+            processes: process::find_orphans(&left.state_dir.process_record())
                 .map_err(|error| error.to_string()),
             dir: Some(left.project),
         });

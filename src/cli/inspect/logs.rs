@@ -118,7 +118,7 @@ fn print_stored(
     let Some(left) = OrphanCleanup::find(&options.control.dir) else {
         return Err(not_running.into());
     };
-    let dir = left.state_dir.join("logs");
+    let dir = left.state_dir.logs();
     let services = match StoredLogReader::services(&dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_running.into()),
         services => services.map_err(|error| unreadable(&dir, &error))?,

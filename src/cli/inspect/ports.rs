@@ -7,7 +7,7 @@ use crate::cli::args::FileArgs;
 use crate::cli::context;
 use crate::cli::render::{CommandError, message_text, ports_table, print, warn};
 use crate::cli::start::{PromptReply, TtyPrompt};
-use crate::control;
+use crate::control::{ControlClient, RuntimeDir};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Snapshot};
 use crate::ports::{PortReport, report};
@@ -42,9 +42,9 @@ pub(crate) fn ports(files: &[PathBuf], args: &PortsArgs) -> Result<ExitCode, Com
 
 /// One port gives an object in JSON, several give a list.
 fn port_reports(ports: &[u16], as_json: bool) -> Result<String, CommandError> {
-    let leases = control::runtime_dir()
+    let leases = RuntimeDir::create()
         .map_err(|message| CommandError::new(message, ExitCode::FAILED))?
-        .join("ports");
+        .port_leases();
     let reports: Vec<PortReport> =
         ports.iter().map(|port| report::port_report(*port, &leases)).collect();
     if !as_json {
@@ -66,7 +66,7 @@ fn stack_ports(files: &[PathBuf], as_json: bool) -> Result<String, CommandError>
 }
 
 fn snapshot(dir: &Path) -> Result<Snapshot, CommandError> {
-    let client = control::ControlClient::here(dir)?;
+    let client = ControlClient::here(dir)?;
     Ok(context::runtime()?.block_on(client.stack())?)
 }
 

@@ -7,10 +7,9 @@ use super::port_prompt::{PromptInterrupted, resolve_conflict};
 use super::prompt::TtyPrompt;
 use super::selection::selection;
 use crate::cli::context;
-use crate::cli::control::OrphanCleanup;
 use crate::cli::render::CommandError;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices};
-use crate::control::{self, ClaimError, InstanceLock};
+use crate::control::{ClaimError, InstanceLock, RuntimeDir, StateDir};
 use crate::engine::Selection;
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Name, Stack};
@@ -23,8 +22,8 @@ use crate::supervisor::reload::{LoadConstraints, StackLoader, check_hosts};
 /// the directory, and leases keep them off its ports.
 pub(super) struct StartContext {
     pub instance: InstanceLock,
-    pub state_dir: PathBuf,
-    pub runtime_dir: PathBuf,
+    pub state_dir: StateDir,
+    pub runtime_dir: RuntimeDir,
     /// Path of the process record, for cleanup after a crash.
     pub record: PathBuf,
     pub loader: StackLoader,
@@ -45,12 +44,12 @@ impl StartContext {
         let debugged = debugged(&draft, plan.debug.as_deref())?;
         check_hosts(&draft)?;
         let instance = InstanceLock::claim(draft.dir(), draft.name()).map_err(no_claim)?;
-        let state_dir = control::state_dir(draft.dir()).map_err(refuse)?;
-        let runtime_dir = control::runtime_dir().map_err(refuse)?;
-        let record = OrphanCleanup::record(&state_dir);
+        let state_dir = StateDir::create(draft.dir()).map_err(refuse)?;
+        let runtime_dir = RuntimeDir::create().map_err(refuse)?;
+        let record = state_dir.process_record();
         let mut notes = process::clean_up(&record).messages();
-        let ports = runtime_dir.join("ports");
-        let ports = PortAllocator::open(&ports, &state_dir.join("ports.json"), draft.dir());
+        let (leases, history) = (runtime_dir.port_leases(), state_dir.port_history());
+        let ports = PortAllocator::open(&leases, &history, draft.dir());
         let loader = StackLoader {
             sources: sources(plan)?,
             ports: Arc::new(Mutex::new(ports)),

@@ -99,11 +99,15 @@ impl ExistingStack {
     }
 
     fn print_header(&self, hint: &str) {
-        let since = jiff::Timestamp::try_from(self.busy.since).unwrap_or_default();
-        let since = since.to_zoned(jiff::tz::TimeZone::system());
-        let today = since.date() == jiff::Zoned::now().date();
-        let since = since.strftime(if today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" });
-        let mut text = format!("{}, since {since}\n", self.busy);
+        let mut text = self.busy.to_string();
+        if let AlreadyRunning::Running(record) = &self.busy {
+            let since = jiff::Timestamp::try_from(record.since()).unwrap_or_default();
+            let since = since.to_zoned(jiff::tz::TimeZone::system());
+            let today = since.date() == jiff::Zoned::now().date();
+            let format = if today { "%H:%M:%S" } else { "%Y-%m-%d %H:%M" };
+            text += &format!(", since {}", since.strftime(format));
+        }
+        text.push('\n');
         let whose = match &*self.services {
             [] => "its log".to_owned(),
             services => format!("the log of {}", one_line(&services.join(", "))),

@@ -65,7 +65,7 @@ where
     let logs = open_logs(&plan, &ground);
     // In the background, this is the last chance to query the terminal.
     let terminal_size = plan.place.terminal_size();
-    let errors = ground.state_dir.join("background.err");
+    let errors = ground.state_dir.background_errors();
     let back = plan.daemon.take().map(|back| back.leave_terminal(&errors)).transpose();
     let front = back.map_err(|error| internal("detach into the background", error))?;
     let outcome = runtime.block_on(async {
@@ -167,7 +167,7 @@ fn build_supervisor(
         processes.resize(rows, columns);
     }
     let mut hands = Executor::new(processes, logs.clone(), reports, done, watcher);
-    hands.sockets_in(ground.runtime_dir.clone());
+    hands.sockets_in(ground.runtime_dir.path().to_owned());
     Ok(SupervisorSetup {
         hands,
         senses: InputSources {
@@ -190,7 +190,7 @@ fn build_supervisor(
 fn open_logs(plan: &StartOptions, ground: &StartContext) -> StackLog {
     let terminal = plan.on_terminal();
     let look = context::log_style(terminal, plan.shown);
-    let logs = StackLog::open(&ground.state_dir.join("logs"), look, plan.place.output());
+    let logs = StackLog::open(&ground.state_dir.logs(), look, plan.place.output());
     logs.set_retention(ground.stack.logs);
     logs
 }

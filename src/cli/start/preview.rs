@@ -7,7 +7,7 @@ use crate::cli::args::parse_port_override;
 use crate::cli::context;
 use crate::cli::render::CommandError;
 use crate::config::{self, Config, ConfigOverrides};
-use crate::control;
+use crate::control::{RuntimeDir, StateDir};
 use crate::engine::Selection;
 use crate::exit_code::ExitCode;
 use crate::model::Stack;
@@ -68,10 +68,10 @@ impl StackPreview {
         };
         let draft = config::load(&context::sources(files, overrides)?)?;
         check_hosts(&draft)?;
-        let leases = control::runtime_dir()
-            .map_err(|message| CommandError::new(message, ExitCode::FAILED))?;
-        let remembered = control::existing_state_dir(draft.dir()).map(|dir| dir.join("ports.json"));
-        let ports = PortAllocator::look(&leases.join("ports"), remembered.as_deref(), draft.dir());
+        let leases =
+            RuntimeDir::create().map_err(|message| CommandError::new(message, ExitCode::FAILED))?;
+        let remembered = StateDir::existing(draft.dir()).map(|dir| dir.port_history());
+        let ports = PortAllocator::look(&leases.port_leases(), remembered.as_deref(), draft.dir());
         let selection = selection(&draft, services, *no_deps)?;
         let situation = LoadConstraints { selection, ..LoadConstraints::default() };
         let chosen = situation

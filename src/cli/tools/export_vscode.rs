@@ -7,7 +7,7 @@ use crate::cli::args::FileArgs;
 use crate::cli::context;
 use crate::cli::render::{CommandError, print, warn};
 use crate::config::{self, Config, ConfigOverrides};
-use crate::control;
+use crate::control::{ControlClient, RuntimeDir, StateDir};
 use crate::exit_code::ExitCode;
 use crate::export::LaunchJson;
 use crate::export::vscode::{AttachTarget, merge};
@@ -68,7 +68,7 @@ fn describe(one: &AttachTarget) -> String {
 
 fn running(dir: &Path) -> Option<Snapshot> {
     let runtime = context::runtime().ok()?;
-    runtime.block_on(async { control::ControlClient::here(dir)?.stack().await }).ok()
+    runtime.block_on(async { ControlClient::here(dir)?.stack().await }).ok()
 }
 
 /// Returns the debugger port of each debuggable service: the current one, or one chosen now and
@@ -86,8 +86,8 @@ fn ports(draft: &Config, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u1
     if requests.is_empty() {
         return Ok(ports);
     }
-    let remembered = control::state_dir(draft.dir())?.join("ports.json");
-    let leases = control::runtime_dir()?.join("ports");
+    let remembered = StateDir::create(draft.dir())?.port_history();
+    let leases = RuntimeDir::create()?.port_leases();
     let mut market = PortAllocator::open(&leases, &remembered, draft.dir());
     let given = market.assign(&requests, &BTreeMap::new()).map_err(first)?;
     ports.extend(given.into_iter().map(|(key, port)| (key.service, port.number)));

@@ -1,8 +1,8 @@
 //! Finds the page of a service, and whether it can be opened now.
 
 pub(crate) use crate::control::protocol::find_services;
-use crate::control::{ClientError, ControlClient, WaitFor, exactly_one};
-use crate::model::{Message, MessageClass, Name, Phase, ServiceView, Snapshot};
+use crate::control::{ClientError, ControlClient, exactly_one};
+use crate::model::{Message, MessageClass, Name, Phase, ServiceView, Snapshot, WaitCondition};
 
 /// The page of a service, or why it has to wait.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ pub(crate) async fn wait_for_page(
         ServicePage::Ready(url) => return Ok((name, url)),
         ServicePage::NotYet(why) => say(&name, &why),
     }
-    client.wait(&[name.to_string()], Some(WaitFor::Ready)).await?;
+    client.wait(&[name.to_string()], WaitCondition::Ready).await?;
     match page(&client.stack().await?, &name).map_err(ClientError::Refused)? {
         ServicePage::Ready(url) => Ok((name, url)),
         ServicePage::NotYet(why) => {

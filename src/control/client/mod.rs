@@ -19,8 +19,8 @@ use tokio::sync::oneshot;
 use super::protocol::{
     AttachQuery, QueryParams, ServicesRequest, TextResponse, UPGRADE, WaitRequest,
 };
-use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse, WaitFor};
-use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot, WhyView};
+use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse};
+use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot, WaitCondition, WhyView};
 use connection::{ControlConnection, check_protocol, read_body, soon};
 
 /// Time limit for what a healthy devstack answers without waiting for anything.
@@ -128,11 +128,7 @@ impl ControlClient {
     }
 
     /// Waits for services, or all requested ones. Fails once the condition cannot become true.
-    pub async fn wait(
-        &self,
-        names: &[String],
-        what: Option<WaitFor>,
-    ) -> Result<String, ClientError> {
+    pub async fn wait(&self, names: &[String], what: WaitCondition) -> Result<String, ClientError> {
         self.post("/v1/wait", &WaitRequest { services: names.to_vec(), what }).await
     }
 

@@ -4,7 +4,7 @@ use std::{fs, io};
 use super::lock_files::lock_files;
 use super::project_dir::ProjectDir;
 use super::record::InstanceRecord;
-use super::user_dirs::UserDirs;
+use super::user_dirs::{StateDir, UserDirs};
 use super::{is_held, open_lock, other_runtime_lock, try_lock};
 
 /// A devstack that crashed or was killed: the record in its lock file is still there.
@@ -17,7 +17,7 @@ pub struct CrashedInstance {
     /// Its socket, if it still exists.
     pub socket: Option<PathBuf>,
     /// Its state directory, if it still exists.
-    pub state_dir: Option<PathBuf>,
+    pub state_dir: Option<StateDir>,
     id: String,
     lock: PathBuf,
     places: UserDirs,
@@ -46,6 +46,7 @@ impl CrashedInstance {
                 | ProjectDir::Missing(_)
                 | ProjectDir::Unknown => places.existing_state_dir_elsewhere(&id),
             };
+            let state_dir = state_dir.map(StateDir::at);
             let socket = Some(path.with_extension("sock")).filter(|socket| socket.exists());
             let places = places.clone();
             Some(CrashedInstance { holder, folder, socket, state_dir, id, lock: path, places })

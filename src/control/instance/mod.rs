@@ -16,13 +16,13 @@ pub use located::LocatedInstance;
 pub use project_dir::ProjectDir;
 pub use record::InstanceRecord;
 pub(crate) use user_dirs::UserDirs;
-pub use user_dirs::{existing_runtime_dir, existing_state_dir, runtime_dir, state_dir};
+pub use user_dirs::{RuntimeDir, StateDir};
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use std::{fmt, io, thread};
 
 use rustix::fs::OFlags;
@@ -50,13 +50,11 @@ pub struct InstanceLock {
 
 /// Another devstack runs in this directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlreadyRunning {
-    /// Process id; 0 if it has not written its record yet, or is about to exit.
-    pub pid: u32,
-    /// Name of its stack; empty if it has not written its record yet.
-    pub stack: String,
-    /// Start time.
-    pub since: SystemTime,
+pub enum AlreadyRunning {
+    /// It has not written its record yet, or is about to exit.
+    Starting,
+    /// It wrote this record.
+    Running(InstanceRecord),
 }
 
 /// Why a directory could not be claimed.
@@ -100,13 +98,13 @@ impl AlreadyRunning {
 
 impl fmt::Display for AlreadyRunning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.pid {
-            0 => f.write_str("a stack is starting or stopping in this directory"),
-            pid => write!(
-                f,
-                "a stack is already running in this directory: {} (pid {pid})",
-                self.stack
-            ),
+        match self {
+            AlreadyRunning::Starting => {
+                f.write_str("a stack is starting or stopping in this directory")
+            }
+            AlreadyRunning::Running(InstanceRecord { pid, stack, .. }) => {
+                write!(f, "a stack is already running in this directory: {stack} (pid {pid})")
+            }
         }
     }
 }
@@ -316,9 +314,8 @@ fn instance_at(dir: &Path, runtime: &Path, id: &str) -> Option<RunningInstance> 
 /// Describes the lock's owner. Waits briefly if it has not written its record yet: until then the
 /// file is empty or describes a crashed devstack.
 fn already_running(lock: &File) -> AlreadyRunning {
-    let mut holder = None;
+    let mut holder = InstanceRecord::read(lock);
     for _ in 0..NAME_TRIES {
-        holder = InstanceRecord::read(lock);
         if holder.as_ref().is_some_and(InstanceRecord::is_alive) {
             break;
         }
@@ -327,13 +324,9 @@ fn already_running(lock: &File) -> AlreadyRunning {
             reason = "before the loop runs; a lock gives no event"
         )]
         thread::sleep(PAUSE);
+        holder = InstanceRecord::read(lock);
     }
-    match holder {
-        Some(holder) => {
-            AlreadyRunning { pid: holder.pid, since: holder.since(), stack: holder.stack }
-        }
-        None => AlreadyRunning { pid: 0, stack: String::new(), since: SystemTime::now() },
-    }
+    holder.map_or(AlreadyRunning::Starting, AlreadyRunning::Running)
 }
 
 fn cannot_claim(dir: &Path, error: &io::Error) -> Message {

@@ -161,31 +161,83 @@ impl UserDirs {
     }
 }
 
-/// Returns the state directory of a project: `.devstack` beside its `devstack.toml`, mode 0700,
-/// with its own `.gitignore`; below the user's state directory if the project is not writable.
-/// Fails if neither is usable, or if `.devstack` is not a directory of this user.
-pub fn state_dir(project: &Path) -> Result<PathBuf, Message> {
-    let places = UserDirs::of_this_user();
-    let id = super::directory_id(project, places.uid)
-        .map_err(|error| no_state(&project.join(STATE_DIR), &error))?;
-    places.state_dir(project, &id)
+/// The state directory of a project: what stays when its stack has stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDir(PathBuf);
+
+impl StateDir {
+    /// Creates it if necessary: `.devstack` beside `devstack.toml`, mode 0700, with its own
+    /// `.gitignore`; below the user's state directory if the project is not writable. Fails if
+    /// neither is usable, or if `.devstack` is not a directory of this user.
+    pub fn create(project: &Path) -> Result<StateDir, Message> {
+        let places = UserDirs::of_this_user();
+        let id = super::directory_id(project, places.uid)
+            .map_err(|error| no_state(&project.join(STATE_DIR), &error))?;
+        places.state_dir(project, &id).map(StateDir)
+    }
+
+    /// Returns it if a stack has created it before.
+    pub fn existing(project: &Path) -> Option<StateDir> {
+        let places = UserDirs::of_this_user();
+        let id = super::directory_id(project, places.uid).ok()?;
+        places.existing_state_dir(project, &id).map(StateDir)
+    }
+
+    /// Takes a directory that was found.
+    pub(super) fn at(dir: PathBuf) -> StateDir {
+        StateDir(dir)
+    }
+
+    /// Returns its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Returns the file with the ports of the last start.
+    pub fn port_history(&self) -> PathBuf {
+        self.0.join("ports.json")
+    }
+
+    /// Returns the file that records live runs.
+    pub fn process_record(&self) -> PathBuf {
+        self.0.join("runs.json")
+    }
+
+    /// Returns the directory of the log.
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    /// Returns the file that gets the stderr of a devstack in the background.
+    pub fn background_errors(&self) -> PathBuf {
+        self.0.join("background.err")
+    }
 }
 
-/// Returns the directory for locks, sockets and leases of this user, mode 0700.
-pub fn runtime_dir() -> Result<PathBuf, Message> {
-    UserDirs::of_this_user().runtime_dir()
-}
+/// The directory for locks, sockets and leases of this user.
+#[derive(Debug, Clone)]
+pub struct RuntimeDir(PathBuf);
 
-/// Like [`runtime_dir`], but returns the best existing directory and creates nothing.
-pub fn existing_runtime_dir() -> Option<PathBuf> {
-    UserDirs::of_this_user().runtime_dirs().into_iter().next()
-}
+impl RuntimeDir {
+    /// Creates it if necessary, with mode 0700.
+    pub fn create() -> Result<RuntimeDir, Message> {
+        UserDirs::of_this_user().runtime_dir().map(RuntimeDir)
+    }
 
-/// Like [`state_dir`], but only if a stack has created it before. Creates nothing.
-pub fn existing_state_dir(project: &Path) -> Option<PathBuf> {
-    let places = UserDirs::of_this_user();
-    let id = super::directory_id(project, places.uid).ok()?;
-    places.existing_state_dir(project, &id)
+    /// Returns the best one that exists.
+    pub fn existing() -> Option<RuntimeDir> {
+        UserDirs::of_this_user().runtime_dirs().into_iter().next().map(RuntimeDir)
+    }
+
+    /// Returns its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Returns the directory of port leases.
+    pub fn port_leases(&self) -> PathBuf {
+        self.0.join("ports")
+    }
 }
 
 fn no_state(dir: &Path, error: &io::Error) -> Message {

@@ -15,7 +15,7 @@ pub(crate) use query_params::QueryParams;
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Message, MessageClass};
+use crate::model::{Message, MessageClass, WaitCondition};
 
 /// Protocol version. It changes only when an old client would misunderstand a new server or vice
 /// versa; new paths and fields do not change it.
@@ -40,21 +40,13 @@ pub(super) struct WaitRequest {
     /// Empty for all requested services.
     #[serde(default)]
     pub services: Vec<String>,
-    /// What to wait for; `None`: services are ready and tasks have completed.
-    #[serde(default, rename = "for", skip_serializing_if = "Option::is_none")]
-    pub what: Option<WaitFor>,
+    /// What to wait for.
+    #[serde(default, rename = "for", skip_serializing_if = "is_up")]
+    pub what: WaitCondition,
 }
 
-/// What a client can wait for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WaitFor {
-    /// Every service is ready; a completed task counts.
-    Ready,
-    /// Every service has exited as expected.
-    Completed,
-    /// No service runs or will start on its own.
-    Stopped,
+fn is_up(what: &WaitCondition) -> bool {
+    *what == WaitCondition::Up
 }
 
 /// Response to a request that took effect.

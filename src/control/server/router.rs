@@ -14,12 +14,12 @@ use super::stream_body::StreamBody;
 use super::upgrade::UpgradeSlot;
 use crate::control::protocol::{
     AttachQuery, ErrorResponse, PROTOCOL, PROTOCOL_HEADER, QueryParams, ServicesRequest,
-    TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitFor, WaitRequest, exactly_one,
-    find_services, status_of,
+    TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitRequest, exactly_one, find_services,
+    status_of,
 };
 use crate::control::{LogQuery, VersionResponse};
 use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
-use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle, WaitUntil};
+use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle};
 
 type ApiResponse = Response<Either<Full<Bytes>, StreamBody>>;
 
@@ -153,7 +153,9 @@ impl Router {
     }
 
     fn events(self, query: &str) -> Result<ApiResponse, ApiError> {
-        QueryParams::read(query, |_, _| Err("omit it: all events are sent".to_owned()))?;
+        QueryParams::read(query, |_, _| {
+            Err("/v1/events takes no parameters: it reports all services".to_owned())
+        })?;
         Ok(stream(StreamBody::events(self.handle.events(), self.closing)))
     }
 }
@@ -263,13 +265,7 @@ fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, ApiError> {
             r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
         ApiError::from(Message::new(MessageClass::Usage, text).help(help))
     })?;
-    let until = match wanted.what {
-        None => WaitUntil::Up,
-        Some(WaitFor::Ready) => WaitUntil::Ready,
-        Some(WaitFor::Completed) => WaitUntil::Completed,
-        Some(WaitFor::Stopped) => WaitUntil::Stopped,
-    };
-    Ok(Ask::Wait { names: all_known(snapshot, &wanted.services)?, until })
+    Ok(Ask::Wait { names: all_known(snapshot, &wanted.services)?, until: wanted.what })
 }
 
 fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, ApiError> {

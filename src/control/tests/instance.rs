@@ -9,7 +9,7 @@ use std::sync::Barrier;
 use tempfile::TempDir;
 
 use crate::control::instance::{ClaimError, InstanceLock, UserDirs, directory_id};
-use crate::control::{AlreadyRunning, RunningInstance};
+use crate::control::{AlreadyRunning, InstanceRecord, RunningInstance};
 
 struct Home {
     dir: TempDir,
@@ -51,10 +51,10 @@ fn mode(path: &Path) -> u32 {
 
 fn is_busy(result: Result<InstanceLock, ClaimError>) -> bool {
     match result {
-        Err(ClaimError::Busy(AlreadyRunning { pid, stack, .. })) => {
+        Err(ClaimError::Busy(AlreadyRunning::Running(InstanceRecord { pid, stack, .. }))) => {
             pid == std::process::id() && stack == "shop"
         }
-        Err(ClaimError::Failed(_)) | Ok(_) => false,
+        Err(ClaimError::Busy(AlreadyRunning::Starting) | ClaimError::Failed(_)) | Ok(_) => false,
     }
 }
 
@@ -87,7 +87,7 @@ fn one_that_is_about_to_end_keeps_its_folder_until_it_has() {
     instance.hold_until_exit();
     assert!(!socket.exists());
     assert!(found.is_running());
-    assert!(matches!(home.claim(&project), Err(ClaimError::Busy(AlreadyRunning { pid: 0, .. }))));
+    assert!(matches!(home.claim(&project), Err(ClaimError::Busy(AlreadyRunning::Starting))));
 }
 
 #[test]
@@ -194,7 +194,9 @@ fn a_devstack_that_is_killed_frees_its_folder() {
     let found = InstanceLock::find_in(&places, home.dir.path()).unwrap();
     assert_eq!(found.holder.as_ref().unwrap().pid, child.id());
     let refused = InstanceLock::claim_in(&places, home.dir.path(), "next").unwrap_err();
-    assert!(matches!(&refused, ClaimError::Busy(busy) if busy.pid == child.id()));
+    assert!(
+        matches!(&refused, ClaimError::Busy(AlreadyRunning::Running(record)) if record.pid == child.id())
+    );
     assert!(refused.message().text.contains("killed"));
     child.kill().unwrap();
     found.wait_until_ended().unwrap();

@@ -8,8 +8,8 @@ use tokio::net::UnixStream;
 
 use super::fake::{Rig, line, name, plan, print, snapshot, until_readers};
 use crate::control::server::ServerLimits;
-use crate::model::{Snapshot, WhyView};
-use crate::supervisor::{ControlRequest, WaitUntil};
+use crate::model::{Snapshot, WaitCondition, WhyView};
+use crate::supervisor::ControlRequest;
 
 /// Sends bytes and reads everything until the server closes.
 async fn raw(rig: &Rig, bytes: &[u8]) -> String {
@@ -145,13 +145,13 @@ async fn who_waits_is_answered_and_says_what_for() {
         until,
     };
     for (body, asked) in [
-        ("", wait(&[], WaitUntil::Up)),
-        ("{}", wait(&[], WaitUntil::Up)),
-        (r#"{"for": "stopped"}"#, wait(&[], WaitUntil::Stopped)),
-        (r#"{"services": ["api", "api"], "for": "ready"}"#, wait(&["api"], WaitUntil::Ready)),
+        ("", wait(&[], WaitCondition::Up)),
+        ("{}", wait(&[], WaitCondition::Up)),
+        (r#"{"for": "stopped"}"#, wait(&[], WaitCondition::Stopped)),
+        (r#"{"services": ["api", "api"], "for": "ready"}"#, wait(&["api"], WaitCondition::Ready)),
         (
             r#"{"services": ["migrate"], "for": "completed"}"#,
-            wait(&["migrate"], WaitUntil::Completed),
+            wait(&["migrate"], WaitCondition::Completed),
         ),
     ] {
         let (status, _) = ask_json(&rig, "POST", "/v1/wait", body).await;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::script::{moved, stack};
 use crate::engine::{
-    Effect, Engine, EngineTime, ExitBlame, Input, JobId, ShutdownMode, Ticket, WaitUntil, WhenIdle,
+    Effect, Engine, EngineTime, ExitBlame, Input, JobId, ShutdownMode, Ticket, WhenIdle,
 };
 use crate::model::{
     Condition, EventKind, Message, MessageClass, Name, Phase, ProcessExit, RunId, Service,
-    ServiceView, Stack, WatchAction, WatchId,
+    ServiceView, Stack, WaitCondition, WatchAction, WatchId,
 };
 
 /// Number of steps of all scripts together; `DEVSTACK_RANDOM_STEPS` overrides it.
@@ -65,7 +65,7 @@ struct World {
     emptied: Option<(RunId, Arc<Service>)>,
     open: BTreeSet<Ticket>,
     /// Requests that only wait, and what for.
-    waits: BTreeMap<Ticket, (Vec<Name>, WaitUntil)>,
+    waits: BTreeMap<Ticket, (Vec<Name>, WaitCondition)>,
     tickets: u64,
     signalled: BTreeSet<RunId>,
     killed: BTreeSet<RunId>,
@@ -393,7 +393,12 @@ impl World {
         let names: Vec<Name> = self.stack.services.keys().cloned().collect();
         let picked = (0..dice.roll(3)).map(|_| dice.roll(names.len() as u64) as usize);
         let picked: Vec<Name> = picked.map(|at| names[at].clone()).collect();
-        let all = [WaitUntil::Up, WaitUntil::Ready, WaitUntil::Completed, WaitUntil::Stopped];
+        let all = [
+            WaitCondition::Up,
+            WaitCondition::Ready,
+            WaitCondition::Completed,
+            WaitCondition::Stopped,
+        ];
         let until = all[dice.roll(4) as usize];
         let ticket = self.ticket();
         self.waits.insert(ticket, (picked.clone(), until));
@@ -408,24 +413,24 @@ impl World {
             let task = view.kind.is_task();
             let done = view.phase == Phase::Done;
             match until {
-                WaitUntil::Up if task => done,
-                WaitUntil::Up => view.phase == Phase::Ready,
-                WaitUntil::Ready => view.phase == Phase::Ready || (task && done),
-                WaitUntil::Completed => done,
-                WaitUntil::Stopped => {
+                WaitCondition::Up if task => done,
+                WaitCondition::Up => view.phase == Phase::Ready,
+                WaitCondition::Ready => view.phase == Phase::Ready || (task && done),
+                WaitCondition::Completed => done,
+                WaitCondition::Stopped => {
                     matches!(view.phase, Phase::Idle | Phase::Done | Phase::Failed)
                 }
             }
         };
         let of = |name: &Name| views.iter().find(|view| view.name == *name);
-        let so = |name: &Name| of(name).map_or(*until == WaitUntil::Stopped, |view| is(&view));
+        let so = |name: &Name| of(name).map_or(*until == WaitCondition::Stopped, |view| is(&view));
         if yes && !names.iter().all(so) {
             self.fail(&format!("{ticket:?} was answered before {names:?} were {until:?}"));
         }
         if !yes && !self.ending && !names.is_empty() && names.iter().all(so) {
             self.fail(&format!("{ticket:?} was refused although {names:?} were {until:?}"));
         }
-        if !yes && *until == WaitUntil::Stopped {
+        if !yes && *until == WaitCondition::Stopped {
             self.fail("a wait for a stop was refused");
         }
     }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{
-    Effect, Engine, ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WaitUntil, WhenIdle,
+    Effect, Engine, ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WhenIdle,
 };
 use crate::model::{
     AssignedPort, CommandLine, Condition, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind,
     HealthAction, HealthConfig, LaunchConfig, Message, MessageClass, Name, OnExit, Probe,
     ProcessExit, ReadyConfig, RestartConfig, RestartPolicy, RunId, RunMode, Service, ServiceKind,
-    Stack, StackState, StopConfig, TtyMode, UrlFormat, WatchAction, WatchConfig, WatchId,
-    signal_number,
+    Stack, StackState, StopConfig, TtyMode, UrlFormat, WaitCondition, WatchAction, WatchConfig,
+    WatchId, signal_number,
 };
 
 pub fn name(text: &str) -> Name {
@@ -110,12 +110,12 @@ fn watched(word: &str) -> (WatchId, PathBuf) {
     (WatchId { service, index: place }, path)
 }
 
-fn until(word: &str) -> WaitUntil {
+fn until(word: &str) -> WaitCondition {
     match word {
-        "up" => WaitUntil::Up,
-        "ready" => WaitUntil::Ready,
-        "completed" => WaitUntil::Completed,
-        "stopped" => WaitUntil::Stopped,
+        "up" => WaitCondition::Up,
+        "ready" => WaitCondition::Ready,
+        "completed" => WaitCondition::Completed,
+        "stopped" => WaitCondition::Stopped,
         other => panic!("unknown wait condition: {other}"),
     }
 }
