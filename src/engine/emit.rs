@@ -40,6 +40,10 @@ impl Engine {
             .iter()
             .filter_map(|(name, slot)| {
                 let (phase, cause) = self.phase_of(slot, blocked.get(name));
+                // A start that may not happen is not reported.
+                if *cause == Cause::InspectingPorts {
+                    return None;
+                }
                 let run = slot.live_run();
                 let same = slot
                     .told
@@ -228,7 +232,7 @@ impl Engine {
         match self.port_blocked_by(slot) {
             Some((port, name)) => Cause::WaitingForPort(port, name),
             None if self.waits_for_files(slot) => Cause::WaitingForFiles,
-            None => Cause::WaitingFor(needs),
+            None => Cause::InspectingPorts,
         }
     }
 

@@ -3,27 +3,36 @@ use std::sync::Arc;
 
 use super::service_state::{EngineTime, ExitVerdict, RunState, ServiceOutcome, ServiceState};
 use super::{Effect, Engine, ExitBlame};
-use crate::model::{Cause, EventKind, Message, MessageClass, Name, OnExit, RunId, Stack};
+use crate::model::{Cause, EventKind, Message, MessageClass, Name, OnExit, RunId, Service, Stack};
 
 /// A service fails after losing this many ports in a row: one lost race is just bad luck.
 const MAX_PORT_LOSSES: u32 = 10;
 
 /// Lost races for a port. They do not count as crashes: the service waits for another port.
 impl Engine {
-    pub(super) fn port_lost(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
+    /// Lets a service start whose ports are clear; [`Engine::start_wanted`] has the last word.
+    pub(super) fn ports_inspected(
+        &mut self,
+        service: &Service,
+        verdict: Result<(), Message>,
+        effects: &mut Vec<Effect>,
+    ) {
         let ending = self.shutdown.is_some();
+        let Some(slot) = self.services.get_mut(&service.name) else { return };
+        let awaited = |asked: &mut Arc<Service>| asked.ports == service.ports;
+        let waits = slot.inspected.take_if(awaited).is_some()
+            && slot.is_waiting_to_start()
+            && slot.service.ports == service.ports;
+        match verdict {
+            Ok(()) if waits => drop(self.clear_ports.insert(service.name.clone())),
+            Err(message) if waits => slot.state = slot.await_port(message, ending, effects),
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    pub(super) fn port_lost(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
         let Some(slot) = self.live_service_mut(run) else { return };
         match &slot.state {
-            RunState::Launching { .. } => {
-                slot.runs -= 1;
-                slot.state = slot.await_port(message, ending, effects);
-                self.runs.remove(&run);
-            }
-            // A stop was ordered before it was spawned.
-            RunState::Stopping { pid: None, .. } => {
-                slot.state = RunState::Idle;
-                self.runs.remove(&run);
-            }
             RunState::Starting { .. } | RunState::Late { .. } => {
                 if slot.pending_restart.is_none() {
                     slot.pending_restart = Some(Cause::PortLost(message));
@@ -35,6 +44,7 @@ impl Engine {
                 slot.emit(EventKind::Note(message), effects);
             }
             RunState::Idle
+            | RunState::Launching { .. }
             | RunState::Ready { .. }
             | RunState::Unwell { .. }
             | RunState::Stopping { .. }
@@ -106,6 +116,15 @@ impl Engine {
 }
 
 impl ServiceState {
+    /// Orders an inspection of its ports, unless one is under way.
+    pub(super) fn inspect_ports(&mut self, effects: &mut Vec<Effect>) {
+        if self.inspected.as_ref().is_none_or(|asked| asked.ports != self.service.ports) {
+            self.inspected = Some(self.service.clone());
+            let (service, first) = (self.service.clone(), self.runs == 0);
+            effects.push(Effect::InspectPorts { service, first });
+        }
+    }
+
     /// Whether the current run may have exited because it lost a port before it was ready.
     pub(super) fn may_have_lost_port(&self) -> bool {
         self.time_to_ready.is_none() && !self.launched.ports.is_empty()

@@ -20,6 +20,8 @@ pub(super) struct ServiceState {
     /// Its former name; it starts once nothing runs under that name.
     pub renamed_from: Option<Name>,
     pub state: RunState,
+    /// Itself as it was when an inspection of its ports was ordered that is under way.
+    pub inspected: Option<Arc<Service>>,
     /// Why the current run must stop and another must follow.
     pub pending_restart: Option<Cause>,
     /// Why the next run starts, if not for the reason that the service is wanted.
@@ -163,6 +165,7 @@ impl ServiceState {
             desired: want,
             renamed_from: None,
             state: RunState::Idle,
+            inspected: None,
             pending_restart: None,
             start_cause: None,
             recent_exits: Vec::new(),

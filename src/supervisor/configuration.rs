@@ -74,7 +74,9 @@ impl Supervisor {
             ReloadOutcome::NotSwitched(_)
             | ReloadOutcome::NotLive(_)
             | ReloadOutcome::Invalid { .. }
-            | ReloadOutcome::PortsReassigned { .. } => None,
+            | ReloadOutcome::PortsReassigned { .. }
+            | ReloadOutcome::PortsReleased
+            | ReloadOutcome::Panicked(_) => None,
         };
         self.reloader.finished(draft);
         if self.engine.is_ending() {
@@ -110,6 +112,8 @@ impl Supervisor {
                 self.stack = stack.clone();
                 inputs.push(Input::PortsReassigned { stack, outcome });
             }
+            ReloadOutcome::PortsReleased => {}
+            ReloadOutcome::Panicked(bug) => self.note(bug),
             ReloadOutcome::Invalid { why, text, files } => {
                 self.broken = true;
                 self.logs.write_status(event_lines::not_applied(why, &text));

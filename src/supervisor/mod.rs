@@ -1,6 +1,5 @@
 //! The loop and what belongs to it: executor, reload, feed, status lines and the handle for clients.
 
-mod address_in_use;
 pub mod clock;
 mod configuration;
 pub mod env_inputs;
@@ -9,6 +8,7 @@ pub mod feed;
 mod inputs;
 mod mode_switch;
 mod network_urls;
+mod off_loop;
 pub mod outcome;
 mod port_loss;
 mod publish;

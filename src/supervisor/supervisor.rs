@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::executor::{Executor, JobReport};
 use super::feed::EventFeed;
 use super::outcome::StackOutcome;
+use super::port_loss::PortReport;
 use super::reload::{ConfigReloader, PreviewResult, ReloadOutcome, ReloadTask};
 use super::shutdown_request::{ShutdownHandle, ShutdownRequest};
 use super::signal_listener::{SignalAction, SignalListener};
@@ -98,6 +99,8 @@ pub struct Supervisor {
     pub(super) previewed:
         (mpsc::UnboundedSender<PendingPreview>, mpsc::UnboundedReceiver<PendingPreview>),
     reloaded: (mpsc::UnboundedSender<ReloadOutcome>, mpsc::UnboundedReceiver<ReloadOutcome>),
+    pub(super) port_reports:
+        (mpsc::UnboundedSender<PortReport>, mpsc::UnboundedReceiver<PortReport>),
     asks: mpsc::UnboundedReceiver<SupervisorRequest>,
     pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<RequestResult>>,
     tickets: u64,
@@ -125,6 +128,7 @@ pub(super) enum WakeReason {
     Done(JobReport),
     Change(WatchReport),
     Ask(SupervisorRequest),
+    Ports(PortReport),
     Reloaded(ReloadOutcome),
     Previewed(PreviewResult, super::configuration::PlanReply),
     Signal(SignalAction),
@@ -160,6 +164,7 @@ impl Supervisor {
             unapplied: Plan::default(),
             previewed: mpsc::unbounded_channel(),
             reloaded: mpsc::unbounded_channel(),
+            port_reports: mpsc::unbounded_channel(),
             asks,
             waiting: BTreeMap::new(),
             tickets: 0,
@@ -235,6 +240,7 @@ impl Supervisor {
             called = self.senses.signals.next() => WakeReason::Signal(called),
             Some(fact) = self.senses.facts.recv() => WakeReason::Fact(fact),
             Some(ask) = self.asks.recv() => WakeReason::Ask(ask),
+            Some(report) = self.port_reports.1.recv() => WakeReason::Ports(report),
             Some(report) = self.senses.reports.recv() => WakeReason::Report(report),
             Some(done) = self.senses.done.recv() => WakeReason::Done(done),
             Some(change) = self.senses.changes.recv() => WakeReason::Change(change),
@@ -255,6 +261,9 @@ impl Supervisor {
     fn try_wake(&mut self) -> Option<WakeReason> {
         if let Ok(fact) = self.senses.facts.try_recv() {
             return Some(WakeReason::Fact(fact));
+        }
+        if let Ok(report) = self.port_reports.1.try_recv() {
+            return Some(WakeReason::Ports(report));
         }
         if let Ok(report) = self.senses.reports.try_recv() {
             return Some(WakeReason::Report(report));
@@ -277,27 +286,25 @@ impl Supervisor {
                 Input::ProbeFailed(..) | Input::ListeningOn(..) | Input::ListenWarnings(..)
             )
         });
-        let mut effects = self.engine.step(now, inputs);
+        let effects = self.engine.step(now, inputs);
         if !effects.is_empty() || failing {
             self.publish(now, &effects);
             if self.hands.passes() {
                 // Before anything starts: a port may move from one service to another.
                 self.hands.close_other_listeners(self.engine.expected_services());
             }
-            let mut found = self.withhold_spawns(&mut effects);
-            for effect in effects {
-                found.extend(self.execute(effect));
-            }
-            if !found.is_empty() {
-                // Each of these inputs is about a finished run, so the recursion ends.
-                return self.step_engine(found);
-            }
+            self.inspect_ports(&effects);
+            effects.into_iter().for_each(|effect| self.execute(effect));
         }
         self.start_due_reload();
     }
 
     /// Starts the next reload task, if one is due.
     fn start_due_reload(&mut self) {
+        if self.reloader.takes_release() {
+            let leaving = self.engine.ports_in_use();
+            return self.reloader.release_unused(&self.stack, leaving, &self.reloaded.0);
+        }
         let Some(task) = self.reloader.due().filter(|_| !self.engine.is_ending()) else { return };
         let present = match task {
             ReloadTask::Read | ReloadTask::Place => self.reload_baseline(),
@@ -306,9 +313,11 @@ impl Supervisor {
         self.reloader.start(task, &self.stack, present, &self.reloaded.0);
     }
 
-    /// Carries out an effect; returns its result if the engine waits for one.
-    fn execute(&mut self, effect: Effect) -> Option<Input> {
+    /// Carries out an effect.
+    fn execute(&mut self, effect: Effect) {
         match effect {
+            // All of a step are inspected together.
+            Effect::InspectPorts { .. } => {}
             Effect::Spawn(run, service) => self.hands.spawn(run, &service),
             Effect::Stop(run, stop) => self.hands.stop(run, &stop),
             Effect::StartHealthProbes(run, service) => self.hands.watch_health(run, &service),
@@ -328,11 +337,10 @@ impl Supervisor {
                     let _ = tell.send(answer);
                 }
             }
-            Effect::InvestigateExit(run, service) => return Some(self.examine_exit(run, &service)),
+            Effect::InvestigateExit(run, service) => self.investigate_exit(run, service),
             Effect::ReassignPorts(name) => self.reloader.reassign(name),
             Effect::Exit(code) => self.exit_code = Some(code),
         }
-        None
     }
 
     pub(super) fn watch(&mut self) {

@@ -377,10 +377,6 @@ impl Executor {
         (self.processes.environment(), self.processes.gives_terminal(service.tty))
     }
 
-    pub(crate) fn tree(&self, run: RunId) -> Vec<u32> {
-        self.runs.get(&run).map(|held| held.leash.tree_pids()).unwrap_or_default()
-    }
-
     /// The runs with their processes, to measure their usage.
     pub(crate) fn metered_runs(&self) -> Vec<MeteredRun> {
         let subject = |(run, held): (&RunId, &ActiveRun)| {
