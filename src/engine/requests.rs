@@ -162,9 +162,8 @@ fn goal_reached(
             GoalStatus::True
         }
         RunState::Over(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
-        RunState::Over(ServiceOutcome::Failed(message)) if fresh => {
-            GoalStatus::Never(message.clone())
-        }
+        // The request ended an earlier failure. Without a port there is no run to compare.
+        RunState::Over(ServiceOutcome::Failed(message)) => GoalStatus::Never(message.clone()),
         RunState::Late { message, .. } if fresh && slot.pending_restart.is_none() => {
             GoalStatus::Never(message.clone())
         }

@@ -90,9 +90,9 @@ impl Supervisor {
                 let mended = std::mem::take(&mut self.broken);
                 self.unapplied = Plan::default();
                 if self.stack.live_reload != stack.live_reload {
-                    self.logs.write_status(event_lines::live(stack.live_reload));
+                    self.status.write(vec![event_lines::live(stack.live_reload)]);
                 } else if mended && plan.is_empty() {
-                    self.logs.write_status(event_lines::config_fixed());
+                    self.status.write(vec![event_lines::config_fixed()]);
                 }
                 self.selection = self
                     .selection
@@ -116,7 +116,7 @@ impl Supervisor {
             ReloadOutcome::Panicked(bug) => self.note(bug),
             ReloadOutcome::Invalid { why, text, files } => {
                 self.broken = true;
-                self.logs.write_status(event_lines::not_applied(why, &text));
+                self.status.write(vec![event_lines::not_applied(why, &text)]);
                 self.hands.watch(&self.stack, &files);
             }
         }
@@ -129,9 +129,9 @@ impl Supervisor {
         let before = std::mem::replace(&mut self.unapplied, plan.clone());
         let mended = std::mem::take(&mut self.broken);
         if !plan.is_empty() && (mended || plan != before) {
-            self.logs.write_status(event_lines::config_not_applied());
+            self.status.write(vec![event_lines::config_not_applied()]);
         } else if plan.is_empty() && (mended || !before.is_empty()) {
-            self.logs.write_status(event_lines::config_matches());
+            self.status.write(vec![event_lines::config_matches()]);
         }
         self.hands.watch(&self.stack, &stack.files);
     }

@@ -80,6 +80,10 @@ impl Supervisor {
             WakeReason::Ending(ShutdownRequest { why, code, haste }) => {
                 inputs.push(Input::Shutdown { ticket: None, why, code, haste });
             }
+            WakeReason::LogTail(tail) => {
+                self.status.add_tail(tail);
+                self.report_settled();
+            }
             WakeReason::LogTrouble => {
                 self.logs.take_warnings().into_iter().for_each(|message| self.note(message));
             }

@@ -10,6 +10,7 @@ mod mode_switch;
 mod network_urls;
 mod off_loop;
 pub mod outcome;
+mod port_evidence;
 mod port_loss;
 mod publish;
 pub(crate) mod reload;

@@ -1,21 +1,15 @@
 //! Port loss: other processes listening on a port that was assigned to a service. What is seen is
 //! gathered off the loop and judged by `ports`.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::off_loop::off_loop;
+use super::port_evidence::{AboutToStart, inspect, investigate};
 use super::status::run_notes;
 use super::supervisor::Supervisor;
 use crate::engine::{Effect, ExitBlame, Input};
-use crate::log::StackLog;
 use crate::model::{Event, EventKind, Message, MessageClass, RunId, Service};
-use crate::ports::{
-    self, ExitEvidence, HoldersByPort, Key, ListeningSocket, PortAllocator, PortBlame,
-};
-
-/// Number of log lines of a run to search for an address in use: as long as a traceback.
-const SEARCHED_LINES: usize = 100;
+use crate::ports::PortBlame;
 
 /// What was found out about ports off the loop.
 pub(super) enum PortReport {
@@ -24,9 +18,6 @@ pub(super) enum PortReport {
     /// Why a run of this service exited before it was ready.
     Exit(RunId, Arc<Service>, PortBlame),
 }
-
-/// A service that is about to start, and whether it has not run before.
-type AboutToStart = (Arc<Service>, bool);
 
 impl Supervisor {
     /// Inspects the ports of all services that are about to start: one scan serves them all.
@@ -97,62 +88,4 @@ impl Supervisor {
             PortBlame::UsedBefore(_) | PortBlame::NoSign | PortBlame::Unclear => ExitBlame::None,
         }
     }
-}
-
-fn inspect(services: &[AboutToStart], ports: &Mutex<PortAllocator>) -> Vec<Result<(), Message>> {
-    let all = services.iter().flat_map(|(service, _)| numbers(service)).collect();
-    // Listeners on addresses that are not local are rarely in the way; if they are, the service
-    // reports it.
-    let holders = holders(&all, ListeningSocket::is_reachable_locally);
-    let ports = lock(ports);
-    let judge = |(service, first): &AboutToStart| {
-        let unclaimed = service.ports.iter().find(|port| {
-            let key: Key = (service.name.clone(), port.name.clone());
-            ports.is_unclaimed(&key, port.number)
-        });
-        let unclaimed = unclaimed.map(|port| port.number);
-        ports::judge_start(service, *first, &holders, unclaimed)
-    };
-    services.iter().map(judge).collect()
-}
-
-/// Judges an early exit, and drops a reservation that may have been in the way.
-fn investigate(service: &Service, logs: &StackLog, ports: &Mutex<PortAllocator>) -> PortBlame {
-    let (name, numbers) = (&service.name, numbers(service));
-    let lines = logs.tail(name, SEARCHED_LINES);
-    let in_use = lines.iter().any(|line| ports::mentions_address_in_use(line));
-    let lingering = numbers.iter().copied().filter(|port| in_use && ports::is_in_time_wait(*port));
-    let evidence = ExitEvidence {
-        holders: holders(&numbers, |_| true),
-        held: lock(ports).is_held(name),
-        lingering: lingering.collect(),
-        lines,
-    };
-    let blame = ports::judge_exit(service, &evidence);
-    match blame {
-        // In case it was the hold, release it for the next start.
-        PortBlame::NoSign => drop(lock(ports).drop_holds(name)),
-        PortBlame::Reservation => drop(lock(ports).never_hold(name)),
-        PortBlame::Taken(_)
-        | PortBlame::Unclear
-        | PortBlame::OpenedPassedPort(_)
-        | PortBlame::UsedBefore(_) => {}
-    }
-    blame
-}
-
-fn lock(ports: &Mutex<PortAllocator>) -> MutexGuard<'_, PortAllocator> {
-    ports.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn numbers(service: &Service) -> BTreeSet<u16> {
-    service.ports.iter().map(|port| port.number).collect()
-}
-
-/// Finds holders of these ports with listeners that count. Names are looked up only for ports in
-/// use.
-fn holders(numbers: &BTreeSet<u16>, counts: impl Fn(&ListeningSocket) -> bool) -> HoldersByPort {
-    let listening = ports::listeners().into_iter().filter(counts);
-    let listening = listening.map(|listener| listener.address.port());
-    ports::holders_of_ports(&listening.filter(|port| numbers.contains(port)).collect())
 }

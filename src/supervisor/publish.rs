@@ -73,9 +73,6 @@ impl Supervisor {
         if let EventKind::ShuttingDown(_) = event.what {
             self.hands.unwatch();
         }
-        if let EventKind::Settled { .. } = event.what {
-            self.start_done.send_replace(true);
-        }
         if let EventKind::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
             self.hands.scan_listeners(run);
             event.service.iter().for_each(|name| self.reloader.clear_avoided(name));
@@ -84,17 +81,39 @@ impl Supervisor {
             self.logs.set_services(&colors(&self.stack));
             self.hands.close_terminals(&self.stack);
         }
-        let scene = self.snapshot_for(&event);
-        let lines = event_lines::event_lines(&event, &scene, &self.stack, &self.logs);
-        lines.into_iter().for_each(|line| self.logs.write_status(line));
-        if let (EventKind::Settled { .. }, Some(before)) = (event.what, self.qr) {
-            // Each line starts with a service name and a marker.
-            let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
-            let before = usize::from(before) + names.unwrap_or(0) + 3;
-            let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
-            let room = width.map(|width| width.saturating_sub(before));
-            self.logs.write_status(qr_code(&scene, &self.stack, room));
+        let (scene, stack) = (self.snapshot_for(&event), self.stack.clone());
+        let settled = matches!(event.what, EventKind::Settled { .. });
+        match event_lines::shown_log(&event).cloned() {
+            Some(service) => self.status.write_with_log(
+                service,
+                Box::new(move |tail| event_lines::event_lines(&event, &scene, &stack, tail)),
+            ),
+            None => {
+                let lines = event_lines::event_lines(&event, &scene, &stack, &[]);
+                self.status.write(lines);
+                if let Some(before) = self.qr.filter(|_| settled) {
+                    self.write_qr_code(&scene, before);
+                }
+            }
         }
+        self.settled |= settled;
+        self.report_settled();
+    }
+
+    /// Reports the end of the start once its status lines are written: clients show those first.
+    pub(super) fn report_settled(&mut self) {
+        if self.settled && self.status.is_empty() {
+            self.start_done.send_replace(true);
+        }
+    }
+
+    fn write_qr_code(&mut self, scene: &Snapshot, before: u16) {
+        // Each line starts with a service name and a marker.
+        let names = self.stack.services.keys().map(|name| name.as_str().len()).max();
+        let before = usize::from(before) + names.unwrap_or(0) + 3;
+        let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
+        let room = width.map(|width| width.saturating_sub(before));
+        self.status.write(vec![qr_code(scene, &self.stack, room)]);
     }
 
     /// Reports the notes of a configuration load, except those of the previous load.

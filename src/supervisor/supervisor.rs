@@ -14,7 +14,7 @@ use super::port_loss::PortReport;
 use super::reload::{ConfigReloader, PreviewResult, ReloadOutcome, ReloadTask};
 use super::shutdown_request::{ShutdownHandle, ShutdownRequest};
 use super::signal_listener::{SignalAction, SignalListener};
-use super::status::event_lines;
+use super::status::{LogTail, StatusQueue, event_lines};
 use super::supervisor_handle::{RequestResult, SupervisorHandle, SupervisorRequest};
 use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket};
 use crate::log::StackLog;
@@ -84,6 +84,7 @@ pub struct Supervisor {
     pub(super) hands: Executor,
     pub(super) senses: InputSources,
     pub(super) logs: StackLog,
+    pub(super) status: StatusQueue,
     pub(super) teller: EventFeed,
     pub(super) stack: Arc<Stack>,
     pub(super) selection: Option<Selection>,
@@ -110,6 +111,8 @@ pub struct Supervisor {
     /// The current snapshot, if it was requested since the last change.
     pub(super) snapshot: Option<Arc<Snapshot>>,
     pub(super) state: watch::Sender<StackState>,
+    /// Whether everything requested has been ready, done or failed once.
+    pub(super) settled: bool,
     pub(super) start_done: watch::Sender<bool>,
     pub(super) terminal_size: TerminalSizeFn,
     pub(super) qr: Option<u16>,
@@ -133,6 +136,7 @@ pub(super) enum WakeReason {
     Previewed(PreviewResult, super::configuration::PlanReply),
     Signal(SignalAction),
     Ending(ShutdownRequest),
+    LogTail(LogTail),
     LogTrouble,
     Deadline,
 }
@@ -151,6 +155,7 @@ impl Supervisor {
             clock,
             hands: setup.hands,
             senses: setup.senses,
+            status: StatusQueue::new(setup.logs.clone()),
             logs: setup.logs,
             teller,
             stack: setup.stack,
@@ -172,6 +177,7 @@ impl Supervisor {
             last_step: EngineTime::ZERO,
             snapshot: None,
             state,
+            settled: false,
             start_done: watch::Sender::new(false),
             ender,
             endings,
@@ -219,6 +225,7 @@ impl Supervisor {
             }
             self.step_engine(inputs);
         }
+        self.status.finish().await;
         let proved = self.hands.finish().await;
         if !proved {
             self.logs.write_status(event_lines::unproved());
@@ -247,6 +254,7 @@ impl Supervisor {
             Some(reloaded) = self.reloaded.1.recv() => WakeReason::Reloaded(reloaded),
             Some((found, tell)) = self.previewed.1.recv() => WakeReason::Previewed(found, tell),
             Some(ending) = self.endings.recv() => WakeReason::Ending(ending),
+            tail = self.status.next_tail() => WakeReason::LogTail(tail),
             () = self.logs.has_warnings() => WakeReason::LogTrouble,
             () = sleep => WakeReason::Deadline,
         }

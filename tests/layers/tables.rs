@@ -191,11 +191,23 @@ const ROOM: (&str, &str) = (
     "a larger stack to recurse on: the thread only computes, and is joined before anybody goes on",
 );
 
+/// The files of the loop.
+const LOOP: &[&str] = &[
+    "src/supervisor/supervisor.rs",
+    "src/supervisor/inputs.rs",
+    "src/supervisor/configuration.rs",
+    "src/supervisor/mode_switch.rs",
+    "src/supervisor/port_loss.rs",
+    "src/supervisor/publish.rs",
+    "src/supervisor/status/event_lines.rs",
+    "src/supervisor/executor/executor.rs",
+];
+
 /// The layers that know nothing of the world.
 const PURE: &[&str] = &["src/model", "src/engine", "src/config"];
 
 /// The fences.
-pub const FENCES: [Fence; 13] = [
+pub const FENCES: [Fence; 14] = [
     Fence {
         name: "pure: no world",
         why: "model, engine and config know no files, network, environment, processes or threads; config reads files in load",
@@ -297,14 +309,23 @@ pub const FENCES: [Fence; 13] = [
             "std::process::Command",
             "tokio::fs",
         ]),
-        within: &[
-            "src/supervisor/supervisor.rs",
-            "src/supervisor/inputs.rs",
-            "src/supervisor/configuration.rs",
-            "src/supervisor/mode_switch.rs",
-            "src/supervisor/port_loss.rs",
-            "src/supervisor/publish.rs",
-        ],
+        within: LOOP,
+        but: &[],
+        tests_too: false,
+    },
+    Fence {
+        name: "one loop that waits for no file and no lock",
+        why: "logs, `/proc` and the ports of the stack are read off the loop; the answer is a report",
+        what: What::Text(&[
+            ".tail(",
+            ".last_lines(",
+            ".lock()",
+            "listener_owner(",
+            "holders_of_ports(",
+            "ports::listeners(",
+            "is_in_time_wait(",
+        ]),
+        within: LOOP,
         but: &[],
         tests_too: false,
     },

@@ -249,6 +249,13 @@ trace!(
 );
 
 trace!(
+    a_start_that_gets_no_port_is_answered,
+    Script::inspecting("api: port=5000\nother: ").run(
+        "1 spawned 1; taken api\n2 placed api=no\n3 start api\n4 taken api\n5 placed api=no\n6 restart api\n7 taken api\n8 restart api\n9 placed api=no"
+    )
+);
+
+trace!(
     a_thief_who_follows_is_given_way_ten_times,
     Script::inspecting("api: port=5000, probe, watch\nother: ").run(
         "1 taken api; spawned 1; placed api=5001\n2 taken api; placed api=5002\n3 taken api; placed api=5003\n4 taken api; placed api=5004\n\

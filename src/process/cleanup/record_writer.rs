@@ -18,16 +18,20 @@ const WRITE_DELAY: Duration = Duration::from_millis(100);
 pub(crate) struct RecordWriter {
     path: PathBuf,
     guard: u32,
-    state: Mutex<RecordState>,
+    changes: Mutex<RecordChanges>,
+    /// `None` once the file must not be written any more. Locked while it is written, so never by
+    /// the supervisor's loop.
+    record: Mutex<Option<ProcessRecord>>,
     news: Notify,
 }
 
-#[derive(Debug)]
-struct RecordState {
-    /// Keeper and main process of runs that are not in the record yet.
+/// What is not in the record yet. Only ever locked for a moment.
+#[derive(Debug, Default)]
+struct RecordChanges {
+    /// Keeper and main process of new runs.
     begun: BTreeMap<u64, [u32; 2]>,
-    /// `None` once the file must not be written any more.
-    record: Option<ProcessRecord>,
+    /// Runs that are over.
+    ended: Vec<u64>,
 }
 
 impl RecordWriter {
@@ -36,48 +40,49 @@ impl RecordWriter {
     pub fn open(path: &Path, token: String, guard: u32) -> Arc<RecordWriter> {
         let record = ProcessRecord::new(token, guard);
         write(&record, path);
-        let state = Mutex::new(RecordState { begun: BTreeMap::new(), record: Some(record) });
-        let ledger =
-            Arc::new(RecordWriter { path: path.to_owned(), guard, state, news: Notify::new() });
+        let ledger = Arc::new(RecordWriter {
+            path: path.to_owned(),
+            guard,
+            changes: Mutex::default(),
+            record: Mutex::new(Some(record)),
+            news: Notify::new(),
+        });
         tokio::spawn(write_loop(ledger.clone()));
         ledger
     }
 
     pub fn run_started(&self, run: u64, keeper: u32, main: u32) {
-        self.lock().begun.insert(run, [keeper, main]);
+        lock(&self.changes).begun.insert(run, [keeper, main]);
         self.news.notify_one();
     }
 
     pub fn run_ended(&self, run: u64) {
-        let mut state = self.lock();
-        state.begun.remove(&run);
-        if let Some(record) = &mut state.record {
-            record.runs.remove(&run);
-        }
+        let mut changes = lock(&self.changes);
+        changes.begun.remove(&run);
+        changes.ended.push(run);
     }
 
     /// Removes the file, since no process is left.
     pub fn close(&self) {
         // Holds the lock so that no later write recreates the file.
-        let mut state = self.lock();
-        if state.record.take().is_some() {
+        let mut record = lock(&self.record);
+        if record.take().is_some() {
             // There may be no file.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 
     fn write(&self) {
-        let begun = std::mem::take(&mut self.lock().begun);
+        let RecordChanges { begun, ended } = std::mem::take(&mut *lock(&self.changes));
         let found: Vec<_> =
             begun.into_iter().filter_map(|(run, pids)| Some((run, self.identify(pids)?))).collect();
-        // Probe commands have often exited by now.
-        if found.is_empty() {
-            return;
-        }
-        let mut state = self.lock();
-        if let Some(record) = &mut state.record {
-            record.runs.extend(found);
-            write(record, &self.path);
+        if let Some(record) = &mut *lock(&self.record) {
+            record.runs.retain(|run, _| !ended.contains(run));
+            // Probe commands have often exited by now.
+            if !found.is_empty() {
+                record.runs.extend(found);
+                write(record, &self.path);
+            }
         }
     }
 
@@ -90,11 +95,11 @@ impl RecordWriter {
         let main = known(main, keeper)?;
         Some([known(keeper, self.guard)?, main])
     }
+}
 
-    fn lock(&self) -> MutexGuard<'_, RecordState> {
-        // Plain data: valid wherever the holder panicked.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Plain data: valid wherever the holder panicked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write(record: &ProcessRecord, path: &Path) {

@@ -23,8 +23,11 @@ struct ReloadFixture {
 
 impl ReloadFixture {
     fn new(dir: &Path) -> ReloadFixture {
-        fs::write(dir.join("devstack.toml"), "[services.api]\ncommand = \"api\"\nport = \"auto\"\n")
-            .unwrap();
+        fs::write(
+            dir.join("devstack.toml"),
+            "[services.api]\ncommand = \"api\"\nport = \"auto\"\n",
+        )
+        .unwrap();
         let sources = ConfigSources { cwd: dir.to_owned(), ..ConfigSources::default() };
         let draft = Arc::new(config::load(&sources).unwrap());
         let ports = PortAllocator::open(&dir.join("leases"), &dir.join("ports.json"), dir);
