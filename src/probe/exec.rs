@@ -1,13 +1,11 @@
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::ProbeContext;
 use super::probe_attempt::ProbeAttempt;
-use crate::model::{CommandLine, LaunchConfig, Message, MessageClass, OutputStream, ProcessExit};
-use crate::process::{OutputSink, ProcessManager, display_command};
+use crate::model::{CommandLine, LaunchConfig, Message, MessageClass, ProcessExit};
+use crate::process::{OutputTail, ProcessManager, display_command};
 
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
@@ -61,7 +59,7 @@ pub async fn run_command_within(
     processes: &ProcessManager,
     launch: &LaunchConfig,
 ) -> ProbeCommandOutput {
-    let tail = OutputTail::default();
+    let tail = OutputTail::new(OUTPUT_MAX);
     let mut aside = processes.spawn_one_shot(launch, tail.clone());
     let verdict = match timeout(limit, aside.exited()).await {
         Ok(Ok(exit)) => {
@@ -72,28 +70,7 @@ pub async fn run_command_within(
         Ok(Err(why)) => ProbeCommandEnd::NotStarted(why),
         Err(_) => ProbeCommandEnd::Late(limit),
     };
-    ProbeCommandOutput { verdict, said: tail.lock().iter().copied().collect() }
-}
-
-#[derive(Debug, Clone, Default)]
-struct OutputTail(Arc<Mutex<VecDeque<u8>>>);
-
-impl OutputTail {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<u8>> {
-        // Plain data: valid wherever the holder panicked.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl OutputSink for OutputTail {
-    fn push(&mut self, _: OutputStream, bytes: &[u8]) {
-        let mut tail = self.lock();
-        tail.extend(&bytes[bytes.len().saturating_sub(OUTPUT_MAX)..]);
-        let surplus = tail.len().saturating_sub(OUTPUT_MAX);
-        tail.drain(..surplus);
-    }
-
-    fn closed(&mut self, _exit: Option<ProcessExit>) {}
+    ProbeCommandOutput { verdict, said: tail.bytes() }
 }
 
 /// The result of a probe command.
@@ -118,6 +95,8 @@ pub enum ProbeCommandEnd {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use crate::model::Message;
     use crate::ports::ListenerOwner;
@@ -169,14 +148,5 @@ mod tests {
         }
         let limit = ProbeCommandEnd::NotStarted(Message::new(MessageClass::Limit, "too many"));
         assert!(matches!(attempt_of(limit, "").await, ProbeAttempt::Limited(_)));
-    }
-
-    #[test]
-    fn only_the_end_of_much_output_is_kept() {
-        let mut tail = OutputTail::default();
-        tail.push(OutputStream::Stdout, &[b'x'; 300_000]);
-        tail.push(OutputStream::Stderr, b"the end");
-        let kept: Vec<u8> = tail.lock().iter().copied().collect();
-        assert!(kept.ends_with(b"xthe end") && kept.len() == OUTPUT_MAX);
     }
 }

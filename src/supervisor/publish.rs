@@ -1,15 +1,9 @@
 //! Publishes state and events.
 
-use std::sync::Arc;
-
-use super::network_urls;
 use super::status::{event_lines, qr_code};
 use super::supervisor::{Supervisor, colors};
 use crate::engine::{Effect, EngineTime};
-use crate::model::{
-    Event, EventKind, Message, Name, Phase, ServiceView, Snapshot, Stack, StackState, WhyView,
-};
-use crate::ports::NetworkInterface;
+use crate::model::{Event, EventKind, Message, Phase, Snapshot};
 
 impl Supervisor {
     /// Drops the old snapshot before sending events: the reader of an event never gets an older
@@ -23,42 +17,6 @@ impl Supervisor {
         }
         let state = self.engine.stack_state();
         self.state.send_if_modified(|old| std::mem::replace(old, state) != state);
-    }
-
-    pub(super) fn snapshot(&mut self) -> Arc<Snapshot> {
-        let (engine, clock, stack) = (&self.engine, &self.clock, &self.stack);
-        let teller = &self.teller;
-        let make = || {
-            let services = engine.views(|at| clock.timestamp(at));
-            let mode = mode_of(&services);
-            let (state, event) = (engine.stack_state(), teller.newest());
-            let mut snapshot = Snapshot { services, mode, state, event, ..empty_snapshot(stack) };
-            network_urls::add_network_urls(&mut snapshot, stack, NetworkInterface::list);
-            Arc::new(snapshot)
-        };
-        self.snapshot.get_or_insert_with(make).clone()
-    }
-
-    /// Explains a service, with the same view of it as in snapshots.
-    pub(super) fn explain(&mut self, name: &Name) -> Option<WhyView> {
-        let clock = &self.clock;
-        let why = self.engine.explain(clock.now(), name, |at| clock.timestamp(at))?;
-        let seen = self.snapshot();
-        let service = seen.services.iter().find(|service| service.name == *name).cloned();
-        Some(WhyView { service: service.unwrap_or(why.service), ..why })
-    }
-
-    /// A snapshot for the status lines of an event: the affected service, or everything for the
-    /// summary.
-    fn snapshot_for(&mut self, event: &Event) -> Arc<Snapshot> {
-        let one = match (&event.what, &event.service) {
-            (EventKind::Settled { .. }, _) => return self.snapshot(),
-            // Needs no view of the service; a shutdown has hundreds of these.
-            (EventKind::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
-            (_, Some(name)) => self.engine.view_of(name, |at| self.clock.timestamp(at)),
-            (_, None) => None,
-        };
-        Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(&self.stack) })
     }
 
     /// Emits an event that the engine does not know.
@@ -128,25 +86,4 @@ impl Supervisor {
     pub fn note(&mut self, message: Message) {
         self.emit(Event { service: None, what: EventKind::Note(message) });
     }
-}
-
-fn empty_snapshot(stack: &Stack) -> Snapshot {
-    Snapshot {
-        version: 1,
-        stack: stack.name.clone(),
-        dir: stack.dir.clone(),
-        mode: "run".to_owned(),
-        supervisor_pid: std::process::id(),
-        primary: stack.primary.clone(),
-        state: StackState::Starting,
-        event: 0,
-        networks: Vec::new(),
-        services: Vec::new(),
-    }
-}
-
-/// `debug` if any service is in debug mode.
-fn mode_of(services: &[ServiceView]) -> String {
-    let debug = services.iter().any(|service| service.debug.is_some());
-    if debug { "debug" } else { "run" }.to_owned()
 }

@@ -9,7 +9,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::clock::Clock;
 use super::executor::{Executor, JobReport};
 use super::feed::EventFeed;
-use super::outcome::StackOutcome;
 use super::port_loss::PortReport;
 use super::reload::{ConfigReloader, PreviewResult, ReloadOutcome, ReloadTask};
 use super::shutdown_request::{ShutdownHandle, ShutdownRequest};
@@ -119,6 +118,15 @@ pub struct Supervisor {
     ender: ShutdownHandle,
     endings: mpsc::UnboundedReceiver<ShutdownRequest>,
     pub(super) exit_code: Option<i32>,
+}
+
+/// How the stack ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StackOutcome {
+    /// The exit code.
+    pub code: i32,
+    /// Whether it is proven that no process is left.
+    pub proved: bool,
 }
 
 /// The result of a preview, and where to send it.

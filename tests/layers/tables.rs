@@ -199,6 +199,7 @@ const LOOP: &[&str] = &[
     "src/supervisor/mode_switch.rs",
     "src/supervisor/port_loss.rs",
     "src/supervisor/publish.rs",
+    "src/supervisor/snapshot.rs",
     "src/supervisor/status/event_lines.rs",
     "src/supervisor/executor/executor.rs",
 ];

@@ -3,6 +3,7 @@
 mod one_shot_command;
 mod output_fd;
 mod output_reader;
+mod output_tail;
 mod panic_safe_sink;
 mod run_handle;
 mod run_report;
@@ -13,6 +14,7 @@ mod tree_usage;
 pub use one_shot_command::OneShotCommand;
 pub(crate) use output_fd::OutputFd;
 pub(crate) use output_reader::OutputReader;
+pub use output_tail::OutputTail;
 pub(crate) use panic_safe_sink::PanicSafeSink;
 pub use run_handle::RunHandle;
 pub(crate) use run_handle::RunPids;

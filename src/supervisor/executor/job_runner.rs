@@ -1,14 +1,14 @@
 //! Commands that run because watched files changed.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use crate::engine::JobId;
 use crate::log::last_lines;
 use crate::model::{LaunchConfig, Message, MessageClass, OutputStream, ProcessExit};
-use crate::process::{OutputSink, ProcessManager, RunHandle, command_summary};
+use crate::process::{OutputSink, OutputTail, ProcessManager, RunHandle, command_summary};
 
 /// Number of output lines reported with a failed command. A compiler's summary fits; the log has
 /// everything.
@@ -43,7 +43,7 @@ impl JobRunner {
 
     /// Starts a command. Its result is reported once, when none of its processes is left.
     pub fn start(&mut self, job: JobId, launch: &LaunchConfig, sink: impl OutputSink) {
-        let tail = OutputTail::default();
+        let tail = OutputTail::new(OUTPUT_MAX);
         let mut aside = self.processes.spawn_one_shot(launch, TeeSink { sink, tail: tail.clone() });
         self.live.insert(job, aside.leash().clone());
         let (done, command) = (self.done.clone(), command_summary(&launch.command));
@@ -79,31 +79,12 @@ impl JobRunner {
 
 fn failed(what: &str, tail: &OutputTail) -> Message {
     let mut text = what.to_owned();
-    for line in tail.lines() {
+    for line in last_lines(&tail.bytes(), LINES) {
         text += "\n  | ";
         text += &line;
     }
     let help = "fix it and save to run the command again; the previous version keeps running";
     Message::new(MessageClass::Build, text).help(help)
-}
-
-/// The last bytes of a command's output.
-#[derive(Debug, Clone, Default)]
-struct OutputTail(Arc<Mutex<VecDeque<u8>>>);
-
-impl OutputTail {
-    fn push(&self, bytes: &[u8]) {
-        // Every update is complete in itself, so a poisoned lock is harmless.
-        let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tail.extend(&bytes[bytes.len().saturating_sub(OUTPUT_MAX)..]);
-        let surplus = tail.len().saturating_sub(OUTPUT_MAX);
-        tail.drain(..surplus);
-    }
-
-    fn lines(&self) -> Vec<String> {
-        let mut tail = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last_lines(tail.make_contiguous(), LINES)
-    }
 }
 
 /// Passes output on and keeps the end of it.
@@ -114,7 +95,7 @@ struct TeeSink<S> {
 
 impl<S: OutputSink> OutputSink for TeeSink<S> {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
-        self.tail.push(bytes);
+        self.tail.add(bytes);
         self.sink.push(stream, bytes);
     }
 
