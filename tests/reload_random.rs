@@ -160,6 +160,7 @@ impl World {
                 let ready = service.kind == ServiceKind::Service;
                 ready.then(|| Input::ProbesPassed(run, "it answered".into())).into_iter().collect()
             }
+            Effect::InspectPorts { service, .. } => vec![Input::PortsInspected(service, Ok(()))],
             Effect::InvestigateExit(..) | Effect::ReassignPorts(_) => {
                 panic!("nobody crashes, no port is taken")
             }

@@ -52,6 +52,9 @@ impl Engine {
             Input::DebuggerListening(run) => self.debugger_listening(run, effects),
             Input::HealthRecovered(run) => self.became_healthy(now, run),
             Input::TimeSkipped(time) => self.postpone_deadlines(time),
+            Input::PortsInspected(service, verdict) => {
+                self.ports_inspected(&service, verdict, effects)
+            }
             Input::PortLost(run, message) => self.port_lost(run, message, effects),
             Input::ExitInvestigated(run, excuse) => {
                 self.exit_investigated(now, run, excuse, effects)

@@ -11,6 +11,14 @@ use crate::model::{
 /// An order from the engine, carried out without waiting for its result.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
+    /// Find out whether another process has a port of a service that is about to start. Answered
+    /// with [`super::Input::PortsInspected`].
+    InspectPorts {
+        /// The service as it would start.
+        service: Arc<Service>,
+        /// Whether it has not run before, so that nothing of its own can have its port.
+        first: bool,
+    },
     /// Spawn the main process of a service as this run.
     Spawn(RunId, Arc<Service>),
     /// Ask a run to exit, by signal or command.
@@ -48,6 +56,7 @@ pub enum Effect {
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Effect::InspectPorts { service, .. } => write!(f, "inspect {}", service.name),
             Effect::Spawn(run, service) => write!(f, "spawn {} {run}", service.name),
             Effect::Stop(run, StopConfig { command: Some(_), .. }) => {
                 write!(f, "stop {run} by command")

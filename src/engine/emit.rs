@@ -1,7 +1,7 @@
 use super::run_state::{RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ReportedPhase, ServiceState};
 use super::{BlockedServices, Effect, Engine, WhenIdle};
-use crate::model::{Event, EventKind, Name, Phase, StackState};
+use crate::model::{Cause, Event, EventKind, Name, Phase, StackState};
 
 /// State of everything requested, as a whole.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,6 +34,10 @@ impl Engine {
             .iter()
             .filter_map(|(name, slot)| {
                 let (phase, cause) = self.phase_of(slot, blocked.get(name));
+                // A start that may not happen is not reported.
+                if *cause == Cause::InspectingPorts {
+                    return None;
+                }
                 let run = slot.live_run();
                 let same = slot.told.as_ref().is_some_and(|told| {
                     told.phase == phase && told.run == run && told.cause == *cause

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    ListenAddress, Message, Name, ProcessExit, RunId, Stack, WaitCondition, WatchId,
+    ListenAddress, Message, Name, ProcessExit, RunId, Service, Stack, WaitCondition, WatchId,
 };
 
 /// A user request or a fact about the world.
@@ -60,8 +60,10 @@ pub enum Input {
     HealthRecovered(RunId),
     /// The debugger of a run is listening.
     DebuggerListening(RunId),
-    /// Another process is listening on a port of a run that is not ready. If its spawn was ordered,
-    /// the spawn was not carried out.
+    /// The answer to [`super::Effect::InspectPorts`] about this service: why it must not start on
+    /// its ports, if so.
+    PortsInspected(Arc<Service>, Result<(), Message>),
+    /// Another process is listening on a port of a run that is not ready.
     PortLost(RunId, Message),
     /// The result of [`super::Effect::InvestigateExit`].
     ExitInvestigated(RunId, ExitBlame),

@@ -72,6 +72,8 @@ pub struct Engine {
     settled: bool,
     /// Whether an apply has changed something. Until then no service can be on another's port.
     applied_once: bool,
+    /// Services with ports that were inspected in this step, and that no other process has.
+    clear_ports: BTreeSet<Name>,
     /// Whether files are still changing after the last reported changes.
     files_changing: bool,
     /// State of the whole stack at the end of the last step.
@@ -112,6 +114,7 @@ impl Engine {
             requests: Vec::new(),
             settled: false,
             applied_once: false,
+            clear_ports: BTreeSet::new(),
             files_changing: false,
             outlook: StackOutlook::default(),
             recent_restarts: VecDeque::new(),
@@ -196,9 +199,13 @@ impl Engine {
         self.runs.get(&run)
     }
 
-    /// Whether a spawn was ordered and has not been reported on yet.
+    /// Whether a spawn, or an inspection of ports before it, was ordered and has not been reported
+    /// on yet.
     pub fn has_pending_spawn(&self) -> bool {
-        self.services.values().any(|slot| matches!(slot.stage(), Some(RunStage::Launching { .. })))
+        let pending = |slot: &ServiceState| {
+            matches!(slot.stage(), Some(RunStage::Launching { .. })) || slot.inspected.is_some()
+        };
+        self.services.values().any(pending)
     }
 
     /// Returns the services whose processes may hold their ports now.
@@ -232,12 +239,6 @@ impl Engine {
             Some(run) => (&run.facts.service, Some(run.facts.id)),
             None => (&slot.service, None),
         })
-    }
-
-    /// Whether a live run is the first of its service.
-    pub fn is_first(&self, run: RunId) -> bool {
-        let slot = self.runs.get(&run).and_then(|name| self.services.get(name));
-        slot.is_some_and(|slot| slot.runs <= 1)
     }
 
     /// Returns the services that connections may wait for: running and meant to stay, or about to

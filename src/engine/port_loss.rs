@@ -5,30 +5,38 @@ use super::failure::ServiceFailure;
 use super::run_state::{ExitVerdict, RunStage, RunState, ServiceOutcome};
 use super::service_state::{EngineTime, ServiceState};
 use super::{Effect, Engine, ExitBlame, failure_text};
-use crate::model::{Cause, EventKind, Message, Name, OnExit, RunId, Stack};
+use crate::model::{Cause, EventKind, Message, Name, OnExit, RunId, Service, Stack};
 
 /// A service fails after losing this many ports in a row: one lost race is just bad luck.
 const MAX_PORT_LOSSES: u32 = 10;
 
 /// Lost races for a port. They do not count as crashes: the service waits for another port.
 impl Engine {
-    pub(super) fn port_lost(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
+    /// Lets a service start whose ports are clear; [`Engine::start_wanted`] has the last word.
+    pub(super) fn ports_inspected(
+        &mut self,
+        service: &Service,
+        verdict: Result<(), Message>,
+        effects: &mut Vec<Effect>,
+    ) {
         let ending = self.shutdown.is_some();
+        let Some(slot) = self.services.get_mut(&service.name) else { return };
+        let awaited = |asked: &mut Arc<Service>| asked.ports == service.ports;
+        let waits = slot.inspected.take_if(awaited).is_some()
+            && slot.is_waiting_to_start()
+            && slot.service.ports == service.ports;
+        match verdict {
+            Ok(()) if waits => drop(self.clear_ports.insert(service.name.clone())),
+            Err(message) if waits => slot.state = slot.await_port(message, ending, effects),
+            Ok(()) | Err(_) => {}
+        }
+    }
+
+    pub(super) fn port_lost(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
         let Some(slot) = self.live_service_mut(run) else { return };
         let debugged = slot.is_debugged();
         let Some(live) = slot.live_mut() else { return };
         match live.stage {
-            RunStage::Launching { .. } => {
-                slot.runs -= 1;
-                let next = slot.await_port(message, ending, effects);
-                slot.end_run(next);
-                self.runs.remove(&run);
-            }
-            // A stop was ordered before it was spawned.
-            RunStage::Stopping { .. } if live.pid.is_none() => {
-                slot.end_run(RunState::Idle);
-                self.runs.remove(&run);
-            }
             RunStage::Starting { .. } | RunStage::Late { .. } => {
                 slot.pending_restart.get_or_insert(Cause::PortLost(message));
             }
@@ -37,7 +45,8 @@ impl Engine {
                 live.facts.note.get_or_insert_with(|| message.clone());
                 slot.emit(EventKind::Note(message), effects);
             }
-            RunStage::Ready { .. }
+            RunStage::Launching { .. }
+            | RunStage::Ready { .. }
             | RunStage::Unhealthy { .. }
             | RunStage::Stopping { .. }
             | RunStage::Draining { .. } => {}
@@ -111,6 +120,15 @@ impl Engine {
 }
 
 impl ServiceState {
+    /// Orders an inspection of its ports, unless one is under way.
+    pub(super) fn inspect_ports(&mut self, effects: &mut Vec<Effect>) {
+        if self.inspected.as_ref().is_none_or(|asked| asked.ports != self.service.ports) {
+            self.inspected = Some(self.service.clone());
+            let (service, first) = (self.service.clone(), self.runs == 0);
+            effects.push(Effect::InspectPorts { service, first });
+        }
+    }
+
     /// Returns the next state after a port was lost and nothing of the service runs.
     pub(super) fn await_port(
         &mut self,

@@ -83,6 +83,7 @@ impl Engine {
 
     /// Starts what should and can run.
     pub(super) fn start_wanted(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
+        let clear = std::mem::take(&mut self.clear_ports);
         if self.shutdown.is_some() || !self.services.values().any(ServiceState::is_waiting_to_start)
         {
             return;
@@ -97,6 +98,11 @@ impl Engine {
                 continue;
             }
             if self.waits_for_files(slot) {
+                continue;
+            }
+            if !slot.service.ports.is_empty() && !clear.contains(&name) {
+                let slot = self.services.get_mut(&name).expect("the slot was just read");
+                slot.inspect_ports(effects);
                 continue;
             }
             let run = RunId(self.next_run);
@@ -298,7 +304,7 @@ impl ServiceState {
     }
 
     /// Whether it should run and only its dependencies decide when it starts.
-    fn is_waiting_to_start(&self) -> bool {
+    pub(super) fn is_waiting_to_start(&self) -> bool {
         self.wanted() && matches!(self.state, RunState::Idle)
     }
 

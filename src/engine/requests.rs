@@ -280,7 +280,8 @@ impl ServiceState {
                 | RunStage::Draining { .. } => GoalStatus::Yet,
             },
             RunState::Finished(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
-            RunState::Finished(ServiceOutcome::Failed(failure)) if fresh => failed(failure),
+            // The request ended an earlier failure. Without a port there is no run to compare.
+            RunState::Finished(ServiceOutcome::Failed(failure)) => failed(failure),
             RunState::Idle => blocked.map_or(GoalStatus::Yet, failed),
             RunState::Live(_)
             | RunState::BackingOff { .. }

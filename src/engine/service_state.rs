@@ -21,6 +21,8 @@ pub(super) struct ServiceState {
     pub state: RunState,
     /// The last run that ended.
     pub last_run: Option<RunFacts>,
+    /// Itself as it was when an inspection of its ports was ordered that is under way.
+    pub inspected: Option<Arc<Service>>,
     /// Why the current run must stop and another must follow.
     pub pending_restart: Option<Cause>,
     /// Why the next run starts, if not for the reason that the service is wanted.
@@ -78,6 +80,7 @@ impl ServiceState {
             renamed_from: None,
             state: RunState::Idle,
             last_run: None,
+            inspected: None,
             pending_restart: None,
             start_cause: None,
             recent_exits: Vec::new(),

@@ -65,7 +65,7 @@ impl Engine {
         match self.port_blocked_by(slot) {
             Some((port, name)) => Cause::WaitingForPort(port, name),
             None if self.waits_for_files(slot) => Cause::WaitingForFiles,
-            None => Cause::WaitingFor(needs),
+            None => Cause::InspectingPorts,
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Cause {
     WaitingForRename(Name),
     /// Waiting for files to stop changing.
     WaitingForFiles,
+    /// Waiting until it is known whether another process has one of its ports.
+    InspectingPorts,
     /// Its process was started.
     Spawned {
         /// The pid of its main process.
@@ -86,6 +88,7 @@ impl fmt::Display for Cause {
             }
             Cause::Spawned { pid } => write!(f, "pid {pid}"),
             Cause::WaitingForFiles => f.write_str("waiting for files to stop changing"),
+            Cause::InspectingPorts => f.write_str("checking its ports"),
             Cause::ProbePassed(what) => f.write_str(what),
             Cause::NoProbe => f.write_str("started; no readiness probe"),
             Cause::Exited(exit) => write!(f, "{exit}"),

@@ -262,6 +262,13 @@ impl PortAllocator {
         self.given_unclaimed.get(key) == Some(&number)
     }
 
+    /// Whether any of the service's ports is held.
+    pub fn is_held(&self, service: &Name) -> bool {
+        let mut given = self.given.iter().filter(|(key, _)| key.service == *service);
+        let held = |number| self.taken.get(number).is_some_and(|claim| claim.hold.is_some());
+        given.any(|(_, port)| held(&port.number))
+    }
+
     /// Drops the holds on the service's ports until the next choice. False if there were none.
     pub fn drop_holds(&mut self, service: &Name) -> bool {
         let given = self.given.iter().filter(|(key, _)| key.service == *service);

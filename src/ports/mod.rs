@@ -5,10 +5,12 @@
 //! a TCP port. Everything is synchronous and takes microseconds, except naming holders, which scans
 //! all processes (a few milliseconds).
 
+mod address_in_use;
 #[cfg(target_os = "linux")]
 mod announce;
 mod assign;
 mod availability;
+mod blame;
 mod choose;
 mod conflict;
 mod conflict_text;
@@ -31,8 +33,10 @@ pub use report::PortReport;
 
 pub use crate::sys::listening_socket::ListeningSocket;
 pub use crate::sys::process_stat::own_ancestry;
+pub use address_in_use::mentions_address_in_use;
 pub use assign::{AssignRequest, PortAllocator, PortAssignment};
 pub use availability::{PortAvailability, availability, is_in_time_wait};
+pub use blame::{ExitEvidence, HoldersByPort, PortBlame, judge_exit, judge_listener, judge_start};
 pub use conflict::{ConflictAnswer, ConflictPrompt, PortObstacle};
 pub use conflict_text::{holder_text as explain_held, loss_text};
 pub use holders::{

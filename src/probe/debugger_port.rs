@@ -5,8 +5,9 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::probe_backoff::{FIRST, ProbeBackoff};
-use super::{PortOwnership, ProbeContext, ProbeFinding, ProbeHandle, ProbeReport};
+use super::{ProbeContext, ProbeFinding, ProbeHandle, ProbeReport};
 use crate::model::{Message, MessageClass, RunId};
+use crate::ports::ListenerOwner;
 
 /// Checks until a run listens on `port`, at once and then with pauses of at most `interval`. Never
 /// connects: a debugger may accept one connection only, and take this for the user's.
@@ -22,19 +23,26 @@ pub fn start_debugger_probe(
         for pause in ProbeBackoff::new(FIRST, interval) {
             match sight.owner(port) {
                 // Where the system does not show the owner, at least something is listening.
-                PortOwnership::Ours(_) | PortOwnership::Unknown => {
+                ListenerOwner::Ours(_) | ListenerOwner::Unknown => {
                     return send(&report, run, ProbeFinding::DebuggerListening);
                 }
-                PortOwnership::Foreign(who) | PortOwnership::Shared(_, who)
+                ListenerOwner::Foreign(holder) | ListenerOwner::Shared(_, holder)
                     if !std::mem::replace(&mut told, true) =>
                 {
-                    let text = format!("debug port {port} is in use by {who}, not by this service");
+                    let text =
+                        format!("debug port {port} is in use by {holder}, not by this service");
                     let help =
                         format!("stop it (see `devstack ports {port}`), or set `debug.port`");
                     let message = Message::new(MessageClass::Port, text).help(help);
-                    send(&report, run, ProbeFinding::ForeignListener(port, message));
+                    send(
+                        &report,
+                        run,
+                        ProbeFinding::ForeignListener(port, Box::new(holder), message),
+                    );
                 }
-                PortOwnership::Foreign(_) | PortOwnership::Shared(..) | PortOwnership::Nobody => {}
+                ListenerOwner::Foreign(_)
+                | ListenerOwner::Shared(..)
+                | ListenerOwner::NotListening => {}
             }
             sleep(pause).await;
         }

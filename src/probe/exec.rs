@@ -99,14 +99,14 @@ mod tests {
 
     use super::*;
     use crate::model::Message;
-    use crate::probe::PortOwnership;
+    use crate::ports::ListenerOwner;
 
     async fn attempt_of(verdict: ProbeCommandEnd, said: &str) -> ProbeAttempt {
         let trial = ProbeCommandOutput { verdict, said: said.as_bytes().to_vec() };
         let asked = Arc::new(Mutex::new(None));
         let seen = asked.clone();
         let sight =
-            ProbeContext::new(Vec::new, |_, _| PortOwnership::Ours(Vec::new()), |_| Vec::new())
+            ProbeContext::new(Vec::new, |_, _| ListenerOwner::Ours(Vec::new()), |_| Vec::new())
                 .trying(move |launch| {
                     *seen.lock().unwrap() = Some(launch);
                     let trial = trial.clone();

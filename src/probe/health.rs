@@ -93,8 +93,8 @@ impl HealthTask {
                 Some(ProbeAttempt::NotListening(port)) => {
                     return HealthRound::Bad(format!("nothing is listening on port {port}"));
                 }
-                Some(ProbeAttempt::Foreign(port, who)) => {
-                    return HealthRound::Bad(format!("port {port} is in use by {who}"));
+                Some(ProbeAttempt::Foreign(port, holder)) => {
+                    return HealthRound::Bad(format!("port {port} is in use by {holder}"));
                 }
                 Some(ProbeAttempt::Limited(error)) => {
                     let text = format!("cannot run a health probe: {error}");
@@ -125,7 +125,7 @@ mod tests {
 
     use super::*;
     use crate::model::{CommandLine, HealthAction, Probe};
-    use crate::probe::PortOwnership;
+    use crate::ports::ListenerOwner;
 
     /// Long enough for any machine; a test that reaches it has failed.
     const DEADLINE: Duration = Duration::from_secs(30);
@@ -155,7 +155,7 @@ mod tests {
             let asked = HealthConfig { probes: probes(dir.path()), interval, failures, action };
             let sight = ProbeContext::new(
                 || vec![1],
-                |_, _| PortOwnership::Ours(Vec::new()),
+                |_, _| ListenerOwner::Ours(Vec::new()),
                 |_| Vec::new(),
             );
             let sight = sight.trying(crate::probe::tests::in_shell);

@@ -1,6 +1,7 @@
 use std::io;
 
 use crate::model::ListenAddress;
+use crate::ports::PortHolder;
 
 /// What one attempt of a probe saw.
 #[derive(Debug)]
@@ -12,8 +13,8 @@ pub(super) enum ProbeAttempt {
     /// The probe failed, and why.
     Failed(String),
     NotListening(u16),
-    /// Another process is listening on this port, described by the text.
-    Foreign(u16, String),
+    /// Another process is listening on this port.
+    Foreign(u16, Box<PortHolder>),
     /// devstack hit a limit of its own and could not try.
     Limited(io::Error),
 }

@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
-use super::{PortOwnership, ProbeCommandEnd, ProbeCommandOutput};
+use super::{ProbeCommandEnd, ProbeCommandOutput};
 use crate::model::{LaunchConfig, ListenAddress, Message, MessageClass};
+use crate::ports::ListenerOwner;
 
 type TreeFn = dyn Fn() -> Vec<u32> + Send + Sync;
-type OwnerFn = dyn Fn(u16, &[u32]) -> PortOwnership + Send + Sync;
+type OwnerFn = dyn Fn(u16, &[u32]) -> ListenerOwner + Send + Sync;
 type ExecFn =
     dyn Fn(LaunchConfig) -> Pin<Box<dyn Future<Output = ProbeCommandOutput> + Send>> + Send + Sync;
 type ListeningFn = dyn Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync;
@@ -27,7 +28,7 @@ impl ProbeContext {
     /// `listening` the listen addresses, both seen from such a list.
     pub fn new(
         tree: impl Fn() -> Vec<u32> + Send + Sync + 'static,
-        owner: impl Fn(u16, &[u32]) -> PortOwnership + Send + Sync + 'static,
+        owner: impl Fn(u16, &[u32]) -> ListenerOwner + Send + Sync + 'static,
         listening: impl Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync + 'static,
     ) -> ProbeContext {
         let (tree, owner, listening) = (Box::new(tree), Box::new(owner), Box::new(listening));
@@ -75,15 +76,15 @@ impl ProbeContext {
     }
 
     /// Returns the owner of the listener on `port`.
-    pub(super) fn owner(&self, port: u16) -> PortOwnership {
+    pub(super) fn owner(&self, port: u16) -> ListenerOwner {
         match (self.owner)(port, &(self.tree)()) {
             // The listener may have started after the tree was listed.
-            PortOwnership::Foreign(_) | PortOwnership::Shared(..) => {
+            ListenerOwner::Foreign(_) | ListenerOwner::Shared(..) => {
                 (self.owner)(port, &(self.tree)())
             }
-            owner @ (PortOwnership::Ours(_) | PortOwnership::Nobody | PortOwnership::Unknown) => {
-                owner
-            }
+            owner @ (ListenerOwner::Ours(_)
+            | ListenerOwner::NotListening
+            | ListenerOwner::Unknown) => owner,
         }
     }
 
@@ -96,12 +97,12 @@ impl ProbeContext {
     /// Where the run listens on its main port; `None` if it has none or that is unknown.
     pub(super) fn main_port(&self) -> Option<Vec<ListenAddress>> {
         match self.owner(self.main?) {
-            PortOwnership::Ours(listening) if listening.is_empty() => None,
-            PortOwnership::Ours(listening) | PortOwnership::Shared(listening, _) => {
+            ListenerOwner::Ours(listening) if listening.is_empty() => None,
+            ListenerOwner::Ours(listening) | ListenerOwner::Shared(listening, _) => {
                 Some(listening.into_iter().map(ListenAddress::Tcp).collect())
             }
-            PortOwnership::Foreign(_) | PortOwnership::Nobody => Some(Vec::new()),
-            PortOwnership::Unknown => None,
+            ListenerOwner::Foreign(_) | ListenerOwner::NotListening => Some(Vec::new()),
+            ListenerOwner::Unknown => None,
         }
     }
 

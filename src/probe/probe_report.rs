@@ -1,4 +1,5 @@
 use crate::model::{ListenAddress, Message, RunId};
+use crate::ports::PortHolder;
 
 /// What a probe found about a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub enum ProbeFinding {
     /// Why the run is not ready yet. Reported whenever that changes.
     Failed(String),
     /// Another process is listening on a port of the service. Once per port.
-    ForeignListener(u16, Message),
+    ForeignListener(u16, Box<PortHolder>, Message),
     /// The run has listened on other ports for a while, but not on this one. Once per port.
     WrongPort {
         /// The assigned port.

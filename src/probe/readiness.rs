@@ -10,6 +10,7 @@ use super::probe_attempt::ProbeAttempt;
 use super::probe_backoff::{FIRST, FIRST_EXEC, ProbeBackoff};
 use super::{ProbeContext, ProbeFinding, ProbeReport, exec, http, tcp};
 use crate::model::{self, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId};
+use crate::ports::PortHolder;
 use crate::sync::lock_unpoisoned;
 
 /// How long a service may listen on wrong ports only before that is reported: some start with a
@@ -163,7 +164,7 @@ impl ProbeTask {
                 }
                 ProbeAttempt::Failed(why) => self.say(ProbeUpdate::Failed(why)),
                 ProbeAttempt::NotListening(port) => self.port_unused(port),
-                ProbeAttempt::Foreign(port, who) => self.port_foreign(port, &who),
+                ProbeAttempt::Foreign(port, holder) => self.port_foreign(port, holder),
                 ProbeAttempt::Limited(error) => {
                     let text = format!("cannot run a readiness probe: {error}");
                     let message = Message::new(MessageClass::Limit, text)
@@ -184,13 +185,14 @@ impl ProbeTask {
         }
     }
 
-    fn port_foreign(&self, port: u16, who: &str) {
-        let text = format!("port {port} is in use by {who}, not by this service");
+    fn port_foreign(&self, port: u16, holder: Box<PortHolder>) {
+        let text = format!("port {port} is in use by {holder}, not by this service");
         self.say(ProbeUpdate::Failed(text.clone()));
         let help =
             format!("stop it (see `devstack ports {port}`), or give the service another port");
         self.say(ProbeUpdate::Once(ProbeFinding::ForeignListener(
             port,
+            holder,
             Message::new(MessageClass::Port, text).help(help),
         )));
     }
@@ -278,7 +280,7 @@ impl ReadinessTracker {
             ProbeFinding::ListeningOn(listening) => {
                 return self.seen.extend(listening.iter().cloned());
             }
-            ProbeFinding::ForeignListener(port, _) => ("foreign", *port),
+            ProbeFinding::ForeignListener(port, ..) => ("foreign", *port),
             ProbeFinding::WrongPort { given, .. } => ("elsewhere", *given),
             ProbeFinding::Note(_) => ("note", 0),
             ProbeFinding::Ready(_)

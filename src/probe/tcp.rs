@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::ProbeContext;
 use super::probe_attempt::ProbeAttempt;
-use super::{PortOwnership, ProbeContext};
 use crate::model::{ListenAddress, accepts};
+use crate::ports::ListenerOwner;
 
 /// A local connection takes microseconds unless the listener's backlog is full.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
@@ -55,15 +56,17 @@ pub(super) fn targets(
     sight: &ProbeContext,
 ) -> Result<ProbeTargets, ProbeAttempt> {
     let listening = match sight.owner(port) {
-        PortOwnership::Ours(listening) => listening,
+        ListenerOwner::Ours(listening) => listening,
         // A client may reach the other listener instead.
-        PortOwnership::Shared(_, who) if sight.is_alone() => {
-            return Err(ProbeAttempt::Foreign(port, who));
+        ListenerOwner::Shared(_, holder) if sight.is_alone() => {
+            return Err(ProbeAttempt::Foreign(port, Box::new(holder)));
         }
-        PortOwnership::Shared(listening, _) => listening,
-        PortOwnership::Unknown => Vec::new(),
-        PortOwnership::Foreign(who) => return Err(ProbeAttempt::Foreign(port, who)),
-        PortOwnership::Nobody => return Err(ProbeAttempt::NotListening(port)),
+        ListenerOwner::Shared(listening, _) => listening,
+        ListenerOwner::Unknown => Vec::new(),
+        ListenerOwner::Foreign(holder) => {
+            return Err(ProbeAttempt::Foreign(port, Box::new(holder)));
+        }
+        ListenerOwner::NotListening => return Err(ProbeAttempt::NotListening(port)),
     };
     let mut reachable = addresses(host, port);
     let ips: Vec<IpAddr> = listening.iter().map(SocketAddr::ip).collect();

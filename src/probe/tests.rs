@@ -10,12 +10,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    PortOwnership, ProbeCommandEnd, ProbeCommandOutput, ProbeContext, ProbeFinding, ProbeHandle,
-    ProbeReport, start_readiness,
+    ProbeCommandEnd, ProbeCommandOutput, ProbeContext, ProbeFinding, ProbeHandle, ProbeReport,
+    start_readiness,
 };
 use crate::model::{
     CommandLine, LaunchConfig, ListenAddress, MessageClass, Probe, ProcessExit, ReadyConfig, RunId,
 };
+use crate::ports::{ListenerOwner, PortHolder};
 
 /// Long enough for any machine; a test that reaches it has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -23,19 +24,19 @@ const DEADLINE: Duration = Duration::from_secs(30);
 const RUN: RunId = RunId(7);
 
 struct ProbeFixture {
-    owner: Arc<Mutex<PortOwnership>>,
+    owner: Arc<Mutex<ListenerOwner>>,
     listening: Arc<Mutex<Vec<ListenAddress>>>,
     reports: mpsc::UnboundedReceiver<ProbeReport>,
     probing: Option<ProbeHandle>,
 }
 
 impl ProbeFixture {
-    fn new(owner: PortOwnership, probes: Vec<Probe>) -> ProbeFixture {
+    fn new(owner: ListenerOwner, probes: Vec<Probe>) -> ProbeFixture {
         ProbeFixture::with_lines(owner, probes, Vec::new())
     }
 
     fn with_lines(
-        owner: PortOwnership,
+        owner: ListenerOwner,
         probes: Vec<Probe>,
         lines: Vec<oneshot::Receiver<String>>,
     ) -> ProbeFixture {
@@ -157,11 +158,11 @@ fn http(address: SocketAddr) -> Probe {
 async fn a_port_is_ready_when_its_own_listener_accepts() {
     let (listener, port) = listen("127.0.0.1:0");
     drop(listener);
-    let mut scene = ProbeFixture::new(PortOwnership::Nobody, vec![Probe::Tcp { port }]);
+    let mut scene = ProbeFixture::new(ListenerOwner::NotListening, vec![Probe::Tcp { port }]);
     assert_eq!(scene.failing().await, format!("nothing is listening on port {port} yet"));
     assert_eq!(scene.failure(), Some(format!("nothing is listening on port {port} yet")));
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    *scene.owner.lock().unwrap() = PortOwnership::Ours(Vec::new());
+    *scene.owner.lock().unwrap() = ListenerOwner::Ours(Vec::new());
     assert_eq!(scene.held().await, format!("port {port} accepts connections"));
     assert_eq!(scene.failure(), None);
     scene.end().await;
@@ -174,18 +175,23 @@ async fn any_address_of_the_own_machine_counts() {
             continue;
         }
         let (_listener, port) = listen(address);
-        for owner in [PortOwnership::Ours(Vec::new()), PortOwnership::Unknown] {
+        for owner in [ListenerOwner::Ours(Vec::new()), ListenerOwner::Unknown] {
             let mut scene = ProbeFixture::new(owner, vec![Probe::Tcp { port }]);
             assert_eq!(scene.held().await, format!("port {port} accepts connections"));
         }
     }
 }
 
+fn stranger() -> PortHolder {
+    let name = Some("python3".to_owned());
+    PortHolder { pid: Some(4121), name, same_user: true, ..PortHolder::hidden(None) }
+}
+
 #[tokio::test]
 async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
     let (address, connections) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
     for probe in [Probe::Tcp { port: address.port() }, http(address)] {
-        let who = PortOwnership::Foreign("python3 (pid 4121)".into());
+        let who = ListenerOwner::Foreign(stranger());
         let mut scene = ProbeFixture::new(who, vec![probe]);
         let mut told = (0, 0);
         while told != (1, 1) {
@@ -194,8 +200,9 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
                     assert!(why.contains("in use by python3 (pid 4121)"), "{why}");
                     told.0 += 1;
                 }
-                ProbeFinding::ForeignListener(_, message) => {
+                ProbeFinding::ForeignListener(_, holder, message) => {
                     assert_eq!(message.class, MessageClass::Port);
+                    assert_eq!(*holder, stranger());
                     assert!(!message.help.is_empty());
                     told.1 += 1;
                 }
@@ -204,7 +211,7 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
         }
         assert_eq!(connections.swap(0, Ordering::SeqCst), 0, "strangers are not talked to");
         // The other process exits and the service gets its port: the next report is about that.
-        *scene.owner.lock().unwrap() = PortOwnership::Ours(Vec::new());
+        *scene.owner.lock().unwrap() = ListenerOwner::Ours(Vec::new());
         assert!(matches!(scene.next().await, ProbeFinding::Ready(_)));
         connections.store(0, Ordering::SeqCst);
     }
@@ -221,7 +228,7 @@ async fn it_is_told_where_the_port_was_found() {
     let here = listener.local_addr().unwrap();
     let (address, _) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
     for (here, probe) in [(here, Probe::Tcp { port }), (address, http(address))] {
-        let mut scene = ProbeFixture::new(PortOwnership::Ours(vec![here]), vec![probe]);
+        let mut scene = ProbeFixture::new(ListenerOwner::Ours(vec![here]), vec![probe]);
         assert_eq!(scene.next().await, ProbeFinding::ListeningOn(vec![ListenAddress::Tcp(here)]));
         assert!(matches!(scene.next().await, ProbeFinding::Ready(_)));
     }
@@ -229,13 +236,13 @@ async fn it_is_told_where_the_port_was_found() {
 
 #[tokio::test]
 async fn a_service_that_listens_elsewhere_is_told_so_once() {
-    let mut scene = ProbeFixture::new(PortOwnership::Nobody, vec![Probe::Tcp { port: 5001 }]);
+    let mut scene = ProbeFixture::new(ListenerOwner::NotListening, vec![Probe::Tcp { port: 5001 }]);
     *scene.listening.lock().unwrap() = at(&[5000, 9229]);
     scene.failing().await;
     let elsewhere = ProbeFinding::WrongPort { given: 5001, actual: at(&[5000, 9229]) };
     assert_eq!(scene.next().await, elsewhere);
     let (_listener, _) = listen("127.0.0.1:0");
-    *scene.owner.lock().unwrap() = PortOwnership::Foreign("somebody".into());
+    *scene.owner.lock().unwrap() = ListenerOwner::Foreign(stranger());
     assert!(matches!(scene.next().await, ProbeFinding::Failed(_)));
 }
 
@@ -253,7 +260,7 @@ async fn statuses_below_400_hold() {
         let answer =
             format!("HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n");
         let (address, _) = server(answer.into_bytes()).await;
-        let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
+        let mut scene = ProbeFixture::new(ListenerOwner::Ours(Vec::new()), vec![http(address)]);
         let text = format!("GET /health returned {status}");
         if holds {
             assert_eq!(scene.held().await, text);
@@ -277,7 +284,7 @@ async fn answers_that_are_none_are_told_apart() {
         (many, "headers larger than 64 KiB"),
     ] {
         let (address, _) = server(answer).await;
-        let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
+        let mut scene = ProbeFixture::new(ListenerOwner::Ours(Vec::new()), vec![http(address)]);
         let why = scene.failing().await;
         assert!(why.starts_with("GET /health ") && why.contains(expected), "{why}");
     }
@@ -296,7 +303,7 @@ async fn a_body_without_end_is_left_alone() {
         stream.read_to_end(&mut all).await.unwrap();
         all
     });
-    let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
+    let mut scene = ProbeFixture::new(ListenerOwner::Ours(Vec::new()), vec![http(address)]);
     assert_eq!(scene.held().await, "GET /health returned 200");
     let request = String::from_utf8(stays.await.unwrap()).unwrap();
     assert!(request.starts_with("GET /health HTTP/1.1\r\n"), "{request}");
@@ -305,7 +312,7 @@ async fn a_body_without_end_is_left_alone() {
     let big =
         [b"HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n".to_vec(), vec![0; 10_000_000]];
     let (address, _) = server(big.concat()).await;
-    let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
+    let mut scene = ProbeFixture::new(ListenerOwner::Ours(Vec::new()), vec![http(address)]);
     assert_eq!(scene.held().await, "GET /health returned 200");
 }
 
@@ -313,7 +320,8 @@ async fn a_body_without_end_is_left_alone() {
 async fn a_log_probe_holds_by_its_line_and_fails_with_its_log() {
     let pattern = || Probe::Log { pattern: "ready in .* ms".into() };
     let (tell, line) = oneshot::channel();
-    let mut scene = ProbeFixture::with_lines(PortOwnership::Nobody, vec![pattern()], vec![line]);
+    let mut scene =
+        ProbeFixture::with_lines(ListenerOwner::NotListening, vec![pattern()], vec![line]);
     assert_eq!(scene.failing().await, "no log line matches /ready in .* ms/ yet");
     tell.send("ready in 300 ms".into()).unwrap();
     assert_eq!(
@@ -322,7 +330,8 @@ async fn a_log_probe_holds_by_its_line_and_fails_with_its_log() {
     );
 
     let (tell, line) = oneshot::channel::<String>();
-    let mut scene = ProbeFixture::with_lines(PortOwnership::Nobody, vec![pattern()], vec![line]);
+    let mut scene =
+        ProbeFixture::with_lines(ListenerOwner::NotListening, vec![pattern()], vec![line]);
     drop(tell);
     while !scene.failing().await.contains("the output ended") {}
 }
@@ -331,7 +340,7 @@ async fn a_log_probe_holds_by_its_line_and_fails_with_its_log() {
 async fn a_delay_holds_after_it() {
     let delay = Duration::from_millis(50);
     let begin = std::time::Instant::now();
-    let mut scene = ProbeFixture::new(PortOwnership::Nobody, vec![Probe::Delay { delay }]);
+    let mut scene = ProbeFixture::new(ListenerOwner::NotListening, vec![Probe::Delay { delay }]);
     assert_eq!(scene.failing().await, "has not been running for 50ms yet");
     assert_eq!(scene.next().await, ProbeFinding::Ready("has been running for 50ms".into()));
     assert!(begin.elapsed() >= delay);
@@ -349,7 +358,7 @@ async fn several_probes_must_all_have_held() {
         },
         Probe::Tcp { port },
     ];
-    let mut scene = ProbeFixture::with_lines(PortOwnership::Ours(Vec::new()), probes, vec![line]);
+    let mut scene = ProbeFixture::with_lines(ListenerOwner::Ours(Vec::new()), probes, vec![line]);
     // Until only the log line is missing, reasons may come in any order.
     while scene.failing().await != "no log line matches /up/ yet" {}
     tell.send("up".into()).unwrap();
@@ -363,7 +372,7 @@ async fn several_probes_must_all_have_held() {
 
 #[tokio::test]
 async fn no_probes_hold_at_once() {
-    let mut scene = ProbeFixture::new(PortOwnership::Nobody, vec![]);
+    let mut scene = ProbeFixture::new(ListenerOwner::NotListening, vec![]);
     assert!(matches!(scene.next().await, ProbeFinding::Ready(_)));
     scene.end().await;
 }
@@ -371,7 +380,7 @@ async fn no_probes_hold_at_once() {
 #[tokio::test]
 async fn dropping_ends_it_without_a_word() {
     let (address, _) = server(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n".to_vec()).await;
-    let mut scene = ProbeFixture::new(PortOwnership::Ours(Vec::new()), vec![http(address)]);
+    let mut scene = ProbeFixture::new(ListenerOwner::Ours(Vec::new()), vec![http(address)]);
     scene.failing().await;
     scene.probing = None;
     scene.end().await;

@@ -70,7 +70,9 @@ impl Supervisor {
             ReloadOutcome::NotSwitched(_)
             | ReloadOutcome::NotLive(_)
             | ReloadOutcome::Invalid { .. }
-            | ReloadOutcome::PortsReassigned { .. } => None,
+            | ReloadOutcome::PortsReassigned { .. }
+            | ReloadOutcome::PortsReleased
+            | ReloadOutcome::Panicked(_) => None,
         };
         self.reloader.finished(draft);
         if self.engine.is_ending() {
@@ -83,9 +85,9 @@ impl Supervisor {
                 let fixed = std::mem::take(&mut self.broken);
                 self.unapplied = Plan::default();
                 if self.stack().live_reload != stack.live_reload {
-                    self.logs.write_status(event_lines::live(stack.live_reload));
+                    self.status.write(vec![event_lines::live(stack.live_reload)]);
                 } else if fixed && self.engine.preview(&stack).is_empty() {
-                    self.logs.write_status(event_lines::config_fixed());
+                    self.status.write(vec![event_lines::config_fixed()]);
                 }
                 self.logs.set_retention(stack.logs);
                 self.hands.watch(&stack, &Default::default());
@@ -98,9 +100,11 @@ impl Supervisor {
                 notes.into_iter().for_each(|note| self.note(note));
                 inputs.push(Input::PortsReassigned { stack, outcome });
             }
+            ReloadOutcome::PortsReleased => {}
+            ReloadOutcome::Panicked(bug) => self.note(bug),
             ReloadOutcome::Invalid { why, text, files } => {
                 self.broken = true;
-                self.logs.write_status(event_lines::not_applied(why, &text));
+                self.status.write(vec![event_lines::not_applied(why, &text)]);
                 let stack = self.stack().clone();
                 self.hands.watch(&stack, &files);
             }
@@ -114,9 +118,9 @@ impl Supervisor {
         let before = std::mem::replace(&mut self.unapplied, plan.clone());
         let mended = std::mem::take(&mut self.broken);
         if !plan.is_empty() && (mended || plan != before) {
-            self.logs.write_status(event_lines::config_not_applied());
+            self.status.write(vec![event_lines::config_not_applied()]);
         } else if plan.is_empty() && (mended || !before.is_empty()) {
-            self.logs.write_status(event_lines::config_matches());
+            self.status.write(vec![event_lines::config_matches()]);
         }
         let now = self.stack().clone();
         self.hands.watch(&now, &stack.files);

@@ -9,7 +9,7 @@ use super::supervisor::{Supervisor, WakeReason};
 use super::supervisor_handle::{AttachReply, ControlRequest, SupervisorRequest};
 use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::model::{Message, MessageClass, Name, RunId, Service};
-use crate::ports::NetworkInterface;
+use crate::ports::{self, NetworkInterface};
 use crate::probe::{ProbeFinding, ProbeReport};
 use crate::process::{RunChange, RunReport};
 use crate::terminal::ClientScreen;
@@ -21,6 +21,7 @@ impl Supervisor {
         match wake {
             WakeReason::Fact(fact) => self.on_run_report(fact, inputs),
             WakeReason::Report(report) => self.on_probe_report(report, inputs),
+            WakeReason::Ports(report) => inputs.push(self.on_port_report(report)),
             WakeReason::Done(JobReport { job, result }) => {
                 self.hands.forget_job(job);
                 inputs.push(Input::JobEnded(job, result));
@@ -79,6 +80,10 @@ impl Supervisor {
             WakeReason::Ending(ShutdownRequest { why, code, haste }) => {
                 inputs.push(Input::Shutdown { ticket: None, why, code, haste });
             }
+            WakeReason::LogTail(tail) => {
+                self.status.add_tail(tail);
+                self.report_settled();
+            }
             WakeReason::LogTrouble => {
                 self.logs.take_warnings().into_iter().for_each(|message| self.note(message));
             }
@@ -118,7 +123,7 @@ impl Supervisor {
                     inputs.push(Input::Note(run, message));
                 }
                 inputs.push(Input::TreeEmpty(run));
-                self.reloader.release_unused(self.stack(), || self.engine.ports_in_use());
+                self.reloader.run_ended();
             }
         }
     }
@@ -143,8 +148,10 @@ impl Supervisor {
             ProbeFinding::Unhealthy(why) => inputs.push(Input::HealthFailed(run, why)),
             ProbeFinding::Healthy => inputs.push(Input::HealthRecovered(run)),
             ProbeFinding::DebuggerListening => inputs.push(Input::DebuggerListening(run)),
-            ProbeFinding::ForeignListener(port, message) => {
-                inputs.push(match self.foreign_listener(run, port) {
+            ProbeFinding::ForeignListener(port, holder, message) => {
+                let service = self.engine.launched_service(run);
+                let taken = service.and_then(|it| ports::judge_listener(it, port, &holder));
+                inputs.push(match taken {
                     Some(thief) => Input::PortLost(run, thief),
                     None => Input::Note(run, message),
                 })

@@ -1,6 +1,5 @@
 //! The loop and what belongs to it: executor, reload, feed, status lines and the handle for clients.
 
-mod address_in_use;
 pub mod clock;
 mod configuration;
 pub mod env_inputs;
@@ -8,13 +7,14 @@ pub(crate) mod executor;
 pub mod feed;
 mod inputs;
 mod mode_switch;
-mod network_urls;
-pub mod outcome;
+mod off_loop;
+mod port_evidence;
 mod port_loss;
 mod publish;
 pub(crate) mod reload;
 pub mod shutdown_request;
 pub mod signal_listener;
+mod snapshot;
 pub(crate) mod status;
 pub mod supervisor;
 pub mod supervisor_handle;

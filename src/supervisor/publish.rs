@@ -1,16 +1,9 @@
 //! Publishes state and events.
 
-use std::sync::Arc;
-
-use super::network_urls;
 use super::status::{event_lines, qr_code};
 use super::supervisor::{Supervisor, colors};
 use crate::engine::{Effect, EngineTime};
-use crate::model::{
-    Event, EventKind, Message, ModeView, Name, Phase, ServiceView, Snapshot, Stack, StackState,
-    WhyView,
-};
-use crate::ports::NetworkInterface;
+use crate::model::{Event, EventKind, Message, Phase, Snapshot};
 
 impl Supervisor {
     /// Drops the old snapshot before sending events: the reader of an event never gets an older
@@ -26,42 +19,6 @@ impl Supervisor {
         self.state.send_if_modified(|old| std::mem::replace(old, state) != state);
     }
 
-    pub(super) fn snapshot(&mut self) -> Arc<Snapshot> {
-        let stack = self.engine.stack().unwrap_or(&self.first_stack);
-        let (engine, clock, teller) = (&self.engine, &self.clock, &self.teller);
-        let make = || {
-            let services = engine.views(|at| clock.timestamp(at));
-            let mode = mode_of(&services);
-            let (state, event) = (engine.stack_state(), teller.newest());
-            let mut snapshot = Snapshot { services, mode, state, event, ..empty_snapshot(stack) };
-            network_urls::add_network_urls(&mut snapshot, stack, NetworkInterface::list);
-            Arc::new(snapshot)
-        };
-        self.snapshot.get_or_insert_with(make).clone()
-    }
-
-    /// Explains a service, with the same view of it as in snapshots.
-    pub(super) fn explain(&mut self, name: &Name) -> Option<WhyView> {
-        let clock = &self.clock;
-        let why = self.engine.explain(clock.now(), name, |at| clock.timestamp(at))?;
-        let seen = self.snapshot();
-        let service = seen.services.iter().find(|service| service.name == *name).cloned();
-        Some(WhyView { service: service.unwrap_or(why.service), ..why })
-    }
-
-    /// A snapshot for the status lines of an event: the affected service, or everything for the
-    /// summary.
-    fn snapshot_for(&mut self, event: &Event) -> Arc<Snapshot> {
-        let one = match (&event.what, &event.service) {
-            (EventKind::Settled { .. }, _) => return self.snapshot(),
-            // Needs no view of the service; a shutdown has hundreds of these.
-            (EventKind::Phase { to: Phase::Idle | Phase::Stopping, .. }, _) => None,
-            (_, Some(name)) => self.engine.view_of(name, |at| self.clock.timestamp(at)),
-            (_, None) => None,
-        };
-        Arc::new(Snapshot { services: one.into_iter().collect(), ..empty_snapshot(self.stack()) })
-    }
-
     /// Emits an event that the engine does not know.
     pub(super) fn emit(&mut self, event: Event) {
         self.snapshot = None;
@@ -74,9 +31,6 @@ impl Supervisor {
         if let EventKind::ShuttingDown(_) = event.what {
             self.hands.unwatch();
         }
-        if let EventKind::Settled { .. } = event.what {
-            self.start_done.send_replace(true);
-        }
         if let EventKind::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
             self.hands.scan_listeners(run);
             event.service.iter().for_each(|name| self.reloader.clear_avoided(name));
@@ -87,16 +41,39 @@ impl Supervisor {
             self.hands.close_terminals(&stack);
         }
         let scene = self.snapshot_for(&event);
-        let lines = event_lines::event_lines(&event, &scene, &stack, &self.logs);
-        lines.into_iter().for_each(|line| self.logs.write_status(line));
-        if let (EventKind::Settled { .. }, Some(before)) = (event.what, self.qr) {
-            // Each line starts with a service name and a marker.
-            let names = stack.services.keys().map(|name| name.as_str().len()).max();
-            let before = usize::from(before) + names.unwrap_or(0) + 3;
-            let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
-            let room = width.map(|width| width.saturating_sub(before));
-            self.logs.write_status(qr_code(&scene, &stack, room));
+        let settled = matches!(event.what, EventKind::Settled { .. });
+        match event_lines::shown_log(&event).cloned() {
+            Some(service) => self.status.write_with_log(
+                service,
+                Box::new(move |tail| event_lines::event_lines(&event, &scene, &stack, tail)),
+            ),
+            None => {
+                let lines = event_lines::event_lines(&event, &scene, &stack, &[]);
+                self.status.write(lines);
+                if let Some(before) = self.qr.filter(|_| settled) {
+                    self.write_qr_code(&scene, before);
+                }
+            }
         }
+        self.settled |= settled;
+        self.report_settled();
+    }
+
+    /// Reports the end of the start once its status lines are written: clients show those first.
+    pub(super) fn report_settled(&mut self) {
+        if self.settled && self.status.is_empty() {
+            self.start_done.send_replace(true);
+        }
+    }
+
+    fn write_qr_code(&mut self, scene: &Snapshot, before: u16) {
+        // Each line starts with a service name and a marker.
+        let stack = self.stack();
+        let names = stack.services.keys().map(|name| name.as_str().len()).max();
+        let before = usize::from(before) + names.unwrap_or(0) + 3;
+        let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
+        let room = width.map(|width| width.saturating_sub(before));
+        self.status.write(vec![qr_code(scene, stack, room)]);
     }
 
     /// Reports the notes of a configuration load, except those of the previous load.
@@ -111,25 +88,4 @@ impl Supervisor {
     pub fn note(&mut self, message: Message) {
         self.emit(Event { service: None, what: EventKind::Note(message) });
     }
-}
-
-fn empty_snapshot(stack: &Stack) -> Snapshot {
-    Snapshot {
-        version: 1,
-        stack: stack.name.clone(),
-        dir: stack.dir.clone(),
-        mode: ModeView::Run,
-        supervisor_pid: std::process::id(),
-        primary: stack.primary.clone(),
-        state: StackState::Starting,
-        event: 0,
-        networks: Vec::new(),
-        services: Vec::new(),
-    }
-}
-
-/// `debug` if any service is in debug mode.
-fn mode_of(services: &[ServiceView]) -> ModeView {
-    let debug = services.iter().any(|service| service.debug.is_some());
-    if debug { ModeView::Debug } else { ModeView::Run }
 }

@@ -9,11 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::clock::Clock;
 use super::executor::{Executor, JobReport};
 use super::feed::EventFeed;
-use super::outcome::StackOutcome;
+use super::port_loss::PortReport;
 use super::reload::{ConfigReloader, PreviewResult, ReloadOutcome, ReloadTask};
 use super::shutdown_request::{ShutdownHandle, ShutdownRequest};
 use super::signal_listener::{SignalAction, SignalListener};
-use super::status::event_lines;
+use super::status::{LogTail, StatusQueue, event_lines};
 use super::supervisor_handle::{RequestResult, SupervisorHandle, SupervisorRequest};
 use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket, WhenIdle};
 use crate::log::StackLog;
@@ -83,6 +83,7 @@ pub struct Supervisor {
     pub(super) hands: Executor,
     pub(super) senses: InputSources,
     pub(super) logs: StackLog,
+    pub(super) status: StatusQueue,
     pub(super) teller: EventFeed,
     /// The initial stack; the engine has the current one.
     pub(super) first_stack: Arc<Stack>,
@@ -98,6 +99,8 @@ pub struct Supervisor {
     pub(super) previewed:
         (mpsc::UnboundedSender<PendingPreview>, mpsc::UnboundedReceiver<PendingPreview>),
     reloaded: (mpsc::UnboundedSender<ReloadOutcome>, mpsc::UnboundedReceiver<ReloadOutcome>),
+    pub(super) port_reports:
+        (mpsc::UnboundedSender<PortReport>, mpsc::UnboundedReceiver<PortReport>),
     asks: mpsc::UnboundedReceiver<SupervisorRequest>,
     pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<RequestResult>>,
     tickets: u64,
@@ -107,12 +110,23 @@ pub struct Supervisor {
     /// The current snapshot, if it was requested since the last change.
     pub(super) snapshot: Option<Arc<Snapshot>>,
     pub(super) state: watch::Sender<StackState>,
+    /// Whether everything requested has been ready, done or failed once.
+    pub(super) settled: bool,
     pub(super) start_done: watch::Sender<bool>,
     pub(super) terminal_size: TerminalSizeFn,
     pub(super) qr: Option<u16>,
     ender: ShutdownHandle,
     endings: mpsc::UnboundedReceiver<ShutdownRequest>,
     pub(super) exit_code: Option<i32>,
+}
+
+/// How the stack ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StackOutcome {
+    /// The exit code.
+    pub code: i32,
+    /// Whether it is proven that no process is left.
+    pub proved: bool,
 }
 
 /// The result of a preview, and where to send it.
@@ -125,10 +139,12 @@ pub(super) enum WakeReason {
     Done(JobReport),
     Change(WatchReport),
     Ask(SupervisorRequest),
+    Ports(PortReport),
     Reloaded(ReloadOutcome),
     Previewed(PreviewResult, super::configuration::PlanReply),
     Signal(SignalAction),
     Ending(ShutdownRequest),
+    LogTail(LogTail),
     LogTrouble,
     Deadline,
 }
@@ -147,6 +163,7 @@ impl Supervisor {
             clock,
             hands: setup.hands,
             senses: setup.senses,
+            status: StatusQueue::new(setup.logs.clone()),
             logs: setup.logs,
             teller,
             first_stack: setup.stack,
@@ -159,6 +176,7 @@ impl Supervisor {
             unapplied: Plan::default(),
             previewed: mpsc::unbounded_channel(),
             reloaded: mpsc::unbounded_channel(),
+            port_reports: mpsc::unbounded_channel(),
             asks,
             waiting: BTreeMap::new(),
             tickets: 0,
@@ -166,6 +184,7 @@ impl Supervisor {
             last_step: EngineTime::ZERO,
             snapshot: None,
             state,
+            settled: false,
             start_done: watch::Sender::new(false),
             ender,
             endings,
@@ -216,6 +235,7 @@ impl Supervisor {
             }
             self.step_engine(inputs);
         }
+        self.status.finish().await;
         let proved = self.hands.finish().await;
         if !proved {
             self.logs.write_status(event_lines::unproved());
@@ -237,12 +257,14 @@ impl Supervisor {
             called = self.senses.signals.next() => WakeReason::Signal(called),
             Some(fact) = self.senses.facts.recv() => WakeReason::Fact(fact),
             Some(ask) = self.asks.recv() => WakeReason::Ask(ask),
+            Some(report) = self.port_reports.1.recv() => WakeReason::Ports(report),
             Some(report) = self.senses.reports.recv() => WakeReason::Report(report),
             Some(done) = self.senses.done.recv() => WakeReason::Done(done),
             Some(change) = self.senses.changes.recv() => WakeReason::Change(change),
             Some(reloaded) = self.reloaded.1.recv() => WakeReason::Reloaded(reloaded),
             Some((found, tell)) = self.previewed.1.recv() => WakeReason::Previewed(found, tell),
             Some(ending) = self.endings.recv() => WakeReason::Ending(ending),
+            tail = self.status.next_tail() => WakeReason::LogTail(tail),
             () = self.logs.has_warnings() => WakeReason::LogTrouble,
             () = sleep => WakeReason::Deadline,
         }
@@ -257,6 +279,9 @@ impl Supervisor {
     fn try_wake(&mut self) -> Option<WakeReason> {
         if let Ok(fact) = self.senses.facts.try_recv() {
             return Some(WakeReason::Fact(fact));
+        }
+        if let Ok(report) = self.port_reports.1.try_recv() {
+            return Some(WakeReason::Ports(report));
         }
         if let Ok(report) = self.senses.reports.try_recv() {
             return Some(WakeReason::Report(report));
@@ -279,27 +304,26 @@ impl Supervisor {
                 Input::ProbeFailed(..) | Input::ListeningOn(..) | Input::ListenWarnings(..)
             )
         });
-        let mut effects = self.engine.step(now, inputs);
+        let effects = self.engine.step(now, inputs);
         if !effects.is_empty() || failing {
             self.publish(now, &effects);
             if self.hands.passes() {
                 // Before anything starts: a port may move from one service to another.
                 self.hands.close_other_listeners(self.engine.expected_services());
             }
-            let mut found = self.withhold_spawns(&mut effects);
-            for effect in effects {
-                found.extend(self.execute(effect));
-            }
-            if !found.is_empty() {
-                // Each of these inputs is about a finished run, so the recursion ends.
-                return self.step_engine(found);
-            }
+            self.inspect_ports(&effects);
+            effects.into_iter().for_each(|effect| self.execute(effect));
         }
         self.start_due_reload();
     }
 
     /// Starts the next reload task, if one is due.
     fn start_due_reload(&mut self) {
+        if self.reloader.takes_release() {
+            let leaving = self.engine.ports_in_use();
+            let stack = self.engine.stack().unwrap_or(&self.first_stack);
+            return self.reloader.release_unused(stack, leaving, &self.reloaded.0);
+        }
         let Some(task) = self.reloader.due().filter(|_| !self.engine.is_ending()) else { return };
         let present = match task {
             ReloadTask::Read | ReloadTask::Place => self.reload_baseline(),
@@ -309,9 +333,11 @@ impl Supervisor {
         self.reloader.start(task, stack, present, &self.reloaded.0);
     }
 
-    /// Carries out an effect; returns its result if the engine waits for one.
-    fn execute(&mut self, effect: Effect) -> Option<Input> {
+    /// Carries out an effect.
+    fn execute(&mut self, effect: Effect) {
         match effect {
+            // All of a step are inspected together.
+            Effect::InspectPorts { .. } => {}
             Effect::Spawn(run, service) => self.hands.spawn(run, &service),
             Effect::Stop(run, stop) => self.hands.stop(run, &stop),
             Effect::StartHealthProbes(run, service) => self.hands.watch_health(run, &service),
@@ -331,11 +357,10 @@ impl Supervisor {
                     let _ = tell.send(answer.map_err(|error| error.message()));
                 }
             }
-            Effect::InvestigateExit(run, service) => return Some(self.examine_exit(run, &service)),
+            Effect::InvestigateExit(run, service) => self.investigate_exit(run, service),
             Effect::ReassignPorts(name) => self.reloader.reassign(name),
             Effect::Exit(code) => self.exit_code = Some(code),
         }
-        None
     }
 
     /// Returns the current stack.

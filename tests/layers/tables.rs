@@ -234,11 +234,24 @@ const ROOM: (&str, &str) = (
     "a larger stack to recurse on: the thread only computes and is joined at once",
 );
 
+/// The files of the loop.
+const LOOP: &[&str] = &[
+    "src/supervisor/supervisor.rs",
+    "src/supervisor/inputs.rs",
+    "src/supervisor/configuration.rs",
+    "src/supervisor/mode_switch.rs",
+    "src/supervisor/port_loss.rs",
+    "src/supervisor/publish.rs",
+    "src/supervisor/snapshot.rs",
+    "src/supervisor/status/event_lines.rs",
+    "src/supervisor/executor/executor.rs",
+];
+
 /// The layers that know nothing of the world.
 const PURE: &[&str] = &["src/model", "src/engine", "src/config"];
 
 /// The fences.
-pub const FENCES: [Fence; 14] = [
+pub const FENCES: [Fence; 15] = [
     Fence {
         name: "pure: no world",
         why: "model, engine and config know no files, network, environment, processes or threads; config reads files in load",
@@ -340,14 +353,23 @@ pub const FENCES: [Fence; 14] = [
             "std::process::Command",
             "tokio::fs",
         ]),
-        within: &[
-            "src/supervisor/supervisor.rs",
-            "src/supervisor/inputs.rs",
-            "src/supervisor/configuration.rs",
-            "src/supervisor/mode_switch.rs",
-            "src/supervisor/port_loss.rs",
-            "src/supervisor/publish.rs",
-        ],
+        within: LOOP,
+        but: &[],
+        tests_too: false,
+    },
+    Fence {
+        name: "one loop that waits for no file and no lock",
+        why: "logs, `/proc` and the ports of the stack are read off the loop; the answer is a report",
+        what: What::Text(&[
+            ".tail(",
+            ".last_lines(",
+            ".lock()",
+            "listener_owner(",
+            "holders_of_ports(",
+            "ports::listeners(",
+            "is_in_time_wait(",
+        ]),
+        within: LOOP,
         but: &[],
         tests_too: false,
     },

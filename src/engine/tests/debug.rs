@@ -118,12 +118,13 @@ trace!(
 
 trace!(
     a_debug_port_that_is_taken_before_the_start_moves,
-    Script::up("api: debug=5678").run(
-        "1 robbed 1
+    Script::inspecting("api: debug=5678").run(
+        "1 taken api
          2 debug api
          10 placed api=5679
-         20 spawned 2
-         30 attachable 2"
+         20 clear api
+         20 spawned 1
+         30 attachable 1"
     )
 );
 

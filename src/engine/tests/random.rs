@@ -61,6 +61,10 @@ struct World {
     stopped: BTreeSet<Name>,
     /// Services for which ports are being chosen.
     displaced: BTreeSet<Name>,
+    /// Inspections of ports that have not been answered yet.
+    inspected: Vec<Arc<Service>>,
+    /// The service whose ports were just found clear.
+    clear: Option<Name>,
     /// The run whose tree was last reported empty.
     emptied: Option<(RunId, Arc<Service>)>,
     open: BTreeSet<Ticket>,
@@ -87,8 +91,22 @@ impl World {
         for effect in effects {
             self.log.push(format!("           {effect}"));
             match effect {
+                Effect::InspectPorts { service, .. } => {
+                    if self.ending || self.stopped.contains(&service.name) {
+                        self.fail("an inspection for a service that is not wanted");
+                    }
+                    if self.displaced.contains(&service.name) {
+                        self.fail("an inspection of a port that was taken");
+                    }
+                    self.inspected.push(service);
+                }
                 Effect::Spawn(run, service) => {
                     spawned = true;
+                    if !service.ports.is_empty()
+                        && self.clear.take().is_none_or(|it| it != service.name)
+                    {
+                        self.fail("a spawn on ports that were not inspected");
+                    }
                     if self.ending {
                         self.fail("a spawn after the shutdown began");
                     }
@@ -311,6 +329,12 @@ impl World {
             let run = runs[dice.roll(runs.len() as u64) as usize];
             return self.fact(run, dice);
         }
+        if !self.inspected.is_empty() && dice.roll(3) > 0 {
+            let index = dice.roll(self.inspected.len() as u64) as usize;
+            let taken = Message::new(MessageClass::Port, "taken");
+            let verdict = if dice.roll(6) == 0 { Err(taken) } else { Ok(()) };
+            return Input::PortsInspected(self.inspected.remove(index), verdict);
+        }
         if !self.displaced.is_empty() && dice.roll(4) == 0 {
             return self.placed(dice);
         }
@@ -473,10 +497,6 @@ impl World {
                 self.lives.remove(&run);
                 Input::SpawnFailed(run, Message::new(MessageClass::Spawn, "no such program"))
             }
-            Life::Ordered if ported && dice.roll(6) == 0 => {
-                self.lives.remove(&run);
-                Input::PortLost(run, Message::new(MessageClass::Port, "taken"))
-            }
             Life::Ordered => {
                 *life = Life::Alive;
                 Input::Spawned(run, run.0 as u32)
@@ -586,6 +606,8 @@ fn play(seed: u64) {
         told: BTreeMap::new(),
         stopped: BTreeSet::new(),
         displaced: BTreeSet::new(),
+        inspected: Vec::new(),
+        clear: None,
         emptied: None,
         open: BTreeSet::new(),
         waits: BTreeMap::new(),
@@ -631,6 +653,10 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
         Input::PortLost(run, _) => world.robbed(*run),
         Input::Stop(_, names) | Input::Restart(_, names) => Asked::These(names.clone()),
         _ => Asked::Nobody,
+    };
+    world.clear = match &input {
+        Input::PortsInspected(service, Ok(())) => Some(service.name.clone()),
+        _ => None,
     };
     let effects = engine.step(world.now, [input]);
     dependencies_hold(engine, world, &effects);

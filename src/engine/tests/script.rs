@@ -222,6 +222,8 @@ fn taken() -> Message {
 pub struct Script {
     engine: Engine,
     stack: Arc<Stack>,
+    /// Whether the script says what an inspection of ports finds; otherwise they are clear.
+    inspects: bool,
     tickets: u64,
     trace: String,
     /// The last stack state in the trace, if state changes are traced.
@@ -236,9 +238,19 @@ impl Script {
 
     /// Like `up` with service names.
     pub fn selecting(text: &str, selection: Option<Selection>) -> Script {
+        Script::begin(text, selection, false)
+    }
+
+    /// Like `up`, for a script that says what inspections of ports find: `clear api`, `taken api`.
+    pub fn inspecting(text: &str) -> Script {
+        Script::begin(text, None, true)
+    }
+
+    fn begin(text: &str, selection: Option<Selection>, inspects: bool) -> Script {
         let mut script = Script {
             engine: Engine::new(selection, WhenIdle::Exit),
             stack: stack(text),
+            inspects,
             tickets: 0,
             trace: String::new(),
             states: None,
@@ -317,12 +329,26 @@ impl Script {
     /// Lets every deadline up to `ms` fire, then takes the input.
     fn step(&mut self, ms: u64, words: &str) {
         while let Some(at) = self.engine.next_deadline().filter(|at| at.as_millis() < ms.into()) {
-            let effects = self.engine.step(at, [Input::Tick]);
-            self.note(at.as_millis(), "tick", &effects);
+            self.take(at, "tick", vec![Input::Tick]);
         }
         let inputs: Vec<Input> = words.split(';').map(|words| self.input(words.trim())).collect();
-        let effects = self.engine.step(Duration::from_millis(ms), inputs);
-        self.note(ms.into(), words, &effects);
+        self.take(Duration::from_millis(ms), words, inputs);
+    }
+
+    fn take(&mut self, at: Duration, words: &str, inputs: Vec<Input>) {
+        let effects = self.engine.step(at, inputs);
+        self.note(at.as_millis(), words, &effects);
+        let asked = effects.into_iter().filter_map(|effect| match effect {
+            Effect::InspectPorts { service, .. } if !self.inspects => Some(service),
+            _ => None,
+        });
+        let asked: Vec<Arc<Service>> = asked.collect();
+        if !asked.is_empty() {
+            let names: Vec<&str> = asked.iter().map(|service| service.name.as_str()).collect();
+            let words = format!("clear {}", names.join(" "));
+            let clear = asked.iter().cloned().map(|service| Input::PortsInspected(service, Ok(())));
+            self.take(at, &words, clear.collect());
+        }
     }
 
     fn note(&mut self, ms: u128, words: &str, effects: &[Effect]) {
@@ -371,6 +397,8 @@ impl Script {
             ),
             "held" => Input::ProbesPassed(run(), "port 1 accepts connections".into()),
             "failing" => Input::ProbeFailed(run(), "connection refused".into()),
+            "clear" => self.inspected(words[1], Ok(())),
+            "taken" => self.inspected(words[1], Err(taken())),
             "robbed" => Input::PortLost(run(), taken()),
             "examined" => {
                 let excuse = match words[2] {
@@ -404,6 +432,10 @@ impl Script {
             "tick" => Input::Tick,
             other => panic!("unknown input: {other}"),
         }
+    }
+
+    fn inspected(&self, service: &str, verdict: Result<(), Message>) -> Input {
+        Input::PortsInspected(self.stack.services[&name(service)].clone(), verdict)
     }
 
     /// `NAME=PORT`, or `NAME=no`.

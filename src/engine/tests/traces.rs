@@ -224,8 +224,8 @@ trace!(
 
 trace!(
     a_thief_that_is_found_before_the_start_costs_no_run,
-    Script::up("api: probe, port=5000\nweb: needs api=ready")
-        .run("1 robbed 1\n5 placed api=5001\n6 spawned 2\n7 held 2\n8 spawned 3")
+    Script::inspecting("api: probe, port=5000\nweb: needs api=ready")
+        .run("1 taken api\n5 placed api=5001\n6 clear api\n7 spawned 1\n8 held 1\n9 spawned 2")
 );
 
 trace!(
@@ -244,23 +244,49 @@ trace!(
 
 trace!(
     a_pinned_port_that_was_taken_fails_until_somebody_does_something,
-    Script::up("api: probe, port=5000\nweb: needs api=ready\nother: ")
-        .run("1 robbed 1; spawned 2\n5 placed api=no\n50 restart api\n50 robbed 3\n51 placed api=5000\n52 spawned 4\n53 held 4")
+    Script::inspecting("api: probe, port=5000\nweb: needs api=ready\nother: ")
+        .run("1 taken api; spawned 1\n5 placed api=no\n50 restart api\n50 taken api\n51 placed api=5000\n52 clear api\n52 spawned 2\n53 held 2")
+);
+
+trace!(
+    a_start_that_gets_no_port_is_answered,
+    Script::inspecting("api: port=5000\nother: ").run(
+        "1 spawned 1; taken api\n2 placed api=no\n3 start api\n4 taken api\n5 placed api=no\n6 restart api\n7 taken api\n8 restart api\n9 placed api=no"
+    )
 );
 
 trace!(
     a_thief_who_follows_is_given_way_ten_times,
-    Script::up("api: port=5000, probe, watch\nother: ").run(
-        "1 robbed 1; spawned 2; placed api=5001\n2 robbed 3; placed api=5002\n3 robbed 4; placed api=5003\n4 robbed 5; placed api=5004\n\
-         5 robbed 6; placed api=5005\n6 robbed 7; placed api=5006\n7 robbed 8; placed api=5007\n8 robbed 9; placed api=5008\n\
-         9 robbed 10; placed api=5009\n10 robbed 11; placed api=5010\n11 robbed 12\n12 saved api\n20 start api\n21 robbed 14; placed api=5000\n22 spawned 15; held 15"
+    Script::inspecting("api: port=5000, probe, watch\nother: ").run(
+        "1 taken api; spawned 1; placed api=5001\n2 taken api; placed api=5002\n3 taken api; placed api=5003\n4 taken api; placed api=5004\n\
+         5 taken api; placed api=5005\n6 taken api; placed api=5006\n7 taken api; placed api=5007\n8 taken api; placed api=5008\n\
+         9 taken api; placed api=5009\n10 taken api; placed api=5010\n11 taken api\n12 saved api\n20 start api\n21 taken api; placed api=5000\n22 clear api\n22 spawned 2; held 2"
     )
 );
 
 trace!(
     a_stop_ends_the_wait_for_another_port,
-    Script::up("api: port=5000, probe\nother: ")
-        .run("1 robbed 1; spawned 2\n2 stop api\n3 placed api=5001\n4 start api\n5 robbed 3\n6 down\n7 placed api=5002; exited 2 0; emptied 2")
+    Script::inspecting("api: port=5000, probe\nother: ")
+        .run("1 taken api; spawned 1\n2 stop api\n3 placed api=5001\n4 start api\n5 taken api\n6 down\n7 placed api=5002; exited 1 0; emptied 1")
+);
+
+trace!(
+    what_happens_during_an_inspection_decides_about_the_start,
+    Script::inspecting("db: probe\napi: port=5000, needs db=ready")
+        .run(
+            "1 spawned 1; held 1\n2 stop api\n3 clear api\n4 start api\n5 clear api; exited 1 1\n6 emptied 1\n300 spawned 2; held 2\n\
+             301 restart api\n302 clear api\n303 spawned 3"
+        )
+        .apply(310, "db: probe\napi: port=5001, needs db=ready")
+        .run("311 died 3 15; emptied 3")
+        .apply(312, "db: probe\napi: port=5002, needs db=ready")
+        .run("313 clear api\n314 spawned 4\n320 exited 4 1; emptied 4\n321 examined 4 nothing\n330 down\n331 taken api\n332 exited 2 0; emptied 2")
+);
+
+trace!(
+    a_start_that_a_shutdown_overtakes_is_not_told,
+    Script::inspecting("api: port=5000\nother: ")
+        .run("1 spawned 1\n2 down\n3 clear api\n4 exited 1 0; emptied 1")
 );
 
 trace!(
@@ -319,6 +345,9 @@ fn the_url_follows_the_listener() {
     let step = |engine: &mut Engine, input| drop(engine.step(Duration::ZERO, [input]));
     step(&mut engine, Input::Apply(stack("api: port=5001, probe=5001")));
     assert_eq!((view(&engine).url, view(&engine).listening), (None, None));
+    let (api, _) = engine.launched_or_next(&name("api")).expect("api exists");
+    let inspected = Input::PortsInspected(api.clone(), Ok(()));
+    step(&mut engine, inspected);
     step(&mut engine, Input::Spawned(run, 7));
     step(&mut engine, Input::ListeningOn(run, at("[::1]:5000 127.0.0.1:9229")));
     assert_eq!(view(&engine).url.as_deref(), Some("http://[::1]:5000"));

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -20,16 +20,20 @@ const WRITE_DELAY: Duration = Duration::from_millis(100);
 pub(crate) struct RecordWriter {
     path: PathBuf,
     guard: u32,
-    state: Mutex<RecordState>,
+    changes: Mutex<RecordChanges>,
+    /// `None` once the file must not be written any more. Locked while it is written, so never by
+    /// the supervisor's loop.
+    record: Mutex<Option<ProcessRecord>>,
     news: Notify,
 }
 
-#[derive(Debug)]
-struct RecordState {
-    /// Keeper and main process of runs that are not in the record yet.
+/// What is not in the record yet. Only ever locked for a moment.
+#[derive(Debug, Default)]
+struct RecordChanges {
+    /// Keeper and main process of new runs.
     begun: BTreeMap<u64, [u32; 2]>,
-    /// `None` once the file must not be written any more.
-    record: Option<ProcessRecord>,
+    /// Runs that are over.
+    ended: Vec<u64>,
 }
 
 impl RecordWriter {
@@ -38,48 +42,49 @@ impl RecordWriter {
     pub fn open(path: &Path, token: String, guard: u32) -> Arc<RecordWriter> {
         let record = ProcessRecord::new(token, guard);
         write(&record, path);
-        let state = Mutex::new(RecordState { begun: BTreeMap::new(), record: Some(record) });
-        let ledger =
-            Arc::new(RecordWriter { path: path.to_owned(), guard, state, news: Notify::new() });
+        let ledger = Arc::new(RecordWriter {
+            path: path.to_owned(),
+            guard,
+            changes: Mutex::default(),
+            record: Mutex::new(Some(record)),
+            news: Notify::new(),
+        });
         tokio::spawn(write_loop(ledger.clone()));
         ledger
     }
 
     pub fn run_started(&self, run: u64, keeper: u32, main: u32) {
-        self.lock().begun.insert(run, [keeper, main]);
+        lock_unpoisoned(&self.changes).begun.insert(run, [keeper, main]);
         self.news.notify_one();
     }
 
     pub fn run_ended(&self, run: u64) {
-        let mut state = self.lock();
-        state.begun.remove(&run);
-        if let Some(record) = &mut state.record {
-            record.runs.remove(&run);
-        }
+        let mut changes = lock_unpoisoned(&self.changes);
+        changes.begun.remove(&run);
+        changes.ended.push(run);
     }
 
     /// Removes the file, since no process is left.
     pub fn close(&self) {
         // Holds the lock so that no later write recreates the file.
-        let mut state = self.lock();
-        if state.record.take().is_some() {
+        let mut record = lock_unpoisoned(&self.record);
+        if record.take().is_some() {
             // There may be no file.
             let _ = std::fs::remove_file(&self.path);
         }
     }
 
     fn write(&self) {
-        let begun = std::mem::take(&mut self.lock().begun);
+        let RecordChanges { begun, ended } = std::mem::take(&mut *lock_unpoisoned(&self.changes));
         let found: Vec<_> =
             begun.into_iter().filter_map(|(run, pids)| Some((run, self.identify(pids)?))).collect();
-        // Probe commands have often exited by now.
-        if found.is_empty() {
-            return;
-        }
-        let mut state = self.lock();
-        if let Some(record) = &mut state.record {
-            record.runs.extend(found);
-            write(record, &self.path);
+        if let Some(record) = &mut *lock_unpoisoned(&self.record) {
+            record.runs.retain(|run, _| !ended.contains(run));
+            // Probe commands have often exited by now.
+            if !found.is_empty() {
+                record.runs.extend(found);
+                write(record, &self.path);
+            }
         }
     }
 
@@ -91,10 +96,6 @@ impl RecordWriter {
         };
         let main = known(main, keeper)?;
         Some([known(keeper, self.guard)?, main])
-    }
-
-    fn lock(&self) -> MutexGuard<'_, RecordState> {
-        lock_unpoisoned(&self.state)
     }
 }
 

@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use regex::bytes::Regex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
+use super::active_run::{ActiveRun, CaptureSink, NotifySocketDir};
 use super::job_runner::{JobReport, JobRunner};
 use super::listen_scan::ListenScan;
 use super::passed_listeners::PassedListeners;
 use super::probe_setup::probe_context;
 use super::usage_meter::MeteredRun;
 use crate::engine::JobId;
-use crate::log::{LogCapture, StackLog};
+use crate::log::StackLog;
 use crate::model::{
-    CommandLine, LaunchConfig, Message, MessageClass, Name, OutputStream, Probe, ProcessExit,
-    RunId, RunMode, Service, Stack, StopConfig, WatchId,
+    CommandLine, LaunchConfig, Message, MessageClass, Name, Probe, RunId, RunMode, Service, Stack,
+    StopConfig, WatchId,
 };
 use crate::probe;
-use crate::probe::{NotifySocket, ProbeFinding, ProbeHandle, ProbeReport};
-use crate::process::{InheritedEnv, OutputSink, ProcessManager, RunHandle};
+use crate::probe::{NotifySocket, ProbeFinding, ProbeReport};
+use crate::process::{InheritedEnv, ProcessManager};
 use crate::terminal::{Attachment, ClientScreen, RunOutputSink, ServiceTerminal};
 use crate::watch::Watcher;
 
@@ -37,73 +38,6 @@ pub struct Executor {
     sockets: Option<NotifySocketDir>,
     passing: PassedListeners,
     consoles: BTreeMap<Name, Arc<ServiceTerminal>>,
-}
-
-/// The directory of notify sockets.
-struct NotifySocketDir {
-    dir: PathBuf,
-    /// Whether leftover sockets have been removed.
-    cleared: bool,
-}
-
-impl NotifySocketDir {
-    fn open(&mut self, run: RunId) -> Result<NotifySocket, String> {
-        if !std::mem::replace(&mut self.cleared, true) {
-            NotifySocket::remove_stale(&self.dir);
-        }
-        NotifySocket::open(&self.dir, run)
-            .map_err(|error| format!("{}: {error}", self.dir.display()))
-    }
-}
-
-/// What is kept of a live run.
-struct ActiveRun {
-    name: Name,
-    /// The assigned main port.
-    port: Option<u16>,
-    leash: RunHandle,
-    launch: LaunchConfig,
-    began: Instant,
-    /// One per log probe, created before the process so that no line is missed; `None`: already
-    /// taken.
-    lines: Option<Vec<oneshot::Receiver<String>>>,
-    /// For `READY=1`.
-    notice: Option<NotifySocket>,
-    probing: Option<ProbeHandle>,
-    debugger: Option<ProbeHandle>,
-    health: Option<ProbeHandle>,
-}
-
-impl ActiveRun {
-    /// Returns the receivers of log and notify probes, in their order.
-    fn probe_receivers(
-        &mut self,
-        probes: &[Probe],
-        lines: Vec<oneshot::Receiver<String>>,
-    ) -> Vec<oneshot::Receiver<String>> {
-        let mut lines = lines.into_iter();
-        let mut waits = Vec::new();
-        for probe in probes {
-            match probe {
-                Probe::Log { .. } => waits.extend(lines.next()),
-                Probe::Notify => waits.push(self.listen()),
-                Probe::Tcp { .. }
-                | Probe::Http { .. }
-                | Probe::Exec { .. }
-                | Probe::Delay { .. } => {}
-            }
-        }
-        waits
-    }
-
-    /// Without a socket the receiver fails at once.
-    fn listen(&mut self) -> oneshot::Receiver<String> {
-        let leash = self.leash.clone();
-        match &mut self.notice {
-            Some(notice) => notice.listen(move || leash.tree_pids()),
-            None => oneshot::channel().1,
-        }
-    }
 }
 
 impl Executor {
@@ -377,10 +311,6 @@ impl Executor {
         (self.processes.environment(), self.processes.gives_terminal(service.tty))
     }
 
-    pub(crate) fn tree(&self, run: RunId) -> Vec<u32> {
-        self.runs.get(&run).map(|held| held.leash.tree_pids()).unwrap_or_default()
-    }
-
     /// The runs with their processes, to measure their usage.
     pub(crate) fn metered_runs(&self) -> Vec<MeteredRun> {
         let subject = |(run, held): (&RunId, &ActiveRun)| {
@@ -447,17 +377,4 @@ fn no_terminal(service: &Service) -> Message {
     let name = &service.name;
     let message = Message::new(MessageClass::Spawn, format!("{name} has no terminal"));
     message.help(format!("set `tty = true` under [services.{name}]; it applies when you save"))
-}
-
-/// A log capture as the sink of a command.
-struct CaptureSink(LogCapture);
-
-impl OutputSink for CaptureSink {
-    fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
-        self.0.push(stream, bytes);
-    }
-
-    fn closed(&mut self, _exit: Option<ProcessExit>) {
-        self.0.close();
-    }
 }

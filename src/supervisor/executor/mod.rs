@@ -1,5 +1,6 @@
 //! Carries out the effects of the engine.
 
+mod active_run;
 pub mod executor;
 pub mod job_runner;
 mod listen_scan;

@@ -1,13 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::stable_read;
 use super::stack_loader::{PreviewResult, ReloadBaseline, ReloadOutcome, StackLoader};
 use crate::config::{self, Config, DebugServices};
 use crate::model::{
-    AssignedPort, ConflictPolicy, Name, PortKey, PortRequest, Service, Stack, WantedPort,
+    AssignedPort, ConflictPolicy, Message, MessageClass, Name, PortKey, PortRequest, Service,
+    Stack, WantedPort,
 };
 use crate::ports::PortAllocator;
 
@@ -37,6 +39,8 @@ pub struct ConfigReloader {
     avoided: BTreeMap<Name, BTreeSet<u16>>,
     /// Whether ports were chosen again; before that, every port is in use.
     reassigned: bool,
+    /// A run has ended since ports were last released.
+    release_due: bool,
     /// Whether the files are watched at all.
     pub(crate) follows: bool,
 }
@@ -45,17 +49,16 @@ impl ConfigReloader {
     /// Creates an idle reloader. `applied`: the configuration of the first stack. `follows`:
     /// whether changes of files are reported.
     pub fn new(loader: StackLoader, applied: Arc<Config>, follows: bool) -> ConfigReloader {
-        let (busy, stale, switching, moved) = (false, false, false, false);
-        let (lost, shunned) = (BTreeSet::new(), BTreeMap::new());
         ConfigReloader {
             loader,
             applied,
-            busy,
-            files_changed: stale,
-            switching,
-            lost_ports: lost,
-            avoided: shunned,
-            reassigned: moved,
+            busy: false,
+            files_changed: false,
+            switching: false,
+            lost_ports: BTreeSet::new(),
+            avoided: BTreeMap::new(),
+            reassigned: false,
+            release_due: false,
             follows,
         }
     }
@@ -121,7 +124,8 @@ impl ConfigReloader {
         self.applied.port_requests_with(debugged)
     }
 
-    /// Starts a task off the loop; the result is sent to `tell`. `stack` is the one in `present`.
+    /// Starts a task off the loop; the result is sent to `tell`, even if the task panics. `stack` is
+    /// the one in `present`.
     pub(crate) fn start(
         &mut self,
         task: ReloadTask,
@@ -129,41 +133,57 @@ impl ConfigReloader {
         present: ReloadBaseline,
         tell: &mpsc::UnboundedSender<ReloadOutcome>,
     ) {
-        self.busy = true;
         let (loader, applied) = (self.loader.clone(), self.applied.clone());
-        // The supervisor may have finished by then.
-        let (stack, tell) = (stack.clone(), tell.clone());
         match task {
             ReloadTask::Read => {
                 self.files_changed = false;
-                tokio::spawn(async move {
-                    let sources = loader.sources.clone();
-                    let read = move || config::load(&sources);
-                    let Some(read) =
-                        stable_read::read_when_stable(present.files.clone(), read).await
-                    else {
-                        return;
-                    };
-                    let judge = move || drop(tell.send(loader.evaluate(&present, read)));
-                    tokio::task::spawn_blocking(judge);
-                });
+                let sources = loader.sources.clone();
+                let read = move || config::load(&sources);
+                let task = async move {
+                    let read = stable_read::read_when_stable(present.files.clone(), read).await?;
+                    spawn_blocking(move || loader.evaluate(&present, read)).await
+                };
+                self.run(task, ReloadOutcome::Panicked, tell);
             }
             ReloadTask::Switch => {
                 self.switching = false;
                 let make = move || loader.load(&applied, &present.situation);
                 let made =
                     move || make().map_or_else(ReloadOutcome::NotSwitched, ReloadOutcome::Switched);
-                tokio::task::spawn_blocking(move || drop(tell.send(made())));
+                let panicked = |bug| ReloadOutcome::NotSwitched(vec![bug]);
+                self.run(spawn_blocking(made), panicked, tell);
             }
             ReloadTask::Place => {
                 let lost = std::mem::take(&mut self.lost_ports);
                 let shunned = lost.iter().filter_map(|name| self.avoided.get(name));
                 let shunned: BTreeSet<u16> = shunned.flatten().copied().collect();
-                let place =
-                    move || drop(tell.send(loader.reassign(&applied, &stack, &lost, &shunned)));
-                tokio::task::spawn_blocking(place);
+                let (before, failed) = (stack.clone(), lost.clone());
+                let panicked = move |bug: Message| ReloadOutcome::PortsReassigned {
+                    stack: before,
+                    outcome: failed.into_iter().map(|name| (name, Err(bug.clone()))).collect(),
+                    notes: Vec::new(),
+                };
+                let stack = stack.clone();
+                let place = move || loader.reassign(&applied, &stack, &lost, &shunned);
+                self.run(spawn_blocking(place), panicked, tell);
             }
         }
+    }
+
+    /// Sends what comes of a task, or of its panic.
+    fn run(
+        &mut self,
+        task: impl Future<Output = Result<ReloadOutcome, JoinError>> + Send + 'static,
+        panicked: impl FnOnce(Message) -> ReloadOutcome + Send + 'static,
+        tell: &mpsc::UnboundedSender<ReloadOutcome>,
+    ) {
+        self.busy = true;
+        let tell = tell.clone();
+        tokio::spawn(async move {
+            let outcome = task.await.unwrap_or_else(|error| panicked(internal_error(error)));
+            // The supervisor may have finished by then.
+            let _ = tell.send(outcome);
+        });
     }
 
     /// Previews the current files off the loop; the result is sent to `tell`.
@@ -173,7 +193,10 @@ impl ConfigReloader {
         tell: impl FnOnce(PreviewResult) + Send + 'static,
     ) {
         let loader = self.loader.clone();
-        tokio::task::spawn_blocking(move || tell(loader.preview(&present)));
+        tokio::spawn(async move {
+            let found = spawn_blocking(move || loader.preview(&present)).await;
+            tell(found.unwrap_or_else(|error| Err(internal_error(error))));
+        });
     }
 
     /// Notes the end of a task. `draft`: the configuration now applied, if it changed.
@@ -185,19 +208,50 @@ impl ConfigReloader {
         }
     }
 
-    pub(crate) fn ports(&self) -> MutexGuard<'_, PortAllocator> {
-        self.loader.ports()
+    /// The ports of this stack. Locked during I/O, so never on the loop.
+    pub(crate) fn ports(&self) -> Arc<Mutex<PortAllocator>> {
+        self.loader.ports.clone()
     }
 
-    /// Once ports were chosen again: releases ports that neither `stack` nor a live process uses.
-    /// Called when a run is over, perhaps the last one on such a port. `leaving` is called only if
-    /// needed: a stopping stack calls this for each service.
-    pub(crate) fn release_unused(&self, stack: &Stack, leaving: impl FnOnce() -> BTreeSet<u16>) {
-        // Ports being chosen now are not in the stack yet.
-        if !self.reassigned || self.busy {
-            return;
-        }
+    /// Notes that a run is over, perhaps the last one on a port that was given up.
+    pub(crate) fn run_ended(&mut self) {
+        // Before ports are chosen again, every port is in use.
+        self.release_due |= self.reassigned;
+    }
+
+    /// Returns whether ports may be released now: those being chosen are not in the stack yet.
+    pub(crate) fn takes_release(&mut self) -> bool {
+        !self.busy && std::mem::take(&mut self.release_due)
+    }
+
+    /// Releases ports that neither `stack` nor a live process uses.
+    pub(crate) fn release_unused(
+        &mut self,
+        stack: &Stack,
+        leaving: BTreeSet<u16>,
+        tell: &mpsc::UnboundedSender<ReloadOutcome>,
+    ) {
         let used = stack.ports().map(|(key, port)| (key, port.clone())).collect();
-        self.ports().release_unused(&used, &leaving());
+        let loader = self.loader.clone();
+        let release = move || {
+            loader.ports().release_unused(&used, &leaving);
+            ReloadOutcome::PortsReleased
+        };
+        self.run(spawn_blocking(release), ReloadOutcome::Panicked, tell);
     }
 }
+
+/// Describes a panic of a task, as an error.
+fn internal_error(error: JoinError) -> Message {
+    let payload = error.try_into_panic().ok();
+    let text = payload.as_ref().and_then(|payload| {
+        let text = payload.downcast_ref::<&str>().copied();
+        text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+    });
+    let text = text.map_or_else(String::new, |text| format!(": {text}"));
+    Message::new(MessageClass::Internal, format!("reloading the configuration panicked{text}"))
+        .help("this is a bug in devstack; the next save is loaded again")
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::{JoinError, spawn_blocking};
+
 /// Maximum number of reads until the files are stable. If they never are, the last read counts, and
 /// the next change is reported anyway.
 const MAX_READS: usize = 10;
@@ -22,12 +24,14 @@ const QUIET_EMPTY: Duration = Duration::from_millis(100);
 /// Identifies the state of a file: size, mtime, inode.
 type FileStamp = Option<(u64, (i64, i64), u64)>;
 
-/// Calls `read` until `files` have not changed meanwhile: half a file can be valid too. `None`: the
-/// runtime is shutting down.
+/// Calls `read` until `files` have not changed meanwhile: half a file can be valid too.
+///
+/// # Errors
+/// When `read` panicked.
 pub(super) async fn read_when_stable<T: Send + 'static>(
     files: BTreeSet<PathBuf>,
     read: impl Fn() -> T + Send + Sync + 'static,
-) -> Option<T> {
+) -> Result<T, JoinError> {
     let (files, read) = (Arc::new(files), Arc::new(read));
     for _ in 1..MAX_READS {
         let (files, read) = (files.clone(), read.clone());
@@ -38,13 +42,13 @@ pub(super) async fn read_when_stable<T: Send + 'static>(
             let same = stamps(&files) == before;
             (found, if same { pause } else { Some(pause.unwrap_or(QUIET)) })
         };
-        let (found, pause) = tokio::task::spawn_blocking(once).await.ok()?;
+        let (found, pause) = spawn_blocking(once).await?;
         match pause {
-            None => return Some(found),
+            None => return Ok(found),
             Some(pause) => tokio::time::sleep(pause).await,
         }
     }
-    tokio::task::spawn_blocking(move || read()).await.ok()
+    spawn_blocking(move || read()).await
 }
 
 /// Returns how long until every file has been quiet long enough; `None` if they all have been.
@@ -89,7 +93,7 @@ mod tests {
             seen.lock().unwrap().push(text.clone());
             text
         });
-        assert_eq!(found.await.as_deref(), Some("whole"));
+        assert_eq!(found.await.unwrap(), "whole");
         assert_eq!(reads.lock().unwrap().first().map(String::as_str), Some(""));
     }
 

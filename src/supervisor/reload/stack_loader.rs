@@ -35,6 +35,10 @@ pub enum ReloadOutcome {
         /// The files that were read: the next change of one of them may fix it.
         files: BTreeSet<PathBuf>,
     },
+    /// Ports that nothing uses any more were released.
+    PortsReleased,
+    /// The task panicked.
+    Panicked(Message),
     /// Other ports were chosen for services that lost one, from the last applied configuration.
     PortsReassigned {
         /// The stack with those ports.

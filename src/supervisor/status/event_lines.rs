@@ -1,4 +1,4 @@
-//! Status lines for events. Pure, except for the last log lines of a failed service.
+//! Status lines for events. Pure.
 //!
 //! Normal operation is reported briefly and once: what starts and where, what is ready. Waiting,
 //! requested exits and whatever the next line repeats are left out.
@@ -6,24 +6,23 @@
 use std::path::Path;
 
 use super::startup_summary::{format_millis, startup_summary};
-use crate::log::{StackLog, StatusText, StatusTone};
+use crate::log::{StatusText, StatusTone};
 use crate::model::{
     Cause, DEBUG_PORT, DisplayPath, Event, EventKind, Message, MessageClass, Name, Phase, Plan,
     ServiceView, Snapshot, Stack, signal_name,
 };
 use crate::process::command_summary;
 
-/// How many log lines are shown with a failure.
-const FAILURE_LINES: usize = 10;
-
-/// Returns the status lines for `event`. `snapshot` is the state after it, `stack` the desired one.
-pub fn event_lines(
-    event: &Event,
-    snapshot: &Snapshot,
-    stack: &Stack,
-    logs: &StackLog,
-) -> Vec<StatusText> {
-    lines(event, snapshot, stack, &|service| logs.tail(service, FAILURE_LINES))
+/// Returns the service whose last log lines the status lines for `event` show: of a failure that
+/// they may explain.
+pub fn shown_log(event: &Event) -> Option<&Name> {
+    let EventKind::Phase { to: Phase::Unhealthy | Phase::Failed, cause, .. } = &event.what else {
+        return None;
+    };
+    match cause {
+        Cause::Failed(message) if !has_lines(message) => None,
+        _ => event.service.as_ref(),
+    }
 }
 
 /// Reports a changed configuration that was not applied; `text` shows what is wrong.
@@ -75,11 +74,13 @@ fn applied(plan: &Plan) -> String {
     format!("applied the new configuration{keeps}{lines}")
 }
 
-fn lines(
+/// Returns the status lines for `event`. `snapshot` is the state after it, `stack` the desired one,
+/// `tail` the log lines to show.
+pub fn event_lines(
     event: &Event,
     snapshot: &Snapshot,
     stack: &Stack,
-    tail: &dyn Fn(&Name) -> Vec<String>,
+    tail: &[String],
 ) -> Vec<StatusText> {
     let line = |tone, text: String| {
         vec![StatusText { service: event.service.clone(), tone, text, more: false }]
@@ -127,7 +128,7 @@ struct PhaseLines<'a> {
     name: &'a Name,
     snapshot: &'a Snapshot,
     stack: &'a Stack,
-    tail: &'a dyn Fn(&Name) -> Vec<String>,
+    tail: &'a [String],
 }
 
 impl PhaseLines<'_> {
@@ -251,9 +252,7 @@ impl PhaseLines<'_> {
             Cause::Failed(message) => Some(message),
             _ => None,
         };
-        if message.is_none_or(has_lines) {
-            text.extend((self.tail)(self.name).iter().map(|line| format!("\n  | {line}")));
-        }
+        text.extend(self.tail.iter().map(|line| format!("\n  | {line}")));
         let help = message.map_or("", |message| &message.help);
         if !help.is_empty() {
             text += &format!("\nhelp: {help}");

@@ -4,7 +4,9 @@ pub mod event_lines;
 pub(crate) mod qr_code;
 pub(crate) mod run_notes;
 mod startup_summary;
+mod status_queue;
 
 pub use qr_code::qr_code;
 pub(crate) use run_notes::{listen_notes, orphans, wrong_port};
 pub use startup_summary::network_lines;
+pub(crate) use status_queue::{LogTail, StatusQueue};

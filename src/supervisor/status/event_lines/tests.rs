@@ -157,8 +157,9 @@ fn told(happenings: Vec<(Option<&str>, EventKind)>) -> String {
     let mut text = String::new();
     for (service, what) in happenings {
         let event = Event { service: service.map(name), what };
-        let tail = |_: &Name| vec!["Traceback".to_owned(), "KeyError: 'DB'".to_owned()];
-        for said in lines(&event, &snapshot(&stack, Phase::Ready), &stack, &tail) {
+        let tail = ["Traceback".to_owned(), "KeyError: 'DB'".to_owned()];
+        let tail = shown_log(&event).map_or(&[][..], |_| &tail);
+        for said in event_lines(&event, &snapshot(&stack, Phase::Ready), &stack, tail) {
             let who = said.service.map_or(String::new(), |name| name.to_string());
             for line in said.text.lines() {
                 text += &format!("{who:7} {:8} {line}\n", format!("{:?}", said.tone));

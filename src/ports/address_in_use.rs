@@ -1,7 +1,7 @@
 //! Detects "address in use" errors in the output of programs.
 
 /// Returns whether a line reports that an address is in use.
-pub(super) fn mentions_address_in_use(line: &str) -> bool {
+pub fn mentions_address_in_use(line: &str) -> bool {
     let line = line.to_lowercase();
     let errors = ["address already in use", "address in use", "eaddrinuse", "errno 98", "errno 48"];
     errors.iter().any(|error| line.contains(error))
@@ -10,7 +10,7 @@ pub(super) fn mentions_address_in_use(line: &str) -> bool {
 }
 
 /// Returns whether a line mentions this port as a whole number.
-pub(super) fn mentions_port(line: &str, port: u16) -> bool {
+pub fn mentions_port(line: &str, port: u16) -> bool {
     line.split(|c: char| !c.is_ascii_digit()).any(|word| word == port.to_string())
 }
 

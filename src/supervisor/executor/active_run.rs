@@ -1,0 +1,91 @@
+//! What the executor keeps of a live run.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::log::LogCapture;
+use crate::model::{LaunchConfig, Name, OutputStream, Probe, ProcessExit, RunId};
+use crate::probe::{NotifySocket, ProbeHandle};
+use crate::process::{OutputSink, RunHandle};
+
+/// The directory of notify sockets.
+pub(super) struct NotifySocketDir {
+    pub dir: PathBuf,
+    /// Whether leftover sockets have been removed.
+    pub cleared: bool,
+}
+
+impl NotifySocketDir {
+    pub fn open(&mut self, run: RunId) -> Result<NotifySocket, String> {
+        if !std::mem::replace(&mut self.cleared, true) {
+            NotifySocket::remove_stale(&self.dir);
+        }
+        NotifySocket::open(&self.dir, run)
+            .map_err(|error| format!("{}: {error}", self.dir.display()))
+    }
+}
+
+/// What is kept of a live run.
+pub(super) struct ActiveRun {
+    pub name: Name,
+    /// The assigned main port.
+    pub port: Option<u16>,
+    pub leash: RunHandle,
+    pub launch: LaunchConfig,
+    pub began: Instant,
+    /// One per log probe, created before the process so that no line is missed; `None`: already
+    /// taken.
+    pub lines: Option<Vec<oneshot::Receiver<String>>>,
+    /// For `READY=1`.
+    pub notice: Option<NotifySocket>,
+    pub probing: Option<ProbeHandle>,
+    pub debugger: Option<ProbeHandle>,
+    pub health: Option<ProbeHandle>,
+}
+
+impl ActiveRun {
+    /// Returns the receivers of log and notify probes, in their order.
+    pub fn probe_receivers(
+        &mut self,
+        probes: &[Probe],
+        lines: Vec<oneshot::Receiver<String>>,
+    ) -> Vec<oneshot::Receiver<String>> {
+        let mut lines = lines.into_iter();
+        let mut waits = Vec::new();
+        for probe in probes {
+            match probe {
+                Probe::Log { .. } => waits.extend(lines.next()),
+                Probe::Notify => waits.push(self.listen()),
+                Probe::Tcp { .. }
+                | Probe::Http { .. }
+                | Probe::Exec { .. }
+                | Probe::Delay { .. } => {}
+            }
+        }
+        waits
+    }
+
+    /// Without a socket the receiver fails at once.
+    fn listen(&mut self) -> oneshot::Receiver<String> {
+        let leash = self.leash.clone();
+        match &mut self.notice {
+            Some(notice) => notice.listen(move || leash.tree_pids()),
+            None => oneshot::channel().1,
+        }
+    }
+}
+
+/// A log capture as the sink of a command.
+pub(super) struct CaptureSink(pub LogCapture);
+
+impl OutputSink for CaptureSink {
+    fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
+        self.0.push(stream, bytes);
+    }
+
+    fn closed(&mut self, _exit: Option<ProcessExit>) {
+        self.0.close();
+    }
+}
