@@ -44,9 +44,10 @@ pub use log_line::LogLine;
 pub use log_size::LogSize;
 pub use missed_lines::MissedLines;
 pub use read::{LineFilter, LogPage, LogReader, PageItem, StatusMode, StoredLogReader};
+pub use stack_log::StackLog;
 pub(crate) use stack_log::last_lines;
-pub use stack_log::{StackLog, StorageCounts};
 pub use status_line::{StatusLine, StatusText, StatusTone};
+pub use store::StorageCounts;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -2,17 +2,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::line_formatter::{ChunkView, LineFormatter};
+use super::line_formatter::LineFormatter;
 use super::log_output::LogOutput;
 use super::log_style::LogStyle;
-use super::print_queue::{PrintMode, QueuedChunk};
-use crate::log::line_split;
+use super::print_queue::PrintMode;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
-use crate::log::read::{LogChunk, LogCursor, ReadFrom};
+use crate::log::read::{LogCursor, ReadFrom};
 use crate::log::stack_log::StackLogInner;
-use crate::log::status_line::StatusLine;
-use crate::log::store::ServiceLog;
+use crate::log::store::LogChunk;
 
 /// Prints the log on its own thread, the only one that waits for the terminal.
 struct LogPrinter {
@@ -21,8 +19,6 @@ struct LogPrinter {
     painter: LineFormatter,
     /// Formatted bytes that are not written yet.
     out: Vec<u8>,
-    /// Logs with printed lines whose index may not be flushed yet.
-    touched: Vec<Arc<ServiceLog>>,
     /// What was printed of each origin, or reported as missed. The rest of its total was missed.
     passed: BTreeMap<LogOrigin, LogSize>,
 }
@@ -36,9 +32,9 @@ pub(crate) fn start(
     output: LogOutput,
 ) -> io::Result<()> {
     let painter = LineFormatter::new(look, Arc::default());
-    let (touched, passed) = (Vec::new(), BTreeMap::new());
+    let passed = BTreeMap::new();
     let out = Vec::with_capacity(2 * WRITE_SIZE);
-    let printer = LogPrinter { inner, output, painter, out, touched, passed };
+    let printer = LogPrinter { inner, output, painter, out, passed };
     std::thread::Builder::new().name("log".to_owned()).spawn(move || printer.run())?;
     Ok(())
 }
@@ -47,54 +43,30 @@ impl LogPrinter {
     fn run(mut self) {
         // Keeps `finish` from waiting for this thread, even after a panic.
         let _close = CloseOnDrop(self.inner.clone());
-        while let Some(slabs) = self.inner.queue.next() {
+        while let Some(chunks) = self.inner.queue.next() {
             let table = self.inner.queue.state().table.clone();
             self.painter.set_palette(table);
-            let done = if slabs.is_empty() { self.catch_up() } else { self.show(slabs) };
+            let done = if chunks.is_empty() { self.catch_up() } else { self.show(chunks) };
             if let Err(error) = done {
                 tracing::debug!("log output stopped: {error}");
                 self.inner.output_is_gone(&error);
                 return;
             }
-            for lane in self.touched.drain(..) {
-                lane.flush(&self.inner.notes);
-            }
         }
     }
 
-    fn show(&mut self, slabs: VecDeque<QueuedChunk>) -> io::Result<()> {
-        for slab in slabs {
-            self.mark_unflushed(&slab.lane);
-            self.count_printed(&slab.lane.voice, slab.amount());
-            self.paint(&of_slab(&slab));
+    fn show(&mut self, chunks: VecDeque<LogChunk>) -> io::Result<()> {
+        for chunk in chunks {
+            self.count_printed(&chunk.voice, chunk.amount());
+            self.painter.chunk(&chunk, &mut self.out);
             if self.out.len() >= WRITE_SIZE {
                 self.write()?;
             }
             // The queue counts the chunk until here, which bounds memory whatever the output does.
-            self.inner.queue.recycle(slab);
+            self.inner.queue.printed(&chunk);
         }
         self.write()?;
         self.output.flush()
-    }
-
-    fn paint(&mut self, print: &PrintItem<'_>) {
-        match print {
-            PrintItem::Lines(lines) => self.painter.lines(lines, &mut self.out),
-            PrintItem::Said { seq, bytes } => {
-                for (seq, line) in (*seq..).zip(line_split::lines(bytes)) {
-                    // Only a modified file has other lines.
-                    if let Some(spoken) = StatusLine::decode(line, seq) {
-                        self.painter.status_line(&spoken, &mut self.out);
-                    }
-                }
-            }
-        }
-    }
-
-    fn mark_unflushed(&mut self, lane: &Arc<ServiceLog>) {
-        if !self.touched.iter().any(|known| Arc::ptr_eq(known, lane)) {
-            self.touched.push(lane.clone());
-        }
     }
 
     fn count_printed(&mut self, voice: &LogOrigin, shown: LogSize) {
@@ -116,7 +88,7 @@ impl LogPrinter {
             let step = cursor.step(before, WRITE_SIZE);
             for chunk in &step.chunks {
                 self.count_printed(&chunk.voice, chunk.amount());
-                self.paint(&of_chunk(chunk));
+                self.painter.chunk(chunk, &mut self.out);
                 if self.out.len() >= WRITE_SIZE {
                     self.write()?;
                 }
@@ -128,7 +100,6 @@ impl LogPrinter {
                 if self.caught_up(before) {
                     self.report_missed(totals);
                     self.write()?;
-                    self.touched = self.inner.all_lanes();
                     return self.output.flush();
                 }
             }
@@ -175,55 +146,11 @@ impl LogPrinter {
     }
 }
 
-enum PrintItem<'a> {
-    Lines(ChunkView<'a>),
-    /// Stored status lines, with the number of the first.
-    Said {
-        seq: u64,
-        bytes: &'a [u8],
-    },
-}
-
-fn of_slab(slab: &QueuedChunk) -> PrintItem<'_> {
-    match slab.lane.voice.service() {
-        None => PrintItem::Said { seq: slab.seq, bytes: &slab.bytes },
-        Some(service) => PrintItem::Lines(ChunkView {
-            service,
-            run: slab.run,
-            stream: slab.stream,
-            seq: slab.seq,
-            at: slab.at,
-            continues: slab.continues,
-            open: slab.open,
-            bytes: &slab.bytes,
-        }),
-    }
-}
-
-fn of_chunk(chunk: &LogChunk) -> PrintItem<'_> {
-    match chunk.voice.service() {
-        None => PrintItem::Said { seq: chunk.batch.seq, bytes: &chunk.bytes },
-        Some(service) => PrintItem::Lines(ChunkView {
-            service,
-            run: chunk.batch.run,
-            stream: chunk.batch.stream,
-            seq: chunk.batch.seq,
-            at: chunk.batch.at,
-            continues: chunk.batch.continues,
-            open: chunk.batch.open,
-            bytes: &chunk.bytes,
-        }),
-    }
-}
-
 /// Closes the queue when the printer ends, even by a panic.
 struct CloseOnDrop(Arc<StackLogInner>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.queue.close();
-        for lane in self.0.all_lanes() {
-            lane.flush(&self.0.notes);
-        }
     }
 }

@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod file_trouble;
 mod flow;
+mod hanging_disk;
 mod printing;
 mod reading;
 mod rotation;
@@ -121,6 +122,7 @@ impl LogFixture {
     }
 
     fn file(&self, file: &str) -> Vec<u8> {
+        self.wait_stored();
         std::fs::read(self.folder().join(file)).unwrap()
     }
 
@@ -129,6 +131,12 @@ impl LogFixture {
         let (mut capture, _) = self.logs.capture(&name(service), RunId(run), Vec::new());
         capture.push(OutputStream::Stdout, text.as_bytes());
         capture.close();
+        self.wait_stored();
+    }
+
+    /// Waits until everything is in the files.
+    fn wait_stored(&self) {
+        wait_stored(&self.logs);
     }
 
     /// Finishes the log and returns everything that was printed.
@@ -138,8 +146,14 @@ impl LogFixture {
     }
 
     fn stored(&self) -> Vec<super::LogLine> {
+        self.wait_stored();
         stored(&self.folder(), usize::MAX)
     }
+}
+
+/// Waits until everything is in the files.
+fn wait_stored(logs: &StackLog) {
+    assert!(logs.inner.writer.wait_idle(PATIENCE));
 }
 
 /// Returns the last lines of each service from a directory that is no longer written.

@@ -18,6 +18,9 @@ fn flood(bench: &LogFixture, lines: usize) -> String {
             expected.push_str(&format!(" * at {i}\n"));
         }
         assert!(bench.logs.inner.queue.bytes() <= PrintQueue::MAX_BYTES);
+        if i % 100 == 0 {
+            bench.wait_stored();
+        }
     }
     expected
 }
@@ -51,7 +54,7 @@ fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
         lanes.iter().for_each(|lane| match round % 3 {
             0 => lane.fail_once(&bench.logs.inner.notes),
             1 => lane.look_now(),
-            _ => lane.flush(&bench.logs.inner.notes),
+            _ => bench.wait_stored(),
         });
         expected += &flood(&bench, 50);
     }
@@ -105,6 +108,7 @@ fn without_an_output_everything_is_stored() {
     let logs = StackLog::open(dir.path(), look(EscapeMode::Keep), LogOutput::None);
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n");
+    wait_stored(&logs);
     // The index is complete at once: there is no printer to flush it later.
     assert_eq!(texts(&stored(dir.path(), usize::MAX)), ["api one"]);
 }

@@ -16,7 +16,7 @@ pub(crate) use output_reader::OutputReader;
 pub(crate) use panic_safe_sink::PanicSafeSink;
 pub use run_handle::RunHandle;
 pub(crate) use run_handle::RunPids;
-pub use run_report::{OutputSink, RunChange, RunReport};
+pub use run_report::{BoxFuture, OutputSink, RunChange, RunReport};
 pub(crate) use run_task::{RunProgress, RunTask, send_report};
 pub(crate) use tree_usage::ProcessUsage;
 pub use tree_usage::{RunTree, TreeUsage};

@@ -1,6 +1,6 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::run_report::OutputSink;
+use super::run_report::{BoxFuture, OutputSink};
 use crate::model::{OutputStream, ProcessExit};
 
 /// A sink that may panic: it then gets no more output, and the run continues.
@@ -13,6 +13,13 @@ impl<S: OutputSink> PanicSafeSink<S> {
 
     pub fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.with(|sink| sink.push(stream, bytes));
+    }
+
+    /// Resolves when the sink takes more output; `None`: now.
+    pub fn full(&mut self) -> Option<BoxFuture> {
+        let mut full = None;
+        self.with(|sink| full = sink.full());
+        full
     }
 
     /// Closes the sink, once, with the exit of the main process, if there was one.

@@ -1,3 +1,4 @@
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::model::{Message, OutputStream, ProcessExit, RunId};
@@ -33,6 +34,9 @@ pub enum RunChange {
     },
 }
 
+/// What [`OutputSink::full`] returns.
+pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Where the output of a run goes.
 pub trait OutputSink: Send + 'static {
     /// The run is about to start, with this pty or without one. Not called if it cannot be tried.
@@ -40,6 +44,10 @@ pub trait OutputSink: Send + 'static {
     /// Takes bytes as they were read, in order for each stream. Must not block. Lines of a pty end
     /// with `\r\n`.
     fn push(&mut self, stream: OutputStream, bytes: &[u8]);
+    /// Resolves when the sink takes more output; `None`: now. The pipes are not read until then.
+    fn full(&self) -> Option<BoxFuture> {
+        None
+    }
     /// The output has ended. `exit` is that of the main process, if there was one.
     fn closed(&mut self, exit: Option<ProcessExit>);
 }
