@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::line_formatter::LineFormatter;
@@ -8,9 +9,11 @@ use super::log_style::LogStyle;
 use super::print_queue::PrintMode;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
+use crate::log::log_warnings::LogWarnings;
 use crate::log::read::{LogCursor, ReadFrom};
 use crate::log::stack_log::StackLogInner;
 use crate::log::store::LogChunk;
+use crate::model::{Message, MessageClass};
 
 /// Prints the log on its own thread, the only one that waits for the terminal.
 struct LogPrinter {
@@ -35,8 +38,23 @@ pub(crate) fn start(
     let passed = BTreeMap::new();
     let out = Vec::with_capacity(2 * WRITE_SIZE);
     let printer = LogPrinter { inner, output, painter, out, passed };
-    std::thread::Builder::new().name("log".to_owned()).spawn(move || printer.run())?;
+    let notes = printer.inner.notes.clone();
+    let run = move || {
+        if catch_unwind(AssertUnwindSafe(|| printer.run())).is_err() {
+            report_panic(&notes);
+        }
+    };
+    std::thread::Builder::new().name("log".to_owned()).spawn(run)?;
     Ok(())
+}
+
+/// Reports that nothing is printed any more, where the user looks and to other clients.
+fn report_panic(notes: &LogWarnings) {
+    let text = "internal error: the log is not shown any more, but the stack keeps running";
+    let help = "follow it with `devstack logs -f`, and please report this";
+    // Nothing is left to try if stderr is gone as well.
+    let _ = writeln!(io::stderr(), "error: {text}\nhelp: {help}");
+    notes.tell(Message::new(MessageClass::Internal, text).help(help));
 }
 
 impl LogPrinter {

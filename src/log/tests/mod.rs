@@ -41,6 +41,8 @@ struct GatedState {
     bytes: Vec<u8>,
     shut: bool,
     broken: bool,
+    /// The next write panics.
+    panics: bool,
     /// A writer waits at the gate.
     waits: bool,
 }
@@ -87,6 +89,7 @@ impl Write for GatedOutput {
             self.0.1.notify_all();
             shown = self.0.1.wait(shown).unwrap();
         }
+        assert!(!shown.panics, "a printer that panics");
         if shown.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }

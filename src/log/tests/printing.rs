@@ -1,6 +1,7 @@
 use super::*;
 use crate::log::format::PrintQueue;
 use crate::log::{StatusText, StatusTone};
+use crate::model::MessageClass;
 
 /// Prints numbered lines of two services within the bound of the queue; returns the expected text.
 fn flood(bench: &LogFixture, lines: usize) -> String {
@@ -88,6 +89,23 @@ async fn a_pipe_that_was_closed_ends_the_show_and_nothing_else() {
     bench.run("api", 2, "two\n");
     assert_eq!(bench.finish(), "");
     assert_eq!(bench.file("api.log"), b"one\ntwo\n");
+}
+
+#[test]
+fn a_printer_that_panics_is_reported_and_output_is_still_stored() {
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    lock_unpoisoned(&bench.screen.0.0).panics = true;
+    bench.run("api", 1, "one\n");
+    bench.screen.open_gate();
+    assert!(bench.logs.inner.queue.wait_closed(PATIENCE));
+    bench.run("api", 2, "two\n");
+    assert!(bench.logs.finish(PATIENCE));
+    assert_eq!(texts(&bench.stored()), ["api one", "api two"]);
+    // The thread reports it after it has closed the queue.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(bench.logs.has_warnings());
+    let warnings = bench.logs.take_warnings();
+    assert_eq!(warnings.iter().map(|one| one.class).collect::<Vec<_>>(), [MessageClass::Internal]);
 }
 
 #[test]
