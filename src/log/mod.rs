@@ -24,6 +24,7 @@
 //! Lines are ordered by `seq`, their number within the stack; clocks only label them.
 
 pub(crate) mod capture;
+pub(crate) mod escape_parser;
 pub(crate) mod format;
 mod line_split;
 mod log_line;

@@ -13,7 +13,6 @@
 mod attachment;
 mod client_screen;
 mod crlf_stripper;
-mod escape_parser;
 mod key_queue;
 mod key_writer;
 mod output_view;
