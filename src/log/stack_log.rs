@@ -229,6 +229,10 @@ impl StackLogInner {
         lock_unpoisoned(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
     }
 
+    pub fn log_of(&self, origin: &LogOrigin) -> Arc<ServiceLog> {
+        origin.service().map_or_else(|| self.own.clone(), |name| self.service_log(name))
+    }
+
     /// Returns the logs of all current services, and last that of devstack itself.
     pub fn all_lanes(&self) -> Vec<Arc<ServiceLog>> {
         lock_unpoisoned(&self.lanes).values().chain([&self.own]).cloned().collect()

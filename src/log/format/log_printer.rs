@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::line_formatter::LineFormatter;
 use super::log_output::LogOutput;
@@ -24,8 +25,13 @@ struct LogPrinter {
     out: Vec<u8>,
     /// What was printed of each origin, or reported as missed. The rest of its total was missed.
     passed: BTreeMap<LogOrigin, LogSize>,
+    /// How long to wait for the disk; zero while it does not respond.
+    disk_patience: Duration,
 }
 
+/// Lines are shown once they are in the file, so that a line that was seen survives the end of
+/// devstack. But a disk that does not respond within this time does not stop the terminal.
+const DISK_PATIENCE: Duration = Duration::from_millis(100);
 /// Bytes to format before a write.
 const WRITE_SIZE: usize = 256 * 1024;
 
@@ -37,7 +43,7 @@ pub(crate) fn start(
     let painter = LineFormatter::new(look, Arc::default());
     let passed = BTreeMap::new();
     let out = Vec::with_capacity(2 * WRITE_SIZE);
-    let printer = LogPrinter { inner, output, painter, out, passed };
+    let printer = LogPrinter { inner, output, painter, out, passed, disk_patience: DISK_PATIENCE };
     let notes = printer.inner.notes.clone();
     let run = move || {
         if catch_unwind(AssertUnwindSafe(|| printer.run())).is_err() {
@@ -75,6 +81,9 @@ impl LogPrinter {
 
     fn show(&mut self, chunks: VecDeque<LogChunk>) -> io::Result<()> {
         for chunk in chunks {
+            let log = self.inner.log_of(&chunk.voice);
+            let is_written = log.wait_written(chunk.batch.seq, self.disk_patience);
+            self.disk_patience = if is_written { DISK_PATIENCE } else { Duration::ZERO };
             self.count_printed(&chunk.voice, chunk.amount());
             self.painter.chunk(&chunk, &mut self.out);
             if self.out.len() >= WRITE_SIZE {

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 #[cfg(test)]
 use std::time::Instant;
 
@@ -31,6 +32,8 @@ pub(crate) struct ServiceLog {
     view: Mutex<LogView>,
     /// Notified when there is room for more chunks.
     room: Notify,
+    /// Notified when a chunk is written.
+    written: Condvar,
 }
 
 /// Most unindexed entries: of so many the stream is unknown when devstack is killed.
@@ -62,7 +65,13 @@ impl ServiceLog {
     ) -> ServiceLog {
         let files = ServiceLogState::new(folder, limits);
         let view = LogView::new(files.segment.clone());
-        ServiceLog { voice, files: Mutex::new(files), view: Mutex::new(view), room: Notify::new() }
+        ServiceLog {
+            voice,
+            files: Mutex::new(files),
+            view: Mutex::new(view),
+            room: Notify::new(),
+            written: Condvar::new(),
+        }
     }
 
     /// Creates a log from files that are no longer written: rotated ones in order, and the newest.
@@ -117,6 +126,7 @@ impl ServiceLog {
             let unindexed = view.pending.len();
             self.notify_room(&view);
             drop(view);
+            self.written.notify_all();
             if unindexed >= MAX_UNINDEXED {
                 files.flush(&self.voice, notes);
             }
@@ -147,6 +157,15 @@ impl ServiceLog {
         if view.bytes <= BUDGET / 2 {
             self.room.notify_waiters();
         }
+    }
+
+    /// Waits until the line with this number is written, at most for `limit`. Returns whether it is.
+    pub fn wait_written(&self, seq: u64, limit: Duration) -> bool {
+        let view = lock_unpoisoned(&self.view);
+        let missing =
+            |view: &mut LogView| view.unwritten.front().is_some_and(|(batch, _)| batch.seq <= seq);
+        let waited = self.written.wait_timeout_while(view, limit, missing);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Waits until the writer has caught up enough to take more chunks.
