@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use crate::support::{RunningProgram, TestProject, require, require_program, service};
+use crate::support::{RunningProgram, TestProject, eventually, require, require_program, service};
 
 /// Prints numbered lines, faster than a disk that does not respond takes them.
 const CONFIG: &str = r#"
@@ -103,9 +103,10 @@ fn while_the_disk_does_not_respond_the_stack_is_shown_changed_and_stopped() {
     project.devstack(["start", "api"]).run().expect_code(0);
     let frozen = FrozenDisk::freeze(mount.as_ref());
     let here = up.here();
-    up.wait_since(here, "api | line ");
+    let line = up.wait_since(here, "api | line ");
+    let pid = line.rsplit(' ').next().expect("the pid of the service");
     let down = project.devstack(["down"]).start();
-    up.wait_since(here, "api * stopped");
+    eventually("the end of api", || (!Path::new("/proc").join(pid).exists()).then_some(()));
     drop(frozen);
     assert_eq!(down.wait_code(), 0);
     assert_eq!(up.wait_code(), 0);
