@@ -77,11 +77,10 @@ impl ServiceLogCursor {
         match self.start.take() {
             None => {}
             Some((ReadFrom::Seq(seq), extent)) => self.seek_seq(seq, &extent),
-            Some((ReadFrom::Last(usize::MAX), extent)) => {
-                if reaches_back(&extent, &self.wanted) {
-                    self.lost = self.read_size;
-                }
+            Some((ReadFrom::Last(usize::MAX), extent)) if reaches_back(&extent, &self.wanted) => {
+                self.lost = self.read_size;
             }
+            Some((ReadFrom::Last(usize::MAX), _)) => {}
             Some((ReadFrom::Last(lines), extent)) => self.seek_last(lines as u64, &extent),
         }
     }
