@@ -21,7 +21,7 @@ use crate::model::{
 };
 use crate::probe;
 use crate::probe::{NotifySocket, ProbeFinding, ProbeHandle, ProbeReport};
-use crate::process::{InheritedEnv, OutputSink, ProcessManager, RunHandle};
+use crate::process::{BoxFuture, InheritedEnv, OutputSink, ProcessManager, RunHandle};
 use crate::terminal::{Attachment, ClientScreen, RunOutputSink, ServiceTerminal};
 use crate::watch::Watcher;
 
@@ -455,6 +455,10 @@ struct CaptureSink(LogCapture);
 impl OutputSink for CaptureSink {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.0.push(stream, bytes);
+    }
+
+    fn full(&self) -> Option<BoxFuture> {
+        self.0.full()
     }
 
     fn closed(&mut self, _exit: Option<ProcessExit>) {
