@@ -72,7 +72,7 @@
 //! | What reaps an orphan? | `process/keeper/keeper_loop.rs`; those of a dead keeper: `process/guard/guard_loop.rs`; those of a killed devstack: `process/cleanup/previous_stack.rs` |
 //! | How are an environment and a command line made? | `config/env/resolver.rs`, `process/spawn/` |
 //! | How does a line get from a pipe to its file? | `log/capture/log_capture.rs`, `log/store/service_log.rs` |
-//! | How does a log line become JSON? | `log/format/json.rs` from the type in `log/log_line.rs` |
+//! | How does a log line become JSON? | `log/log_item.rs` from the types in `log/log_line.rs` and `log/status_line.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | Where do exit codes come from? | `exit_code.rs` lists them; 121 to 127 of `devstack run`: `cli/start/run.rs` |

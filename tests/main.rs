@@ -22,6 +22,7 @@ mod everywhere;
 mod examples;
 mod exec;
 mod fixture;
+mod frozen_disk;
 mod harness;
 mod health;
 mod holders;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::lock_unpoisoned;
+use super::log_origin::LogOrigin;
 use crate::model::{Message, MessageClass};
 
 /// Problems with the log itself, to be reported to the user.
@@ -38,6 +39,20 @@ impl LogWarnings {
         let message = Message { class: MessageClass::Disk, text, help: help.to_owned() };
         tracing::warn!("{}", message.text);
         Self::add(&mut state, message);
+        drop(state);
+        self.some.notify_one();
+    }
+
+    /// Warns that the output of a service waits for the disk.
+    pub fn disk_stalled(&self, origin: &LogOrigin) {
+        let mut state = lock_unpoisoned(&self.state);
+        if state.disk_told.is_some_and(|at| at.elapsed() < Self::PAUSE) {
+            return;
+        }
+        state.disk_told = Some(Instant::now());
+        let text = format!("the disk does not respond; the output of {origin} is paused");
+        let help = "check the file system of .devstack/logs; output resumes automatically";
+        Self::add(&mut state, Message::new(MessageClass::Disk, text).help(help));
         drop(state);
         self.some.notify_one();
     }

@@ -1,17 +1,20 @@
 //! Output of services: captured, stored, printed.
 //!
 //! ```text
-//!  pipe ─► LogCapture ─► ServiceLog (NAME.log, .idx) ─► LogCursor ─► LogReader, StoredLogReader
-//!             │              └ full: NAME.1.log, NAME.2.log …, of which the newest are kept
-//!             └─────► PrintQueue ─► printer thread ─► terminal
-//!                         └ full: the printer reads with a LogCursor until it has caught up
+//!  pipe ─► LogCapture ─► ServiceLog ─► LogWriter thread ─► NAME.log, .idx
+//!             │             │  │ └ full: the pipe is not read     └ full: NAME.1.log …
+//!             │             │  └─► LogCursor ─► LogReader; from files only: StoredLogReader
+//!             └─► PrintQueue ─► LogPrinter thread ─► terminal
+//!                     └ full: the printer reads with a LogCursor until it has caught up
 //! ```
 //!
-//! A capture cuts a stream into chunks of whole lines, appends each to the file of its service and
-//! adds an entry to the index. A full file is rotated: it is renamed to its number, and a new one
-//! begins. The terminal has its own thread, fed by a queue that is bounded in bytes. When the queue
-//! is full, chunks are only stored, and the printer reads them back later. So nothing waits for the
-//! terminal, memory is bounded, and every line still kept is printed; missed lines are counted.
+//! A capture cuts a stream into chunks of whole lines. The writer appends each to the file of its
+//! service and adds an entry to the index; until then, readers get it from memory. A full file is
+//! rotated: it is renamed to its number, and a new one begins. When the disk is too slow, the pipes
+//! of that service are not read for a while. The terminal has its own thread, fed by a queue that is
+//! bounded in bytes. When the queue is full, chunks are only stored, and the printer reads them back
+//! later. So the loop waits neither for disk nor terminal, memory is bounded, and every line still
+//! kept is printed; missed lines are counted.
 //!
 //! The directory of the previous start is `logs.1`.
 //!
@@ -21,6 +24,7 @@
 //! Lines are ordered by `seq`, their number within the stack; clocks only label them.
 
 pub(crate) mod capture;
+pub(crate) mod escape_parser;
 pub(crate) mod format;
 mod line_split;
 mod log_item;
@@ -45,8 +49,9 @@ pub use log_line::LogLine;
 pub use log_size::LogSize;
 pub use missed_lines::MissedLines;
 pub use read::{LineFilter, LogPage, LogReader, StatusMode, StoredLogReader};
+pub use stack_log::StackLog;
 pub(crate) use stack_log::last_lines;
-pub use stack_log::{StackLog, StorageCounts};
 pub use status_line::{StatusLine, StatusText, StatusTone};
+pub use store::StorageCounts;
 
 use crate::sync::lock_unpoisoned;

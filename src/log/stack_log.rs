@@ -11,9 +11,11 @@ use super::capture::{LinePatterns, LogCapture, RawChunk};
 use super::format::{LogOutput, LogStyle, PrintQueue, ServicePalette, escape_filter, log_printer};
 use super::log_origin::LogOrigin;
 use super::log_warnings::LogWarnings;
-use super::read::{LineFilter, LogCursor, LogReader, ReadFrom};
+use super::read::{LineFilter, LogReader};
 use super::status_line::{StatusLine, StatusText};
-use super::store::{ChunkNumber, LogDir, RetentionLimits, ServiceLog};
+use super::store::{
+    IndexEntry, LogChunk, LogDir, LogWriter, RetentionLimits, ServiceLog, StorageCounts,
+};
 use super::{line_split, lock_unpoisoned};
 use crate::model::{LabelColor, LogRetention, Message, MessageClass, Name, OutputStream, RunId};
 
@@ -32,12 +34,20 @@ pub(crate) struct StackLogInner {
     /// What devstack itself reports.
     own: Arc<ServiceLog>,
     pub queue: PrintQueue,
-    pub notes: LogWarnings,
+    /// Writes the files.
+    pub writer: Arc<LogWriter>,
+    pub notes: Arc<LogWarnings>,
     /// Changes whenever something is stored or the log ends; waiting readers subscribe.
     version: watch::Sender<u64>,
     ended: AtomicBool,
     /// The `errno` that ended the output, if it is gone.
     gone: watch::Sender<Option<i32>>,
+}
+
+impl Drop for StackLogInner {
+    fn drop(&mut self) {
+        self.writer.end();
+    }
 }
 
 /// Ends the printer when the last clone is dropped.
@@ -49,29 +59,11 @@ impl Drop for EndOnDrop {
     }
 }
 
-/// Where the bytes of a service are: `taken == stored + held + dropped`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StorageCounts {
-    /// Bytes of captured lines.
-    pub taken: u64,
-    /// Bytes written to log files.
-    pub stored: u64,
-    /// Bytes that neither the disk nor memory could keep.
-    pub dropped: u64,
-}
-
-impl StorageCounts {
-    /// Returns the bytes that are in memory because the disk does not accept them.
-    pub fn held(&self) -> u64 {
-        self.taken - self.stored - self.dropped
-    }
-}
-
 impl StackLog {
     /// Starts a log with files in `dir`; a previous one gets the suffix `.1`. Never fails: without
     /// a directory the last lines are kept in memory, see [`StackLog::take_warnings`].
     pub fn open(dir: &Path, look: LogStyle, output: LogOutput) -> StackLog {
-        let notes = LogWarnings::default();
+        let notes = Arc::new(LogWarnings::default());
         let folder = LogDir::create(dir).map(Arc::new);
         if let Err(error) = &folder {
             notes.disk_error(&format!("the log directory {}", dir.display()), error);
@@ -85,11 +77,13 @@ impl StackLog {
             limits,
             lanes: Mutex::default(),
             queue: PrintQueue::new(shown),
+            writer: Arc::default(),
             notes,
             version: watch::Sender::new(0),
             ended: AtomicBool::new(false),
             gone: watch::Sender::new(None),
         });
+        inner.writer.start(inner.notes.clone());
         if shown && let Err(error) = log_printer::start(inner.clone(), look, output) {
             inner.queue.close();
             let text = format!("cannot show the log: cannot start a thread: {error}");
@@ -131,18 +125,12 @@ impl StackLog {
     }
 
     /// Returns at most `n` last lines of the last run of a service, as plain text for messages.
+    /// Reads no file. There may be fewer than 100 lines if these are long.
     pub fn tail(&self, service: &Name, n: usize) -> Vec<String> {
         let Some(lane) = lock_unpoisoned(&self.inner.lanes).get(service).cloned() else {
             return Vec::new();
         };
-        let mut cursor = LogCursor::default();
-        cursor.add(&lane, ReadFrom::LastOfRun(n));
-        let chunks = cursor.step(u64::MAX, TAIL_BYTES).chunks;
-        let all = chunks.iter().flat_map(|chunk| line_split::lines(&chunk.bytes));
-        let mut tail: Vec<String> =
-            all.map(|line| shorten(line_split::trim_line_end(line))).collect();
-        tail.drain(..tail.len().saturating_sub(n));
-        tail
+        last_lines(&lane.recent(), n)
     }
 
     /// Returns a reader that starts `last` lines before the end of each service (`usize::MAX`:
@@ -208,22 +196,19 @@ impl StackLog {
     }
 
     /// Waits until everything is printed and stored, and ends the readers; blocks the thread.
-    /// Returns `false` if the output accepts nothing for `patience`. Later output is only stored.
+    /// Returns `false` if the output or the disk accepts nothing for `patience`. Later output is
+    /// only stored.
     pub fn finish(&self, patience: Duration) -> bool {
         self.inner.queue.end();
         let shown = self.inner.queue.wait_closed(patience);
         self.inner.queue.close();
-        for lane in self.inner.all_lanes() {
-            lane.flush(&self.inner.notes);
-        }
+        let stored = self.inner.writer.wait_idle(patience);
         self.inner.ended.store(true, Ordering::SeqCst);
         self.inner.version.send_modify(|version| *version += 1);
-        shown
+        shown && stored
     }
 }
 
-/// Most bytes that `tail` reads.
-const TAIL_BYTES: usize = 1024 * 1024;
 /// Longest line of `tail` in characters: it goes into a message.
 const TAIL_LINE: usize = 500;
 
@@ -250,6 +235,10 @@ impl StackLogInner {
         lock_unpoisoned(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
     }
 
+    pub fn log_of(&self, origin: &LogOrigin) -> Arc<ServiceLog> {
+        origin.service().map_or_else(|| self.own.clone(), |name| self.service_log(name))
+    }
+
     /// Returns the logs of all current services, and last that of devstack itself.
     pub fn all_lanes(&self) -> Vec<Arc<ServiceLog>> {
         lock_unpoisoned(&self.lanes).values().chain([&self.own]).cloned().collect()
@@ -257,7 +246,16 @@ impl StackLogInner {
 
     /// Stores a chunk and passes it to the printer and to readers.
     pub fn store(&self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>) {
-        lane.store(piece, &self.notes, |lines| self.queue.push(lane, piece, lines));
+        let bytes = piece.joined();
+        let chunk = |batch: &IndexEntry| LogChunk {
+            voice: lane.voice.clone(),
+            batch: *batch,
+            bytes: bytes.clone(),
+        };
+        let number = |batch: &IndexEntry| self.queue.push(chunk(batch));
+        if lane.push(piece.entry(), bytes.clone(), number) {
+            self.writer.add(lane.clone(), &self.notes);
+        }
         self.stored();
     }
 
@@ -267,13 +265,7 @@ impl StackLogInner {
         let (run, stream) = (RunId(0), OutputStream::Stdout);
         let piece =
             RawChunk { run, stream, continues: false, open: false, at, parts: [&line, &[]] };
-        let number = |lines| {
-            let ChunkNumber { seq, .. } = self.queue.push(&self.own, &piece, lines);
-            // Flush the index at once: status lines are rare, and matter most after a crash.
-            ChunkNumber { seq, printed: false }
-        };
-        self.own.store(&piece, &self.notes, number);
-        self.stored();
+        self.store(&self.own, &piece);
     }
 
     fn stored(&self) {

@@ -37,7 +37,9 @@ pub use deferred_command::DeferredCommand;
 pub use guard::GuardHandle;
 pub use process_manager::ProcessManager;
 pub(crate) use run::OutputTail;
-pub use run::{OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage};
+pub use run::{
+    BoxFuture, OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage,
+};
 pub use spawn::{
     EnvProvider, ExecError, InheritedEnv, ListenFd, check_launch, exec, exec_refused,
     locate_program,

@@ -12,7 +12,6 @@
 
 mod attachment;
 mod crlf_stripper;
-mod escape_parser;
 mod key_queue;
 mod key_writer;
 mod output_view;

@@ -4,7 +4,7 @@ use super::crlf_stripper::CrlfStripper;
 use super::service_terminal::ServiceTerminal;
 use crate::log::LogCapture;
 use crate::model::{Message, OutputStream, ProcessExit, RunId};
-use crate::process::{OutputSink, Pty};
+use crate::process::{BoxFuture, OutputSink, Pty};
 
 /// Sends the output of a run to the log and, if it has a pty, to the attached clients.
 pub(crate) struct RunOutputSink {
@@ -47,6 +47,10 @@ impl OutputSink for RunOutputSink {
             }
             None => self.capture.push(stream, bytes),
         }
+    }
+
+    fn full(&self) -> Option<BoxFuture> {
+        self.capture.full()
     }
 
     fn closed(&mut self, exit: Option<ProcessExit>) {

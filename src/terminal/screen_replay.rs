@@ -1,5 +1,5 @@
-use super::escape_parser::{EscapeParser, EscapeToken};
 use super::terminal_modes;
+use crate::log::escape_parser::{EscapeParser, EscapeToken, byte_character};
 
 /// Reduces `output` to what a client may see later: text on the main screen since it was last
 /// cleared, colors, and what moves or erases within a line. Drops bell, title, clipboard and all
@@ -9,9 +9,9 @@ pub(super) fn replay_screen(output: &[u8], elsewhere: bool) -> Vec<u8> {
     let mut replay = ScreenReplay { text: Vec::with_capacity(output.len()), elsewhere: false };
     let mut escapes = EscapeParser::default();
     for byte in output {
-        match escapes.take(*byte) {
+        match escapes.take(byte_character(*byte)) {
             EscapeToken::Text => replay.text(*byte),
-            EscapeToken::Sequence(sequence) => replay.sequence(&sequence),
+            EscapeToken::Sequence => replay.sequence(escapes.sequence()),
             EscapeToken::Hidden => {}
         }
     }

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::escape_parser::{EscapeParser, EscapeToken};
+use crate::log::escape_parser::{EscapeParser, EscapeToken, byte_character};
 
 /// Modes that programs switch and a shell does not expect: cursor keys, reverse, origin, mouse,
 /// focus, alt screens, bracketed paste, synchronized output, color themes.
@@ -38,7 +38,8 @@ impl TerminalModes {
             }
             let Some((byte, after)) = rest.split_first() else { return };
             rest = after;
-            if let EscapeToken::Sequence(sequence) = self.escapes.take(*byte) {
+            if self.escapes.take(byte_character(*byte)) == EscapeToken::Sequence {
+                let sequence = self.escapes.sequence().to_vec();
                 self.take(&sequence);
             }
         }

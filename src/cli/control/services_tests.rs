@@ -5,6 +5,7 @@ use std::future::pending;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -212,6 +213,7 @@ async fn the_log_of_a_stack_that_has_ended_is_still_there() {
     let log = stored_log(&dir.path().join(".devstack/logs"));
     print(&log, "api", &line("api", 1));
     print(&log, "db", &line("db", 2));
+    assert!(log.finish(Duration::from_secs(10)));
     drop(log);
     let mut face = face();
     let (mut out, mut err) = (Vec::new(), Vec::new());

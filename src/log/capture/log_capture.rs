@@ -1,4 +1,6 @@
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memchr::{memchr, memrchr};
 
@@ -18,6 +20,9 @@ pub struct LogCapture {
     pub(crate) carries: [PartialLine; 2],
 }
 
+/// How long a disk may take before the user is told that a service waits for it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// The start of a line whose end has not arrived yet.
 #[derive(Default)]
 pub(crate) struct PartialLine {
@@ -28,7 +33,23 @@ pub(crate) struct PartialLine {
 }
 
 impl LogCapture {
-    /// Takes bytes in the order they were read. Never waits for the terminal or for readers.
+    /// Returns a future that resolves when the disk has caught up enough to take more output;
+    /// `None`: it has. [`LogCapture::push`] works in any case, for the rest of an ended stream.
+    pub fn full(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        if self.lane.has_room() {
+            return None;
+        }
+        let (inner, lane) = (self.inner.clone(), self.lane.clone());
+        Some(Box::pin(async move {
+            if tokio::time::timeout(PATIENCE, lane.room()).await.is_err() {
+                inner.notes.disk_stalled(&lane.voice);
+                lane.room().await;
+            }
+        }))
+    }
+
+    /// Takes bytes in the order they were read. Waits neither for the disk nor for the terminal or
+    /// readers.
     pub fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         for part in bytes.chunks(MAX_LINE) {
             let mut carry = std::mem::take(&mut self.carries[stream as usize]);

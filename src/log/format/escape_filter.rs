@@ -1,3 +1,5 @@
+use crate::log::escape_parser::{EscapeParser, EscapeToken};
+
 /// Makes service output safe for a terminal: colors pass (if wanted), all other escape sequences
 /// and control characters are removed. One filter per stream, because a sequence can be split
 /// between two reads.
@@ -5,8 +7,7 @@
 /// The end of a line ends every sequence, so nothing unterminated reaches the next line.
 #[derive(Debug, Default)]
 pub(super) struct EscapeFilter {
-    state: EscapeState,
-    parameters: Vec<u8>,
+    escapes: EscapeParser,
     /// Color sequences since the last reset, repeated after a cut or a carriage return.
     colors: Vec<u8>,
     colored: bool,
@@ -14,25 +15,6 @@ pub(super) struct EscapeFilter {
     returned: bool,
 }
 
-/// Position of the next character within an escape sequence.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum EscapeState {
-    #[default]
-    Text,
-    /// After ESC.
-    Escape,
-    /// After ESC and an intermediate character; a final one follows.
-    Charset,
-    /// In the parameters of a control sequence.
-    Control,
-    /// In a string that is not displayed: title, clipboard, device control.
-    Hidden,
-    /// After ESC in such a string.
-    HiddenEscape,
-}
-
-/// Longest parameters of a color sequence that passes.
-const PARAMETERS_MAX: usize = 64;
 /// Most bytes of active color sequences that are repeated.
 const COLORS_MAX: usize = 256;
 const RESET: &[u8] = b"\x1b[0m";
@@ -60,7 +42,7 @@ pub(crate) fn strip(text: &[u8]) -> String {
 impl EscapeFilter {
     /// Returns whether the next line can be copied unfiltered if it is plain.
     pub fn is_idle(&self) -> bool {
-        self.state == EscapeState::Text && !self.colored && !self.returned
+        self.escapes.is_text() && !self.colored && !self.returned
     }
 
     /// Appends a line without its newline to `out`. `open`: the line continues with the next call.
@@ -79,19 +61,18 @@ impl EscapeFilter {
             out.extend_from_slice(RESET);
         }
         if !open {
-            *self = EscapeFilter {
-                parameters: std::mem::take(&mut self.parameters),
-                ..EscapeFilter::default()
-            };
+            self.escapes.end();
+            self.colors.clear();
+            (self.colored, self.returned) = (false, false);
         }
     }
 
     fn text(&mut self, text: &str, colors: bool, start: usize, out: &mut Vec<u8>) {
         let mut rest = text;
         while let Some(next) = rest.chars().next() {
-            let plain = match self.state {
-                EscapeState::Text if !self.returned => plain_prefix_len(rest.as_bytes()),
-                _ => 0,
+            let plain = match self.escapes.is_text() && !self.returned {
+                true => plain_prefix_len(rest.as_bytes()),
+                false => 0,
             };
             out.extend_from_slice(&rest.as_bytes()[..plain]);
             if plain == 0 {
@@ -103,66 +84,23 @@ impl EscapeFilter {
     }
 
     fn character(&mut self, c: char, colors: bool, start: usize, out: &mut Vec<u8>) {
-        match (self.state, c) {
-            // CAN and SUB abort every sequence.
-            (_, '\x18' | '\x1a') => self.state = EscapeState::Text,
-            (EscapeState::Hidden, '\x07' | '\u{9c}') => self.state = EscapeState::Text,
-            (EscapeState::Hidden, '\x1b') => self.state = EscapeState::HiddenEscape,
-            (EscapeState::Hidden, _) => {}
-            (EscapeState::HiddenEscape, '\\') => self.state = EscapeState::Text,
-            (EscapeState::Text | EscapeState::Charset | EscapeState::Control, '\x1b') => {
-                self.state = EscapeState::Escape
-            }
-            (EscapeState::Escape | EscapeState::HiddenEscape, _) => self.escape(c),
-            (EscapeState::Charset, ' '..='/') => {}
-            (EscapeState::Charset, _) => self.state = EscapeState::Text,
-            (EscapeState::Control, _) => self.control(c, colors, out),
-            (EscapeState::Text, _) => self.plain(c, colors, start, out),
+        match self.escapes.take(c) {
+            EscapeToken::Text => self.plain(c, colors, start, out),
+            EscapeToken::Sequence if colors => self.color(out),
+            EscapeToken::Sequence | EscapeToken::Hidden => {}
         }
     }
 
-    fn escape(&mut self, c: char) {
-        self.state = match c {
-            '[' => self.begin(),
-            ']' | 'P' | 'X' | '^' | '_' => EscapeState::Hidden,
-            ' '..='/' => EscapeState::Charset,
-            '\x1b' => EscapeState::Escape,
-            _ => EscapeState::Text,
-        };
-    }
-
-    fn begin(&mut self) -> EscapeState {
-        self.parameters.clear();
-        EscapeState::Control
-    }
-
-    /// Handles a control sequence. Only colors end with `m` and have no private marker.
-    fn control(&mut self, c: char, colors: bool, out: &mut Vec<u8>) {
-        match c {
-            ' '..='?' => {
-                if self.parameters.len() <= PARAMETERS_MAX {
-                    self.parameters.push(c as u8);
-                }
-            }
-            '@'..='~' => {
-                self.state = EscapeState::Text;
-                let plain = self.parameters.iter().all(|c| matches!(c, b'0'..=b'9' | b';' | b':'));
-                if c == 'm' && plain && self.parameters.len() <= PARAMETERS_MAX && colors {
-                    self.color(out);
-                }
-            }
-            // Control characters within a sequence are dropped as well.
-            '\0'..='\x1f' | '\x7f' => {}
-            _ => self.state = EscapeState::Text,
-        }
-    }
-
+    /// Passes a color sequence. Only colors end with `m` and have no private marker.
     fn color(&mut self, out: &mut Vec<u8>) {
+        let [b'[', parameters @ .., b'm'] = self.escapes.sequence() else { return };
+        if !parameters.iter().all(|c| matches!(c, b'0'..=b'9' | b';' | b':')) {
+            return;
+        }
         let from = out.len();
-        out.extend_from_slice(b"\x1b[");
-        out.extend_from_slice(&self.parameters);
-        out.push(b'm');
-        self.colored = !matches!(&self.parameters[..], b"" | b"0" | b"00");
+        out.push(0x1b);
+        out.extend_from_slice(self.escapes.sequence());
+        self.colored = !matches!(parameters, b"" | b"0" | b"00");
         if self.colored && self.colors.len() + out.len() - from <= COLORS_MAX {
             self.colors.extend_from_slice(&out[from..]);
         } else {
@@ -174,9 +112,6 @@ impl EscapeFilter {
     fn plain(&mut self, c: char, colors: bool, start: usize, out: &mut Vec<u8>) {
         match c {
             '\r' => self.returned = true,
-            // C1 controls: equivalent to ESC and the letter 64 code points below.
-            '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}' => self.state = EscapeState::Hidden,
-            '\u{9b}' => self.state = self.begin(),
             '\t' => self.print("\t", colors, start, out),
             '\0'..='\x1f' | '\x7f'..='\u{9f}' => {}
             // Direction controls and line separators: they can make a line read as another one.

@@ -1,16 +1,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::escape_filter;
 use super::escape_filter::EscapeFilter;
 use super::log_style::{EscapeMode, LogStyle};
 use super::service_palette::ServicePalette;
-use super::{escape_filter, json};
 use crate::log::line_split;
 use crate::log::log_item::{LogItem, write_json};
 use crate::log::log_line::LogLine;
 use crate::log::log_size::LogSize;
 use crate::log::status_line::{StatusLine, StatusText, StatusTone};
-use crate::model::{Name, OutputStream, RunId};
+use crate::log::store::{IndexEntry, LogChunk};
+use crate::model::{Name, OutputStream};
 
 /// Turns chunks, log lines and status lines into printed bytes.
 ///
@@ -55,17 +56,15 @@ impl LineMarker {
     }
 }
 
-pub(super) struct ChunkView<'a> {
-    pub service: &'a Name,
-    pub run: RunId,
-    pub stream: OutputStream,
-    /// Number of the first line.
-    pub seq: u64,
+/// Where lines come from, without their bytes.
+#[derive(Clone, Copy)]
+struct LineSource<'a> {
+    service: &'a Name,
+    stream: OutputStream,
     /// Milliseconds since the Unix epoch.
-    pub at: i64,
-    pub continues: bool,
-    pub open: bool,
-    pub bytes: &'a [u8],
+    at: i64,
+    continues: bool,
+    open: bool,
 }
 
 impl LineFormatter {
@@ -81,42 +80,55 @@ impl LineFormatter {
     }
 
     /// Appends a formatted line.
-    pub fn line(&mut self, record: &LogLine, out: &mut Vec<u8>) {
-        let lines = ChunkView {
-            service: &record.service,
-            run: record.run,
-            stream: record.stream,
-            seq: record.seq,
-            at: record.at,
-            continues: record.continues,
-            open: record.open,
-            bytes: &record.line,
-        };
-        match record.line.is_empty() {
-            true => self.lines(&ChunkView { bytes: b"\n", ..lines }, out),
-            false => self.lines(&lines, out),
+    pub fn line(&mut self, line: &LogLine, out: &mut Vec<u8>) {
+        if self.look.json {
+            return write_json(line, out);
         }
+        let bytes = if line.line.is_empty() { &b"\n"[..] } else { &line.line };
+        let from = LineSource {
+            service: &line.service,
+            stream: line.stream,
+            at: line.at,
+            continues: line.continues,
+            open: line.open,
+        };
+        self.lines(from, bytes, out);
+    }
+
+    /// Appends the lines of a chunk, or the status lines in one of devstack itself.
+    pub(super) fn chunk(&mut self, chunk: &LogChunk, out: &mut Vec<u8>) {
+        let Some(service) = chunk.voice.service() else {
+            for (seq, line) in (chunk.batch.seq..).zip(line_split::lines(&chunk.bytes)) {
+                // Only a modified file has other lines.
+                if let Some(line) = StatusLine::decode(line, seq) {
+                    self.status_line(&line, out);
+                }
+            }
+            return;
+        };
+        if self.look.json {
+            return chunk.lines(service).for_each(|line| write_json(&line, out));
+        }
+        let IndexEntry { stream, at, continues, open, .. } = chunk.batch;
+        let from = LineSource { service, stream, at, continues, open };
+        self.lines(from, &chunk.bytes, out);
     }
 
     /// Appends formatted lines, each with prefix and newline.
-    pub(super) fn lines(&mut self, lines: &ChunkView<'_>, out: &mut Vec<u8>) {
-        if self.look.json {
-            return json::write_lines(lines, out);
-        }
-        let mut bytes = lines.bytes;
-        if !lines.continues && !self.filters.is_empty() {
+    fn lines(&mut self, from: LineSource<'_>, mut bytes: &[u8], out: &mut Vec<u8>) {
+        if !from.continues && !self.filters.is_empty() {
             // Sequences that an earlier run left open in its last line end here.
-            self.filters.remove(&(lines.service.clone(), lines.stream));
+            self.filters.remove(&(from.service.clone(), from.stream));
         }
-        if lines.continues {
+        if from.continues {
             let first = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
-            self.set_prefix(Some(lines.service), Some(lines.at), LineMarker::Rest);
-            self.write_lines(lines, &bytes[..first], out);
+            self.set_prefix(Some(from.service), Some(from.at), LineMarker::Rest);
+            self.write_lines(from, &bytes[..first], out);
             bytes = &bytes[first..];
         }
         if !bytes.is_empty() {
-            self.set_prefix(Some(lines.service), Some(lines.at), LineMarker::Line);
-            self.write_lines(lines, bytes, out);
+            self.set_prefix(Some(from.service), Some(from.at), LineMarker::Line);
+            self.write_lines(from, bytes, out);
         }
     }
 
@@ -185,25 +197,25 @@ impl LineFormatter {
         self.speak(&spoken.text, Some(spoken.at), out);
     }
 
-    fn write_lines(&mut self, lines: &ChunkView<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+    fn write_lines(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
         match self.look.escapes {
             EscapeMode::Keep => self.copy(bytes, out),
             EscapeMode::Colors | EscapeMode::Strip => {
-                let idle = self.filter_of(lines).is_none_or(|filter| filter.is_idle());
+                let idle = self.filter_of(from).is_none_or(|filter| filter.is_idle());
                 if idle && escape_filter::are_plain(bytes) {
                     self.copy(bytes, out);
                 } else {
-                    self.filter(lines, bytes, out);
+                    self.filter(from, bytes, out);
                 }
             }
         }
     }
 
-    fn filter_of(&self, lines: &ChunkView<'_>) -> Option<&EscapeFilter> {
+    fn filter_of(&self, from: LineSource<'_>) -> Option<&EscapeFilter> {
         if self.filters.is_empty() {
             return None;
         }
-        self.filters.get(&(lines.service.clone(), lines.stream))
+        self.filters.get(&(from.service.clone(), from.stream))
     }
 
     /// Copies the bytes unfiltered, in one pass.
@@ -235,7 +247,7 @@ impl LineFormatter {
         out.extend_from_slice(if newline { b"\n" } else { b"" });
     }
 
-    fn filter(&mut self, from: &ChunkView<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+    fn filter(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
         let colors = self.look.escapes == EscapeMode::Colors;
         let filter = self.filters.entry((from.service.clone(), from.stream)).or_default();
         for line in line_split::lines(bytes) {

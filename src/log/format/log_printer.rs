@@ -1,18 +1,20 @@
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::line_formatter::{ChunkView, LineFormatter};
+use super::line_formatter::LineFormatter;
 use super::log_output::LogOutput;
 use super::log_style::LogStyle;
-use super::print_queue::{PrintMode, QueuedChunk};
-use crate::log::line_split;
+use super::print_queue::PrintMode;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
-use crate::log::read::{LogChunk, LogCursor, ReadFrom};
+use crate::log::log_warnings::LogWarnings;
+use crate::log::read::{LogCursor, ReadFrom};
 use crate::log::stack_log::StackLogInner;
-use crate::log::status_line::StatusLine;
-use crate::log::store::ServiceLog;
+use crate::log::store::LogChunk;
+use crate::model::{Message, MessageClass};
 
 /// Prints the log on its own thread, the only one that waits for the terminal.
 struct LogPrinter {
@@ -21,12 +23,15 @@ struct LogPrinter {
     painter: LineFormatter,
     /// Formatted bytes that are not written yet.
     out: Vec<u8>,
-    /// Logs with printed lines whose index may not be flushed yet.
-    touched: Vec<Arc<ServiceLog>>,
     /// What was printed of each origin, or reported as missed. The rest of its total was missed.
     passed: BTreeMap<LogOrigin, LogSize>,
+    /// How long to wait for the disk; zero while it does not respond.
+    disk_patience: Duration,
 }
 
+/// Lines are shown once they are in the file, so that a line that was seen survives the end of
+/// devstack. But a disk that does not respond within this time does not stop the terminal.
+const DISK_PATIENCE: Duration = Duration::from_millis(100);
 /// Bytes to format before a write.
 const WRITE_SIZE: usize = 256 * 1024;
 
@@ -36,65 +41,59 @@ pub(crate) fn start(
     output: LogOutput,
 ) -> io::Result<()> {
     let painter = LineFormatter::new(look, Arc::default());
-    let (touched, passed) = (Vec::new(), BTreeMap::new());
+    let passed = BTreeMap::new();
     let out = Vec::with_capacity(2 * WRITE_SIZE);
-    let printer = LogPrinter { inner, output, painter, out, touched, passed };
-    std::thread::Builder::new().name("log".to_owned()).spawn(move || printer.run())?;
+    let printer = LogPrinter { inner, output, painter, out, passed, disk_patience: DISK_PATIENCE };
+    let notes = printer.inner.notes.clone();
+    let run = move || {
+        if catch_unwind(AssertUnwindSafe(|| printer.run())).is_err() {
+            report_panic(&notes);
+        }
+    };
+    std::thread::Builder::new().name("log".to_owned()).spawn(run)?;
     Ok(())
+}
+
+/// Reports that nothing is printed any more, where the user looks and to other clients.
+fn report_panic(notes: &LogWarnings) {
+    let text = "internal error: the log is not shown any more, but the stack keeps running";
+    let help = "follow it with `devstack logs -f`, and please report this";
+    // Nothing is left to try if stderr is gone as well.
+    let _ = writeln!(io::stderr(), "error: {text}\nhelp: {help}");
+    notes.tell(Message::new(MessageClass::Internal, text).help(help));
 }
 
 impl LogPrinter {
     fn run(mut self) {
         // Keeps `finish` from waiting for this thread, even after a panic.
         let _close = CloseOnDrop(self.inner.clone());
-        while let Some(slabs) = self.inner.queue.next() {
+        while let Some(chunks) = self.inner.queue.next() {
             let table = self.inner.queue.state().table.clone();
             self.painter.set_palette(table);
-            let done = if slabs.is_empty() { self.catch_up() } else { self.show(slabs) };
+            let done = if chunks.is_empty() { self.catch_up() } else { self.show(chunks) };
             if let Err(error) = done {
                 tracing::debug!("log output stopped: {error}");
                 self.inner.output_is_gone(&error);
                 return;
             }
-            for lane in self.touched.drain(..) {
-                lane.flush(&self.inner.notes);
-            }
         }
     }
 
-    fn show(&mut self, slabs: VecDeque<QueuedChunk>) -> io::Result<()> {
-        for slab in slabs {
-            self.mark_unflushed(&slab.lane);
-            self.count_printed(&slab.lane.voice, slab.amount());
-            self.paint(&of_slab(&slab));
+    fn show(&mut self, chunks: VecDeque<LogChunk>) -> io::Result<()> {
+        for chunk in chunks {
+            let log = self.inner.log_of(&chunk.voice);
+            let is_written = log.wait_written(chunk.batch.seq, self.disk_patience);
+            self.disk_patience = if is_written { DISK_PATIENCE } else { Duration::ZERO };
+            self.count_printed(&chunk.voice, chunk.amount());
+            self.painter.chunk(&chunk, &mut self.out);
             if self.out.len() >= WRITE_SIZE {
                 self.write()?;
             }
             // The queue counts the chunk until here, which bounds memory whatever the output does.
-            self.inner.queue.recycle(slab);
+            self.inner.queue.printed(&chunk);
         }
         self.write()?;
         self.output.flush()
-    }
-
-    fn paint(&mut self, print: &PrintItem<'_>) {
-        match print {
-            PrintItem::Lines(lines) => self.painter.lines(lines, &mut self.out),
-            PrintItem::Said { seq, bytes } => {
-                for (seq, line) in (*seq..).zip(line_split::lines(bytes)) {
-                    // Only a modified file has other lines.
-                    if let Some(spoken) = StatusLine::decode(line, seq) {
-                        self.painter.status_line(&spoken, &mut self.out);
-                    }
-                }
-            }
-        }
-    }
-
-    fn mark_unflushed(&mut self, lane: &Arc<ServiceLog>) {
-        if !self.touched.iter().any(|known| Arc::ptr_eq(known, lane)) {
-            self.touched.push(lane.clone());
-        }
     }
 
     fn count_printed(&mut self, voice: &LogOrigin, shown: LogSize) {
@@ -116,7 +115,7 @@ impl LogPrinter {
             let step = cursor.step(before, WRITE_SIZE);
             for chunk in &step.chunks {
                 self.count_printed(&chunk.voice, chunk.amount());
-                self.paint(&of_chunk(chunk));
+                self.painter.chunk(chunk, &mut self.out);
                 if self.out.len() >= WRITE_SIZE {
                     self.write()?;
                 }
@@ -128,7 +127,6 @@ impl LogPrinter {
                 if self.caught_up(before) {
                     self.report_missed(totals);
                     self.write()?;
-                    self.touched = self.inner.all_lanes();
                     return self.output.flush();
                 }
             }
@@ -175,55 +173,11 @@ impl LogPrinter {
     }
 }
 
-enum PrintItem<'a> {
-    Lines(ChunkView<'a>),
-    /// Stored status lines, with the number of the first.
-    Said {
-        seq: u64,
-        bytes: &'a [u8],
-    },
-}
-
-fn of_slab(slab: &QueuedChunk) -> PrintItem<'_> {
-    match slab.lane.voice.service() {
-        None => PrintItem::Said { seq: slab.seq, bytes: &slab.bytes },
-        Some(service) => PrintItem::Lines(ChunkView {
-            service,
-            run: slab.run,
-            stream: slab.stream,
-            seq: slab.seq,
-            at: slab.at,
-            continues: slab.continues,
-            open: slab.open,
-            bytes: &slab.bytes,
-        }),
-    }
-}
-
-fn of_chunk(chunk: &LogChunk) -> PrintItem<'_> {
-    match chunk.voice.service() {
-        None => PrintItem::Said { seq: chunk.batch.seq, bytes: &chunk.bytes },
-        Some(service) => PrintItem::Lines(ChunkView {
-            service,
-            run: chunk.batch.run,
-            stream: chunk.batch.stream,
-            seq: chunk.batch.seq,
-            at: chunk.batch.at,
-            continues: chunk.batch.continues,
-            open: chunk.batch.open,
-            bytes: &chunk.bytes,
-        }),
-    }
-}
-
 /// Closes the queue when the printer ends, even by a panic.
 struct CloseOnDrop(Arc<StackLogInner>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {
         self.0.queue.close();
-        for lane in self.0.all_lanes() {
-            lane.flush(&self.0.notes);
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! How lines look, and the thread that prints them.
 
 pub(crate) mod escape_filter;
-mod json;
 mod line_formatter;
 mod log_output;
 pub(crate) mod log_printer;

@@ -1,14 +1,10 @@
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 use super::service_palette::ServicePalette;
-use crate::log::capture::RawChunk;
 use crate::log::lock_unpoisoned;
-use crate::log::log_size::LogSize;
-use crate::log::store::{ChunkNumber, ServiceLog};
-use crate::model::{OutputStream, RunId};
+use crate::log::store::LogChunk;
 
 /// Chunks to be printed, between the captures and the printer. Numbers every line.
 pub(crate) struct PrintQueue {
@@ -20,7 +16,7 @@ pub(crate) struct PrintQueue {
 }
 
 pub(crate) struct PrintQueueState {
-    slabs: VecDeque<QueuedChunk>,
+    chunks: VecDeque<LogChunk>,
     /// Cost of the queued chunks and of those being printed.
     bytes: usize,
     /// Number of the next line.
@@ -32,8 +28,6 @@ pub(crate) struct PrintQueueState {
     ending: bool,
     /// Counts the printer's progress.
     steps: u64,
-    /// Buffers of printed chunks, for reuse.
-    spare: Vec<Vec<u8>>,
 }
 
 /// How lines reach the printer.
@@ -46,34 +40,16 @@ pub(crate) enum PrintMode {
     Closed,
 }
 
-pub(crate) struct QueuedChunk {
-    pub lane: Arc<ServiceLog>,
-    pub run: RunId,
-    pub stream: OutputStream,
-    /// Number of the first line.
-    pub seq: u64,
-    /// Number after the last line.
-    end: u64,
-    pub at: i64,
-    pub continues: bool,
-    pub open: bool,
-    pub bytes: Vec<u8>,
-}
-
 impl PrintQueue {
     /// Most bytes in the queue. A terminal that is slow for a moment should not cause disk reads,
     /// and one that hangs should not cost more memory.
     pub const MAX_BYTES: usize = 8 * 1024 * 1024;
     /// Cost of a chunk besides its bytes.
-    const CHUNK_COST: usize = 128;
-    /// Largest chunk in bytes: what the printer writes at once.
-    const MAX_CHUNK: usize = 256 * 1024;
-    /// Most buffers kept for reuse.
-    const MAX_SPARE: usize = 8;
+    const CHUNK_COST: usize = 192;
 
     pub fn new(open: bool) -> PrintQueue {
         let state = PrintQueueState {
-            slabs: VecDeque::new(),
+            chunks: VecDeque::new(),
             bytes: 0,
             next_seq: 0,
             mode: if open { PrintMode::Live } else { PrintMode::Closed },
@@ -81,32 +57,29 @@ impl PrintQueue {
             idle: false,
             ending: false,
             steps: 0,
-            spare: Vec::new(),
         };
         PrintQueue { state: Mutex::new(state), work: Condvar::new(), progress: Condvar::new() }
     }
 
-    /// Numbers the lines of a chunk and passes them to the printer.
-    pub fn push(&self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>, lines: usize) -> ChunkNumber {
+    /// Numbers the lines of a chunk and passes it to the printer. Returns the first number.
+    pub fn push(&self, mut chunk: LogChunk) -> u64 {
         let mut state = lock_unpoisoned(&self.state);
         let seq = state.next_seq;
-        state.next_seq += lines as u64;
-        let printed = match &state.mode {
-            PrintMode::Closed => false,
-            PrintMode::Behind { .. } => true,
-            PrintMode::Live if state.bytes + piece.len() + Self::CHUNK_COST > Self::MAX_BYTES => {
+        state.next_seq += u64::from(chunk.batch.lines);
+        chunk.batch.seq = seq;
+        match &state.mode {
+            PrintMode::Closed => return seq,
+            PrintMode::Behind { .. } => {}
+            PrintMode::Live if state.bytes + cost(&chunk) > Self::MAX_BYTES => {
                 state.mode = PrintMode::Behind { since: seq };
-                true
             }
             PrintMode::Live => {
-                state.add(lane, piece, seq..seq + lines as u64);
-                true
+                state.bytes += cost(&chunk);
+                state.chunks.push_back(chunk);
             }
-        };
-        if printed {
-            self.wake(&mut state);
         }
-        ChunkNumber { seq, printed }
+        self.wake(&mut state);
+        seq
     }
 
     fn wake(&self, state: &mut PrintQueueState) {
@@ -122,11 +95,11 @@ impl PrintQueue {
 
     /// Waits for work: the queued chunks, or an empty list when the printer is behind. `None`:
     /// everything is printed and nothing more comes.
-    pub fn next(&self) -> Option<VecDeque<QueuedChunk>> {
+    pub fn next(&self) -> Option<VecDeque<LogChunk>> {
         let mut state = lock_unpoisoned(&self.state);
         loop {
-            if !state.slabs.is_empty() {
-                return Some(std::mem::take(&mut state.slabs));
+            if !state.chunks.is_empty() {
+                return Some(std::mem::take(&mut state.chunks));
             }
             match state.mode {
                 PrintMode::Behind { .. } => return Some(VecDeque::new()),
@@ -139,15 +112,11 @@ impl PrintQueue {
         }
     }
 
-    /// Takes back the buffer of a printed chunk.
-    pub fn recycle(&self, slab: QueuedChunk) {
+    /// Counts a chunk as printed.
+    pub fn printed(&self, chunk: &LogChunk) {
         let mut state = lock_unpoisoned(&self.state);
-        state.bytes -= slab.cost();
-        let QueuedChunk { mut bytes, .. } = slab;
-        if state.spare.len() < Self::MAX_SPARE {
-            bytes.clear();
-            state.spare.push(bytes);
-        }
+        // Zero if it was closed in the meantime.
+        state.bytes = state.bytes.saturating_sub(cost(chunk));
     }
 
     pub fn progressed(&self) {
@@ -159,7 +128,7 @@ impl PrintQueue {
     pub fn close(&self) {
         let mut state = lock_unpoisoned(&self.state);
         state.mode = PrintMode::Closed;
-        state.slabs.clear();
+        state.chunks.clear();
         state.bytes = 0;
         state.steps += 1;
         self.work.notify_one();
@@ -199,58 +168,6 @@ impl PrintQueue {
     }
 }
 
-impl PrintQueueState {
-    /// Appends to the last queued chunk if this one follows directly, or else adds a new one.
-    fn add(&mut self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>, seq: Range<u64>) {
-        self.bytes += piece.len();
-        if let Some(slab) = self.slabs.back_mut()
-            && slab.takes(lane, piece, seq.start)
-        {
-            slab.extend(piece, seq.end);
-            return;
-        }
-        self.bytes += PrintQueue::CHUNK_COST;
-        let mut slab = QueuedChunk {
-            lane: lane.clone(),
-            run: piece.run,
-            stream: piece.stream,
-            seq: seq.start,
-            end: seq.end,
-            at: piece.at,
-            continues: piece.continues,
-            open: false,
-            bytes: self.spare.pop().unwrap_or_else(|| Vec::with_capacity(piece.len())),
-        };
-        slab.extend(piece, seq.end);
-        self.slabs.push_back(slab);
-    }
-}
-
-impl QueuedChunk {
-    pub fn amount(&self) -> LogSize {
-        LogSize { lines: self.end - self.seq, bytes: self.bytes.len() as u64 }
-    }
-
-    fn cost(&self) -> usize {
-        PrintQueue::CHUNK_COST + self.bytes.len()
-    }
-
-    fn takes(&self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>, seq: u64) -> bool {
-        Arc::ptr_eq(&self.lane, lane)
-            && self.run == piece.run
-            && self.end == seq
-            && self.stream == piece.stream
-            && !self.open
-            && !piece.continues
-            && self.bytes.len() + piece.len() <= PrintQueue::MAX_CHUNK
-            // Timestamps show seconds.
-            && self.at.div_euclid(1000) == piece.at.div_euclid(1000)
-    }
-
-    fn extend(&mut self, piece: &RawChunk<'_>, end: u64) {
-        self.end = end;
-        self.bytes.extend_from_slice(piece.parts[0]);
-        self.bytes.extend_from_slice(piece.parts[1]);
-        self.open = piece.open;
-    }
+fn cost(chunk: &LogChunk) -> usize {
+    PrintQueue::CHUNK_COST + chunk.bytes.len()
 }

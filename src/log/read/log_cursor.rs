@@ -1,14 +1,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::line_filter::LineFilter;
 use super::service_log_cursor::ServiceLogCursor;
 use crate::log::log_origin::LogOrigin;
-use crate::log::log_size::LogSize;
 use crate::log::missed_lines::MissedLines;
-use crate::log::store::{IndexEntry, ServiceLog};
+use crate::log::store::{LogChunk, ServiceLog};
 
 /// A reader's position in the service logs of a stack. Returns stored lines in the order of their
 /// numbers. Uses little memory and keeps no files open, however far behind it is.
@@ -24,15 +21,6 @@ pub(crate) enum ReadFrom {
     Seq(u64),
     /// This many lines before the end.
     Last(usize),
-    /// This many lines before the end, of the last run only.
-    LastOfRun(usize),
-}
-
-/// An index entry with its bytes.
-pub(crate) struct LogChunk {
-    pub voice: LogOrigin,
-    pub batch: IndexEntry,
-    pub bytes: Bytes,
 }
 
 #[derive(Default)]
@@ -42,33 +30,28 @@ pub(crate) struct ReadStep {
     pub missed: MissedLines,
 }
 
-impl LogChunk {
-    pub fn amount(&self) -> LogSize {
-        LogSize { lines: self.batch.lines.into(), bytes: self.bytes.len() as u64 }
-    }
-}
-
 impl LogCursor {
     /// Creates a cursor that skips entries without wanted lines. Other entries are returned whole.
     pub fn filtered(wanted: Arc<LineFilter>) -> LogCursor {
         LogCursor { tracks: BTreeMap::new(), wanted }
     }
 
-    /// Follows another service log, unless it is already followed.
+    /// Follows another service log, unless it is already followed. Reads no file yet.
     pub fn add(&mut self, lane: &Arc<ServiceLog>, from: ReadFrom) {
         self.add_wanted(lane, from, &self.wanted.clone());
     }
 
     pub fn add_wanted(&mut self, lane: &Arc<ServiceLog>, from: ReadFrom, wanted: &Arc<LineFilter>) {
         if !self.tracks.contains_key(&lane.voice) {
-            let track = ServiceLogCursor::start(lane, from, wanted.clone());
+            let track = ServiceLogCursor::new(lane, from, wanted.clone());
             self.tracks.insert(lane.voice.clone(), track);
         }
     }
 
     /// Returns the next chunks of lines below `before`, about `bytes` bytes. Entries below it must
-    /// be stored, or the writer must still hold the lock of their service log.
+    /// have been pushed, or the capture must still hold the lock of their service log. Reads files.
     pub fn step(&mut self, before: u64, bytes: usize) -> ReadStep {
+        self.tracks.values_mut().for_each(ServiceLogCursor::seek);
         let step = self.read(before, bytes);
         self.tracks.values_mut().for_each(ServiceLogCursor::end_step);
         step

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::line_filter::LineFilter;
-use super::log_cursor::{LogChunk, LogCursor, ReadFrom, ReadStep};
+use super::log_cursor::{LogCursor, ReadFrom, ReadStep};
 use crate::log::line_split;
 use crate::log::log_item::LogItem;
 use crate::log::log_line::LogLine;
@@ -12,6 +12,7 @@ use crate::log::log_origin::LogOrigin;
 use crate::log::missed_lines::MissedLines;
 use crate::log::stack_log::StackLogInner;
 use crate::log::status_line::StatusLine;
+use crate::log::store::LogChunk;
 use crate::model::Name;
 
 /// Reads the log in order and at its own speed, without slowing anything down.
@@ -180,26 +181,12 @@ pub(super) fn page(
     for chunk in &step.chunks {
         match &chunk.voice {
             LogOrigin::Service(name) => {
-                records.extend(self::records(name, chunk).filter(|one| wanted.accepts(&one.line)));
+                records.extend(chunk.lines(name).filter(|one| wanted.accepts(&one.line)));
             }
             LogOrigin::Devstack => said.extend(spoken(chunk, said_wanted.unwrap_or(wanted))),
         }
     }
     LogPage { records, said, missed: step.missed }
-}
-
-fn records<'a>(service: &'a Name, chunk: &'a LogChunk) -> impl Iterator<Item = LogLine> + 'a {
-    let last = chunk.batch.lines.saturating_sub(1) as usize;
-    line_split::lines(&chunk.bytes).enumerate().map(move |(at, line)| LogLine {
-        service: service.clone(),
-        run: chunk.batch.run,
-        stream: chunk.batch.stream,
-        at: chunk.batch.at,
-        seq: chunk.batch.seq + at as u64,
-        line: line_split::trim_line_end(line).to_vec(),
-        continues: at == 0 && chunk.batch.continues,
-        open: at == last && chunk.batch.open,
-    })
 }
 
 fn spoken<'a>(

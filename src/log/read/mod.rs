@@ -7,6 +7,6 @@ mod service_log_cursor;
 mod stored_log_reader;
 
 pub use line_filter::{LineFilter, StatusMode};
-pub(crate) use log_cursor::{LogChunk, LogCursor, ReadFrom};
+pub(crate) use log_cursor::{LogCursor, ReadFrom};
 pub use log_reader::{LogPage, LogReader};
 pub use stored_log_reader::StoredLogReader;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::line_filter::LineFilter;
-use super::log_cursor::{LogChunk, ReadFrom};
+use super::log_cursor::ReadFrom;
 use crate::log::log_size::LogSize;
 use crate::log::store::{
-    IndexEntry, LogExtent, LogFile, LogFilePair, LogSegment, SegmentKind, SegmentLookup, ServiceLog,
+    IndexEntry, LogChunk, LogExtent, LogFile, LogFilePair, LogSegment, SegmentKind, SegmentLookup,
+    ServiceLog,
 };
 use crate::log::{line_split, lock_unpoisoned};
-use crate::model::RunId;
 
 /// A reader's position in one service log.
 pub(super) struct ServiceLogCursor {
@@ -29,9 +29,9 @@ pub(super) struct ServiceLogCursor {
     drained: bool,
     /// Lines before this number are skipped.
     from: u64,
-    /// Lines of other runs are skipped.
-    run: Option<RunId>,
     wanted: Arc<LineFilter>,
+    /// Where to start, until the first step.
+    start: Option<(ReadFrom, LogExtent)>,
     /// The file that is read in this step, with its number.
     open: Option<(u64, Arc<LogFilePair>)>,
 }
@@ -45,7 +45,7 @@ enum ChunkSource {
 const AHEAD: u64 = 256;
 
 impl ServiceLogCursor {
-    pub fn start(
+    pub fn new(
         lane: &Arc<ServiceLog>,
         from: ReadFrom,
         wanted: Arc<LineFilter>,
@@ -61,23 +61,28 @@ impl ServiceLogCursor {
             lost: LogSize::ZERO,
             drained: false,
             from: 0,
-            run: None,
             wanted,
             open: None,
+            start: None,
         };
         match from {
-            ReadFrom::Seq(seq) => track.seek_seq(seq, &extent),
-            ReadFrom::Last(usize::MAX) if reaches_back(&extent, &track.wanted) => {
-                track.lost = before
-            }
-            ReadFrom::Last(usize::MAX) => {}
-            ReadFrom::Last(lines) => track.seek_last(lines as u64, &extent),
-            ReadFrom::LastOfRun(lines) => {
-                track.run = extent.run;
-                track.seek_last(lines as u64, &extent);
-            }
+            ReadFrom::Last(0) => track.skip_all(&extent),
+            ReadFrom::Seq(_) | ReadFrom::Last(_) => track.start = Some((from, extent)),
         }
         track
+    }
+
+    /// Finds the starting point, which can need files.
+    pub fn seek(&mut self) {
+        match self.start.take() {
+            None => {}
+            Some((ReadFrom::Seq(seq), extent)) => self.seek_seq(seq, &extent),
+            Some((ReadFrom::Last(usize::MAX), extent)) if reaches_back(&extent, &self.wanted) => {
+                self.lost = self.read_size;
+            }
+            Some((ReadFrom::Last(usize::MAX), _)) => {}
+            Some((ReadFrom::Last(lines), extent)) => self.seek_last(lines as u64, &extent),
+        }
     }
 
     /// Skips indexed entries before `seq`; the remaining lines are skipped while reading.
@@ -101,10 +106,10 @@ impl ServiceLogCursor {
         }
     }
 
-    /// Walks back from the end until it has found `lines` wanted lines, of `self.run` if it is set.
+    /// Walks back from the end until it has found `lines` wanted lines.
     fn seek_last(&mut self, lines: u64, extent: &LogExtent) {
         let wanted = &self.wanted.clone();
-        let mut walk = TailWalk { lines, found: 0, run: self.run, from: None, wanted };
+        let mut walk = TailWalk { lines, found: 0, from: None, wanted };
         let mut done = self.walk_unindexed(&mut walk, extent);
         for (number, volume, written, upto) in extent.volumes() {
             let (mut high, mut passed) = (written, upto);
@@ -131,6 +136,10 @@ impl ServiceLogCursor {
 
     /// Walks back over memory and unindexed entries. Returns whether the walk is complete.
     fn walk_unindexed(&self, walk: &mut TailWalk<'_>, extent: &LogExtent) -> bool {
+        let mut unwritten = extent.unwritten.iter().rev();
+        if !unwritten.all(|(batch, bytes)| walk.back(batch, |_| Some(bytes.clone()))) {
+            return true;
+        }
         if let SegmentKind::Memory(ring) = &extent.segment.kind {
             let ring = lock_unpoisoned(ring);
             let mut all = ring.batches().rev();
@@ -183,6 +192,7 @@ impl ServiceLogCursor {
                 }
                 SegmentLookup::Indexed(volume, to) => lost += self.look_in_index(&volume, to),
                 SegmentLookup::Pending(volume, batches) => self.add(batches, &volume),
+                SegmentLookup::Unwritten(batches) => self.add_chunks(batches),
                 SegmentLookup::Held { gone, upto, batches } => {
                     if self.at < gone {
                         lost += self.skip_to(upto);
@@ -191,11 +201,8 @@ impl ServiceLogCursor {
                         // The evicted entries lie before the requested start.
                         lost = LogSize::ZERO;
                     }
-                    self.at = self.at.max(gone) + batches.len() as u64;
-                    for (batch, bytes) in batches {
-                        self.read_size += batch.amount();
-                        self.prefetched.push_back((batch, ChunkSource::Memory(bytes)));
-                    }
+                    self.at = self.at.max(gone);
+                    self.add_chunks(batches);
                 }
             }
         }
@@ -232,6 +239,14 @@ impl ServiceLogCursor {
         }
     }
 
+    fn add_chunks(&mut self, chunks: Vec<(IndexEntry, Bytes)>) {
+        self.at += chunks.len() as u64;
+        for (batch, bytes) in chunks {
+            self.read_size += batch.amount();
+            self.prefetched.push_back((batch, ChunkSource::Memory(bytes)));
+        }
+    }
+
     /// Moves on to this total and returns what was not read before it.
     fn skip_to(&mut self, upto: LogSize) -> LogSize {
         let lost = upto.since(self.read_size);
@@ -242,7 +257,7 @@ impl ServiceLogCursor {
     /// Takes the next entry: `Ok(None)` if it is not wanted, its size if its bytes are lost.
     pub fn take(&mut self) -> Result<Option<LogChunk>, LogSize> {
         let Some((mut batch, source)) = self.prefetched.pop_front() else { return Ok(None) };
-        if batch.seq_end() <= self.from || self.run.is_some_and(|run| run != batch.run) {
+        if batch.seq_end() <= self.from {
             return Ok(None);
         }
         if batch.lost {
@@ -308,7 +323,6 @@ fn reaches_back(extent: &LogExtent, wanted: &LineFilter) -> bool {
 struct TailWalk<'a> {
     lines: u64,
     found: u64,
-    run: Option<RunId>,
     /// Number of the first line to return.
     from: Option<u64>,
     wanted: &'a LineFilter,
@@ -321,7 +335,7 @@ impl TailWalk<'_> {
         batch: &IndexEntry,
         bytes: impl FnOnce(&IndexEntry) -> Option<Bytes>,
     ) -> bool {
-        if self.found >= self.lines || self.run.is_some_and(|run| run != batch.run) {
+        if self.found >= self.lines {
             return false;
         }
         if batch.lost || !self.wanted.accepts_entry(batch) {

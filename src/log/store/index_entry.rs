@@ -99,6 +99,19 @@ impl IndexEntry {
         joins
     }
 
+    /// Counts the lost lines of `next` here, if both stand for lost lines and the sum fits.
+    pub fn join_lost(&mut self, next: &IndexEntry) -> bool {
+        let len = self.len.checked_add(next.len);
+        let lines = self.lines + next.lines;
+        match len {
+            Some(len) if self.lost && next.lost && lines < LINES_END => {
+                (self.len, self.lines) = (len, lines);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
     pub fn encode(&self) -> [u8; Self::SIZE] {
         let mut word = self.lines & (LINES_END - 1);
         word |= if self.stream == OutputStream::Stderr { STDERR } else { 0 };

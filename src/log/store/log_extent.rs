@@ -5,7 +5,6 @@ use super::log_file::LogFile;
 use super::log_segment::{LogSegment, NextSegment, SegmentKind};
 use crate::log::lock_unpoisoned;
 use crate::log::log_size::LogSize;
-use crate::model::RunId;
 use bytes::Bytes;
 
 /// State of a service log from which a reader finds its starting point.
@@ -20,12 +19,12 @@ pub(crate) struct LogExtent {
     pub written: u64,
     /// Entries that the index does not have yet.
     pub pending: Vec<IndexEntry>,
-    /// Number of entries in `segment`.
+    /// Chunks that no file has yet.
+    pub unwritten: Vec<(IndexEntry, Bytes)>,
+    /// Number of entries in `segment`, with the unwritten ones.
     pub end: u64,
     /// Everything the service has printed.
     pub total: LogSize,
-    /// The run that printed last.
-    pub run: Option<RunId>,
 }
 
 #[derive(Clone)]
@@ -76,7 +75,8 @@ impl LogExtent {
             SegmentKind::Memory(ring) => lock_unpoisoned(ring).start(),
             SegmentKind::Disk(_) => {
                 let mut total = self.total;
-                self.pending.iter().for_each(|batch| total -= batch.amount());
+                let unwritten = self.unwritten.iter().map(|(batch, _)| batch);
+                self.pending.iter().chain(unwritten).for_each(|batch| total -= batch.amount());
                 total
             }
         }
@@ -95,4 +95,6 @@ pub(crate) enum SegmentLookup {
     Pending(Arc<LogFile>, Vec<IndexEntry>),
     /// Entries in memory, after `gone` evicted ones with the total at the end of these.
     Held { gone: u64, upto: LogSize, batches: Vec<(IndexEntry, Bytes)> },
+    /// Chunks that are not written yet.
+    Unwritten(Vec<(IndexEntry, Bytes)>),
 }

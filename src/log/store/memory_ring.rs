@@ -6,7 +6,7 @@ use super::index_entry::IndexEntry;
 use crate::log::log_size::LogSize;
 
 /// The last entries of a service, in memory while the disk cannot be written.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct MemoryRing {
     batches: VecDeque<(IndexEntry, Bytes)>,
     held: LogSize,

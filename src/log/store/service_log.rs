@@ -1,37 +1,49 @@
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
 #[cfg(test)]
 use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
 
 use super::index_entry::IndexEntry;
 use super::log_dir::LogDir;
 use super::log_extent::{LogExtent, RotatedFile, SegmentLookup};
 use super::log_file::LogFile;
 use super::log_segment::{LogSegment, SegmentKind};
+use super::log_view::LogView;
 use super::retention_limits::RetentionLimits;
 use super::service_log_state::ServiceLogState;
-use crate::log::capture::RawChunk;
+use super::storage_counts::StorageCounts;
 use crate::log::lock_unpoisoned;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
 use crate::log::log_warnings::LogWarnings;
-use crate::log::stack_log::StorageCounts;
 
 /// The stored output of one service or of devstack itself: the writing side. `LogCursor` reads it.
+///
+/// A chunk is readable as soon as it is pushed; the writer thread moves it to a file.
 pub(crate) struct ServiceLog {
     pub voice: LogOrigin,
-    state: Mutex<ServiceLogState>,
+    /// Locked by the writer while it reads and writes files. Nothing else may wait for it.
+    files: Mutex<ServiceLogState>,
+    /// Never locked during I/O.
+    view: Mutex<LogView>,
+    /// Notified when there is room for more chunks.
+    room: Notify,
+    /// Notified when a chunk is written.
+    written: Condvar,
 }
 
-/// Most unindexed entries. Usually the printer flushes earlier, unless it waits for the terminal.
+/// Most unindexed entries: of so many the stream is unknown when devstack is killed.
 const MAX_UNINDEXED: usize = 128;
-
-pub(crate) struct ChunkNumber {
-    /// Number of its first line.
-    pub seq: u64,
-    /// Whether the printer gets the chunk and flushes the index later.
-    pub printed: bool,
-}
+/// Unwritten bytes beyond which the pipes of a service are not read. Enough for a disk that is busy
+/// for a moment; a hundred services on a disk that hangs need at most 100 MiB.
+const BUDGET: usize = 1024 * 1024;
+/// Unwritten bytes beyond which lines are counted and dropped: what ended runs leave in their pipes
+/// is read without waiting, and with a restart policy there can be many of them.
+const MAX_UNWRITTEN: usize = 8 * BUDGET;
 
 /// The newest file of a service of an ended stack.
 pub(crate) struct NewestFile {
@@ -51,7 +63,15 @@ impl ServiceLog {
         folder: Option<Arc<LogDir>>,
         limits: Arc<RetentionLimits>,
     ) -> ServiceLog {
-        ServiceLog { voice, state: Mutex::new(ServiceLogState::new(folder, limits)) }
+        let files = ServiceLogState::new(folder, limits);
+        let view = LogView::new(files.segment.clone());
+        ServiceLog {
+            voice,
+            files: Mutex::new(files),
+            view: Mutex::new(view),
+            room: Notify::new(),
+            written: Condvar::new(),
+        }
     }
 
     /// Creates a log from files that are no longer written: rotated ones in order, and the newest.
@@ -60,136 +80,156 @@ impl ServiceLog {
         kept: VecDeque<RotatedFile>,
         newest: NewestFile,
     ) -> ServiceLog {
-        let mut state = ServiceLogState::new(None, Arc::default());
-        state.kept = kept;
-        state.base = LogSegment::new(SegmentKind::Disk(Arc::new(newest.volume)));
-        state.segment = state.base.clone();
-        (state.written, state.pending) = (newest.written, newest.rest);
-        state.total = newest.total;
-        ServiceLog { voice, state: Mutex::new(state) }
+        let log = ServiceLog::new(voice, None, Arc::default());
+        let newest_file = LogSegment::new(SegmentKind::Disk(Arc::new(newest.volume)));
+        let view = LogView {
+            kept,
+            written: newest.written,
+            pending: newest.rest,
+            total: newest.total,
+            ..LogView::new(newest_file)
+        };
+        *lock_unpoisoned(&log.view) = view;
+        log
     }
 
-    /// Stores a chunk. In between, `number` numbers it and passes it to the printer.
-    pub fn store(
+    /// Adds a chunk. In between, `number` numbers it and passes it to the printer. Returns whether
+    /// the writer must be told of this log.
+    pub fn push(
         &self,
-        piece: &RawChunk<'_>,
-        notes: &LogWarnings,
-        number: impl FnOnce(usize) -> ChunkNumber,
-    ) {
-        let mut state = lock_unpoisoned(&self.state);
-        let len = piece.len() as u64;
-        state.counts.taken += len;
-        state.run = Some(piece.run);
-        let on_disk = state.write(&self.voice, piece, notes);
-        let lines = piece.lines();
-        let numbered = number(lines);
-        let batch = IndexEntry {
-            at: piece.at,
-            seq: numbered.seq,
-            run: piece.run,
-            offset: if on_disk { state.end } else { 0 },
-            len: u32::try_from(len).expect("a chunk is at most two long lines"),
-            lines: u32::try_from(lines).expect("a chunk has no more lines than bytes"),
-            stream: piece.stream,
-            continues: piece.continues,
-            open: piece.open,
-            lost: false,
-        };
-        state.total += batch.amount();
-        if on_disk {
-            state.end += len;
-            state.counts.stored += len;
-            state.add_entry(batch);
-            if !numbered.printed || state.pending.len() >= MAX_UNINDEXED {
-                state.flush(&self.voice, notes);
+        mut batch: IndexEntry,
+        bytes: Bytes,
+        number: impl FnOnce(&IndexEntry) -> u64,
+    ) -> bool {
+        let mut view = lock_unpoisoned(&self.view);
+        batch.seq = number(&batch);
+        view.total += batch.amount();
+        view.recent.add(batch.run, &bytes);
+        match view.bytes + bytes.len() > MAX_UNWRITTEN {
+            false => view.push(batch, bytes),
+            true => view.push_lost(batch),
+        }
+        !std::mem::replace(&mut view.is_queued, true)
+    }
+
+    /// Writes the chunks that are there now, and their index. Returns whether there are more.
+    pub fn write_queued(&self, notes: &LogWarnings, progressed: impl Fn()) -> bool {
+        let mut files = lock_unpoisoned(&self.files);
+        let count = lock_unpoisoned(&self.view).unwritten.len();
+        for _ in 0..count {
+            let Some((_, bytes)) = lock_unpoisoned(&self.view).unwritten.front().cloned() else {
+                break;
+            };
+            let on_disk = files.write(&self.voice, &bytes, notes);
+            let mut view = lock_unpoisoned(&self.view);
+            files.finish_chunk(&mut view, on_disk);
+            let unindexed = view.pending.len();
+            self.notify_room(&view);
+            drop(view);
+            self.written.notify_all();
+            if unindexed >= MAX_UNINDEXED {
+                files.flush(&self.voice, notes);
             }
-        } else {
-            state.remember(batch, piece.joined());
+            progressed();
+        }
+        files.flush(&self.voice, notes);
+        let mut view = lock_unpoisoned(&self.view);
+        files.publish(&mut view);
+        view.is_queued = !view.unwritten.is_empty();
+        view.is_queued
+    }
+
+    /// Counts all unwritten lines as lost, because of an error in devstack. Returns whether this
+    /// count can still be written; if not, it is dropped as well.
+    pub fn drop_unwritten(&self) -> bool {
+        let mut view = lock_unpoisoned(&self.view);
+        let all = std::iter::from_fn(|| view.pop()).collect::<Vec<_>>();
+        view.is_queued = all.iter().any(|(_, bytes, _)| !bytes.is_empty());
+        if view.is_queued {
+            all.into_iter().for_each(|(batch, _, _)| view.push_lost(batch));
+        }
+        self.notify_room(&view);
+        view.is_queued
+    }
+
+    /// Wakes the captures that wait, at half of the budget to do so rarely.
+    fn notify_room(&self, view: &LogView) {
+        if view.bytes <= BUDGET / 2 {
+            self.room.notify_waiters();
         }
     }
 
-    /// Writes unindexed entries to the index.
-    pub fn flush(&self, notes: &LogWarnings) {
-        lock_unpoisoned(&self.state).flush(&self.voice, notes);
+    /// Waits until the line with this number is written, at most for `limit`. Returns whether it is.
+    pub fn wait_written(&self, seq: u64, limit: Duration) -> bool {
+        let view = lock_unpoisoned(&self.view);
+        let missing =
+            |view: &mut LogView| view.unwritten.front().is_some_and(|(batch, _)| batch.seq <= seq);
+        let waited = self.written.wait_timeout_while(view, limit, missing);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Waits until the writer has caught up enough to take more chunks.
+    pub async fn room(&self) {
+        loop {
+            let notified = self.room.notified();
+            if self.has_room() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    pub fn has_room(&self) -> bool {
+        lock_unpoisoned(&self.view).bytes < BUDGET
     }
 
     pub fn counts(&self) -> StorageCounts {
-        lock_unpoisoned(&self.state).counts
+        let view = lock_unpoisoned(&self.view);
+        StorageCounts { taken: view.total.bytes, ..view.counts }
     }
 
     pub fn total(&self) -> LogSize {
-        lock_unpoisoned(&self.state).total
+        lock_unpoisoned(&self.view).total
     }
 
-    /// Makes the next write check the files, as happens once a second anyway.
-    #[cfg(test)]
-    pub fn look_now(&self) {
-        lock_unpoisoned(&self.state).look_again = Instant::now();
+    /// Returns the last lines of the last run, without reading a file.
+    pub fn recent(&self) -> Vec<u8> {
+        lock_unpoisoned(&self.view).recent.text().to_vec()
     }
 
-    #[cfg(test)]
-    pub fn fail_once(&self, notes: &LogWarnings) {
-        let mut state = lock_unpoisoned(&self.state);
-        notes.disk_error("the log of a test", &std::io::ErrorKind::StorageFull.into());
-        state.use_memory();
-        state.look_again = Instant::now() + super::service_log_state::CHECK_INTERVAL * 1000;
-    }
-
-    /// Looks up entries of `segment` from number `at` on; `max` bounds those indexed or in memory.
+    /// Looks up entries of `segment` from number `at` on; `max` bounds those of files and memory.
     pub fn lookup(&self, segment: &Arc<LogSegment>, at: u64, max: u64) -> SegmentLookup {
-        let mut state = lock_unpoisoned(&self.state);
-        if let Some(next) = segment.next.get()
-            && at >= next.total
-        {
-            return SegmentLookup::Next(next.clone());
-        }
-        match &segment.kind {
-            SegmentKind::Memory(ring) => {
-                let ring = lock_unpoisoned(ring);
-                let (gone, upto) = ring.evicted();
-                let skip = usize::try_from(at.saturating_sub(gone)).unwrap_or(usize::MAX);
-                let batches: Vec<_> =
-                    ring.batches().skip(skip).take(max as usize).cloned().collect();
-                if batches.is_empty() && at >= gone {
-                    SegmentLookup::Nothing
-                } else {
-                    SegmentLookup::Held { gone, upto, batches }
-                }
-            }
-            SegmentKind::Disk(volume) => {
-                let indexed = segment.next.get().map_or(state.written, |next| next.total);
-                if at < indexed {
-                    return SegmentLookup::Indexed(volume.clone(), indexed.min(at + max));
-                }
-                let skip = usize::try_from(at - indexed).unwrap_or(usize::MAX);
-                let batches: Vec<_> = state.pending.iter().skip(skip).copied().collect();
-                if batches.is_empty() {
-                    return SegmentLookup::Nothing;
-                }
-                // A reader has seen the last entry, so it must not grow.
-                state.sealed = true;
-                SegmentLookup::Pending(volume.clone(), batches)
-            }
-        }
+        lock_unpoisoned(&self.view).lookup(segment, at, max)
     }
 
     /// Returns what a reader needs to find its starting point.
     pub fn extent(&self) -> LogExtent {
-        let mut state = lock_unpoisoned(&self.state);
-        state.sealed = true;
-        let end = match &state.segment.kind {
-            SegmentKind::Disk(_) => state.written + state.pending.len() as u64,
-            SegmentKind::Memory(ring) => lock_unpoisoned(ring).count(),
-        };
-        LogExtent {
-            end,
-            kept: state.kept.iter().cloned().collect(),
-            base: state.base.clone(),
-            segment: state.segment.clone(),
-            written: state.written,
-            pending: state.pending.clone(),
-            total: state.total,
-            run: state.run,
-        }
+        lock_unpoisoned(&self.view).extent()
+    }
+}
+
+#[cfg(test)]
+impl ServiceLog {
+    /// Makes the next write check the files, as happens once a second anyway.
+    pub fn look_now(&self) {
+        lock_unpoisoned(&self.files).look_again = Instant::now();
+    }
+
+    pub fn fail_once(&self, notes: &LogWarnings) {
+        let mut files = lock_unpoisoned(&self.files);
+        notes.disk_error("the log of a test", &std::io::ErrorKind::StorageFull.into());
+        files.use_memory();
+        files.look_again = Instant::now() + super::service_log_state::CHECK_INTERVAL * 1000;
+        files.publish(&mut lock_unpoisoned(&self.view));
+    }
+
+    /// Blocks the writer in this log while the guard lives, as a disk does that hangs.
+    pub fn hang_disk(&self) -> impl Sized + '_ {
+        lock_unpoisoned(&self.files)
+    }
+
+    /// Cost of the chunks that are not written yet.
+    pub fn unwritten(&self) -> usize {
+        lock_unpoisoned(&self.view).bytes
     }
 }

@@ -1,5 +1,5 @@
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -12,17 +12,17 @@ use super::log_extent::RotatedFile;
 use super::log_file;
 use super::log_file::{LogFile, LogFilePair};
 use super::log_segment::{LogSegment, NextSegment, SegmentKind};
+use super::log_view::LogView;
 use super::memory_ring::MemoryRing;
 use super::retention_limits::RetentionLimits;
-use crate::log::capture::RawChunk;
+use super::storage_counts::StorageCounts;
 use crate::log::lock_unpoisoned;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
 use crate::log::log_warnings::LogWarnings;
-use crate::log::stack_log::StorageCounts;
-use crate::model::RunId;
 
-/// Files, segments and counters of a service log.
+/// Files, segments and counters of a service log, for the writer. A [`LogView`] is what readers see
+/// of it: nothing but the writer waits while a file is written.
 pub(super) struct ServiceLogState {
     /// Where files are created; `None`: memory only.
     pub folder: Option<Arc<LogDir>>,
@@ -39,14 +39,13 @@ pub(super) struct ServiceLogState {
     pub written: u64,
     /// Entries whose bytes are in the log file, but which the index does not have yet.
     pub pending: Vec<IndexEntry>,
-    /// A reader has seen the last unindexed entry: it must not grow.
-    pub sealed: bool,
     /// When to check the files, or try the disk, again.
     pub look_again: Instant,
     pub counts: StorageCounts,
-    /// Everything that came in, except for the chunk being stored.
+    /// Everything that came in, without the chunk being stored and those after it.
     pub total: LogSize,
-    pub run: Option<RunId>,
+    /// Segments that were completed, and what follows each, until readers see it.
+    completed: Vec<(Arc<LogSegment>, NextSegment)>,
     /// Number of the newest file.
     number: u64,
     /// Earlier memory segments that slow readers still hold.
@@ -70,18 +69,17 @@ impl ServiceLogState {
             end: 0,
             written: 0,
             pending: Vec::new(),
-            sealed: false,
             look_again: Instant::now(),
             counts: StorageCounts::default(),
             total: LogSize::ZERO,
-            run: None,
+            completed: Vec::new(),
             number: 0,
             rings: VecDeque::new(),
         }
     }
 
     /// Appends a chunk to the log file. Returns `false` if it must be kept in memory.
-    pub fn write(&mut self, voice: &LogOrigin, piece: &RawChunk<'_>, notes: &LogWarnings) -> bool {
+    pub fn write(&mut self, voice: &LogOrigin, bytes: &[u8], notes: &LogWarnings) -> bool {
         let now = Instant::now();
         if now >= self.look_again {
             self.look_again = now + CHECK_INTERVAL;
@@ -89,7 +87,7 @@ impl ServiceLogState {
                 notes.disk_error(&format!("the log of {voice}"), &error);
             }
         }
-        if self.is_full(piece.len() as u64)
+        if self.is_full(bytes.len() as u64)
             && let Err(error) = self.rotate(voice)
         {
             notes.disk_error(&format!("the log of {voice}"), &error);
@@ -97,7 +95,7 @@ impl ServiceLogState {
             self.look_again = now + CHECK_INTERVAL;
         }
         let SegmentKind::Disk(volume) = &self.segment.kind else { return false };
-        match volume.files().and_then(|files| append(&files, piece.parts)) {
+        match volume.files().and_then(|files| append(&files, bytes)) {
             Ok(()) => true,
             Err(error) => {
                 notes.disk_error(&format!("the log of {voice}"), &error);
@@ -195,16 +193,18 @@ impl ServiceLogState {
             matches!(&self.base.kind, SegmentKind::Disk(base) if Arc::ptr_eq(base, &volume));
         let mut total = self.written;
         if let SegmentKind::Memory(ring) = &self.segment.kind {
-            let ring = lock_unpoisoned(ring);
+            // A copy: readers must not wait until it is written.
+            let ring = lock_unpoisoned(ring).clone();
             // New files record in their header how much came before them.
             let gap = if resumed { ring.gap() } else { Vec::new() };
             let mut index: Vec<u8> =
                 gap.iter().flat_map(|gap| IndexEntry { offset: end, ..*gap }.encode()).collect();
             let start = end;
             for (batch, bytes) in ring.batches() {
-                append(&files, [bytes, &[]])?;
+                append(&files, bytes)?;
                 index.extend(IndexEntry { offset: end, ..*batch }.encode());
                 end += bytes.len() as u64;
+                self.counts.dropped += if batch.lost { batch.len.into() } else { 0 };
             }
             files.index.write_all_at(&index, LogFilePair::entry_offset(written))?;
             written += (index.len() / IndexEntry::SIZE) as u64;
@@ -242,6 +242,11 @@ impl ServiceLogState {
         let mut ring = MemoryRing::after(start);
         for batch in std::mem::take(&mut self.pending) {
             self.end = self.end.min(batch.offset);
+            if batch.lost {
+                self.counts.dropped -= u64::from(batch.len);
+                self.counts.dropped += ring.push(batch, Bytes::new());
+                continue;
+            }
             self.counts.stored -= u64::from(batch.len);
             self.counts.dropped += match files.as_ref().map(|files| files.bytes(&batch)) {
                 Ok(Ok(bytes)) => ring.push(batch, bytes),
@@ -254,27 +259,50 @@ impl ServiceLogState {
     /// Ends the current segment with `total` entries. The next one is read from entry `first` on.
     fn start_segment(&mut self, total: u64, upto: LogSize, segment: Arc<LogSegment>, first: u64) {
         let last = std::mem::replace(&mut self.segment, segment.clone());
-        let first_time = last.next.set(NextSegment { total, upto, segment, first }).is_ok();
-        debug_assert!(first_time, "the current segment already has a successor");
-        self.sealed = true;
+        self.completed.push((last, NextSegment { total, upto, segment, first }));
     }
 
-    /// Adds an entry for stored bytes, joined to the last one if possible.
-    pub fn add_entry(&mut self, batch: IndexEntry) {
-        let joined = !self.sealed && self.pending.last_mut().is_some_and(|last| last.join(&batch));
-        if !joined {
-            self.pending.push(batch);
-        }
-        self.sealed = false;
-    }
-
-    pub fn remember(&mut self, batch: IndexEntry, bytes: Bytes) {
+    /// Moves the first unwritten chunk to where [`ServiceLogState::write`] has put its bytes.
+    pub fn finish_chunk(&mut self, view: &mut LogView, on_disk: bool) {
+        let Some((mut batch, bytes, seen)) = view.pop() else { return };
+        let len = bytes.len() as u64;
+        self.total += batch.amount();
         match &self.segment.kind {
+            SegmentKind::Disk(_) if on_disk => {
+                batch.offset = self.end;
+                self.end += len;
+                self.counts.stored += len;
+                self.counts.dropped += if batch.lost { batch.len.into() } else { 0 };
+                self.add_entry(batch, view.sealed || seen);
+                view.sealed = seen;
+            }
             SegmentKind::Memory(ring) => {
                 self.counts.dropped += lock_unpoisoned(ring).push(batch, bytes)
             }
-            SegmentKind::Disk(_) => self.counts.dropped += bytes.len() as u64,
+            SegmentKind::Disk(_) => self.counts.dropped += len,
         }
+        self.publish(view);
+    }
+
+    /// Adds an entry for stored bytes, joined to the last one if possible.
+    fn add_entry(&mut self, batch: IndexEntry, sealed: bool) {
+        let joined = !sealed && self.pending.last_mut().is_some_and(|last| last.join(&batch));
+        if !joined {
+            self.pending.push(batch);
+        }
+    }
+
+    /// Shows readers where everything is now.
+    pub fn publish(&mut self, view: &mut LogView) {
+        for (segment, next) in self.completed.drain(..) {
+            let first_time = segment.next.set(next).is_ok();
+            debug_assert!(first_time, "the segment already has a successor");
+        }
+        view.kept.clone_from(&self.kept);
+        (view.base, view.segment) = (self.base.clone(), self.segment.clone());
+        view.written = self.written;
+        view.pending.clone_from(&self.pending);
+        view.counts = self.counts;
     }
 
     /// Writes unindexed entries to the index, or moves them to memory if that fails.
@@ -298,18 +326,7 @@ impl ServiceLogState {
     }
 }
 
-/// Appends both parts to the log file. After an error `use_disk` must set its position again.
-fn append(files: &LogFilePair, parts: [&[u8]; 2]) -> io::Result<()> {
-    let mut slices = parts.map(IoSlice::new);
-    let mut slices = &mut slices[..];
-    IoSlice::advance_slices(&mut slices, 0);
-    while !slices.is_empty() {
-        match (&files.log).write_vectored(slices) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(len) => IoSlice::advance_slices(&mut slices, len),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+/// Appends to the log file. After an error `use_disk` must set its position again.
+fn append(files: &LogFilePair, bytes: &[u8]) -> io::Result<()> {
+    (&files.log).write_all(bytes)
 }

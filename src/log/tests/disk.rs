@@ -17,6 +17,7 @@ fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
     assert!(stored(&bench.folder(), 9).is_empty());
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"second\n");
+    wait_stored(&logs);
     assert_eq!(bench.file("api.log"), b"second\n");
     let last = bench.dir.path().join("logs.1");
     assert_eq!(std::fs::read(last.join("api.log")).unwrap(), b"first\n");
@@ -33,6 +34,7 @@ fn without_a_folder_the_last_lines_are_in_memory_and_it_is_said_once() {
     for i in 0..20_000 {
         capture.push(OutputStream::Stdout, format!("line {i} {}\n", "x".repeat(40)).as_bytes());
     }
+    wait_stored(&logs);
     assert_eq!(logs.tail(&name("api"), 1), [format!("line 19999 {}", "x".repeat(40))]);
     let notes = logs.take_warnings();
     assert_eq!(notes.iter().map(|note| note.class).collect::<Vec<_>>(), [MessageClass::Disk]);
@@ -202,7 +204,7 @@ async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one\n");
     let lane = bench.logs.inner.all_lanes().remove(0);
-    lane.flush(&bench.logs.inner.notes);
+    bench.wait_stored();
     lane.fail_once(&bench.logs.inner.notes);
     bench.run("api", 2, "two\n");
     // Without their directory new files cannot be created yet, as on a disk full of the old ones.

@@ -70,7 +70,7 @@ proptest! {
                             let _ = std::fs::remove_file(bench.folder().join(file));
                         }
                     }
-                    TroubleStep::Flush => lanes.iter().for_each(|lane| lane.flush(notes)),
+                    TroubleStep::Flush => bench.wait_stored(),
                     TroubleStep::Read => read_now(&mut reader, &mut seen, expected.len()).await,
                 }
             }

@@ -46,6 +46,9 @@ fn a_line_without_end_is_never_held() {
     for _ in 0..512 {
         capture.push(OutputStream::Stdout, &piece);
         assert!(bench.logs.inner.queue.bytes() <= crate::log::format::PrintQueue::MAX_BYTES);
+        if capture.full().is_some() {
+            bench.wait_stored();
+        }
     }
     capture.close();
     bench.finish();

@@ -5,6 +5,7 @@ mod damage;
 mod disk;
 mod file_trouble;
 mod flow;
+mod hanging_disk;
 mod printing;
 mod reading;
 mod rotation;
@@ -40,6 +41,8 @@ struct GatedState {
     bytes: Vec<u8>,
     shut: bool,
     broken: bool,
+    /// The next write panics.
+    panics: bool,
     /// A writer waits at the gate.
     waits: bool,
 }
@@ -86,6 +89,7 @@ impl Write for GatedOutput {
             self.0.1.notify_all();
             shown = self.0.1.wait(shown).unwrap();
         }
+        assert!(!shown.panics, "a printer that panics");
         if shown.broken {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -121,6 +125,7 @@ impl LogFixture {
     }
 
     fn file(&self, file: &str) -> Vec<u8> {
+        self.wait_stored();
         std::fs::read(self.folder().join(file)).unwrap()
     }
 
@@ -129,6 +134,12 @@ impl LogFixture {
         let (mut capture, _) = self.logs.capture(&name(service), RunId(run), Vec::new());
         capture.push(OutputStream::Stdout, text.as_bytes());
         capture.close();
+        self.wait_stored();
+    }
+
+    /// Waits until everything is in the files.
+    fn wait_stored(&self) {
+        wait_stored(&self.logs);
     }
 
     /// Finishes the log and returns everything that was printed.
@@ -138,8 +149,14 @@ impl LogFixture {
     }
 
     fn stored(&self) -> Vec<super::LogLine> {
+        self.wait_stored();
         stored(&self.folder(), usize::MAX)
     }
+}
+
+/// Waits until everything is in the files.
+fn wait_stored(logs: &StackLog) {
+    assert!(logs.inner.writer.wait_idle(PATIENCE));
 }
 
 /// Returns the last lines of each service from a directory that is no longer written.

@@ -1,6 +1,7 @@
 use super::*;
 use crate::log::format::PrintQueue;
 use crate::log::{StatusText, StatusTone};
+use crate::model::MessageClass;
 
 /// Prints numbered lines of two services within the bound of the queue; returns the expected text.
 fn flood(bench: &LogFixture, lines: usize) -> String {
@@ -18,6 +19,9 @@ fn flood(bench: &LogFixture, lines: usize) -> String {
             expected.push_str(&format!(" * at {i}\n"));
         }
         assert!(bench.logs.inner.queue.bytes() <= PrintQueue::MAX_BYTES);
+        if i % 100 == 0 {
+            bench.wait_stored();
+        }
     }
     expected
 }
@@ -51,7 +55,7 @@ fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
         lanes.iter().for_each(|lane| match round % 3 {
             0 => lane.fail_once(&bench.logs.inner.notes),
             1 => lane.look_now(),
-            _ => lane.flush(&bench.logs.inner.notes),
+            _ => bench.wait_stored(),
         });
         expected += &flood(&bench, 50);
     }
@@ -88,6 +92,23 @@ async fn a_pipe_that_was_closed_ends_the_show_and_nothing_else() {
 }
 
 #[test]
+fn a_printer_that_panics_is_reported_and_output_is_still_stored() {
+    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    lock_unpoisoned(&bench.screen.0.0).panics = true;
+    bench.run("api", 1, "one\n");
+    bench.screen.open_gate();
+    assert!(bench.logs.inner.queue.wait_closed(PATIENCE));
+    bench.run("api", 2, "two\n");
+    assert!(bench.logs.finish(PATIENCE));
+    assert_eq!(texts(&bench.stored()), ["api one", "api two"]);
+    // The thread reports it after it has closed the queue.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(bench.logs.has_warnings());
+    let warnings = bench.logs.take_warnings();
+    assert_eq!(warnings.iter().map(|one| one.class).collect::<Vec<_>>(), [MessageClass::Internal]);
+}
+
+#[test]
 fn finish_gives_up_on_a_terminal_that_takes_nothing() {
     let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
     bench.run("api", 1, "one\n");
@@ -105,6 +126,7 @@ fn without_an_output_everything_is_stored() {
     let logs = StackLog::open(dir.path(), look(EscapeMode::Keep), LogOutput::None);
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n");
+    wait_stored(&logs);
     // The index is complete at once: there is no printer to flush it later.
     assert_eq!(texts(&stored(dir.path(), usize::MAX)), ["api one"]);
 }

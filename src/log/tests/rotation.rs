@@ -217,7 +217,7 @@ async fn what_was_lost_in_memory_is_told_by_the_files_too() {
     let bench = bench(100_000_000, 1);
     fill(&bench, 0..10);
     let lane = bench.logs.inner.all_lanes().remove(0);
-    lane.flush(&bench.logs.inner.notes);
+    bench.wait_stored();
     lane.fail_once(&bench.logs.inner.notes);
     fill(&bench, 10..20_000);
     lane.look_now();
@@ -294,7 +294,7 @@ proptest! {
                         // May not exist.
                         let _ = std::fs::remove_file(bench.folder().join("api.log"));
                     }
-                    RotationStep::Flush => lane.flush(notes),
+                    RotationStep::Flush => bench.wait_stored(),
                     RotationStep::Read => {
                         while take(LogPage::default()) < printed {
                             take(reader.next().await.unwrap());

@@ -117,6 +117,7 @@ async fn it_is_bounded_on_the_disk_and_a_reader_that_slept_is_told_what_it_misse
             .logs
             .write_status(StatusText::stack_wide(StatusTone::Plain, format!("number {number}")));
     }
+    bench.wait_stored();
     reader.stop_at_end();
     let (mut missed, mut heard) = (0, Vec::new());
     while let Some(page) = reader.next().await {

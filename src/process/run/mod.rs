@@ -14,8 +14,8 @@ pub(crate) mod stop_command;
 mod tree_usage;
 
 pub use one_shot_command::OneShotCommand;
-pub use output_sink::OutputSink;
 pub(crate) use output_sink::PanicSafeSink;
+pub use output_sink::{BoxFuture, OutputSink};
 pub(crate) use output_tail::OutputTail;
 pub(crate) use pty_set::PtySet;
 pub(crate) use run_channels::RunChannels;

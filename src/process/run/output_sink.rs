@@ -1,8 +1,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::model::{OutputStream, ProcessExit};
 use crate::sys::pty::Pty;
+
+/// What [`OutputSink::full`] returns.
+pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where the output of a run goes.
 pub trait OutputSink: Send + 'static {
@@ -11,6 +15,10 @@ pub trait OutputSink: Send + 'static {
     /// Takes bytes as they were read, in order for each stream. Must not block. Lines of a pty end
     /// with `\r\n`.
     fn push(&mut self, stream: OutputStream, bytes: &[u8]);
+    /// Resolves when the sink takes more output; `None`: now. The pipes are not read until then.
+    fn full(&self) -> Option<BoxFuture> {
+        None
+    }
     /// The output has ended. `exit` is that of the main process, if there was one.
     fn closed(&mut self, exit: Option<ProcessExit>);
 }
@@ -25,6 +33,13 @@ impl<S: OutputSink> PanicSafeSink<S> {
 
     pub fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.with(|sink| sink.push(stream, bytes));
+    }
+
+    /// Resolves when the sink takes more output; `None`: now.
+    pub fn full(&mut self) -> Option<BoxFuture> {
+        let mut full = None;
+        self.with(|sink| full = sink.full());
+        full
     }
 
     /// Closes the sink, once, with the exit of the main process, if there was one.

@@ -14,7 +14,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
 use super::output_reader::{OutputReader, ReadProgress};
-use super::output_sink::{OutputSink, PanicSafeSink};
+use super::output_sink::{BoxFuture, OutputSink, PanicSafeSink};
 use super::run_handle::RunPids;
 use super::run_report::{RunChange, RunReport};
 use super::stop_command::StopCommand;
@@ -108,7 +108,8 @@ impl RunTask {
     async fn watch<S: OutputSink>(&mut self, output: &mut PanicSafeSink<S>) -> RunEnd {
         let mut stuck = false;
         loop {
-            match self.next(stuck).await {
+            let full = output.full();
+            match self.next(stuck, full).await {
                 RunWakeup::Report => {
                     if let Some(end) = self.read_reports() {
                         return end;
@@ -122,8 +123,18 @@ impl RunTask {
     }
 
     /// Waits for work. Reports and orders come first: they are few, and output may never pause.
-    async fn next(&self, stuck: bool) -> RunWakeup {
+    /// While the sink is `full`, the pipes are not read.
+    async fn next(&self, stuck: bool, full: Option<BoxFuture>) -> RunWakeup {
         let [out, err] = &self.outlets;
+        let output = async {
+            if let Some(full) = full {
+                full.await;
+            }
+            tokio::select! {
+                () = ready(out), if out.is_some() => {}
+                () = ready(err), if err.is_some() => {}
+            }
+        };
         tokio::select! {
             biased;
             _ = self.socket.readable() => RunWakeup::Report,
@@ -138,8 +149,7 @@ impl RunTask {
                 RunWakeup::Room
             }
             () = self.line.waiting.notified() => RunWakeup::Unsent,
-            () = ready(out), if out.is_some() => RunWakeup::Output,
-            () = ready(err), if err.is_some() => RunWakeup::Output,
+            () = output, if out.is_some() || err.is_some() => RunWakeup::Output,
         }
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::log::LogCapture;
 use crate::model::{LaunchConfig, Name, OutputStream, Probe, ProcessExit, RunId};
 use crate::probe::{NotifySocket, ProbeHandle};
-use crate::process::{OutputSink, RunHandle};
+use crate::process::{BoxFuture, OutputSink, RunHandle};
 
 /// The directory of notify sockets.
 pub(super) struct NotifySocketDir {
@@ -83,6 +83,10 @@ pub(super) struct CaptureSink(pub LogCapture);
 impl OutputSink for CaptureSink {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.0.push(stream, bytes);
+    }
+
+    fn full(&self) -> Option<BoxFuture> {
+        self.0.full()
     }
 
     fn closed(&mut self, _exit: Option<ProcessExit>) {

@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use crate::engine::JobId;
 use crate::log::last_lines;
 use crate::model::{LaunchConfig, Message, MessageClass, OutputStream, ProcessExit};
-use crate::process::{OutputSink, OutputTail, ProcessManager, RunHandle, command_summary};
+use crate::process::{
+    BoxFuture, OutputSink, OutputTail, ProcessManager, RunHandle, command_summary,
+};
 
 /// Number of output lines reported with a failed command. A compiler's summary fits; the log has
 /// everything.
@@ -97,6 +99,10 @@ impl<S: OutputSink> OutputSink for TeeSink<S> {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         self.tail.push(stream, bytes);
         self.sink.push(stream, bytes);
+    }
+
+    fn full(&self) -> Option<BoxFuture> {
+        self.sink.full()
     }
 
     fn closed(&mut self, exit: Option<ProcessExit>) {
