@@ -13,12 +13,12 @@ pub(crate) fn replace(
     static DRAFTS: AtomicU32 = AtomicU32::new(0);
     // Several processes may write at once, so each has its own drafts.
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
-    let draft = beside(path, &format!("{}-{number}.new", std::process::id()));
-    let filled = File::create(&draft).and_then(|mut file| fill(&mut file));
-    let written = filled.and_then(|()| fs::rename(&draft, path));
+    let config = beside(path, &format!("{}-{number}.new", std::process::id()));
+    let filled = File::create(&config).and_then(|mut file| fill(&mut file));
+    let written = filled.and_then(|()| fs::rename(&config, path));
     if written.is_err() {
         // It may not exist, or stay.
-        let _ = fs::remove_file(&draft);
+        let _ = fs::remove_file(&config);
     }
     written
 }

@@ -115,9 +115,9 @@ fn no_color() -> bool {
 }
 
 pub(super) fn log_style(terminal: bool, shown: LogStyleArgs) -> LogStyle {
-    let look = LogStyle::new(terminal, no_color() || (terminal && is_dumb()));
+    let style = LogStyle::new(terminal, no_color() || (terminal && is_dumb()));
     let json = shown.is_json();
-    LogStyle { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..look }
+    LogStyle { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..style }
 }
 
 pub(super) fn sources(

@@ -104,14 +104,14 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
 }
 
 fn logs(files: &[PathBuf], args: LogsArgs) -> Result<ExitCode, CommandError> {
-    let (json, narration, last) = (args.is_json(), args.narration(), args.last());
+    let (json, status_mode, last) = (args.is_json(), args.narration(), args.last());
     let stream = args.stream.map(Into::into);
-    let look = context::log_style(stdout().is_terminal(), args.shown);
+    let style = context::log_style(stdout().is_terminal(), args.shown);
     let LogsArgs { services, follow, since, grep, .. } = args;
     with_client(files, json, async |control| {
         let options =
-            LogsOptions { control, services, follow, last, since, stream, grep, narration };
-        let mut face = render::LogRenderer::new(look);
+            LogsOptions { control, services, follow, last, since, stream, grep, status_mode };
+        let mut face = render::LogRenderer::new(style);
         inspect::logs(&options, &mut face, context::stdout_closed(), &mut stdout()).await
     })
 }

@@ -98,24 +98,27 @@ impl Engine {
             | RequestGoal::Until(_) => "start",
         });
         for (name, cause) in with_dependencies(stack, names.iter().cloned(), why) {
-            let Some(slot) = self.services.get_mut(&name) else { continue };
+            let Some(service_state) = self.services.get_mut(&name) else { continue };
             if names.contains(&name) {
-                slot.saves.reset_loop_detection();
+                service_state.saves.reset_loop_detection();
             }
             match (goal, names.contains(&name)) {
                 (RequestGoal::Renewed(_), true) => {
-                    slot.force_stop(now);
-                    slot.saves.interrupt();
-                    slot.restart_with(cause.clone());
+                    service_state.force_stop(now);
+                    service_state.saves.interrupt();
+                    service_state.restart_with(cause.clone());
                 }
-                (RequestGoal::Up | RequestGoal::Debugged, true) => slot.clear_wait(),
+                (RequestGoal::Up | RequestGoal::Debugged, true) => service_state.clear_wait(),
                 // A dependency that is done stays done; a failed one gets another chance.
-                (_, false) if matches!(slot.state, RunState::Finished(ServiceOutcome::Done(_))) => {
-                }
-                (_, _) => slot.clear_wait(),
+                (_, false)
+                    if matches!(
+                        service_state.state,
+                        RunState::Finished(ServiceOutcome::Done(_))
+                    ) => {}
+                (_, _) => service_state.clear_wait(),
             }
-            if !slot.wanted() || names.contains(&name) {
-                slot.desired = DesiredState::Yes(cause);
+            if !service_state.wanted() || names.contains(&name) {
+                service_state.desired = DesiredState::Yes(cause);
             }
         }
         self.requests.push(PendingRequest { ticket, goal, names });
@@ -133,13 +136,13 @@ impl Engine {
             Err(error) => return effects.push(Effect::Answer(ticket, Err(error))),
         };
         for name in &names {
-            let slot = self.services.get_mut(name).expect("the names were checked");
-            slot.desired = DesiredState::Stopped;
-            slot.pending_restart = None;
-            slot.start_cause = None;
-            slot.force_stop(now);
-            slot.clear_wait();
-            slot.saves.clear();
+            let state = self.services.get_mut(name).expect("the names were checked");
+            state.desired = DesiredState::Stopped;
+            state.pending_restart = None;
+            state.start_cause = None;
+            state.force_stop(now);
+            state.clear_wait();
+            state.saves.clear();
         }
         self.requests.push(PendingRequest { ticket, goal: RequestGoal::Down, names });
     }
@@ -184,16 +187,16 @@ impl Engine {
             None => {
                 let cap = now + SHUTDOWN_TIMEOUT;
                 let why = Cause::Shutdown(why);
-                self.shutdown = Some(ShutdownState { why, code, haste, cap, told: false });
+                self.shutdown = Some(ShutdownState { why, code, haste, cap, reported: false });
             }
         }
     }
 
     fn spawned(&mut self, now: EngineTime, run: RunId, pid: u32, effects: &mut Vec<Effect>) {
-        let Some(slot) = self.live_service_mut(run) else { return };
-        slot.saves.last_activity(now);
-        let service = slot.service.clone();
-        let Some(live) = slot.live_mut() else { return };
+        let Some(state) = self.live_service_mut(run) else { return };
+        state.saves.last_activity(now);
+        let service = state.service.clone();
+        let Some(live) = state.live_mut() else { return };
         live.facts.spawned_at = Some(now);
         match live.stage {
             RunStage::Launching { .. } => {}
@@ -212,7 +215,7 @@ impl Engine {
         }
         let probed = !service.ready.probes.is_empty();
         if !probed && service.kind == ServiceKind::Service {
-            return slot.became_ready(now, now, Cause::NoProbe, effects);
+            return state.became_ready(now, now, Cause::NoProbe, effects);
         }
         if probed {
             effects.push(Effect::StartReadyProbes(run, service.clone()));
@@ -223,14 +226,14 @@ impl Engine {
 
     /// No retry: a missing program is a mistake of the user, not a crash.
     fn spawn_failed(&mut self, run: RunId, message: Message) {
-        let Some(slot) = self.live_service_mut(run) else { return };
-        let stopped = matches!(slot.stage(), Some(RunStage::Stopping { .. }));
-        let next = match slot.pending_restart.take() {
+        let Some(state) = self.live_service_mut(run) else { return };
+        let stopped = matches!(state.stage(), Some(RunStage::Stopping { .. }));
+        let next = match state.pending_restart.take() {
             Some(_) => RunState::Idle,
             None if stopped => RunState::Idle,
             None => RunState::Finished(ServiceOutcome::Failed(ServiceFailure::NotStarted(message))),
         };
-        slot.end_run(next);
+        state.end_run(next);
         self.runs.remove(&run);
     }
 
@@ -241,26 +244,28 @@ impl Engine {
         what: String,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(slot) = self.live_service_mut(run) else { return };
+        let Some(state) = self.live_service_mut(run) else { return };
         if let Some(RunStage::Starting { spawned, .. } | RunStage::Late { spawned, .. }) =
-            slot.stage()
+            state.stage()
         {
-            slot.became_ready(now, *spawned, Cause::ProbePassed(what), effects);
+            state.became_ready(now, *spawned, Cause::ProbePassed(what), effects);
         }
     }
 
     fn became_unhealthy(&mut self, run: RunId, why: String) {
-        let Some(slot) = self.live_service_mut(run) else { return };
+        let Some(state) = self.live_service_mut(run) else { return };
         // `None`: reported before the configuration changed.
-        let Some(action) = slot.service.health.as_ref().map(|health| health.action) else { return };
-        let Some(live) = slot.live_mut() else { return };
+        let Some(action) = state.service.health.as_ref().map(|health| health.action) else {
+            return;
+        };
+        let Some(live) = state.live_mut() else { return };
         if !matches!(live.stage, RunStage::Ready { .. }) || live.in_debug_mode() {
             return;
         }
         live.stage = RunStage::Unhealthy { failure: ServiceFailure::Unhealthy(why.clone()) };
         match action {
             HealthAction::Restart => {
-                slot.pending_restart.get_or_insert(Cause::HealthFailed(why));
+                state.pending_restart.get_or_insert(Cause::HealthFailed(why));
             }
             HealthAction::Report => {}
         }
@@ -278,27 +283,27 @@ impl Engine {
         if let Some(ending) = &mut self.shutdown {
             ending.cap += time;
         }
-        for slot in self.services.values_mut() {
-            slot.shift(time);
+        for state in self.services.values_mut() {
+            state.shift(time);
         }
     }
 
     fn note(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
-        let Some(slot) = self.live_service_mut(run) else { return };
-        slot.emit(EventKind::Note(message.clone()), effects);
-        if let Some(live) = slot.live_mut() {
+        let Some(state) = self.live_service_mut(run) else { return };
+        state.emit(EventKind::Note(message.clone()), effects);
+        if let Some(live) = state.live_mut() {
             live.facts.note = Some(message);
         }
     }
 
     /// Reports each warning once for as long as it applies, across runs.
     fn set_warnings(&mut self, run: RunId, messages: Vec<Message>, effects: &mut Vec<Effect>) {
-        let Some(slot) = self.live_service_mut(run) else { return };
-        let told = std::mem::replace(&mut slot.reported_warnings, messages.clone());
-        for message in messages.iter().filter(|message| !told.contains(message)) {
-            slot.emit(EventKind::Note(message.clone()), effects);
+        let Some(state) = self.live_service_mut(run) else { return };
+        let reported = std::mem::replace(&mut state.reported_warnings, messages.clone());
+        for message in messages.iter().filter(|message| !reported.contains(message)) {
+            state.emit(EventKind::Note(message.clone()), effects);
         }
-        if let Some(live) = slot.live_mut() {
+        if let Some(live) = state.live_mut() {
             live.facts.warnings = messages;
         }
     }

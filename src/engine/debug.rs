@@ -29,15 +29,15 @@ impl Engine {
     }
 
     pub(super) fn debugger_listening(&mut self, run: RunId, effects: &mut Vec<Effect>) {
-        let Some(slot) = self.live_service_mut(run) else { return };
-        let Some(live) = slot.live_mut() else { return };
+        let Some(state) = self.live_service_mut(run) else { return };
+        let Some(live) = state.live_mut() else { return };
         let RunMode::Debug(debugging) = live.facts.service.mode else { return };
         let before = std::mem::replace(&mut live.facts.debugger, DebuggerState::Seen);
         if before == DebuggerState::Missed {
             live.facts.note.take_if(|note| note.class == MessageClass::Port);
         }
         if before != DebuggerState::Seen {
-            slot.emit(EventKind::DebuggerListening(debugging.attach_hint()), effects);
+            state.emit(EventKind::DebuggerListening(debugging.attach_hint()), effects);
         }
     }
 }

@@ -32,15 +32,15 @@ impl Engine {
         let mut changed: Vec<(Name, ReportedPhase)> = self
             .services
             .iter()
-            .filter_map(|(name, slot)| {
-                let (phase, cause) = self.phase_of(slot, blocked.get(name));
+            .filter_map(|(name, state)| {
+                let (phase, cause) = self.phase_of(state, blocked.get(name));
                 // A start that may not happen is not reported.
                 if *cause == Cause::InspectingPorts {
                     return None;
                 }
-                let run = slot.live_run();
-                let same = slot.told.as_ref().is_some_and(|told| {
-                    told.phase == phase && told.run == run && told.cause == *cause
+                let run = state.live_run();
+                let same = state.reported.as_ref().is_some_and(|reported| {
+                    reported.phase == phase && reported.run == run && reported.cause == *cause
                 });
                 let new = || ReportedPhase { phase, cause: cause.into_owned(), run };
                 (!same).then(|| (name.clone(), new()))
@@ -64,20 +64,20 @@ impl Engine {
         new: ReportedPhase,
         effects: &mut Vec<Effect>,
     ) {
-        let slot = self.services.get_mut(&name).expect("the slot was just compared");
-        let from = slot.told.as_ref().map(|told| told.phase);
+        let state = self.services.get_mut(&name).expect("the slot was just compared");
+        let from = state.reported.as_ref().map(|reported| reported.phase);
         if from != Some(new.phase) {
-            slot.since = now;
+            state.since = now;
         }
         let ReportedPhase { phase: to, cause, run } = new.clone();
         let what = EventKind::Phase { from, to, cause, run };
         effects.push(Effect::Emit(Event { service: Some(name), what }));
-        slot.told = Some(new);
+        state.reported = Some(new);
     }
 
     fn emit_shutdown(&mut self, effects: &mut Vec<Effect>) {
-        if let Some(ending) = self.shutdown.as_mut().filter(|ending| !ending.told) {
-            ending.told = true;
+        if let Some(ending) = self.shutdown.as_mut().filter(|ending| !ending.reported) {
+            ending.reported = true;
             let what = EventKind::ShuttingDown(ending.why.to_string());
             effects.push(Effect::Emit(Event { service: None, what }));
         }
@@ -122,11 +122,11 @@ impl Engine {
             return None;
         }
         let mut failed = false;
-        for (name, slot) in &self.services {
-            let over = match (&slot.desired, &slot.state) {
+        for (name, service_state) in &self.services {
+            let over = match (&service_state.desired, &service_state.state) {
                 (DesiredState::No, _) => true,
                 (DesiredState::Stopped | DesiredState::Removed, _) => false,
-                (DesiredState::Yes(_), _) if !slot.service.watch.is_empty() => false,
+                (DesiredState::Yes(_), _) if !service_state.service.watch.is_empty() => false,
                 (DesiredState::Yes(_), RunState::Finished(ServiceOutcome::Done(_))) => true,
                 (DesiredState::Yes(_), RunState::Finished(ServiceOutcome::Failed(_))) => {
                     failed = true;
@@ -147,8 +147,8 @@ impl Engine {
 
     fn outlook(&self, blocked: &BlockedServices) -> StackOutlook {
         let mut outlook = StackOutlook { failed: false, under_way: false };
-        for (name, slot) in self.services.iter().filter(|(_, slot)| slot.wanted()) {
-            match self.phase_of(slot, blocked.get(name)).0 {
+        for (name, state) in self.services.iter().filter(|(_, state)| state.wanted()) {
+            match self.phase_of(state, blocked.get(name)).0 {
                 Phase::Ready | Phase::Done => {}
                 Phase::Failed | Phase::Unhealthy => outlook.failed = true,
                 Phase::Idle

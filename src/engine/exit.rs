@@ -14,11 +14,11 @@ impl Engine {
         now: EngineTime,
         effects: &mut Vec<Effect>,
     ) {
-        let Some(slot) = self.live_service_mut(run) else { return };
+        let Some(state) = self.live_service_mut(run) else { return };
         let success =
-            matches!(exit, ProcessExit::Code(code) if slot.service.success_codes.contains(&code));
-        let (service, start) = (slot.service.clone(), slot.runs);
-        let Some(live) = slot.live_mut() else { return };
+            matches!(exit, ProcessExit::Code(code) if state.service.success_codes.contains(&code));
+        let (service, start) = (state.service.clone(), state.runs);
+        let Some(live) = state.live_mut() else { return };
         let (verdict, kill) = match &live.stage {
             RunStage::Stopping { kill, cause } => {
                 let verdict = match cause {
@@ -54,13 +54,13 @@ impl Engine {
         let may_have_lost_port = live.may_have_lost_port();
         live.pid = None;
         live.stage = RunStage::Draining { exit, verdict, kill };
-        slot.past.ended(EndedRun { run, start, at: now, exit, lived, by });
-        slot.exit = Some(exit);
-        slot.saves.last_activity(now);
+        state.past.ended(EndedRun { run, start, at: now, exit, lived, by });
+        state.exit = Some(exit);
+        state.saves.last_activity(now);
         // An exit that may be another process's fault is judged once nothing of the run is left.
         let judged = !(unexpected && may_have_lost_port);
         let ends_stack = by_itself && judged && service.on_exit == OnExit::Shutdown;
-        slot.emit(EventKind::Ended { run, exit, unexpected }, effects);
+        state.emit(EventKind::Ended { run, exit, unexpected }, effects);
         if ends_stack {
             self.begin_shutdown(
                 now,
@@ -73,8 +73,8 @@ impl Engine {
 
     pub(super) fn tree_empty(&mut self, now: EngineTime, run: RunId, effects: &mut Vec<Effect>) {
         let ending = self.shutdown.is_some();
-        let Some(slot) = self.live_service_mut(run) else { return };
-        let Some(live) = slot.live_mut() else { return };
+        let Some(state) = self.live_service_mut(run) else { return };
+        let Some(live) = state.live_mut() else { return };
         let verdict = match &live.stage {
             RunStage::Draining { verdict, .. } => verdict.clone(),
             RunStage::Stopping { .. } => ExitVerdict::Requested,
@@ -87,23 +87,23 @@ impl Engine {
         };
         if let ExitVerdict::Unexpected(exit) = verdict
             && live.may_have_lost_port()
-            && slot.wanted()
-            && slot.pending_restart.is_none()
+            && state.wanted()
+            && state.pending_restart.is_none()
             && !ending
         {
-            return slot.investigate_exit(exit, effects);
+            return state.investigate_exit(exit, effects);
         }
-        let next = match (slot.pending_restart.take(), verdict) {
+        let next = match (state.pending_restart.take(), verdict) {
             (Some(_), _) | (None, ExitVerdict::Requested) => RunState::Idle,
-            (None, ExitVerdict::Expected(exit)) => slot.after_expected(now, exit, ending),
-            (None, ExitVerdict::Unexpected(exit)) => slot.after_unexpected(now, exit, ending),
+            (None, ExitVerdict::Expected(exit)) => state.after_expected(now, exit, ending),
+            (None, ExitVerdict::Unexpected(exit)) => state.after_unexpected(now, exit, ending),
             // Reached only if a report arrived twice.
-            (None, ExitVerdict::Undecided(exit)) => slot.after_unexpected(now, exit, ending),
-            (None, ExitVerdict::PortLost(message)) => slot.await_port(message, ending, effects),
-            (None, ExitVerdict::Unhealthy(_)) if !slot.wanted() => RunState::Idle,
-            (None, ExitVerdict::Unhealthy(exit)) => slot.after_unexpected(now, exit, ending),
+            (None, ExitVerdict::Undecided(exit)) => state.after_unexpected(now, exit, ending),
+            (None, ExitVerdict::PortLost(message)) => state.await_port(message, ending, effects),
+            (None, ExitVerdict::Unhealthy(_)) if !state.wanted() => RunState::Idle,
+            (None, ExitVerdict::Unhealthy(exit)) => state.after_unexpected(now, exit, ending),
         };
-        slot.end_run(next);
+        state.end_run(next);
         self.runs.remove(&run);
     }
 }

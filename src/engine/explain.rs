@@ -19,28 +19,35 @@ impl Engine {
         name: &Name,
         date: impl Fn(EngineTime) -> String,
     ) -> Option<WhyView> {
-        let slot = self.services.get(name)?;
+        let state = self.services.get(name)?;
         let blocked = self.blocked_services();
-        let (text, at) = self.next_step(slot, blocked.get(name));
+        let (text, at) = self.next_step(state, blocked.get(name));
         let until =
             |at: EngineTime| u64::try_from(at.saturating_sub(now).as_millis()).unwrap_or(u64::MAX);
         Some(WhyView {
             version: 1,
             stack: self.stack.as_ref().map(|stack| stack.name.clone()).unwrap_or_default(),
             at: date(now),
-            service: self.view(name, slot, &blocked, &date),
+            service: self.view(name, state, &blocked, &date),
             next: NextStep { text, in_ms: at.map(until) },
-            waits: self.blocked_on(slot, &blocked),
-            exits: slot.past.runs.iter().map(|end| past_run(end, &date)).collect(),
-            probe: slot.failing_probe(),
-            trigger: slot.past.trigger.as_ref().map(|trigger| triggered(trigger, &date)),
-            ports: slot.port_facts(),
+            waits: self.blocked_on(state, &blocked),
+            exits: state.past.runs.iter().map(|end| past_run(end, &date)).collect(),
+            probe: state.failing_probe(),
+            trigger: state.past.trigger.as_ref().map(|trigger| triggered(trigger, &date)),
+            ports: state.port_facts(),
             log: Vec::new(),
         })
     }
 
-    fn blocked_on(&self, slot: &ServiceState, blocked: &BlockedServices) -> Vec<BlockedOn> {
-        if self.shutdown.is_some() || !slot.wanted() || !matches!(slot.state, RunState::Idle) {
+    fn blocked_on(
+        &self,
+        service_state: &ServiceState,
+        blocked: &BlockedServices,
+    ) -> Vec<BlockedOn> {
+        if self.shutdown.is_some()
+            || !service_state.wanted()
+            || !matches!(service_state.state, RunState::Idle)
+        {
             return Vec::new();
         }
         let waited = |name: Name, condition: Option<Condition>| {
@@ -48,24 +55,26 @@ impl Engine {
             let cause = cause.to_string();
             Some(BlockedOn { service: name, condition, phase, cause })
         };
-        let needs = self.unmet_dependencies(slot);
+        let needs = self.unmet_dependencies(service_state);
         if !needs.is_empty() {
             let all = needs.into_iter();
             return all.filter_map(|need| waited(need.service, Some(need.condition))).collect();
         }
-        let other = self.renamed_from_live(slot).or_else(|| Some(self.port_blocked_by(slot)?.1));
+        let other = self
+            .renamed_from_live(service_state)
+            .or_else(|| Some(self.port_blocked_by(service_state)?.1));
         other.and_then(|name| waited(name, None)).into_iter().collect()
     }
 
     /// Returns what happens next without user action, and when.
     fn next_step(
         &self,
-        slot: &ServiceState,
+        service_state: &ServiceState,
         blocked: Option<&ServiceFailure>,
     ) -> (String, Option<EngineTime>) {
         let ending = self.shutdown.is_some();
-        match &slot.state {
-            RunState::Live(run) => slot.next_of_live(run, ending),
+        match &service_state.state {
+            RunState::Live(run) => service_state.next_of_live(run, ending),
             RunState::Idle
             | RunState::Finished(_)
             | RunState::BackingOff { .. }
@@ -74,18 +83,18 @@ impl Engine {
             {
                 ("nothing: the stack is stopping".to_owned(), None)
             }
-            RunState::Idle => (self.next_of_idle(slot, blocked), None),
+            RunState::Idle => (self.next_of_idle(service_state, blocked), None),
             RunState::BackingOff { until, .. } => {
-                (format!("attempt {}", slot.runs.saturating_add(1)), Some(*until))
+                (format!("attempt {}", service_state.runs.saturating_add(1)), Some(*until))
             }
             RunState::AwaitingPort { .. } => ("choosing another port".to_owned(), None),
-            RunState::Finished(_) => (slot.restart_triggers(), None),
+            RunState::Finished(_) => (service_state.restart_triggers(), None),
         }
     }
 
-    fn next_of_idle(&self, slot: &ServiceState, blocked: Option<&ServiceFailure>) -> String {
-        let name = &slot.service.name;
-        match &slot.desired {
+    fn next_of_idle(&self, state: &ServiceState, blocked: Option<&ServiceFailure>) -> String {
+        let name = &state.service.name;
+        match &state.desired {
             DesiredState::Removed => "nothing: removed from the configuration".to_owned(),
             DesiredState::No | DesiredState::Stopped => {
                 format!("nothing: {} to start it", failure_text::run_start(name))
@@ -94,7 +103,7 @@ impl Engine {
                 "nothing until its dependencies are fixed; it then starts automatically, or {}",
                 failure_text::run_restart(name)
             ),
-            DesiredState::Yes(_) => match self.unmet_dependencies(slot).as_slice() {
+            DesiredState::Yes(_) => match self.unmet_dependencies(state).as_slice() {
                 [] => "it starts after that".to_owned(),
                 needs => format!("it starts when {}", all_of(needs)),
             },
@@ -206,15 +215,15 @@ impl ServiceState {
     }
 }
 
-fn interval(slot: &ServiceState) -> DisplayDuration {
-    DisplayDuration(slot.service.ready.interval)
+fn interval(state: &ServiceState) -> DisplayDuration {
+    DisplayDuration(state.service.ready.interval)
 }
 
-fn kill_step(slot: &ServiceState, kill: KillDeadline) -> (String, Option<EngineTime>) {
+fn kill_step(state: &ServiceState, kill: KillDeadline) -> (String, Option<EngineTime>) {
     match kill {
         KillDeadline::At(at) => ("it is killed if still running".to_owned(), Some(at)),
         KillDeadline::Debugging(_) => {
-            let stop = failure_text::run_stop_again(&slot.service.name);
+            let stop = failure_text::run_stop_again(&state.service.name);
             (format!("nothing until it exits: it is being debugged; {stop}"), None)
         }
         KillDeadline::Ordered => ("it is being killed".to_owned(), None),

@@ -95,7 +95,7 @@ struct ShutdownState {
     code: i32,
     haste: ShutdownMode,
     cap: EngineTime,
-    told: bool,
+    reported: bool,
 }
 
 impl Engine {
@@ -147,7 +147,7 @@ impl Engine {
     pub fn next_deadline(&self) -> Option<EngineTime> {
         let slots = self.services.values();
         let slots = slots
-            .flat_map(|slot| [slot.deadline(), slot.saves.deadline(), slot.debugger_deadline()])
+            .flat_map(|state| [state.deadline(), state.saves.deadline(), state.debugger_deadline()])
             .flatten();
         let cap = self.shutdown.as_ref().filter(|ending| ending.haste == ShutdownMode::Polite);
         slots.chain(cap.map(|ending| ending.cap)).min()
@@ -156,17 +156,17 @@ impl Engine {
     /// Returns the current view of every service; `date` formats `since`.
     pub fn views(&self, date: impl Fn(EngineTime) -> String) -> Vec<ServiceView> {
         let blocked = self.blocked_services();
-        self.services.iter().map(|(name, slot)| self.view(name, slot, &blocked, &date)).collect()
+        self.services.iter().map(|(name, state)| self.view(name, state, &blocked, &date)).collect()
     }
 
     /// Returns the current view of one service; `date` formats `since`.
     pub fn view_of(&self, name: &Name, date: impl Fn(EngineTime) -> String) -> Option<ServiceView> {
-        let slot = self.services.get(name)?;
-        let blocked = match slot.live() {
+        let state = self.services.get(name)?;
+        let blocked = match state.live() {
             Some(_) => BlockedServices::new(),
             None => self.blocked_services(),
         };
-        Some(self.view(name, slot, &blocked, date))
+        Some(self.view(name, state, &blocked, date))
     }
 
     /// Returns the state of the whole stack.
@@ -202,21 +202,21 @@ impl Engine {
     /// Whether a spawn, or an inspection of ports before it, was ordered and has not been reported
     /// on yet.
     pub fn has_pending_spawn(&self) -> bool {
-        let pending = |slot: &ServiceState| {
-            matches!(slot.stage(), Some(RunStage::Launching { .. })) || slot.inspected.is_some()
+        let pending = |state: &ServiceState| {
+            matches!(state.stage(), Some(RunStage::Launching { .. })) || state.inspected.is_some()
         };
         self.services.values().any(pending)
     }
 
     /// Returns the services whose processes may hold their ports now.
     pub fn running(&self) -> BTreeSet<Name> {
-        let live = self.services.iter().filter(|(_, slot)| slot.live().is_some());
+        let live = self.services.iter().filter(|(_, state)| state.live().is_some());
         live.map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns the services that should not run.
     pub fn unwanted(&self) -> BTreeSet<Name> {
-        let unwanted = self.services.iter().filter(|(_, slot)| !slot.wanted());
+        let unwanted = self.services.iter().filter(|(_, state)| !state.wanted());
         unwanted.map(|(name, _)| name.clone()).collect()
     }
 
@@ -234,10 +234,10 @@ impl Engine {
 
     /// Returns a service as its live run was started, with that run, or as its next run will start.
     pub fn launched_or_next(&self, name: &Name) -> Option<(&Arc<Service>, Option<RunId>)> {
-        let slot = self.services.get(name)?;
-        Some(match slot.live() {
+        let state = self.services.get(name)?;
+        Some(match state.live() {
             Some(run) => (&run.facts.service, Some(run.facts.id)),
-            None => (&slot.service, None),
+            None => (&state.service, None),
         })
     }
 
@@ -247,11 +247,14 @@ impl Engine {
     pub fn expected_services(&self) -> impl Iterator<Item = &Arc<Service>> {
         let blocked = self.blocked_services();
         let ending = self.shutdown.is_some();
-        let awaited = move |slot: &&ServiceState| {
-            let over = matches!(slot.state, RunState::Finished(_));
-            !ending && slot.wanted() && !over && !blocked.contains_key(&slot.service.name)
+        let awaited = move |service_state: &&ServiceState| {
+            let over = matches!(service_state.state, RunState::Finished(_));
+            !ending
+                && service_state.wanted()
+                && !over
+                && !blocked.contains_key(&service_state.service.name)
         };
-        self.services.values().filter(awaited).map(|slot| &slot.service)
+        self.services.values().filter(awaited).map(|service_state| &service_state.service)
     }
 
     fn live_run_mut(&mut self, run: RunId) -> Option<&mut LiveRun> {
@@ -259,8 +262,8 @@ impl Engine {
     }
 
     fn live_service_mut(&mut self, run: RunId) -> Option<&mut ServiceState> {
-        let slot = self.services.get_mut(self.runs.get(&run)?)?;
-        (slot.live_run() == Some(run)).then_some(slot)
+        let state = self.services.get_mut(self.runs.get(&run)?)?;
+        (state.live_run() == Some(run)).then_some(state)
     }
 }
 

@@ -20,30 +20,32 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let ending = self.shutdown.is_some();
-        let Some(slot) = self.services.get_mut(&service.name) else { return };
+        let Some(service_state) = self.services.get_mut(&service.name) else { return };
         let awaited = |asked: &mut Arc<Service>| asked.ports == service.ports;
-        let waits = slot.inspected.take_if(awaited).is_some()
-            && slot.is_waiting_to_start()
-            && slot.service.ports == service.ports;
+        let waits = service_state.inspected.take_if(awaited).is_some()
+            && service_state.is_waiting_to_start()
+            && service_state.service.ports == service.ports;
         match verdict {
             Ok(()) if waits => drop(self.clear_ports.insert(service.name.clone())),
-            Err(message) if waits => slot.state = slot.await_port(message, ending, effects),
+            Err(message) if waits => {
+                service_state.state = service_state.await_port(message, ending, effects)
+            }
             Ok(()) | Err(_) => {}
         }
     }
 
     pub(super) fn port_lost(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
-        let Some(slot) = self.live_service_mut(run) else { return };
-        let debugged = slot.is_debugged();
-        let Some(live) = slot.live_mut() else { return };
+        let Some(state) = self.live_service_mut(run) else { return };
+        let debugged = state.is_debugged();
+        let Some(live) = state.live_mut() else { return };
         match live.stage {
             RunStage::Starting { .. } | RunStage::Late { .. } => {
-                slot.pending_restart.get_or_insert(Cause::PortLost(message));
+                state.pending_restart.get_or_insert(Cause::PortLost(message));
             }
             // Only its debugger can lack a port now: no reason to stop a running service.
             RunStage::Ready { .. } | RunStage::Unhealthy { .. } if debugged => {
                 live.facts.note.get_or_insert_with(|| message.clone());
-                slot.emit(EventKind::Note(message), effects);
+                state.emit(EventKind::Note(message), effects);
             }
             RunStage::Launching { .. }
             | RunStage::Ready { .. }
@@ -61,13 +63,13 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let ending = self.shutdown.is_some();
-        let Some(slot) = self.live_service_mut(run) else { return };
-        let Some(RunStage::Draining { verdict: ExitVerdict::Undecided(exit), .. }) = slot.stage()
+        let Some(state) = self.live_service_mut(run) else { return };
+        let Some(RunStage::Draining { verdict: ExitVerdict::Undecided(exit), .. }) = state.stage()
         else {
             return;
         };
         let exit = *exit;
-        let renewed = slot.pending_restart.take().is_some();
+        let renewed = state.pending_restart.take().is_some();
         let mut ends_stack = false;
         let next = match excuse {
             ExitBlame::PortTaken(_) | ExitBlame::ReservationInTheWay(_) | ExitBlame::None
@@ -75,19 +77,19 @@ impl Engine {
             {
                 RunState::Idle
             }
-            ExitBlame::PortTaken(message) => slot.await_port(message, ending, effects),
+            ExitBlame::PortTaken(message) => state.await_port(message, ending, effects),
             ExitBlame::ReservationInTheWay(message) => {
-                slot.start_cause = Some(Cause::PortReservationDropped(message.text));
+                state.start_cause = Some(Cause::PortReservationDropped(message.text));
                 RunState::Idle
             }
             ExitBlame::None => {
-                ends_stack = slot.service.on_exit == OnExit::Shutdown;
-                slot.after_unexpected(now, exit, ending || ends_stack)
+                ends_stack = state.service.on_exit == OnExit::Shutdown;
+                state.after_unexpected(now, exit, ending || ends_stack)
             }
         };
-        slot.end_run(next);
+        state.end_run(next);
         if ends_stack {
-            let why = failure_text::exited(&slot.service.name, exit);
+            let why = failure_text::exited(&state.service.name, exit);
             self.begin_shutdown(now, why, exit.exit_code(), super::ShutdownMode::Polite);
         }
         self.runs.remove(&run);
@@ -103,11 +105,11 @@ impl Engine {
         // The configuration did not change, so no plan is emitted.
         self.replace_stack(now, stack, effects);
         for (name, placed) in outcome {
-            let Some(slot) = self.services.get_mut(&name) else { continue };
-            let RunState::AwaitingPort { lost } = &slot.state else { continue };
-            slot.state = match placed {
+            let Some(service_state) = self.services.get_mut(&name) else { continue };
+            let RunState::AwaitingPort { lost } = &service_state.state else { continue };
+            service_state.state = match placed {
                 Ok(()) => {
-                    slot.start_cause = Some(Cause::PortLost(lost.clone()));
+                    service_state.start_cause = Some(Cause::PortLost(lost.clone()));
                     RunState::Idle
                 }
                 Err(message) => {

@@ -19,11 +19,11 @@ impl Engine {
         while self.recent_restarts.front().is_some_and(|at| *at + second <= now) {
             self.recent_restarts.pop_front();
         }
-        for slot in self.services.values_mut() {
-            slot.expire(now, effects);
-            slot.saves.expire(now, effects);
-            slot.report_missing_debugger(now, effects);
-            slot.end_back_off(now, &mut self.recent_restarts);
+        for state in self.services.values_mut() {
+            state.expire(now, effects);
+            state.saves.expire(now, effects);
+            state.report_missing_debugger(now, effects);
+            state.end_back_off(now, &mut self.recent_restarts);
         }
     }
 
@@ -31,17 +31,17 @@ impl Engine {
     pub(super) fn stop_unwanted(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
         match self.shutdown.as_ref().map(|ending| (ending.haste, ending.why.clone())) {
             None => {
-                for slot in self.services.values_mut() {
-                    slot.run_due_actions(now, &mut self.last_job, effects);
-                    if let Some(why) = slot.reason_to_stop() {
-                        slot.stop(now, why, effects);
+                for state in self.services.values_mut() {
+                    state.run_due_actions(now, &mut self.last_job, effects);
+                    if let Some(why) = state.reason_to_stop() {
+                        state.stop(now, why, effects);
                     }
                 }
             }
             Some((ShutdownMode::Now, why)) => {
-                for slot in self.services.values_mut() {
-                    slot.saves.stop(KillDeadline::Ordered, effects);
-                    slot.kill(&why, effects);
+                for state in self.services.values_mut() {
+                    state.saves.stop(KillDeadline::Ordered, effects);
+                    state.kill(&why, effects);
                 }
             }
             Some((ShutdownMode::Polite, why)) => self.stop_in_order(now, &why, effects),
@@ -51,10 +51,10 @@ impl Engine {
 
     /// Drops services that are no longer in the stack once nothing of them is left.
     fn drop_removed(&mut self, effects: &mut Vec<Effect>) {
-        self.services.retain(|_, slot| {
-            let stays = slot.desired != DesiredState::Removed || slot.is_live();
+        self.services.retain(|_, state| {
+            let stays = state.desired != DesiredState::Removed || state.is_live();
             if !stays {
-                slot.emit(EventKind::ServiceRemoved, effects);
+                state.emit(EventKind::ServiceRemoved, effects);
             }
             stays
         });
@@ -62,21 +62,25 @@ impl Engine {
 
     /// Stops dependents before dependencies: a service stops once no live service needs it.
     fn stop_in_order(&mut self, now: EngineTime, why: &Cause, effects: &mut Vec<Effect>) {
-        for slot in self.services.values_mut().filter(|slot| slot.saves.is_working()) {
-            let kill = KillDeadline::At(now + slot.service.stop.grace);
-            slot.saves.stop(kill, effects);
+        for service_state in
+            self.services.values_mut().filter(|service_state| service_state.saves.is_working())
+        {
+            let kill = KillDeadline::At(now + service_state.service.stop.grace);
+            service_state.saves.stop(kill, effects);
         }
         if !self.services.values().any(ServiceState::is_stoppable) {
             return;
         }
-        let live = self.services.values().filter(|slot| slot.is_live());
-        let needed: BTreeSet<Name> =
-            live.flat_map(|slot| slot.service.depends_on.keys().cloned()).collect();
-        for (name, slot) in &mut self.services {
-            if let RunState::BackingOff { .. } | RunState::AwaitingPort { .. } = slot.state {
-                slot.state = RunState::Idle;
+        let live = self.services.values().filter(|service_state| service_state.is_live());
+        let needed: BTreeSet<Name> = live
+            .flat_map(|service_state| service_state.service.depends_on.keys().cloned())
+            .collect();
+        for (name, service_state) in &mut self.services {
+            if let RunState::BackingOff { .. } | RunState::AwaitingPort { .. } = service_state.state
+            {
+                service_state.state = RunState::Idle;
             } else if !needed.contains(name) {
-                slot.stop(now, why.clone(), effects);
+                service_state.stop(now, why.clone(), effects);
             }
         }
     }
@@ -89,39 +93,40 @@ impl Engine {
             return;
         }
         for name in self.order.clone() {
-            let Some(slot) = self.services.get(&name) else { continue };
-            let held = !slot.is_waiting_to_start() || !self.unmet_dependencies(slot).is_empty();
+            let Some(state) = self.services.get(&name) else { continue };
+            let held = !state.is_waiting_to_start() || !self.unmet_dependencies(state).is_empty();
             if held
-                || self.port_blocked_by(slot).is_some()
-                || self.renamed_from_live(slot).is_some()
+                || self.port_blocked_by(state).is_some()
+                || self.renamed_from_live(state).is_some()
             {
                 continue;
             }
-            if self.waits_for_files(slot) {
+            if self.waits_for_files(state) {
                 continue;
             }
-            if !slot.service.ports.is_empty() && !clear.contains(&name) {
-                let slot = self.services.get_mut(&name).expect("the slot was just read");
-                slot.inspect_ports(effects);
+            if !state.service.ports.is_empty() && !clear.contains(&name) {
+                let state = self.services.get_mut(&name).expect("the slot was just read");
+                state.inspect_ports(effects);
                 continue;
             }
             let run = RunId(self.next_run);
             self.next_run += 1;
             self.runs.insert(run, name.clone());
-            let slot = self.services.get_mut(&name).expect("the slot was just read");
-            slot.launch(now, run);
-            effects.push(Effect::Spawn(run, slot.service.clone()));
+            let state = self.services.get_mut(&name).expect("the slot was just read");
+            state.launch(now, run);
+            effects.push(Effect::Spawn(run, state.service.clone()));
         }
     }
 
     /// Returns a port of `slot` that another live run was started with: ports may change owners.
-    pub(super) fn port_blocked_by(&self, slot: &ServiceState) -> Option<(u16, Name)> {
+    pub(super) fn port_blocked_by(&self, state: &ServiceState) -> Option<(u16, Name)> {
         let numbers = |service: &Service| service.ports.iter().map(|port| port.number).collect();
-        let wanted: Vec<u16> = numbers(&slot.service);
+        let wanted: Vec<u16> = numbers(&state.service);
         if wanted.is_empty() || !self.applied_once {
             return None;
         }
-        let others = self.services.values().filter(|other| other.service.name != slot.service.name);
+        let others =
+            self.services.values().filter(|other| other.service.name != state.service.name);
         others.into_iter().find_map(|other| {
             let held: Vec<u16> = numbers(&other.live()?.facts.service);
             // A service that keeps the port will not release it; the check before the start sees
@@ -134,22 +139,22 @@ impl Engine {
     }
 
     /// Returns the former name of a renamed service while something still runs under it.
-    pub(super) fn renamed_from_live(&self, slot: &ServiceState) -> Option<Name> {
-        let former = slot.renamed_from.as_ref()?;
+    pub(super) fn renamed_from_live(&self, state: &ServiceState) -> Option<Name> {
+        let former = state.renamed_from.as_ref()?;
         let gone =
             |old: &ServiceState| old.desired == DesiredState::Removed && old.live().is_some();
         self.services.get(former).is_some_and(gone).then(|| former.clone())
     }
 
     /// Whether a service that restarts because of a file change waits for more changes.
-    pub(super) fn waits_for_files(&self, slot: &ServiceState) -> bool {
-        self.files_changing && matches!(slot.start_cause, Some(Cause::FileChanged(_)))
+    pub(super) fn waits_for_files(&self, state: &ServiceState) -> bool {
+        self.files_changing && matches!(state.start_cause, Some(Cause::FileChanged(_)))
     }
 
     /// Returns the dependencies a service waits for. Those left out with `--no-deps` do not count.
-    pub(super) fn unmet_dependencies(&self, slot: &ServiceState) -> Vec<Dependency> {
+    pub(super) fn unmet_dependencies(&self, state: &ServiceState) -> Vec<Dependency> {
         let all = self.selection.as_ref().is_none_or(|selection| selection.with_dependencies);
-        let open = slot.service.depends_on.iter().filter(|(name, condition)| {
+        let open = state.service.depends_on.iter().filter(|(name, condition)| {
             match self.services.get(*name) {
                 None => false,
                 Some(dep) if !all && dep.desired == DesiredState::No => false,
@@ -170,11 +175,11 @@ impl Engine {
             return blocked;
         }
         for name in &self.order {
-            let Some(slot) = self.services.get(name).filter(|slot| slot.is_waiting_to_start())
+            let Some(state) = self.services.get(name).filter(|state| state.is_waiting_to_start())
             else {
                 continue;
             };
-            let root = self.unmet_dependencies(slot).into_iter().find_map(|need| {
+            let root = self.unmet_dependencies(state).into_iter().find_map(|need| {
                 let dep = self.services.get(&need.service)?;
                 match blocked.get(&need.service) {
                     Some(root) => Some(root.clone()),

@@ -91,8 +91,8 @@ impl Engine {
             RequestGoal::Renewed(_) => format!("restarted {names}"),
             RequestGoal::Debugged => {
                 let slots = about.iter().filter_map(|name| self.services.get(name));
-                let told: Vec<String> = slots.map(ServiceState::describe_debug).collect();
-                told.join("; ")
+                let reported: Vec<String> = slots.map(ServiceState::describe_debug).collect();
+                reported.join("; ")
             }
             RequestGoal::Undebugged => format!("{names}: in run mode"),
             RequestGoal::Down => format!("stopped {names}"),
@@ -106,7 +106,7 @@ impl Engine {
         name: &Name,
         blocked: Option<&ServiceFailure>,
     ) -> GoalStatus {
-        let Some(slot) = self.services.get(name) else {
+        let Some(state) = self.services.get(name) else {
             return match goal {
                 RequestGoal::Down | RequestGoal::End => GoalStatus::True,
                 RequestGoal::Until(until) => self.wait_status(until, name, blocked),
@@ -121,24 +121,24 @@ impl Engine {
         match goal {
             RequestGoal::End => GoalStatus::Yet,
             RequestGoal::Until(until) => self.wait_status(until, name, blocked),
-            RequestGoal::Down if slot.wanted() => {
+            RequestGoal::Down if state.wanted() => {
                 GoalStatus::Never(RequestError::StartedMeanwhile(name.clone()))
             }
-            RequestGoal::Down if slot.is_live() => GoalStatus::Yet,
+            RequestGoal::Down if state.is_live() => GoalStatus::Yet,
             RequestGoal::Down => GoalStatus::True,
-            RequestGoal::Debugged if slot.is_debugged() && slot.pending_restart.is_none() => {
-                match slot.live().map(|run| run.facts.debugger) {
+            RequestGoal::Debugged if state.is_debugged() && state.pending_restart.is_none() => {
+                match state.live().map(|run| run.facts.debugger) {
                     Some(DebuggerState::Seen | DebuggerState::Missed) => GoalStatus::True,
                     Some(DebuggerState::Unknown | DebuggerState::Awaited(_)) | None => {
                         GoalStatus::Yet
                     }
                 }
             }
-            RequestGoal::Undebugged if !slot.wanted() => GoalStatus::True,
+            RequestGoal::Undebugged if !state.wanted() => GoalStatus::True,
             _ if self.shutdown.is_some() => GoalStatus::Never(RequestError::ShuttingDown),
-            RequestGoal::Renewed(run) => slot.goal_reached(run, blocked),
+            RequestGoal::Renewed(run) => state.goal_reached(run, blocked),
             RequestGoal::Up | RequestGoal::Debugged | RequestGoal::Undebugged => {
-                slot.goal_reached(RunId(0), blocked)
+                state.goal_reached(RunId(0), blocked)
             }
         }
     }
@@ -171,11 +171,11 @@ impl Engine {
         let (RequestGoal::Until(until), []) = (one.goal, one.names.as_slice()) else {
             return one.names.clone();
         };
-        let counts = |slot: &ServiceState| match until {
+        let counts = |state: &ServiceState| match until {
             WaitCondition::Stopped => true,
-            WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed => slot.wanted(),
+            WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed => state.wanted(),
         };
-        let about = self.services.iter().filter(|(_, slot)| counts(slot));
+        let about = self.services.iter().filter(|(_, state)| counts(state));
         about.map(|(name, _)| name.clone()).collect()
     }
 
@@ -186,7 +186,7 @@ impl Engine {
         name: &Name,
         blocked: Option<&ServiceFailure>,
     ) -> GoalStatus {
-        let Some(slot) = self.services.get(name) else {
+        let Some(state) = self.services.get(name) else {
             return match until {
                 WaitCondition::Stopped => GoalStatus::True,
                 WaitCondition::Up | WaitCondition::Ready | WaitCondition::Completed => {
@@ -194,26 +194,27 @@ impl Engine {
                 }
             };
         };
-        match until.of(slot.service.kind) {
-            None if slot.is_stopped(blocked.is_some() || self.shutdown.is_some()) => {
+        match until.of(state.service.kind) {
+            None if state.is_stopped(blocked.is_some() || self.shutdown.is_some()) => {
                 GoalStatus::True
             }
             None => GoalStatus::Yet,
             // What is done satisfies the wait even in a shutdown; a ready service does not stay
             // ready.
-            Some(condition) if slot.is_done() && slot.completion_satisfies(condition) => {
+            Some(condition) if state.is_done() && state.completion_satisfies(condition) => {
                 GoalStatus::True
             }
             Some(_) if self.shutdown.is_some() => GoalStatus::Never(RequestError::ShuttingDown),
-            Some(_) if slot.desired == DesiredState::Removed => {
+            Some(_) if state.desired == DesiredState::Removed => {
                 GoalStatus::Never(self.removed(name))
             }
-            Some(condition) => slot.condition_status(condition, blocked),
+            Some(condition) => state.condition_status(condition, blocked),
         }
     }
 
     fn removed(&self, name: &Name) -> RequestError {
-        let heir = self.services.iter().find(|(_, slot)| slot.renamed_from.as_ref() == Some(name));
+        let heir =
+            self.services.iter().find(|(_, state)| state.renamed_from.as_ref() == Some(name));
         let renamed_to = heir.map(|(heir, _)| heir.clone());
         RequestError::Gone { name: name.clone(), renamed_to }
     }
@@ -222,7 +223,7 @@ impl Engine {
     fn wait_text(&self, until: WaitCondition, names: &[Name]) -> String {
         let of = |condition: Option<Condition>| {
             let is = |name: &&Name| match self.services.get(*name) {
-                Some(slot) => until.of(slot.service.kind) == condition,
+                Some(state) => until.of(state.service.kind) == condition,
                 None => condition.is_none(),
             };
             let names: Vec<&str> = names.iter().filter(is).map(Name::as_str).collect();
@@ -230,8 +231,8 @@ impl Engine {
             (!names.is_empty()).then(|| format!("{word}: {}", names.join(", ")))
         };
         let all = [Some(Condition::Ready), Some(Condition::Completed), None];
-        let said: Vec<String> = all.into_iter().filter_map(of).collect();
-        if said.is_empty() { "no services requested".to_owned() } else { said.join("; ") }
+        let status: Vec<String> = all.into_iter().filter_map(of).collect();
+        if status.is_empty() { "no services requested".to_owned() } else { status.join("; ") }
     }
 }
 

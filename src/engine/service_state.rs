@@ -39,7 +39,7 @@ pub(super) struct ServiceState {
     pub reported_warnings: Vec<Message>,
     pub saves: WatchActions,
     pub past: RunHistory,
-    pub told: Option<ReportedPhase>,
+    pub reported: Option<ReportedPhase>,
     /// When the reported phase began.
     pub since: EngineTime,
 }
@@ -90,7 +90,7 @@ impl ServiceState {
             reported_warnings: Vec::new(),
             saves: WatchActions::default(),
             past: RunHistory::default(),
-            told: None,
+            reported: None,
             since: now,
         }
     }

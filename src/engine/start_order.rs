@@ -6,7 +6,7 @@ use crate::model::{Cause, Name, Service, Stack};
 
 impl Engine {
     pub(super) fn update_order(&mut self) {
-        let all = self.services.iter().map(|(name, slot)| (name, &*slot.service));
+        let all = self.services.iter().map(|(name, state)| (name, &*state.service));
         self.order = topological_order(all.collect()).into_iter().cloned().collect();
     }
 }

@@ -14,13 +14,13 @@ impl Engine {
     /// Returns the phase of a service and why. Borrows, because every step asks for every service.
     pub(super) fn phase_of<'a>(
         &'a self,
-        slot: &'a ServiceState,
+        service_state: &'a ServiceState,
         blocked: Option<&ServiceFailure>,
     ) -> (Phase, Cow<'a, Cause>) {
-        match (&slot.state, &slot.desired) {
+        match (&service_state.state, &service_state.desired) {
             (RunState::Idle, want) => match (&self.shutdown, want) {
                 (Some(ending), _) => (Phase::Idle, Cow::Borrowed(&ending.why)),
-                (None, want) => self.standing_of_idle(slot, want, blocked),
+                (None, want) => self.standing_of_idle(service_state, want, blocked),
             },
             (RunState::Live(run), _) => run.phase(),
             (RunState::BackingOff { cause, .. }, _) => (Phase::Backoff, Cow::Borrowed(cause)),
@@ -30,23 +30,24 @@ impl Engine {
             (RunState::Finished(ServiceOutcome::Done(exit)), _) => {
                 (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
             }
-            (RunState::Finished(ServiceOutcome::Failed(failure)), _) => {
-                (Phase::Failed, Cow::Owned(Cause::Failed(failure.message(&slot.service.name))))
-            }
+            (RunState::Finished(ServiceOutcome::Failed(failure)), _) => (
+                Phase::Failed,
+                Cow::Owned(Cause::Failed(failure.message(&service_state.service.name))),
+            ),
         }
     }
 
     fn standing_of_idle<'a>(
         &self,
-        slot: &ServiceState,
+        state: &ServiceState,
         want: &DesiredState,
         blocked: Option<&ServiceFailure>,
     ) -> (Phase, Cow<'a, Cause>) {
         let (phase, cause) = match (want, blocked) {
             (DesiredState::Yes(_), Some(failure)) => {
-                (Phase::Failed, Cause::Failed(failure.message(&slot.service.name)))
+                (Phase::Failed, Cause::Failed(failure.message(&state.service.name)))
             }
-            (DesiredState::Yes(_), None) => (Phase::Waiting, self.waiting_cause(slot)),
+            (DesiredState::Yes(_), None) => (Phase::Waiting, self.waiting_cause(state)),
             (DesiredState::No, _) => (Phase::Idle, Cause::NotAsked),
             (DesiredState::Stopped, _) => (Phase::Idle, Cause::Requested("stop")),
             (DesiredState::Removed, _) => (Phase::Idle, Cause::Removed),
@@ -54,17 +55,17 @@ impl Engine {
         (phase, Cow::Owned(cause))
     }
 
-    fn waiting_cause(&self, slot: &ServiceState) -> Cause {
-        let needs = self.unmet_dependencies(slot);
+    fn waiting_cause(&self, state: &ServiceState) -> Cause {
+        let needs = self.unmet_dependencies(state);
         if !needs.is_empty() {
             return Cause::WaitingFor(needs);
         }
-        if let Some(former) = self.renamed_from_live(slot) {
+        if let Some(former) = self.renamed_from_live(state) {
             return Cause::WaitingForRename(former);
         }
-        match self.port_blocked_by(slot) {
+        match self.port_blocked_by(state) {
             Some((port, name)) => Cause::WaitingForPort(port, name),
-            None if self.waits_for_files(slot) => Cause::WaitingForFiles,
+            None if self.waits_for_files(state) => Cause::WaitingForFiles,
             None => Cause::InspectingPorts,
         }
     }
@@ -72,26 +73,26 @@ impl Engine {
     pub(super) fn view(
         &self,
         name: &Name,
-        slot: &ServiceState,
+        state: &ServiceState,
         blocked: &BlockedServices,
         date: impl Fn(EngineTime) -> String,
     ) -> ServiceView {
-        let service = &slot.service;
-        let live = slot.live();
+        let service = &state.service;
+        let live = state.live();
         let mode = live.map_or(service.mode, |run| run.facts.service.mode);
-        let (phase, cause) = self.phase_of(slot, blocked.get(name));
+        let (phase, cause) = self.phase_of(state, blocked.get(name));
         let message = match &*cause {
             Cause::Failed(message) => Some(message.clone()),
             // Between two runs there is nothing newer to report.
             Cause::PortLost(message) if live.is_none() => Some(message.clone()),
-            Cause::PortLost(message) => slot.notice().or(Some(message)).cloned(),
-            _ => slot.notice().cloned(),
+            Cause::PortLost(message) => state.notice().or(Some(message)).cloned(),
+            _ => state.notice().cloned(),
         };
         let waiting_on: Vec<Dependency> = match phase {
-            Phase::Waiting => self.unmet_dependencies(slot),
+            Phase::Waiting => self.unmet_dependencies(state),
             _ => Vec::new(),
         };
-        let newest = slot.newest_run();
+        let newest = state.newest_run();
         let cause = match (newest.and_then(|run| run.probe_failure.as_ref()), phase) {
             (Some(why), Phase::Starting) => format!("not ready yet: {why}"),
             (Some(_) | None, _) => cause.to_string(),
@@ -107,11 +108,11 @@ impl Engine {
                 live.is_some_and(|run| run.facts.debugger == DebuggerState::Seen),
             ),
             phase,
-            since: date(slot.since),
+            since: date(state.since),
             cause,
-            pid: slot.pid(),
+            pid: state.pid(),
             run: newest.map(|run| run.id),
-            restarts: slot.runs.saturating_sub(1),
+            restarts: state.runs.saturating_sub(1),
             port: service.port().map(|port| port.number),
             wanted_port: service.port().and_then(|port| port.wanted),
             pinned: service.port().is_some_and(|port| port.pinned),
@@ -120,10 +121,10 @@ impl Engine {
                 .filter_map(|port| Some((port.name.clone(), port.wanted?)))
                 .collect(),
             host: service.launch.host.clone(),
-            url: slot.url(phase),
+            url: state.url(phase),
             listening: live.and_then(|run| run.facts.listening.clone()),
             network_urls: Vec::new(),
-            exit: slot.exit,
+            exit: state.exit,
             waiting_on,
             cpu_percent: None,
             memory_bytes: None,

@@ -16,9 +16,9 @@ impl LaunchJson {
     /// Finds the file for the stack in `dir`, an absolute path: in the nearest `.vscode` up to the
     /// root of the repository, else in a new one in `dir`.
     pub fn of(dir: &Path) -> LaunchJson {
-        let root = dir.ancestors().find(|folder| folder.join(".git").exists()).unwrap_or(dir);
-        let inside = dir.ancestors().take_while(|folder| folder.starts_with(root));
-        let found = inside.into_iter().find(|folder| folder.join(".vscode").is_dir());
+        let root = dir.ancestors().find(|directory| directory.join(".git").exists()).unwrap_or(dir);
+        let inside = dir.ancestors().take_while(|directory| directory.starts_with(root));
+        let found = inside.into_iter().find(|directory| directory.join(".vscode").is_dir());
         LaunchJson { workspace: found.unwrap_or(dir).to_owned() }
     }
 

@@ -51,8 +51,8 @@ mod tests {
     #[test]
     fn files_say_whose_they_are_and_no_service_takes_those_of_devstack() {
         let api = LogOrigin::Service(Name::new("api").unwrap());
-        for voice in [api, LogOrigin::Devstack] {
-            assert_eq!(LogOrigin::from_file_stem(voice.file_stem()), Some(voice));
+        for origin in [api, LogOrigin::Devstack] {
+            assert_eq!(LogOrigin::from_file_stem(origin.file_stem()), Some(origin));
         }
         assert_eq!(LogOrigin::from_file_stem("A"), None);
         assert!(Name::new(DEVSTACK).is_err());

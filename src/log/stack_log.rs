@@ -28,7 +28,7 @@ pub struct StackLog {
 }
 
 pub(crate) struct StackLogInner {
-    folder: Option<Arc<LogDir>>,
+    dir: Option<Arc<LogDir>>,
     limits: Arc<RetentionLimits>,
     lanes: Mutex<BTreeMap<Name, Arc<ServiceLog>>>,
     /// What devstack itself reports.
@@ -62,18 +62,18 @@ impl Drop for EndOnDrop {
 impl StackLog {
     /// Starts a log with files in `dir`; a previous one gets the suffix `.1`. Never fails: without
     /// a directory the last lines are kept in memory, see [`StackLog::take_warnings`].
-    pub fn open(dir: &Path, look: LogStyle, output: LogOutput) -> StackLog {
+    pub fn open(dir: &Path, style: LogStyle, output: LogOutput) -> StackLog {
         let notes = Arc::new(LogWarnings::default());
-        let folder = LogDir::create(dir).map(Arc::new);
-        if let Err(error) = &folder {
+        let directory = LogDir::create(dir).map(Arc::new);
+        if let Err(error) = &directory {
             notes.disk_error(&format!("the log directory {}", dir.display()), error);
         }
         let shown = !matches!(output, LogOutput::None);
-        let folder = folder.ok();
+        let directory = directory.ok();
         let limits = Arc::new(RetentionLimits::new(LogRetention::default()));
         let inner = Arc::new(StackLogInner {
-            own: Arc::new(ServiceLog::new(LogOrigin::Devstack, folder.clone(), limits.clone())),
-            folder,
+            own: Arc::new(ServiceLog::new(LogOrigin::Devstack, directory.clone(), limits.clone())),
+            dir: directory,
             limits,
             lanes: Mutex::default(),
             queue: PrintQueue::new(shown),
@@ -84,7 +84,7 @@ impl StackLog {
             gone: watch::Sender::new(None),
         });
         inner.writer.start(inner.notes.clone());
-        if shown && let Err(error) = log_printer::start(inner.clone(), look, output) {
+        if shown && let Err(error) = log_printer::start(inner.clone(), style, output) {
             inner.queue.close();
             let text = format!("cannot show the log: cannot start a thread: {error}");
             inner
@@ -116,7 +116,7 @@ impl StackLog {
         let (patterns, found) = LinePatterns::new(patterns);
         let lane = self.inner.service_log(service);
         let carries = Default::default();
-        (LogCapture { inner: self.inner.clone(), lane, run, patterns, carries }, found)
+        (LogCapture { inner: self.inner.clone(), service_log: lane, run, patterns, carries }, found)
     }
 
     /// Prints a line of devstack itself, in order with the services, and stores it for readers.
@@ -127,10 +127,10 @@ impl StackLog {
     /// Returns at most `n` last lines of the last run of a service, as plain text for messages.
     /// Reads no file. There may be fewer than 100 lines if these are long.
     pub fn tail(&self, service: &Name, n: usize) -> Vec<String> {
-        let Some(lane) = lock_unpoisoned(&self.inner.lanes).get(service).cloned() else {
+        let Some(service_log) = lock_unpoisoned(&self.inner.lanes).get(service).cloned() else {
             return Vec::new();
         };
-        last_lines(&lane.recent(), n)
+        last_lines(&service_log.recent(), n)
     }
 
     /// Returns a reader that starts `last` lines before the end of each service (`usize::MAX`:
@@ -171,7 +171,7 @@ impl StackLog {
     pub fn counts(&self, service: &Name) -> StorageCounts {
         lock_unpoisoned(&self.inner.lanes)
             .get(service)
-            .map(|lane| lane.counts())
+            .map(|service_log| service_log.counts())
             .unwrap_or_default()
     }
 
@@ -230,8 +230,8 @@ fn shorten(line: &[u8]) -> String {
 
 impl StackLogInner {
     fn service_log(&self, service: &Name) -> Arc<ServiceLog> {
-        let voice = || LogOrigin::Service(service.clone());
-        let make = || Arc::new(ServiceLog::new(voice(), self.folder.clone(), self.limits.clone()));
+        let origin = || LogOrigin::Service(service.clone());
+        let make = || Arc::new(ServiceLog::new(origin(), self.dir.clone(), self.limits.clone()));
         lock_unpoisoned(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
     }
 
@@ -245,23 +245,23 @@ impl StackLogInner {
     }
 
     /// Stores a chunk and passes it to the printer and to readers.
-    pub fn store(&self, lane: &Arc<ServiceLog>, piece: &RawChunk<'_>) {
+    pub fn store(&self, service_log: &Arc<ServiceLog>, piece: &RawChunk<'_>) {
         let bytes = piece.joined();
         let chunk = |batch: &IndexEntry| LogChunk {
-            voice: lane.voice.clone(),
+            origin: service_log.origin.clone(),
             batch: *batch,
             bytes: bytes.clone(),
         };
         let number = |batch: &IndexEntry| self.queue.push(chunk(batch));
-        if lane.push(piece.entry(), bytes.clone(), number) {
-            self.writer.add(lane.clone(), &self.notes);
+        if service_log.push(piece.entry(), bytes.clone(), number) {
+            self.writer.add(service_log.clone(), &self.notes);
         }
         self.stored();
     }
 
-    fn write_status(&self, said: &StatusText) {
+    fn write_status(&self, status: &StatusText) {
         let at = now();
-        let line = StatusLine::encode(said, at);
+        let line = StatusLine::encode(status, at);
         let (run, stream) = (RunId(0), OutputStream::Stdout);
         let piece =
             RawChunk { run, stream, continues: false, open: false, at, parts: [&line, &[]] };

@@ -68,8 +68,8 @@ pub struct StatusLine {
 
 impl StatusLine {
     /// Encodes a line of the log file.
-    pub(super) fn encode(said: &StatusText, at: i64) -> Vec<u8> {
-        let mut text = said.clone();
+    pub(super) fn encode(status: &StatusText, at: i64) -> Vec<u8> {
+        let mut text = status.clone();
         if text.text.len() > MAX_LINE {
             text.text.truncate(char_boundary_cut(text.text.as_bytes()));
             text.text.push('…');
@@ -81,8 +81,8 @@ impl StatusLine {
 
     /// Decodes a line of the log file; `None` if it was torn when devstack was killed.
     pub(super) fn decode(line: &[u8], seq: u64) -> Option<StatusLine> {
-        let spoken: StatusLine = serde_json::from_slice(line).ok()?;
-        Some(StatusLine { seq: Some(seq), ..spoken })
+        let status_line: StatusLine = serde_json::from_slice(line).ok()?;
+        Some(StatusLine { seq: Some(seq), ..status_line })
     }
 
     /// Returns a regex for stored lines about any of these services or about the whole stack.
@@ -101,14 +101,14 @@ mod spoken_tests {
     #[test]
     fn what_was_said_survives_the_file() {
         let api = Name::new("api").unwrap();
-        for said in [
+        for status in [
             StatusText::about(&api, StatusTone::Good, "ready\nin two \"lines\""),
             StatusText::continued(StatusTone::Failure, "x"),
         ] {
-            let line = StatusLine::encode(&said, AT);
+            let line = StatusLine::encode(&status, AT);
             assert_eq!(memchr::memchr(b'\n', &line), Some(line.len() - 1));
-            let spoken = StatusLine::decode(&line, 7).unwrap();
-            assert_eq!(spoken, StatusLine { text: said, at: AT, seq: Some(7) });
+            let status_line = StatusLine::decode(&line, 7).unwrap();
+            assert_eq!(status_line, StatusLine { text: status, at: AT, seq: Some(7) });
             assert_eq!(StatusLine::decode(&line[..line.len() / 2], 7), None);
         }
         insta::assert_snapshot!(
@@ -119,9 +119,9 @@ mod spoken_tests {
 
     #[test]
     fn a_file_line_is_bounded() {
-        let said = StatusText::stack_wide(StatusTone::Plain, "ä".repeat(MAX_LINE));
-        let spoken = StatusLine::decode(&StatusLine::encode(&said, AT), 0).unwrap();
-        let text = spoken.text.text;
+        let status = StatusText::stack_wide(StatusTone::Plain, "ä".repeat(MAX_LINE));
+        let status_line = StatusLine::decode(&StatusLine::encode(&status, AT), 0).unwrap();
+        let text = status_line.text.text;
         assert!(text.len() <= MAX_LINE + 3 && text.ends_with("ä…"));
     }
 
@@ -130,7 +130,7 @@ mod spoken_tests {
         let [api, web] = ["api", "web"].map(|name| Name::new(name).unwrap());
         let about =
             regex::bytes::Regex::new(&StatusLine::about_pattern(&[api.clone(), web])).unwrap();
-        let finds = |said: StatusText| about.is_match(&StatusLine::encode(&said, AT));
+        let finds = |status: StatusText| about.is_match(&StatusLine::encode(&status, AT));
         assert!(finds(StatusText::about(&api, StatusTone::Plain, "starting")));
         let api_v2 = Name::new("api-v2").unwrap();
         assert!(!finds(StatusText::about(&api_v2, StatusTone::Plain, "{\"service\":\"api\"")));

@@ -95,12 +95,12 @@ impl PortAllocator {
     /// Opens the ports of the stack in a project directory (absolute). `lease_dir` is shared by all
     /// devstacks of this user and created with mode 0700 if missing; `remembered` is a file in the
     /// state directory, which should exist. Never fails: problems are in [`PortAllocator::notes`].
-    pub fn open(lease_dir: &Path, remembered: &Path, folder: &Path) -> PortAllocator {
+    pub fn open(lease_dir: &Path, remembered: &Path, dir: &Path) -> PortAllocator {
         let (remembered, trouble) = PortHistory::open(remembered);
         let (first, last) = super::ephemeral_range();
         let mut ports = PortAllocator {
-            project_dir: folder.to_owned(),
-            seed: xxh3_64(folder.as_os_str().as_encoded_bytes()),
+            project_dir: dir.to_owned(),
+            seed: xxh3_64(dir.as_os_str().as_encoded_bytes()),
             limits: AllowedPorts::new(first, last),
             leases: None,
             remembered,
@@ -186,7 +186,7 @@ impl PortAllocator {
         asked: &AssignRequest<'w>,
     ) -> Result<PortAssignment, Vec<PortConflict<'w>>> {
         let mut market = SystemPorts {
-            folder: &self.project_dir,
+            dir: &self.project_dir,
             leases: self.leases.as_ref(),
             remembered: &self.remembered,
             taken: &self.taken,
@@ -406,8 +406,8 @@ fn introduced(mut conflicts: Vec<PortConflict<'_>>) -> Vec<PortConflict<'_>> {
 /// Looks up the owner of a lease that is not from this user's lease directory.
 fn identify_lease_owner(number: u16, obstacle: PortObstacle) -> PortObstacle {
     match obstacle {
-        PortObstacle::Leased(lessee) if lessee == LeaseOwner::default() => {
-            PortObstacle::Leased(system::announcer(number).unwrap_or(lessee))
+        PortObstacle::Leased(owner) if owner == LeaseOwner::default() => {
+            PortObstacle::Leased(system::announcer(number).unwrap_or(owner))
         }
         other => other,
     }

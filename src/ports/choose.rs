@@ -309,9 +309,9 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
     fn any_free(&mut self, key: &PortKey) -> Option<u16> {
         let range = self.input.limits.auto_range();
         let width = u64::from(range.end() - range.start()) + 1;
-        let slot = self.home_port(key);
-        if self.try_auto(slot) {
-            return Some(slot);
+        let state = self.home_port(key);
+        if self.try_auto(state) {
+            return Some(state);
         }
         for _ in 0..SUGGESTIONS {
             if let Some(suggested) = self.numbers.suggest()
@@ -320,7 +320,7 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
                 return Some(suggested);
             }
         }
-        let first = u64::from(slot - range.start());
+        let first = u64::from(state - range.start());
         let number = |step: u64| {
             let offset = u16::try_from((first + step) % width).expect("the range fits into u16");
             range.start() + offset
@@ -332,8 +332,8 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
     fn home_port(&self, key: &PortKey) -> u16 {
         let range = self.input.limits.auto_range();
         let width = u64::from(range.end() - range.start()) + 1;
-        let slot = xxh3_64_with_seed(key.id().as_bytes(), self.input.seed) % width;
-        range.start() + u16::try_from(slot).expect("the range fits into u16")
+        let state = xxh3_64_with_seed(key.id().as_bytes(), self.input.seed) % width;
+        range.start() + u16::try_from(state).expect("the range fits into u16")
     }
 
     fn try_auto(&mut self, number: u16) -> bool {

@@ -12,7 +12,7 @@ pub fn obstacle_text(port: u16, obstacle: &PortObstacle, holders: &[PortHolder])
         PortObstacle::InUse => {
             format!("port {port} {}{}", holder_text(holders), usual(port, holders))
         }
-        PortObstacle::Leased(lessee) => format!("port {port} is reserved by {lessee}"),
+        PortObstacle::Leased(owner) => format!("port {port} is reserved by {owner}"),
         PortObstacle::Denied => format!("port {port} requires privileges"),
         PortObstacle::SameStack(service) => {
             format!("port {port} is used by {service} in this stack")
@@ -119,12 +119,12 @@ fn how_to_free(number: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> 
             [_, ..] => Some("ask the owner of the process to stop it".to_owned()),
             [] => Some(format!("find what is using it with `devstack ports {number}`")),
         },
-        PortObstacle::Leased(lessee) => match &lessee.folder {
-            Some(folder) => Some(format!(
+        PortObstacle::Leased(owner) => match &owner.dir {
+            Some(dir) => Some(format!(
                 "stop the other stack with `devstack down` in {}",
-                display_home_relative(folder)
+                display_home_relative(dir)
             )),
-            None if lessee.is_other_user() => Some("ask that user to stop it".to_owned()),
+            None if owner.is_other_user() => Some("ask that user to stop it".to_owned()),
             None => Some("stop the other stack".to_owned()),
         },
         PortObstacle::Denied if cfg!(target_os = "linux") => Some(format!(

@@ -91,7 +91,8 @@ mod tests {
         command.args(["-Urn", "sh", "-c", script]).arg(std::env::current_exe().unwrap()).arg(name);
         command.env("SMALL_NETWORK", "1").stdin(Stdio::null());
         let ended = command.output();
-        let said = ended.as_ref().map(|ended| String::from_utf8_lossy(&ended.stdout).into_owned());
+        let status_text =
+            ended.as_ref().map(|ended| String::from_utf8_lossy(&ended.stdout).into_owned());
         let allowed = Command::new("unshare").args(["-Urn", "ip", "link"]).output();
         if !allowed.is_ok_and(|ended| ended.status.success()) {
             let required = std::env::var_os("DEVSTACK_REQUIRE_ALL").is_some();
@@ -101,7 +102,7 @@ mod tests {
             );
             return;
         }
-        assert!(said.as_ref().is_ok_and(|said| said.contains("\nproved")), "{ended:?}");
+        assert!(status_text.as_ref().is_ok_and(|said| said.contains("\nproved")), "{ended:?}");
     }
 }
 

@@ -121,11 +121,11 @@ mod tests {
 
     #[test]
     fn nobody_else_is() {
-        let stack = HolderOrigin::Stack { folder: "/srv/x".into() };
+        let stack = HolderOrigin::Stack { dir: "/srv/x".into() };
         let service = HolderOrigin::Service {
             stack: Some("shop".to_owned()),
             service: Some("api".to_owned()),
-            folder: Some("/srv/y".into()),
+            dir: Some("/srv/y".into()),
         };
         let strange = PortHolder { same_user: false, user: Some("alice".to_owned()), ..holder(42) };
         let proxy = PortHolder { origin: Some(Box::new(container())), ..strange.clone() };

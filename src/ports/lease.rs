@@ -87,13 +87,13 @@ impl LeaseDir {
     }
 
     /// Tries to lease `port`; never blocks.
-    pub fn take(&self, port: u16, folder: &Path) -> LeaseAttempt {
+    pub fn take(&self, port: u16, dir: &Path) -> LeaseAttempt {
         for _ in 0..TRIES {
             match self.lock(port) {
-                Ok(LockAttempt::Ours(file)) => return announce_lease(file, port, folder),
+                Ok(LockAttempt::Ours(file)) => return announce_lease(file, port, dir),
                 Ok(LockAttempt::Theirs(file)) => {
-                    if let Some(folder) = read_label(&file) {
-                        return LeaseAttempt::Held(LeaseOwner::this_user(Some(folder)));
+                    if let Some(dir) = read_label(&file) {
+                        return LeaseAttempt::Held(LeaseOwner::this_user(Some(dir)));
                     }
                     std::thread::yield_now();
                 }
@@ -167,10 +167,10 @@ impl LeaseDir {
 }
 
 /// Creates the lease, unless a devstack with another lease directory has announced the port.
-fn announce_lease(file: File, port: u16, folder: &Path) -> LeaseAttempt {
+fn announce_lease(file: File, port: u16, dir: &Path) -> LeaseAttempt {
     match system::announce(port) {
         Ok(announcement) => {
-            write_label(&file, folder);
+            write_label(&file, dir);
             LeaseAttempt::Taken(PortLease { file, _announcement: announcement })
         }
         // Looking up the owner is slower and only needed for messages.
@@ -195,9 +195,9 @@ pub(super) mod tests {
 
     /// Waits: a closed file may stay open briefly in a child that another test is spawning.
     #[track_caller]
-    pub fn soon(mut look: impl FnMut() -> bool) {
+    pub fn soon(mut style: impl FnMut() -> bool) {
         let begin = std::time::Instant::now();
-        while !look() {
+        while !style() {
             assert!(begin.elapsed().as_secs() < 30, "it does not come true");
             std::thread::yield_now();
         }
@@ -213,10 +213,12 @@ pub(super) mod tests {
             panic!("a fresh folder has no leases");
         };
         match second.take(number, Path::new("/y")) {
-            LeaseAttempt::Held(lessee) => assert_eq!(lessee.folder, Some("/home/x/shop".into())),
+            LeaseAttempt::Held(lease_owner) => {
+                assert_eq!(lease_owner.dir, Some("/home/x/shop".into()))
+            }
             other => panic!("{other:?}"),
         }
-        assert_eq!(second.owner(number).unwrap().folder, Some("/home/x/shop".into()));
+        assert_eq!(second.owner(number).unwrap().dir, Some("/home/x/shop".into()));
         assert!(matches!(second.take(number + 1, Path::new("/y")), LeaseAttempt::Taken(_)));
         drop(lease);
         soon(|| second.owner(number).is_none());
@@ -283,7 +285,7 @@ pub(super) mod tests {
         let mut lines = std::io::BufReader::new(holder.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap() == "taken"));
         let leases = LeaseDir::open(place.path()).unwrap();
-        assert_eq!(leases.owner(number).unwrap().folder, Some("/killed".into()));
+        assert_eq!(leases.owner(number).unwrap().dir, Some("/killed".into()));
         holder.kill().unwrap();
         holder.wait().unwrap();
         soon(|| leases.owner(number).is_none());
@@ -304,7 +306,7 @@ pub(super) mod tests {
         file.lock().unwrap();
         assert!(matches!(
             leases.take(number, Path::new("/y")),
-            LeaseAttempt::Held(LeaseOwner { folder: None, .. })
+            LeaseAttempt::Held(LeaseOwner { dir: None, .. })
         ));
         for garbage in
             ["", "{", "\0\u{1}", r#"{"pid":0,"folder":"/x"}"#, r#"{"pid":-1,"folder":"/"}"#]
@@ -312,7 +314,7 @@ pub(super) mod tests {
             std::fs::write(&path, garbage).unwrap();
             assert!(matches!(
                 leases.take(number, Path::new("/y")),
-                LeaseAttempt::Held(LeaseOwner { folder: None, .. })
+                LeaseAttempt::Held(LeaseOwner { dir: None, .. })
             ));
         }
     }
@@ -345,18 +347,18 @@ pub(super) mod tests {
         };
         if cfg!(target_os = "linux") {
             match second.take(number, Path::new("/srv/two")) {
-                LeaseAttempt::Held(lessee) => assert_eq!(lessee, LeaseOwner::default()),
+                LeaseAttempt::Held(lease_owner) => assert_eq!(lease_owner, LeaseOwner::default()),
                 other => panic!("{other:?}"),
             }
-            let lessee = crate::ports::holders::announcer(number).unwrap();
+            let lease_owner = crate::ports::holders::announcer(number).unwrap();
             // Other tests of this process hold leases for other directories.
-            assert!(lessee.folder.is_some() && !lessee.is_other_user());
-            assert_eq!(lessee.pid, Some(std::process::id()));
+            assert!(lease_owner.dir.is_some() && !lease_owner.is_other_user());
+            assert_eq!(lease_owner.pid, Some(std::process::id()));
         }
         drop(lease);
-        let took = |leases: &LeaseDir, folder: &Path| {
+        let took = |leases: &LeaseDir, dir: &Path| {
             let mut lease = None;
-            soon(|| match leases.take(number, folder) {
+            soon(|| match leases.take(number, dir) {
                 LeaseAttempt::Taken(taken) => lease.replace(taken).is_none(),
                 LeaseAttempt::Held(_) | LeaseAttempt::Failed(_) => false,
             });
@@ -364,9 +366,9 @@ pub(super) mod tests {
         };
         took(&second, Path::new("/srv/two"));
         // A shorter path over a longer one, and one without a JSON form over both.
-        for (folder, said) in [("/a/long/name", "/a/long/name"), ("/b", "/b")] {
-            let _lease = took(&first, Path::new(folder));
-            assert_eq!(first.owner(number).unwrap().folder, Some(said.into()));
+        for (dir, status) in [("/a/long/name", "/a/long/name"), ("/b", "/b")] {
+            let _lease = took(&first, Path::new(dir));
+            assert_eq!(first.owner(number).unwrap().dir, Some(status.into()));
         }
         let unspeakable = std::ffi::OsStr::from_bytes(b"/\xff");
         let _lease = took(&first, Path::new(unspeakable));
@@ -414,7 +416,8 @@ pub(super) mod tests {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseOwner {
     /// Its project directory.
-    pub folder: Option<PathBuf>,
+    #[serde(rename = "folder")]
+    pub dir: Option<PathBuf>,
     /// Its pid, if it belongs to another user or its directory is unknown.
     pub pid: Option<u32>,
     /// Its user.
@@ -424,20 +427,16 @@ pub struct LeaseOwner {
 }
 
 impl LeaseOwner {
-    fn this_user(folder: Option<PathBuf>) -> LeaseOwner {
-        LeaseOwner { folder, ..LeaseOwner::default() }
+    fn this_user(dir: Option<PathBuf>) -> LeaseOwner {
+        LeaseOwner { dir, ..LeaseOwner::default() }
     }
 
     #[cfg_attr(
         all(not(target_os = "linux"), not(test)),
         expect(dead_code, reason = "only Linux shows leases of other users")
     )]
-    pub(super) fn process(
-        pid: Option<u32>,
-        uid: Option<u32>,
-        folder: Option<PathBuf>,
-    ) -> LeaseOwner {
-        LeaseOwner { folder, pid, uid, user: uid.and_then(holder::user_name) }
+    pub(super) fn process(pid: Option<u32>, uid: Option<u32>, dir: Option<PathBuf>) -> LeaseOwner {
+        LeaseOwner { dir, pid, uid, user: uid.and_then(holder::user_name) }
     }
 
     /// Whether it is known to belong to another user.
@@ -454,8 +453,8 @@ impl fmt::Display for LeaseOwner {
             (None, Some(uid)) if self.is_other_user() => write!(f, "a stack of user {uid}")?,
             (Some(_) | None, Some(_) | None) => f.write_str("another stack")?,
         }
-        match (&self.folder, self.pid) {
-            (Some(folder), _) => write!(f, " (in {})", display_home_relative(folder)),
+        match (&self.dir, self.pid) {
+            (Some(dir), _) => write!(f, " (in {})", display_home_relative(dir)),
             (None, Some(pid)) => write!(f, " (pid {pid})"),
             (None, None) => Ok(()),
         }
@@ -471,14 +470,14 @@ mod lessee_tests {
         let me = rustix::process::geteuid().as_raw();
         let strange =
             |pid| LeaseOwner { user: None, ..LeaseOwner::process(pid, Some(me + 7), None) };
-        for (lessee, said) in [
+        for (owner, status) in [
             (LeaseOwner::this_user(None), "another stack".to_owned()),
             (LeaseOwner::this_user(Some("/srv/x".into())), "another stack (in /srv/x)".to_owned()),
             (LeaseOwner::process(Some(7), Some(me), None), "another stack (pid 7)".to_owned()),
             (strange(Some(7)), format!("a stack of user {} (pid 7)", me + 7)),
             (strange(None), format!("a stack of user {}", me + 7)),
         ] {
-            assert_eq!(lessee.to_string(), said);
+            assert_eq!(owner.to_string(), status);
         }
         let alice = LeaseOwner { user: Some("alice".to_owned()), ..strange(Some(9)) };
         assert_eq!(alice.to_string(), "a stack of user alice (pid 9)");

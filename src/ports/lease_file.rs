@@ -14,7 +14,8 @@ const LONGEST_TEXT: u64 = 16 * 1024;
 #[derive(Serialize, Deserialize)]
 pub struct LeaseLabel {
     pid: u32,
-    folder: PathBuf,
+    #[serde(rename = "folder")]
+    dir: PathBuf,
 }
 
 impl LeaseLabel {
@@ -29,12 +30,12 @@ impl LeaseLabel {
 #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux shows open files"))]
 pub fn project_dir_of(file: &File, pid: u32) -> Option<PathBuf> {
     let label = parse_label(file)?;
-    (label.pid == pid).then_some(label.folder)
+    (label.pid == pid).then_some(label.dir)
 }
 
 /// Writes the owner into the file. The lock works without it, so a full disk is not an error.
-pub fn write_label(file: &File, folder: &Path) {
-    let label = LeaseLabel { pid: std::process::id(), folder: folder.to_owned() };
+pub fn write_label(file: &File, dir: &Path) {
+    let label = LeaseLabel { pid: std::process::id(), dir: dir.to_owned() };
     // A path that is not UTF-8 has no JSON form and is left out.
     let mut text = serde_json::to_vec(&label).unwrap_or_default();
     // Pad with blanks to overwrite the previous label. Truncating is avoided: some file systems
@@ -48,7 +49,7 @@ pub fn write_label(file: &File, folder: &Path) {
 
 /// Returns `None` for a label that a killed owner left behind.
 pub fn read_label(file: &File) -> Option<PathBuf> {
-    parse_label(file).filter(LeaseLabel::lives).map(|label| label.folder)
+    parse_label(file).filter(LeaseLabel::lives).map(|label| label.dir)
 }
 
 pub fn parse_label(file: &File) -> Option<LeaseLabel> {

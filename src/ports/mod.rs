@@ -83,7 +83,7 @@ pub fn listen_addresses(trees: &[Vec<u32>]) -> Vec<Option<Vec<ListenAddress>>> {
     let Some(found) = sockets::listeners(None) else { return vec![None; trees.len()] };
     let sockets = found.iter().map(|listener| listener.socket).collect();
     let mut unix = None;
-    let look = |tree: &Vec<u32>| {
+    let style = |tree: &Vec<u32>| {
         let held = sockets::sockets_of_all(tree, &sockets)?;
         let ours = found.iter().filter(|listener| held.contains(&listener.socket));
         let ours: BTreeSet<ListenAddress> =
@@ -96,5 +96,5 @@ pub fn listen_addresses(trees: &[Vec<u32>]) -> Vec<Option<Vec<ListenAddress>>> {
         let names = held.iter().filter_map(|socket| unix.get(socket));
         Some(names.map(|name| ListenAddress::Unix(name.clone())).collect())
     };
-    trees.iter().map(look).collect()
+    trees.iter().map(style).collect()
 }

@@ -104,7 +104,8 @@ pub struct PortReport {
     /// The project directory of that devstack, if known.
     pub leased_by: Option<PathBuf>,
     /// Details about that devstack.
-    pub lessee: Option<LeaseOwner>,
+    #[serde(rename = "lessee")]
+    pub owner: Option<LeaseOwner>,
     /// The program that usually has it.
     pub usually: Option<String>,
     /// Whether browsers refuse to open it.
@@ -137,14 +138,14 @@ pub fn port_report(port: u16, lease_dir: &Path) -> PortReport {
         PortAvailability::Failed(_) => PortState::Unknown,
     };
     let here = LeaseDir::find(lease_dir).and_then(|leases| leases.owner(port));
-    let lessee = here.or_else(|| system::announcer(port));
+    let lease_owner = here.or_else(|| system::announcer(port));
     PortReport {
         port,
         state,
         holders: found,
-        leased: lessee.is_some(),
-        leased_by: lessee.as_ref().and_then(|lessee| lessee.folder.clone()),
-        lessee,
+        leased: lease_owner.is_some(),
+        leased_by: lease_owner.as_ref().and_then(|lease_owner| lease_owner.dir.clone()),
+        owner: lease_owner,
         usually: well_known::usual_program(port).map(str::to_owned),
         refused_by_browsers: well_known::blocked_by_browsers(port),
     }
@@ -172,9 +173,9 @@ impl PortReport {
             let addresses: Vec<String> = addresses.into_iter().map(IpAddr::to_string).collect();
             lines.push(format!("listening on {}", addresses.join(", ")));
         }
-        lines.extend(self.lessee.as_ref().map(|lessee| match &lessee.folder {
-            Some(folder) => format!("reserved by the stack in {}", display_home_relative(folder)),
-            None if lessee.is_other_user() => format!("reserved by {lessee}"),
+        lines.extend(self.owner.as_ref().map(|lease_owner| match &lease_owner.dir {
+            Some(dir) => format!("reserved by the stack in {}", display_home_relative(dir)),
+            None if lease_owner.is_other_user() => format!("reserved by {lease_owner}"),
             None => "reserved by a stack".to_owned(),
         }));
         lines.extend(
@@ -291,7 +292,7 @@ mod tests {
             holders: Vec::new(),
             leased: false,
             leased_by: None,
-            lessee: None,
+            owner: None,
             usually: Some("PostgreSQL".to_owned()),
             refused_by_browsers: false,
         };

@@ -15,7 +15,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// The ports of this machine, during one choice.
 pub struct SystemPorts<'a> {
-    pub folder: &'a Path,
+    pub dir: &'a Path,
     pub leases: Option<&'a LeaseDir>,
     pub remembered: &'a PortHistory,
     pub taken: &'a BTreeMap<u16, PortClaim>,
@@ -37,9 +37,9 @@ impl SystemPorts<'_> {
 
     fn lease(&mut self, port: u16) -> Result<Option<PortLease>, PortObstacle> {
         let Some(leases) = self.leases else { return Ok(None) };
-        match leases.take(port, self.folder) {
+        match leases.take(port, self.dir) {
             LeaseAttempt::Taken(lease) => Ok(Some(lease)),
-            LeaseAttempt::Held(lessee) => Err(PortObstacle::Leased(lessee)),
+            LeaseAttempt::Held(owner) => Err(PortObstacle::Leased(owner)),
             LeaseAttempt::Failed(error) => {
                 self.lease_error = Some(error);
                 Ok(None)
@@ -91,11 +91,11 @@ pub fn check_bindable(port: u16) -> Result<(), PortObstacle> {
 
 impl PortAllocator {
     /// Opens the ports of a stack read-only: creates nothing that [`PortAllocator::open`] would.
-    pub fn look(lease_dir: &Path, remembered: Option<&Path>, folder: &Path) -> PortAllocator {
+    pub fn look(lease_dir: &Path, remembered: Option<&Path>, dir: &Path) -> PortAllocator {
         let (first, last) = super::ephemeral_range();
         PortAllocator {
-            project_dir: folder.to_owned(),
-            seed: xxh3_64(folder.as_os_str().as_encoded_bytes()),
+            project_dir: dir.to_owned(),
+            seed: xxh3_64(dir.as_os_str().as_encoded_bytes()),
             limits: AllowedPorts::new(first, last),
             leases: LeaseDir::find(lease_dir),
             remembered: PortHistory::look(remembered),
@@ -137,9 +137,9 @@ impl PortSource for PreviewPorts<'_> {
             leases.and_then(|leases| leases.owner(port)).or_else(|| system::announcer(port))
         };
         if !self.0.taken.contains_key(&port)
-            && let Some(lessee) = leased()
+            && let Some(lease_owner) = leased()
         {
-            return Err(PortObstacle::Leased(lessee));
+            return Err(PortObstacle::Leased(lease_owner));
         }
         check_bindable(port)
     }

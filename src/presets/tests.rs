@@ -8,8 +8,8 @@ fn words(text: &str) -> Vec<String> {
 
 #[test]
 fn every_file_of_the_folder_is_a_preset() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/presets");
-    let files = std::fs::read_dir(folder).expect("the directory exists");
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/presets");
+    let files = std::fs::read_dir(dir).expect("the directory exists");
     let files = files.map(|entry| entry.expect("readable").path());
     let files: BTreeSet<String> = files
         .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))

@@ -19,7 +19,7 @@ pub fn start_debugger_probe(
     report: mpsc::UnboundedSender<ProbeReport>,
 ) -> ProbeHandle {
     let task = tokio::spawn(async move {
-        let mut told = false;
+        let mut reported = false;
         for pause in ProbeBackoff::new(FIRST, interval) {
             match sight.owner(port) {
                 // Where the system does not show the owner, at least something is listening.
@@ -27,7 +27,7 @@ pub fn start_debugger_probe(
                     return send(&report, run, ProbeFinding::DebuggerListening);
                 }
                 ListenerOwner::Foreign(holder) | ListenerOwner::Shared(_, holder)
-                    if !std::mem::replace(&mut told, true) =>
+                    if !std::mem::replace(&mut reported, true) =>
                 {
                     let text =
                         format!("debug port {port} is in use by {holder}, not by this service");

@@ -29,7 +29,7 @@ pub(super) async fn attempt(
         // The output becomes part of a message.
         launch.env.insert("NO_COLOR".to_owned(), "1".to_owned());
     }
-    let ProbeCommandOutput { verdict, said } = sight.try_out(launch).await;
+    let ProbeCommandOutput { verdict, status: said } = sight.try_out(launch).await;
     let command = display_command(command);
     let what = match verdict {
         ProbeCommandEnd::Ended(ProcessExit::Code(0)) => {
@@ -42,9 +42,9 @@ pub(super) async fn attempt(
         ProbeCommandEnd::NotStarted(why) => format!("could not start: {}", why.text),
         ProbeCommandEnd::Late(limit) => format!("did not finish within {limit:?}"),
     };
-    let said = String::from_utf8_lossy(&said).trim().to_owned();
-    let said = if said.is_empty() { said } else { format!(": {said}") };
-    ProbeAttempt::Failed(format!("`{command}` {what}{said}"))
+    let status = String::from_utf8_lossy(&said).trim().to_owned();
+    let status = if status.is_empty() { status } else { format!(": {status}") };
+    ProbeAttempt::Failed(format!("`{command}` {what}{status}"))
 }
 
 /// Runs the command of a probe under its own keeper. Its tree is gone however this ends: on exit,
@@ -70,7 +70,7 @@ pub async fn run_command_within(
         Ok(Err(why)) => ProbeCommandEnd::NotStarted(why),
         Err(_) => ProbeCommandEnd::Late(limit),
     };
-    ProbeCommandOutput { verdict, said: tail.bytes() }
+    ProbeCommandOutput { verdict, status: tail.bytes() }
 }
 
 /// The result of a probe command.
@@ -79,7 +79,7 @@ pub struct ProbeCommandOutput {
     /// How it ended.
     pub verdict: ProbeCommandEnd,
     /// The last bytes of stdout and stderr, as they came.
-    pub said: Vec<u8>,
+    pub status: Vec<u8>,
 }
 
 /// How a probe command ended.
@@ -101,8 +101,8 @@ mod tests {
     use crate::model::Message;
     use crate::ports::ListenerOwner;
 
-    async fn attempt_of(verdict: ProbeCommandEnd, said: &str) -> ProbeAttempt {
-        let trial = ProbeCommandOutput { verdict, said: said.as_bytes().to_vec() };
+    async fn attempt_of(verdict: ProbeCommandEnd, status: &str) -> ProbeAttempt {
+        let trial = ProbeCommandOutput { verdict, status: status.as_bytes().to_vec() };
         let asked = Arc::new(Mutex::new(None));
         let seen = asked.clone();
         let sight =
@@ -131,7 +131,7 @@ mod tests {
     async fn code_0_holds_and_the_rest_says_why_with_output() {
         let code = |code| ProbeCommandEnd::Ended(ProcessExit::Code(code));
         assert!(matches!(attempt_of(code(0), "fine").await, ProbeAttempt::Held(_)));
-        for (verdict, said, text) in [
+        for (verdict, status, text) in [
             (code(3), "no\nand more\n", "`the probe` failed (exit 3): no\nand more"),
             (ProbeCommandEnd::Ended(ProcessExit::Signal(9)), "", "`the probe` failed (SIGKILL)"),
             (ProbeCommandEnd::Late(ATTEMPT_MAX), "", "`the probe` did not finish within 5s"),
@@ -141,7 +141,7 @@ mod tests {
                 "`the probe` could not start: no such program",
             ),
         ] {
-            match attempt_of(verdict, said).await {
+            match attempt_of(verdict, status).await {
                 ProbeAttempt::Failed(why) => assert_eq!(why, text),
                 other => panic!("{other:?}"),
             }

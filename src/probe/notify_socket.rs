@@ -72,7 +72,7 @@ impl NotifySocket {
         &mut self,
         tree: impl Fn() -> Vec<u32> + Send + 'static,
     ) -> oneshot::Receiver<String> {
-        let (tell, told) = oneshot::channel();
+        let (tell, reported) = oneshot::channel();
         let mut heard = lock_unpoisoned(&self.heard);
         match &heard.ready {
             // Fails only when the caller dropped the receiver.
@@ -83,7 +83,7 @@ impl NotifySocket {
             let task = tokio::spawn(listen(socket, tree, self.heard.clone()));
             self.task = Some(task.abort_handle());
         }
-        told
+        reported
     }
 
     /// Removes sockets in `dir` that dead supervisors left.

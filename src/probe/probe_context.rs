@@ -70,7 +70,7 @@ impl ProbeContext {
             Some(trying) => trying(launch).await,
             None => {
                 let why = Message::new(MessageClass::Internal, "no runner for probe commands");
-                ProbeCommandOutput { verdict: ProbeCommandEnd::NotStarted(why), said: Vec::new() }
+                ProbeCommandOutput { verdict: ProbeCommandEnd::NotStarted(why), status: Vec::new() }
             }
         }
     }

@@ -54,7 +54,7 @@ pub fn start_readiness(
     report: mpsc::UnboundedSender<ProbeReport>,
 ) -> ProbeHandle {
     let failure = Arc::new(Mutex::new(None));
-    let (tell, told) = mpsc::unbounded_channel();
+    let (tell, reported) = mpsc::unbounded_channel();
     let (sight, launch) = (Arc::new(sight), Arc::new(launch.clone()));
     let mut tasks = JoinSet::new();
     let mut matches = matches.into_iter();
@@ -82,14 +82,14 @@ pub fn start_readiness(
         run,
         report,
         failure: failure.clone(),
-        said: BTreeSet::new(),
+        status: BTreeSet::new(),
         sight,
         seen: BTreeSet::new(),
     };
     let count = ready.probes.len();
     // The probe tasks end with this one, which owns them.
     let task = tokio::spawn(async move {
-        watch.run(count, told).await;
+        watch.run(count, reported).await;
         drop(tasks);
     });
     ProbeHandle::new(task.abort_handle(), failure)
@@ -197,9 +197,9 @@ impl ProbeTask {
         )));
     }
 
-    fn say(&self, told: ProbeUpdate) {
+    fn say(&self, reported: ProbeUpdate) {
         // Fails only when the handle was dropped.
-        let _ = self.tell.send((self.index, told));
+        let _ = self.tell.send((self.index, reported));
     }
 }
 
@@ -225,18 +225,22 @@ struct ReadinessTracker {
     report: mpsc::UnboundedSender<ProbeReport>,
     failure: Arc<Mutex<Option<String>>>,
     /// Findings that are reported only once, by kind and port.
-    said: BTreeSet<(&'static str, u16)>,
+    status: BTreeSet<(&'static str, u16)>,
     sight: Arc<ProbeContext>,
     /// Where the run listened when probes succeeded.
     seen: BTreeSet<ListenAddress>,
 }
 
 impl ReadinessTracker {
-    async fn run(mut self, count: usize, mut told: mpsc::UnboundedReceiver<(usize, ProbeUpdate)>) {
+    async fn run(
+        mut self,
+        count: usize,
+        mut reported: mpsc::UnboundedReceiver<(usize, ProbeUpdate)>,
+    ) {
         let mut held: Vec<Option<String>> = vec![None; count];
         let mut failed: Vec<Option<String>> = vec![None; count];
         while held.iter().any(Option::is_none) {
-            let Some((index, what)) = told.recv().await else { return };
+            let Some((index, what)) = reported.recv().await else { return };
             match what {
                 ProbeUpdate::Held(what) => {
                     held[index] = Some(what);
@@ -292,7 +296,7 @@ impl ReadinessTracker {
                 return self.send(finding);
             }
         };
-        if self.said.insert(key) {
+        if self.status.insert(key) {
             self.send(finding);
         }
     }

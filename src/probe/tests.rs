@@ -117,7 +117,7 @@ pub(super) async fn in_shell(launch: LaunchConfig) -> ProbeCommandOutput {
     };
     let output = tokio::task::spawn_blocking(run).await.unwrap().unwrap();
     let verdict = ProbeCommandEnd::Ended(ProcessExit::Code(output.status.code().unwrap()));
-    ProbeCommandOutput { verdict, said: output.stdout }
+    ProbeCommandOutput { verdict, status: output.stdout }
 }
 
 fn listen(address: &str) -> (TcpListener, u16) {
@@ -193,18 +193,18 @@ async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
     for probe in [Probe::Tcp { port: address.port() }, http(address)] {
         let who = ListenerOwner::Foreign(stranger());
         let mut scene = ProbeFixture::new(who, vec![probe]);
-        let mut told = (0, 0);
-        while told != (1, 1) {
+        let mut reported = (0, 0);
+        while reported != (1, 1) {
             match scene.next().await {
                 ProbeFinding::Failed(why) => {
                     assert!(why.contains("in use by python3 (pid 4121)"), "{why}");
-                    told.0 += 1;
+                    reported.0 += 1;
                 }
                 ProbeFinding::ForeignListener(_, holder, message) => {
                     assert_eq!(message.class, MessageClass::Port);
                     assert_eq!(*holder, stranger());
                     assert!(!message.help.is_empty());
-                    told.1 += 1;
+                    reported.1 += 1;
                 }
                 other => panic!("{other:?}"),
             }

@@ -235,7 +235,7 @@ impl ProcessManager {
             program,
             dir,
             inbox: Vec::new(),
-            told: RunProgress::Nothing,
+            reported: RunProgress::Nothing,
         })
     }
 

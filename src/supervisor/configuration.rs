@@ -64,9 +64,9 @@ impl Supervisor {
     }
 
     pub(super) fn on_reload(&mut self, reloaded: ReloadOutcome, inputs: &mut Vec<Input>) {
-        let draft = match &reloaded {
-            ReloadOutcome::Stack(LoadedStack { draft, .. })
-            | ReloadOutcome::Switched(LoadedStack { draft, .. }) => Some(draft),
+        let config = match &reloaded {
+            ReloadOutcome::Stack(LoadedStack { config: draft, .. })
+            | ReloadOutcome::Switched(LoadedStack { config: draft, .. }) => Some(draft),
             ReloadOutcome::NotSwitched(_)
             | ReloadOutcome::NotLive(_)
             | ReloadOutcome::Invalid { .. }
@@ -74,12 +74,12 @@ impl Supervisor {
             | ReloadOutcome::PortsReleased
             | ReloadOutcome::Panicked(_) => None,
         };
-        self.reloader.finished(draft);
+        self.reloader.finished(config);
         if self.engine.is_ending() {
             return;
         }
         match reloaded {
-            ReloadOutcome::Stack(LoadedStack { stack, mut notes, draft: _, debugged }) => {
+            ReloadOutcome::Stack(LoadedStack { stack, mut notes, config: _, debugged }) => {
                 notes.extend(without_debug_entry(&stack, &debugged));
                 self.load_notes(notes);
                 let fixed = std::mem::take(&mut self.broken);

@@ -18,7 +18,7 @@ pub struct EnvInputs {
     /// The stack as configured.
     pub stack: Arc<Stack>,
     /// The configuration of the stack.
-    pub draft: Arc<Config>,
+    pub config: Arc<Config>,
     /// The inherited environment.
     pub environment: Arc<InheritedEnv>,
     /// Whether the service gets a terminal.
@@ -29,7 +29,7 @@ impl EnvInputs {
     /// Lists every variable with its value, its origin, and the values it shadows. Without what is
     /// specific to one process: `PWD`, passed sockets and devstack's marker.
     pub fn explain(&self) -> EnvView {
-        let EnvInputs { service, run, stack, draft, environment, terminal } = self;
+        let EnvInputs { service, run, stack, config: draft, environment, terminal } = self;
         let debugged = service.mode.is_debug();
         let ports = stack.ports().map(|(key, port)| (key, port.clone())).collect();
         let explained = draft.explain_env(&service.name, &ports, debugged);
@@ -56,8 +56,8 @@ impl EnvInputs {
         giver: EnvProvider,
         explained: &ExplainedEnv,
     ) -> EnvVariable {
-        let said = explained.get(name).map_or(&[][..], Vec::as_slice);
-        let (origin, hidden) = match (giver, said.split_first()) {
+        let status = explained.get(name).map_or(&[][..], Vec::as_slice);
+        let (origin, hidden) = match (giver, status.split_first()) {
             (EnvProvider::Inherited, _) => (VariableOrigin::Inherited, &[][..]),
             (EnvProvider::Default, _) => (VariableOrigin::Devstack, &[][..]),
             (EnvProvider::Service, Some(((origin, known), hidden)))

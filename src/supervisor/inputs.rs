@@ -190,7 +190,7 @@ impl Supervisor {
             service: service.clone(),
             run,
             stack: self.stack().clone(),
-            draft: self.reloader.applied(),
+            config: self.reloader.applied(),
             environment,
             terminal,
         })

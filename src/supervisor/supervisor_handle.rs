@@ -131,9 +131,9 @@ impl SupervisorHandle {
         &self,
         ask: impl FnOnce(oneshot::Sender<T>) -> SupervisorRequest,
     ) -> Result<T, Message> {
-        let (tell, told) = oneshot::channel();
+        let (tell, reported) = oneshot::channel();
         self.asks.send(ask(tell)).map_err(|_| gone())?;
-        told.await.map_err(|_| gone())
+        reported.await.map_err(|_| gone())
     }
 
     async fn ask_alone(&self, request: ControlRequest) -> RequestResult {

@@ -27,7 +27,7 @@ pub(crate) fn spawn_with_fds(
     terminal: Option<&CStr>,
     sockets: &[OwnedFd],
 ) -> io::Result<u32> {
-    let (told, tell) = io::pipe()?;
+    let (reported, tell) = io::pipe()?;
     match fork()? {
         ForkResult::Child => {
             // Above the numbers that are assigned below.
@@ -39,15 +39,15 @@ pub(crate) fn spawn_with_fds(
         }
         ForkResult::Parent(pid) => {
             drop(tell);
-            read_exec_error(told, pid)
+            read_exec_error(reported, pid)
         }
     }
 }
 
 /// A successful exec closes the pipe without writing to it.
-fn read_exec_error(mut told: PipeReader, pid: u32) -> io::Result<u32> {
+fn read_exec_error(mut reported: PipeReader, pid: u32) -> io::Result<u32> {
     let mut errno = [0; 4];
-    match told.read_exact(&mut errno) {
+    match reported.read_exact(&mut errno) {
         Ok(()) => {
             wait::reap(pid);
             Err(io::Error::from_raw_os_error(i32::from_le_bytes(errno)))

@@ -42,11 +42,11 @@ mod tests {
     fn a_wait_is_told_once_until_it_has_ended() {
         let mut waits = MissingPaths::default();
         let name = WatchId::first(Name::new("api").unwrap());
-        let mut told = |paths: &[&str]| {
+        let mut reported = |paths: &[&str]| {
             let paths = paths.iter().map(PathBuf::from).collect();
             waits.new_warnings([(&name, paths)].into_iter()).len()
         };
-        assert_eq!([told(&["/a"]), told(&["/a"]), told(&["/a", "/b"])], [1, 0, 1]);
-        assert_eq!([told(&[]), told(&["/a"])], [0, 1]);
+        assert_eq!([reported(&["/a"]), reported(&["/a"]), reported(&["/a", "/b"])], [1, 0, 1]);
+        assert_eq!([reported(&[]), reported(&["/a"])], [0, 1]);
     }
 }

@@ -84,16 +84,16 @@ impl WatchSet {
     }
 
     /// Watches directories. Existing ones that cannot be watched are polled.
-    pub fn watch(&mut self, folders: impl Iterator<Item = PathBuf>, usage: WatchReason) {
+    pub fn watch(&mut self, dirs: impl Iterator<Item = PathBuf>, usage: WatchReason) {
         let mut ops = Vec::new();
-        for folder in folders {
-            let uses = self.uses.entry(folder.clone()).or_default();
+        for dir in dirs {
+            let uses = self.uses.entry(dir.clone()).or_default();
             let new = *uses == 0;
             *uses |= usage.bit();
             if new {
-                self.note_distant(&folder);
-                if !self.is_below_recursive(&folder) {
-                    ops.push(folder);
+                self.note_distant(&dir);
+                if !self.is_below_recursive(&dir) {
+                    ops.push(dir);
                 }
             }
         }
@@ -101,38 +101,37 @@ impl WatchSet {
     }
 
     /// Removes one reason to watch a directory; without any it is unwatched.
-    pub fn release(&mut self, folder: &Path, usage: WatchReason) {
-        let Some(uses) = self.uses.get_mut(folder) else { return };
+    pub fn release(&mut self, dir: &Path, usage: WatchReason) {
+        let Some(uses) = self.uses.get_mut(dir) else { return };
         *uses &= !usage.bit();
         if *uses == 0 {
-            self.drop_use(folder);
-            self.remove(vec![folder.to_owned()]);
+            self.drop_use(dir);
+            self.remove(vec![dir.to_owned()]);
         }
     }
 
     /// Drops the watches on a directory and everything below it, because it is gone.
-    pub fn forget(&mut self, folder: &Path) {
-        let below = self.uses.range(folder.to_owned()..).map(|(path, _)| path);
-        let gone: Vec<PathBuf> =
-            below.take_while(|path| path.starts_with(folder)).cloned().collect();
+    pub fn forget(&mut self, dir: &Path) {
+        let below = self.uses.range(dir.to_owned()..).map(|(path, _)| path);
+        let gone: Vec<PathBuf> = below.take_while(|path| path.starts_with(dir)).cloned().collect();
         for path in &gone {
             self.drop_use(path);
         }
         self.remove(gone);
     }
 
-    fn drop_use(&mut self, folder: &Path) {
-        self.uses.remove(folder);
-        self.unwatched.remove(folder);
-        self.remote.remove(folder);
+    fn drop_use(&mut self, dir: &Path) {
+        self.uses.remove(dir);
+        self.unwatched.remove(dir);
+        self.remote.remove(dir);
     }
 
     /// Starts over, because events were lost and watches may be dead.
     pub fn renew(&mut self) {
         self.notify = None;
         self.unwatched.clear();
-        let folders: Vec<PathBuf> = self.uses.keys().cloned().collect();
-        self.add(folders.into_iter().filter(|path| !self.is_below_recursive(path)).collect());
+        let dirs: Vec<PathBuf> = self.uses.keys().cloned().collect();
+        self.add(dirs.into_iter().filter(|path| !self.is_below_recursive(path)).collect());
     }
 
     /// Retries to watch polled directories.
@@ -152,13 +151,13 @@ impl WatchSet {
     }
 
     /// Returns whether this directory is watched or polled.
-    pub fn holds(&self, folder: &Path) -> bool {
-        self.uses.contains_key(folder)
+    pub fn holds(&self, dir: &Path) -> bool {
+        self.uses.contains_key(dir)
     }
 
     /// Returns whether this directory is watched or polled for this reason.
-    pub fn holds_for(&self, folder: &Path, usage: WatchReason) -> bool {
-        self.uses.get(folder).is_some_and(|uses| uses & usage.bit() != 0)
+    pub fn holds_for(&self, dir: &Path, usage: WatchReason) -> bool {
+        self.uses.get(dir).is_some_and(|uses| uses & usage.bit() != 0)
     }
 
     /// Returns whether any directory has to be polled.
@@ -191,10 +190,10 @@ impl WatchSet {
         messages
     }
 
-    fn note_distant(&mut self, folder: &Path) {
-        let Some((place, kind)) = self.mounts.remote_mount(folder) else { return };
+    fn note_distant(&mut self, dir: &Path) {
+        let Some((place, kind)) = self.mounts.remote_mount(dir) else { return };
         let (place, kind) = (place.to_owned(), kind.to_owned());
-        self.remote.insert(folder.to_owned());
+        self.remote.insert(dir.to_owned());
         if self.told_of.insert(place.clone()) {
             let text = format!(
                 "files below {} may change without notification ({kind}); polling them every 2s",
@@ -206,24 +205,24 @@ impl WatchSet {
         }
     }
 
-    fn note_denied(&mut self, folder: &Path) {
-        if self.told_of.insert(folder.to_owned()) {
-            let text = format!("cannot read {}; changes in it will be missed", DisplayPath(folder));
+    fn note_denied(&mut self, dir: &Path) {
+        if self.told_of.insert(dir.to_owned()) {
+            let text = format!("cannot read {}; changes in it will be missed", DisplayPath(dir));
             let help = "exclude it from `watch` with `!`, or make it readable and restart devstack";
             self.news.push(Message::new(MessageClass::WatchDegraded, text).help(help));
         }
     }
 
-    fn is_below_recursive(&self, folder: &Path) -> bool {
+    fn is_below_recursive(&self, dir: &Path) -> bool {
         let tree =
             |path| self.uses.get(path).is_some_and(|uses| uses & WatchReason::Tree.bit() != 0);
-        RECURSIVE && folder.ancestors().skip(1).any(tree)
+        RECURSIVE && dir.ancestors().skip(1).any(tree)
     }
 
-    fn add(&mut self, folders: Vec<PathBuf>) {
-        let room = self.max.saturating_sub(self.uses.len() - self.unwatched.len() - folders.len());
-        let room = room.min(folders.len());
-        let mut ops: Vec<PathOp> = folders.into_iter().map(watch_op).collect();
+    fn add(&mut self, dirs: Vec<PathBuf>) {
+        let room = self.max.saturating_sub(self.uses.len() - self.unwatched.len() - dirs.len());
+        let room = room.min(dirs.len());
+        let mut ops: Vec<PathOp> = dirs.into_iter().map(watch_op).collect();
         let beyond = ops.split_off(room);
         if !beyond.is_empty() {
             self.refuse(beyond, format!("devstack watches at most {}", self.max));
@@ -255,9 +254,9 @@ impl WatchSet {
         }
     }
 
-    fn remove(&mut self, folders: Vec<PathBuf>) {
+    fn remove(&mut self, dirs: Vec<PathBuf>) {
         let Some(notify) = &mut self.notify else { return };
-        let mut ops: Vec<PathOp> = folders.into_iter().map(PathOp::Unwatch).collect();
+        let mut ops: Vec<PathOp> = dirs.into_iter().map(PathOp::Unwatch).collect();
         while !ops.is_empty() {
             match notify.update_paths(std::mem::take(&mut ops)) {
                 Ok(()) => return,
@@ -300,8 +299,8 @@ impl WatchSet {
     }
 }
 
-fn watch_op(folder: PathBuf) -> PathOp {
-    if RECURSIVE { PathOp::watch_recursive(folder) } else { PathOp::watch_non_recursive(folder) }
+fn watch_op(dir: PathBuf) -> PathOp {
+    if RECURSIVE { PathOp::watch_recursive(dir) } else { PathOp::watch_non_recursive(dir) }
 }
 
 const NO_THREAD: &str = "process limit reached";
@@ -324,9 +323,9 @@ fn is_denied(kind: &ErrorKind) -> bool {
 }
 
 /// What to run so that this many directories can be watched.
-fn limit_help(folders: usize) -> String {
+fn limit_help(dirs: usize) -> String {
     // Twice what is needed now, since editors watch the same directories.
-    let watches = (folders * 2).max(524_288);
+    let watches = (dirs * 2).max(524_288);
     if cfg!(target_os = "linux") {
         format!(
             "run `sudo sysctl fs.inotify.max_user_watches={watches} fs.inotify.max_user_instances=1024`, or list fewer directories in `watch`"

@@ -42,7 +42,7 @@ const ROUNDS_MAX: usize = 8;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WatchLimits {
     /// Maximum number of watched directories.
-    pub folders: usize,
+    pub dirs: usize,
     /// See [`HASH_DELAY`].
     pub read_after: Duration,
 }
@@ -84,7 +84,7 @@ impl WatchWorker {
         own: BTreeSet<(u64, u64)>,
     ) -> WatchWorker {
         WatchWorker {
-            cover: WatchSet::new(inbox.clone(), limits.folders),
+            cover: WatchSet::new(inbox.clone(), limits.dirs),
             inbox,
             changes,
             limits,
@@ -208,13 +208,13 @@ impl WatchWorker {
     /// Compares everything below paths where something was mounted or unmounted.
     fn remount(&mut self) {
         for place in self.cover.reload_mounts() {
-            let below = |folder: &&PathBuf| folder.starts_with(&place);
+            let below = |dir: &&PathBuf| dir.starts_with(&place);
             let tops = self.tree.tops_below(&place).into_iter();
             let others =
                 self.files.folders().iter().chain(&self.missing_dirs).filter(below).cloned();
             let absent = self.tree.absent().into_iter().filter(|start| start.starts_with(&place));
             let all: BTreeSet<PathBuf> = tops.chain(others).chain(absent).collect();
-            all.into_iter().for_each(|folder| self.inbox.push_replaced(folder));
+            all.into_iter().for_each(|dir| self.inbox.push_replaced(dir));
         }
     }
 
@@ -271,10 +271,10 @@ impl WatchWorker {
             let absent = self.tree.absent();
             let need: BTreeSet<PathBuf> =
                 absent.iter().filter_map(|start| nearest_folder(start.parent()?)).collect();
-            for folder in self.missing_dirs.difference(&need) {
-                self.cover.release(folder, WatchReason::Await);
+            for dir in self.missing_dirs.difference(&need) {
+                self.cover.release(dir, WatchReason::Await);
             }
-            let held = |folder: &&PathBuf| !self.cover.holds_for(folder, WatchReason::Await);
+            let held = |dir: &&PathBuf| !self.cover.holds_for(dir, WatchReason::Await);
             let new: Vec<PathBuf> = need.iter().filter(held).cloned().collect();
             self.missing_dirs = need;
             if new.is_empty() {
@@ -314,9 +314,9 @@ impl WatchWorker {
     fn poll(&mut self) {
         let begin = Instant::now();
         self.cover.retry();
-        let mut folders = self.cover.polled();
-        folders.extend(self.tree.folders_of(&self.polls.forced()));
-        let differing = folders.iter().flat_map(|folder| self.tree.changed_stat(folder));
+        let mut dirs = self.cover.polled();
+        dirs.extend(self.tree.folders_of(&self.polls.forced()));
+        let differing = dirs.iter().flat_map(|dir| self.tree.changed_stat(dir));
         let absent = self.tree.absent().into_iter().filter(|start| start.is_dir());
         let all: BTreeSet<PathBuf> =
             differing.chain(self.files.changed_stat()).chain(absent).collect();
@@ -386,6 +386,6 @@ impl WatchWorker {
 }
 
 /// Returns whether `path` can be a missing directory, or lead to one.
-fn is_in(folders: &BTreeSet<PathBuf>, path: &Path) -> bool {
-    path.parent().is_some_and(|parent| folders.contains(parent))
+fn is_in(dirs: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    path.parent().is_some_and(|parent| dirs.contains(parent))
 }

@@ -14,7 +14,7 @@ const ROUNDS_MAX: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct WatchedFiles {
     known: BTreeMap<PathBuf, WatchedFile>,
-    folders: BTreeSet<PathBuf>,
+    dirs: BTreeSet<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl WatchedFiles {
     /// Returns whether an event on `path` can be about one of the files.
     pub fn may_concern(&self, path: &Path) -> bool {
         let mut all = self.known.values().flat_map(|known| &known.paths);
-        all.any(|file| file.starts_with(path)) || self.folders.contains(path)
+        all.any(|file| file.starts_with(path)) || self.dirs.contains(path)
     }
 
     /// Returns whether events about one of the files have this path.
@@ -108,7 +108,7 @@ impl WatchedFiles {
     }
 
     pub fn folders(&self) -> &BTreeSet<PathBuf> {
-        &self.folders
+        &self.dirs
     }
 
     /// Watches the parent directories of the files, or the nearest existing ones. Returns files
@@ -119,15 +119,15 @@ impl WatchedFiles {
             let paths = self.known.values().flat_map(|known| &known.paths);
             let need: BTreeSet<PathBuf> =
                 paths.filter_map(|path| nearest_folder(path.parent()?)).collect();
-            for folder in self.folders.difference(&need) {
-                cover.release(folder, WatchReason::Config);
+            for dir in self.dirs.difference(&need) {
+                cover.release(dir, WatchReason::Config);
             }
             let new: Vec<PathBuf> = need
                 .iter()
-                .filter(|folder| !cover.holds_for(folder, WatchReason::Config))
+                .filter(|dir| !cover.holds_for(dir, WatchReason::Config))
                 .cloned()
                 .collect();
-            self.folders = need;
+            self.dirs = need;
             if new.is_empty() {
                 break;
             }
@@ -140,7 +140,7 @@ impl WatchedFiles {
 
 /// Returns the nearest existing directory at or above `path`.
 pub(super) fn nearest_folder(path: &Path) -> Option<PathBuf> {
-    path.ancestors().find(|folder| folder.is_dir()).map(Path::to_owned)
+    path.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned)
 }
 
 /// The paths on which events about `path` can occur: symlinks on its way and the resolved path.
@@ -162,7 +162,7 @@ fn look_hashed(path: &Path) -> Option<Fingerprint> {
 
 fn look(path: &Path) -> Option<Fingerprint> {
     match PathKind::at(path) {
-        PathKind::File(mark) | PathKind::Link { mark, folder: false } => Some(mark),
+        PathKind::File(mark) | PathKind::Link { mark, dir: false } => Some(mark),
         PathKind::Folder | PathKind::Link { .. } | PathKind::Special => {
             Some(Fingerprint::of_text(b"no file"))
         }

@@ -30,7 +30,7 @@ impl Watcher {
     /// Creates a watcher that reports to `changes`. It uses no system resources before the first
     /// [`Watcher::set`] with targets; single files modified after this call still count as changed.
     pub fn start(changes: mpsc::UnboundedSender<WatchReport>) -> Watcher {
-        let limits = WatchLimits { folders: MAX_DIRS, read_after: watch_worker::HASH_DELAY };
+        let limits = WatchLimits { dirs: MAX_DIRS, read_after: watch_worker::HASH_DELAY };
         Watcher::limited(changes, limits)
     }
 

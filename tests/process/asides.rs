@@ -13,7 +13,7 @@ async fn tried(lab: &Lab, script: &str) -> ProbeCommandOutput {
 }
 
 fn said(trial: &ProbeCommandOutput) -> String {
-    String::from_utf8_lossy(&trial.said).into_owned()
+    String::from_utf8_lossy(&trial.status).into_owned()
 }
 
 #[test]
@@ -33,8 +33,8 @@ fn a_trial_tells_the_end_and_the_last_words() {
                 "{trial:?}"
             );
             let trial = tried(&lab, "seq 1 100000").await;
-            assert!(said(&trial).ends_with("\n99999\n100000\n"), "{}", trial.said.len());
-            assert_eq!(trial.said.len(), 2048);
+            assert!(said(&trial).ends_with("\n99999\n100000\n"), "{}", trial.status.len());
+            assert_eq!(trial.status.len(), 2048);
             lab.finish().await;
         })
     });

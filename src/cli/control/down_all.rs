@@ -55,7 +55,7 @@ pub async fn down_all(
 }
 
 async fn stop(stack: LocatedInstance) -> DownResult {
-    let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.folder);
+    let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.dir);
     let result = match ControlClient::of(stack.found.clone()).down().await {
         // It exited on its own meanwhile, so it is stopped as requested.
         Err(ClientError::NotRunning(_)) if !stack.found.is_running() => {
@@ -90,7 +90,7 @@ fn clear(stack: &CrashedInstance) -> Option<DownResult> {
         }
         (Err(failure), _) => Err(failure),
     };
-    Some(DownResult { entry: StackEntry::new(Some(&stack.holder), &stack.folder), result })
+    Some(DownResult { entry: StackEntry::new(Some(&stack.holder), &stack.dir), result })
 }
 
 fn say(outcome: &DownResult, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {

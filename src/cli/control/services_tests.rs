@@ -41,8 +41,8 @@ fn logs_of(
     last: Option<usize>,
 ) -> LogsOptions {
     let services = names(services);
-    let (since, stream, grep, narration) = (None, None, None, StatusMode::Without);
-    LogsOptions { control, services, follow, last, since, stream, grep, narration }
+    let (since, stream, grep, status_mode) = (None, None, None, StatusMode::Without);
+    LogsOptions { control, services, follow, last, since, stream, grep, status_mode }
 }
 
 /// Prints an error like `main`; returns the exit code.

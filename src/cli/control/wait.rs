@@ -143,12 +143,12 @@ async fn next(events: &mut Option<LineStream>) -> Option<Vec<bytes::Bytes>> {
 fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write) -> io::Result<()> {
     for line in lines {
         // A newer devstack may send events that this version does not know.
-        let said = match serde_json::from_slice::<EventView>(line) {
+        let status = match serde_json::from_slice::<EventView>(line) {
             Ok(event) => progress.handle_event(&event),
             Err(_) => serde_json::from_slice::<SnapshotLine>(line)
                 .map_or_else(|_| Vec::new(), |begin| progress.start(&begin.stack)),
         };
-        for text in said {
+        for text in status {
             writeln!(err, "{text}")?;
         }
     }

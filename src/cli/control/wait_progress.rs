@@ -17,7 +17,7 @@ struct ServiceProgress {
     phase: Phase,
     why: String,
     /// The last line printed about it.
-    said: Option<String>,
+    status: Option<String>,
 }
 
 impl WaitProgress {
@@ -29,8 +29,8 @@ impl WaitProgress {
     pub fn start(&mut self, now: &Snapshot) -> Vec<String> {
         let mut before = std::mem::take(&mut self.seen);
         for view in self.meant(now) {
-            let said = before.remove(&view.name).and_then(|seen| seen.said);
-            let seen = ServiceProgress { phase: view.phase, why: why(view), said };
+            let status = before.remove(&view.name).and_then(|seen| seen.status);
+            let seen = ServiceProgress { phase: view.phase, why: why(view), status };
             self.seen.insert(view.name.clone(), seen);
         }
         self.changed_lines()
@@ -45,7 +45,8 @@ impl WaitProgress {
                 match self.seen.get_mut(name) {
                     Some(seen) => (seen.phase, seen.why) = (phase, why),
                     None if self.services.is_empty() => {
-                        self.seen.insert(name.clone(), ServiceProgress { phase, why, said: None });
+                        self.seen
+                            .insert(name.clone(), ServiceProgress { phase, why, status: None });
                     }
                     None => {}
                 }
@@ -106,7 +107,7 @@ impl WaitProgress {
             true => format!("{name} is {}", seen.phase),
             false => format!("waiting for {name}: {}", state(seen.phase, &seen.why)),
         };
-        let before = seen.said.replace(line.clone());
+        let before = seen.status.replace(line.clone());
         // A condition that is true from the start is not reported.
         let news = before.as_ref() != Some(&line) && (before.is_some() || !reached);
         news.then(|| one_line(&line))
@@ -213,8 +214,8 @@ mod tests {
         let mut progress = WaitProgress::new(&[], WaitCondition::Up);
         progress.start(&now(vec![view("api", Phase::Ready)]));
         let cause = Cause::HealthFailed("\x1b]0;title\x07".into());
-        let said = progress.handle_event(&phase("api", Phase::Unhealthy, cause));
-        assert_eq!(said, ["waiting for api: unhealthy, unhealthy: \\u{1b}]0;title\\u{7}"]);
+        let status = progress.handle_event(&phase("api", Phase::Unhealthy, cause));
+        assert_eq!(status, ["waiting for api: unhealthy, unhealthy: \\u{1b}]0;title\\u{7}"]);
     }
 
     #[test]

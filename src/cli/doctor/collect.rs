@@ -86,15 +86,15 @@ fn configuration(sources: &ConfigSources) -> (ConfigStatus, PathBuf) {
     }
 }
 
-fn stack(draft: &Config) -> StackFacts {
-    let running = running(draft.dir());
+fn stack(config: &Config) -> StackFacts {
+    let running = running(config.dir());
     let mine = running.clone().unwrap_or_default();
     let leases = lease_folder();
-    let remembered = StateDir::existing(draft.dir()).map(|dir| dir.port_history());
-    let ports = PortAllocator::look(&leases, remembered.as_deref(), draft.dir());
+    let remembered = StateDir::existing(config.dir()).map(|dir| dir.port_history());
+    let ports = PortAllocator::look(&leases, remembered.as_deref(), config.dir());
     let situation = LoadConstraints { held_ports: mine, ..LoadConstraints::default() };
-    let chosen = situation.with_requests(draft, |asked| ports.preview(asked));
-    let stack = draft.resolve(chosen.as_ref().unwrap_or(&BTreeMap::new()));
+    let chosen = situation.with_requests(config, |asked| ports.preview(asked));
+    let stack = config.resolve(chosen.as_ref().unwrap_or(&BTreeMap::new()));
     let moves = chosen.map(|chosen| {
         let moved = |(key, chosen): (&PortKey, &AssignedPort)| {
             let why = chosen.moved.clone()?;
@@ -102,13 +102,13 @@ fn stack(draft: &Config) -> StackFacts {
         };
         chosen.iter().filter_map(moved).collect()
     });
-    let starting = draft.with_dependencies(draft.autostart().cloned().collect());
+    let starting = config.with_dependencies(config.autostart().cloned().collect());
     let unstartable = stack.services.values().filter_map(|service| {
         let why = process::check_launch(&service.launch)?;
         let starts = starting.contains(&service.name);
         Some(UnstartableService { service: service.name.to_string(), starts, why })
     });
-    let low = draft.port_requests().iter().filter_map(|request| request.wanted.number());
+    let low = config.port_requests().iter().filter_map(|request| request.wanted.number());
     let low = low.filter(|number| *number < FIRST_UNPRIVILEGED);
     StackFacts {
         name: stack.name.clone(),
@@ -117,7 +117,7 @@ fn stack(draft: &Config) -> StackFacts {
         runs: running.is_some(),
         unstartable: unstartable.collect(),
         privileged: low.map(|number| (number, availability(number))).collect(),
-        port_requests: draft.port_requests().to_vec(),
+        port_requests: config.port_requests().to_vec(),
         ports: moves,
     }
 }
@@ -146,7 +146,7 @@ fn can_write(dir: &Path) -> bool {
 /// Finds what killed stacks left, in this directory and wherever a lock file records one.
 fn left(dir: &Path) -> OrphanFacts {
     let abandoned = CrashedInstance::all();
-    let there = |one: &CrashedInstance| match &one.folder {
+    let there = |one: &CrashedInstance| match &one.dir {
         ProjectDir::InPlace(dir) => Some(dir.clone()),
         ProjectDir::Moved(_)
         | ProjectDir::Deleted(_)

@@ -120,9 +120,9 @@ nonsense
     #[test]
     fn what_this_process_watches_is_counted() {
         use notify::{RecursiveMode, Watcher};
-        let folder = tempfile::tempdir().expect("a temporary directory");
+        let dir = tempfile::tempdir().expect("a temporary directory");
         let mut watcher = notify::recommended_watcher(|_| {}).expect("a watcher");
-        watcher.watch(folder.path(), RecursiveMode::NonRecursive).expect("a watch");
+        watcher.watch(dir.path(), RecursiveMode::NonRecursive).expect("a watch");
         let (watches, watchers) = (watches().expect("known"), watchers().expect("known"));
         assert!(watches.used >= 1 && watchers.used >= 1, "{watches:?} {watchers:?}");
         assert!(watches.most >= Some(watches.used));

@@ -97,9 +97,9 @@ impl KillResult {
     }
 
     fn take(&mut self, pid: u32, holder: &PortHolder, eviction: KillOutcome) {
-        let said = holder.to_string();
+        let status = holder.to_string();
         let mut ended =
-            |signal| self.ended.push(KilledProcess { pid, holder: said.clone(), signal });
+            |signal| self.ended.push(KilledProcess { pid, holder: status.clone(), signal });
         let note = match eviction {
             KillOutcome::Terminated => return ended("TERM"),
             KillOutcome::Killed => return ended("KILL"),
@@ -110,7 +110,7 @@ impl KillResult {
             }
             KillOutcome::Alive => "did not exit after TERM and KILL; it is stuck in the kernel",
         };
-        self.notes.push(format!("{said} {note}"));
+        self.notes.push(format!("{status} {note}"));
     }
 
     /// Checks whether the port is available, and if not, notes why.

@@ -28,12 +28,12 @@ pub struct LogsOptions {
     /// Only lines that match.
     pub grep: Option<LogPattern>,
     /// Whether to include status lines, or only those.
-    pub narration: StatusMode,
+    pub status_mode: StatusMode,
 }
 
 impl LogsOptions {
     fn query(&self, services: Vec<Name>, follow: bool) -> LogQuery {
-        let LogsOptions { last, since, stream, narration, .. } = *self;
+        let LogsOptions { last, since, stream, status_mode: narration, .. } = *self;
         LogQuery {
             services,
             last,

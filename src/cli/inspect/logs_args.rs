@@ -31,7 +31,7 @@ pub struct LogsArgs {
     /// Show devstack's own status lines [default: yes; no with --json, --grep and --stream]
     #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           conflicts_with_all = ["grep", "stream"])]
-    pub said: Option<StatusLinesArg>,
+    pub status: Option<StatusLinesArg>,
     #[command(flatten)]
     pub shown: LogStyleArgs,
     /// Print one JSON object per line; same as --output json
@@ -107,7 +107,7 @@ impl LogsArgs {
 
     /// Returns whether to show status lines; not by default in JSON, where programs expect lines.
     pub fn narration(&self) -> StatusMode {
-        match (self.said, self.is_json()) {
+        match (self.status, self.is_json()) {
             (Some(StatusLinesArg::Yes), _) | (None, false) => StatusMode::With,
             (Some(StatusLinesArg::No), _) | (None, true) => StatusMode::Without,
             (Some(StatusLinesArg::Only), _) => StatusMode::Only,

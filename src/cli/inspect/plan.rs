@@ -48,7 +48,7 @@ fn of_running(client: &ControlClient, args: &PlanArgs) -> Result<String, Command
 }
 
 fn of_up(files: Vec<PathBuf>, args: &PlanArgs) -> Result<String, CommandError> {
-    let StackPreview { draft, stack, selection } = StackPreview::look(files, &args.up)?;
+    let StackPreview { config: draft, stack, selection } = StackPreview::look(files, &args.up)?;
     let view = PlanView {
         version: 1,
         stack: stack.name.clone(),

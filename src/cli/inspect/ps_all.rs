@@ -35,7 +35,7 @@ async fn ask_all(stacks: Vec<LocatedInstance>) -> Vec<(StackEntry, Result<Value,
             });
             let ended =
                 matches!(answer, Err(ClientError::NotRunning(_))) && !stack.found.is_running();
-            let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.folder);
+            let entry = StackEntry::new(stack.found.holder.as_ref(), &stack.dir);
             (!ended).then_some((entry, answer))
         })
     };

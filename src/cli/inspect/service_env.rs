@@ -38,7 +38,8 @@ pub(crate) fn service_env(
 }
 
 fn env_from_files(files: Vec<PathBuf>, text: &str) -> Result<EnvView, CommandError> {
-    let StackPreview { draft, stack, .. } = StackPreview::look(files, &UpPreviewArgs::default())?;
+    let StackPreview { config: draft, stack, .. } =
+        StackPreview::look(files, &UpPreviewArgs::default())?;
     let named = Name::new(text).map(|name| draft.services_named(&name)).unwrap_or_default();
     if named.is_empty() {
         let unknown = context::unknown_service(text, draft.services().chain(draft.groups()));
@@ -50,7 +51,7 @@ fn env_from_files(files: Vec<PathBuf>, text: &str) -> Result<EnvView, CommandErr
         service,
         run: None,
         stack: Arc::new(stack),
-        draft: Arc::new(draft),
+        config: Arc::new(draft),
         environment: Arc::new(InheritedEnv::current()),
         terminal: false,
     };

@@ -19,7 +19,8 @@ pub(crate) struct StackEntry {
     /// Its directory, or the last known one.
     pub dir: Option<String>,
     /// `there`, `moved`, `deleted`, `gone` (moved or deleted) or `unknown`.
-    pub folder: &'static str,
+    #[serde(rename = "folder")]
+    pub directory: &'static str,
     pub pid: Option<u32>,
     /// Start time: RFC 3339 in UTC with milliseconds.
     pub since: Option<String>,
@@ -29,15 +30,15 @@ pub(crate) struct StackEntry {
 }
 
 impl StackEntry {
-    pub fn new(holder: Option<&InstanceRecord>, folder: &ProjectDir) -> StackEntry {
+    pub fn new(holder: Option<&InstanceRecord>, directory: &ProjectDir) -> StackEntry {
         StackEntry {
             stack: holder.map(|holder| holder.stack.clone()),
-            dir: folder.path().map(|dir| dir.to_string_lossy().into_owned()),
-            folder: folder.as_str(),
+            dir: directory.path().map(|dir| dir.to_string_lossy().into_owned()),
+            directory: directory.as_str(),
             pid: holder.map(|holder| holder.pid),
             since: holder.and_then(since),
             devstack: holder.map(|holder| holder.devstack.clone()),
-            shown_dir: shown(folder),
+            shown_dir: shown(directory),
         }
     }
 
@@ -67,8 +68,8 @@ fn since(holder: &InstanceRecord) -> Option<String> {
     Some(format!("{since:.3}"))
 }
 
-fn shown(folder: &ProjectDir) -> String {
-    match folder {
+fn shown(directory: &ProjectDir) -> String {
+    match directory {
         ProjectDir::InPlace(dir) | ProjectDir::Moved(dir) => display_home_relative(dir),
         ProjectDir::Deleted(dir) => format!("{} (deleted)", display_home_relative(dir)),
         ProjectDir::Missing(dir) => format!("{} (moved or deleted)", display_home_relative(dir)),

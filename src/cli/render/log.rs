@@ -9,8 +9,8 @@ use crate::model::Name;
 pub(crate) struct LogRenderer(LineFormatter);
 
 impl LogRenderer {
-    pub fn new(look: LogStyle) -> LogRenderer {
-        LogRenderer(LineFormatter::new(look, Arc::new(ServicePalette::default())))
+    pub fn new(style: LogStyle) -> LogRenderer {
+        LogRenderer(LineFormatter::new(style, Arc::new(ServicePalette::default())))
     }
 
     /// Sets the services whose lines follow.

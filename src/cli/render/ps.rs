@@ -92,7 +92,8 @@ pub(super) fn or_none(what: Option<impl ToString>) -> String {
 /// Formats ports: `5001 (wanted 5000), metrics 9100`, or `5000 (assigned 5001)`.
 fn ports(service: &ServiceView) -> String {
     let Some(port) = service.port else { return EMPTY_CELL.to_owned() };
-    let wish = |wanted: Option<u16>, number: u16| match wanted.filter(|wanted| *wanted != number) {
+    let request = |wanted: Option<u16>, number: u16| match wanted.filter(|wanted| *wanted != number)
+    {
         Some(wanted) => format!(" (wanted {wanted})"),
         None => String::new(),
     };
@@ -100,11 +101,11 @@ fn ports(service: &ServiceView) -> String {
     let actual = service.listening.as_ref().and_then(|listening| listening_port(&all, listening));
     let mut text = match actual.filter(|actual| *actual != port) {
         Some(actual) => format!("{actual} (assigned {port})"),
-        None => format!("{port}{}", wish(service.wanted_port, port)),
+        None => format!("{port}{}", request(service.wanted_port, port)),
     };
     for (name, &number) in service.ports.iter().filter(|(_, number)| **number != port) {
         let wanted = service.wanted_ports.get(name).copied();
-        let _ = write!(text, ", {} {number}{}", one_line(name), wish(wanted, number));
+        let _ = write!(text, ", {} {number}{}", one_line(name), request(wanted, number));
     }
     text
 }

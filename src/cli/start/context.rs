@@ -27,7 +27,7 @@ pub(super) struct StartContext {
     /// Path of the process record, for cleanup after a crash.
     pub record: PathBuf,
     pub loader: StackLoader,
-    pub draft: Arc<Config>,
+    pub config: Arc<Config>,
     pub stack: Arc<Stack>,
     pub selection: Option<Selection>,
     pub notes: Vec<Message>,
@@ -80,7 +80,7 @@ impl StartContext {
             runtime_dir,
             record,
             loader,
-            draft,
+            config: draft,
             stack,
             selection,
             notes,
@@ -96,8 +96,8 @@ fn no_proc_error() -> Message {
 }
 
 /// Returns the services that `--debug` names, or all that have a `debug` entry.
-fn debugged(draft: &Config, wanted: Option<&str>) -> Result<DebugServices, Message> {
-    let can: DebugServices = draft.debuggable().cloned().collect();
+fn debugged(config: &Config, wanted: Option<&str>) -> Result<DebugServices, Message> {
+    let can: DebugServices = config.debuggable().cloned().collect();
     let texts = match wanted {
         None => return Ok(DebugServices::new()),
         Some("") if can.is_empty() => {
@@ -110,9 +110,9 @@ fn debugged(draft: &Config, wanted: Option<&str>) -> Result<DebugServices, Messa
     };
     let mut chosen = DebugServices::new();
     for text in texts.split(',').map(str::trim).filter(|text| !text.is_empty()) {
-        let named = Name::new(text).map(|name| draft.services_named(&name)).unwrap_or_default();
+        let named = Name::new(text).map(|name| config.services_named(&name)).unwrap_or_default();
         if named.is_empty() {
-            return Err(context::unknown_service(text, draft.services()));
+            return Err(context::unknown_service(text, config.services()));
         }
         if let Some(cannot) = named.iter().find(|name| !can.contains(*name)) {
             return Err(no_debug_entry(cannot, can.iter()));

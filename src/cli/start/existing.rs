@@ -83,7 +83,7 @@ impl ExistingStack {
             since: None,
             stream: None,
             grep: None,
-            narration: StatusMode::With,
+            status_mode: StatusMode::With,
         };
         let mut face = LogRenderer::new(context::log_style(true, shown));
         let mut out = stdout();

@@ -180,7 +180,7 @@ fn build_supervisor(
         logs: logs.clone(),
         stack: ground.stack.clone(),
         selection: ground.selection.clone(),
-        reloader: ConfigReloader::new(ground.loader.clone(), ground.draft.clone(), plan.follow),
+        reloader: ConfigReloader::new(ground.loader.clone(), ground.config.clone(), plan.follow),
         when_idle: plan.when_idle,
         terminal_size,
         qr: plan.qr.then_some(if plan.shown.timestamps { STAMP } else { 0 }),
@@ -189,8 +189,8 @@ fn build_supervisor(
 
 fn open_logs(plan: &StartOptions, ground: &StartContext) -> StackLog {
     let terminal = plan.on_terminal();
-    let look = context::log_style(terminal, plan.shown);
-    let logs = StackLog::open(&ground.state_dir.logs(), look, plan.place.output());
+    let style = context::log_style(terminal, plan.shown);
+    let logs = StackLog::open(&ground.state_dir.logs(), style, plan.place.output());
     logs.set_retention(ground.stack.logs);
     logs
 }

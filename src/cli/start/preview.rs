@@ -51,7 +51,7 @@ impl UpPreviewArgs {
 
 /// A stack as `up` would start it now. Creates, leases and remembers nothing.
 pub(crate) struct StackPreview {
-    pub draft: Config,
+    pub config: Config,
     pub stack: Stack,
     pub selection: Option<Selection>,
 }
@@ -78,6 +78,6 @@ impl StackPreview {
             .with_requests(&draft, |asked| ports.preview(asked))
             .map_err(|conflicts| CommandError::Messages(conflicts, ExitCode::FAILED))?;
         let stack = draft.resolve(&chosen);
-        Ok(StackPreview { draft, stack, selection: situation.selection })
+        Ok(StackPreview { config: draft, stack, selection: situation.selection })
     }
 }

@@ -53,7 +53,7 @@ impl RelaySource {
         socket: &mut UnixStream,
     ) -> std::io::Result<()> {
         write(socket, [first]).await?;
-        let wanted = LineFilter { narration: StatusMode::Only, ..LineFilter::default() };
+        let wanted = LineFilter { status_mode: StatusMode::Only, ..LineFilter::default() };
         let mut reader = self.logs.search(None, usize::MAX, true, wanted);
         let last = self.follow(&mut reader, &mut ended, socket).await?;
         reader.stop_at_end();

@@ -320,8 +320,9 @@ impl CommandRun {
 
     /// Terminates the command, then kills it, at once on a further signal. `told`: it already got
     /// Ctrl-C from the terminal.
-    async fn stop(&mut self, child: &mut Child, told: bool) {
-        let mut wait = if told { self.wait(SIGINT_GRACE, child).await } else { WaitResult::Over };
+    async fn stop(&mut self, child: &mut Child, reported: bool) {
+        let mut wait =
+            if reported { self.wait(SIGINT_GRACE, child).await } else { WaitResult::Over };
         if let (WaitResult::Over, Some(pid)) = (&wait, child.id()) {
             process::terminate_child(pid);
             wait = self.wait(GRACE, child).await;

@@ -9,7 +9,7 @@ use crate::model::Name;
 
 /// Returns the services selected by name; `None` for everything.
 pub(super) fn selection(
-    draft: &Config,
+    config: &Config,
     names: &[String],
     no_deps: bool,
 ) -> Result<Option<Selection>, CommandError> {
@@ -18,17 +18,17 @@ pub(super) fn selection(
     }
     let mut chosen = BTreeSet::new();
     for name in names {
-        match Name::new(name).ok().filter(|name| !draft.services_named(name).is_empty()) {
+        match Name::new(name).ok().filter(|name| !config.services_named(name).is_empty()) {
             Some(name) => drop(chosen.insert(name)),
             None => {
-                let names = draft.services().chain(draft.groups());
+                let names = config.services().chain(config.groups());
                 let unknown = context::unknown_service(name, names);
                 return Err(CommandError::new(unknown, ExitCode::NOT_RUNNING));
             }
         }
     }
     if names.is_empty() {
-        chosen.extend(draft.autostart().cloned());
+        chosen.extend(config.autostart().cloned());
     }
     Ok(Some(Selection { names: chosen, with_dependencies: !no_deps }))
 }

@@ -104,8 +104,8 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
 
 fn open(opener: PageOpener, dir: &Path) {
     let Ok(runtime) = context::runtime() else { return };
-    let told = runtime.block_on(opener.of_running(dir));
-    warn(&(one_line(&told) + "\n"));
+    let reported = runtime.block_on(opener.of_running(dir));
+    warn(&(one_line(&reported) + "\n"));
 }
 
 fn run(plan: StartOptions, opener: &mut Option<PageOpener>) -> Result<ExitCode, CommandError> {

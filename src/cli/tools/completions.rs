@@ -151,7 +151,7 @@ mod tests {
 
     #[test]
     fn every_argument_about_services_completes_them() {
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for command in command().get_subcommands() {
             for arg in command.get_arguments() {
                 let known = arg.get::<ArgValueCompleter>().is_some();
@@ -159,12 +159,12 @@ mod tests {
                     assert!(known, "{}: {}: name its value SERVICE", command.get_name(), arg);
                 }
                 if known {
-                    told.push(format!("{} {}", command.get_name(), arg.get_id()));
+                    reported.push(format!("{} {}", command.get_name(), arg.get_id()));
                 }
             }
         }
         for one in ["up services", "up ports", "run services", "logs services", "presets name"] {
-            assert!(told.contains(&one.to_owned()), "{one} in {told:?}");
+            assert!(reported.contains(&one.to_owned()), "{one} in {reported:?}");
         }
     }
 

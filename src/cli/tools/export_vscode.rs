@@ -51,11 +51,11 @@ pub(crate) fn export(files: Vec<PathBuf>, args: &VscodeArgs) -> Result<ExitCode,
     if existing.as_ref() != Some(&text) {
         file.write(&text).map_err(failed)?;
     }
-    let told: Vec<String> = attach.iter().map(describe).collect();
+    let reported: Vec<String> = attach.iter().map(describe).collect();
     let verb = if existing.as_ref() == Some(&text) { "is up to date" } else { "written" };
     let path = file.path();
     let path = path.strip_prefix(&sources.cwd).unwrap_or(&path).display().to_string();
-    print(&format!("{path} {verb}: {}\n{left_out}{newline}", told.join(", ")))
+    print(&format!("{path} {verb}: {}\n{left_out}{newline}", reported.join(", ")))
 }
 
 fn list(before: &str, of: &[String]) -> String {
@@ -73,22 +73,22 @@ fn running(dir: &Path) -> Option<Snapshot> {
 
 /// Returns the debugger port of each debuggable service: the current one, or one chosen now and
 /// remembered.
-fn ports(draft: &Config, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u16>, Message> {
+fn ports(config: &Config, running: Option<&Snapshot>) -> Result<BTreeMap<Name, u16>, Message> {
     let views = running.into_iter().flat_map(|snapshot| &snapshot.services);
     let now = views.filter_map(|view| Some((view.name.clone(), view.debug.as_ref()?.port)));
     let mut ports: BTreeMap<Name, u16> = now.collect();
-    let debuggable = draft.debuggable().filter(|name| !ports.contains_key(*name));
+    let debuggable = config.debuggable().filter(|name| !ports.contains_key(*name));
     let debuggable = debuggable.cloned().collect();
-    let mut requests = draft.port_requests_with(&debuggable);
+    let mut requests = config.port_requests_with(&debuggable);
     requests.retain(|PortRequest { key, .. }| {
         key.port == DEBUG_PORT && debuggable.contains(&key.service)
     });
     if requests.is_empty() {
         return Ok(ports);
     }
-    let remembered = StateDir::create(draft.dir())?.port_history();
+    let remembered = StateDir::create(config.dir())?.port_history();
     let leases = RuntimeDir::create()?.port_leases();
-    let mut market = PortAllocator::open(&leases, &remembered, draft.dir());
+    let mut market = PortAllocator::open(&leases, &remembered, config.dir());
     let given = market.assign(&requests, &BTreeMap::new()).map_err(first)?;
     ports.extend(given.into_iter().map(|(key, port)| (key.service, port.number)));
     Ok(ports)
@@ -100,8 +100,8 @@ fn first(mut messages: Vec<Message>) -> Message {
 }
 
 /// Returns an entry for each service that can have one, and why the others have none.
-fn entries(draft: &Config, ports: &BTreeMap<Name, u16>) -> (Vec<AttachTarget>, Vec<String>) {
-    let stack = draft.resolve(&BTreeMap::new());
+fn entries(config: &Config, ports: &BTreeMap<Name, u16>) -> (Vec<AttachTarget>, Vec<String>) {
+    let stack = config.resolve(&BTreeMap::new());
     let (mut attach, mut left_out) = (Vec::new(), Vec::new());
     for (name, service) in &stack.services {
         match entry(service, ports.get(name).copied()) {

@@ -92,15 +92,15 @@ impl ConfigChecker<'_, '_> {
     }
 
     fn name(&mut self, stack: &RawTable<'_>) -> String {
-        let folder = slug(self.dir);
-        let Some(entry) = stack.get("name") else { return folder };
-        let Some(name) = self.text("name", &entry.node) else { return folder };
+        let directory = slug(self.dir);
+        let Some(entry) = stack.get("name") else { return directory };
+        let Some(name) = self.text("name", &entry.node) else { return directory };
         match Name::new(name) {
             Ok(name) => name.to_string(),
             Err(bad) => {
                 let text = format!("invalid name {}", quote(name));
                 self.error(DiagnosticBuilder::at(entry.node.at, text).help(bad.to_string()));
-                folder
+                directory
             }
         }
     }
@@ -274,14 +274,14 @@ mod tests {
 
     #[test]
     fn folders_become_slugs() {
-        for (folder, name) in [
+        for (dir, name) in [
             ("/home/u/shop", "shop"),
             ("/home/u/My Shop (2)", "my-shop-2"),
             ("/home/u/übung", "bung"),
             ("/home/u/...", "stack"),
             ("/", "stack"),
         ] {
-            assert_eq!(slug(Path::new(folder)), name, "{folder}");
+            assert_eq!(slug(Path::new(dir)), name, "{dir}");
         }
         assert_eq!(slug_of(&"x-".repeat(100)).len(), 63);
     }

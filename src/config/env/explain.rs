@@ -28,8 +28,8 @@ pub(crate) fn explain(
             ValueSource::Devstack => VariableOrigin::Devstack,
             ValueSource::Layer(index) => origin(spec, environment.layer(index), &name, sources),
         };
-        let said = given.into_iter().map(|(giver, value)| (origin(giver), value)).collect();
-        explained.insert(name, said);
+        let status = given.into_iter().map(|(giver, value)| (origin(giver), value)).collect();
+        explained.insert(name, status);
     }
     explained
 }

@@ -152,8 +152,9 @@ impl<'a> EnvResolver<'a> {
         let mut explained = BTreeMap::new();
         for name in self.given_names() {
             let givers: Vec<ValueSource> = self.sources_of(&name).collect();
-            let said = givers.into_iter().map(|giver| (giver, self.value_from(&name, giver).ok()));
-            explained.insert(name.clone(), said.collect());
+            let status =
+                givers.into_iter().map(|giver| (giver, self.value_from(&name, giver).ok()));
+            explained.insert(name.clone(), status.collect());
         }
         explained
     }

@@ -30,9 +30,9 @@ pub fn load(sources: &ConfigSources) -> Result<Config, DiagnosticList> {
     let mut report = LoadReport::default();
     let parts = read(sources, &mut report);
     let LoadedFiles { notes, files, sources: texts } = report.finish()?;
-    let (spec, env_files, wishes) = parts.expect("no errors, so there is a configuration");
+    let (spec, env_files, requests) = parts.expect("no errors, so there is a configuration");
     let outer = sources.env.clone();
-    Ok(Config { spec, env_files, outer, port_requests: wishes, notes, files, sources: texts })
+    Ok(Config { spec, env_files, outer, port_requests: requests, notes, files, sources: texts })
 }
 
 fn read(sources: &ConfigSources, report: &mut LoadReport) -> Option<super::resolve::ConfigParts> {
@@ -68,8 +68,7 @@ fn find_files(sources: &ConfigSources, report: &mut LoadReport) -> Option<Vec<Pa
     if !sources.files.is_empty() {
         return Some(sources.files.iter().map(|file| sources.cwd.join(file)).collect());
     }
-    let found =
-        sources.cwd.ancestors().map(|folder| folder.join(CONFIG_FILE)).find(|path| path.exists());
+    let found = sources.cwd.ancestors().map(|dir| dir.join(CONFIG_FILE)).find(|path| path.exists());
     if found.is_none() {
         report.track_file(sources.cwd.join(CONFIG_FILE));
         let text =
@@ -84,10 +83,10 @@ fn find_files(sources: &ConfigSources, report: &mut LoadReport) -> Option<Vec<Pa
 
 /// Returns a file's directory, canonicalized if it has `..`, which symlinks could redirect.
 fn config_dir(path: &Path) -> PathBuf {
-    let folder = path.parent().unwrap_or(path);
-    let up = folder.components().any(|part| part == std::path::Component::ParentDir);
-    let real = if up { std::fs::canonicalize(folder).ok() } else { None };
-    real.unwrap_or_else(|| folder.components().collect())
+    let dir = path.parent().unwrap_or(path);
+    let up = dir.components().any(|part| part == std::path::Component::ParentDir);
+    let real = if up { std::fs::canonicalize(dir).ok() } else { None };
+    real.unwrap_or_else(|| dir.components().collect())
 }
 
 fn read_config(

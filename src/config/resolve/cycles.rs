@@ -18,7 +18,7 @@ enum VisitState {
 /// Reports each cycle once, as a path. Iterative, because a chain can span all services.
 pub(super) fn check_cycles(spec: &StackSpec, report: &mut LoadReport) {
     let mut marks: BTreeMap<&Name, VisitState> = BTreeMap::new();
-    let mut told: BTreeSet<Vec<&Name>> = BTreeSet::new();
+    let mut reported: BTreeSet<Vec<&Name>> = BTreeSet::new();
     for start in spec.services.keys() {
         if marks.contains_key(start) {
             continue;
@@ -44,7 +44,7 @@ pub(super) fn check_cycles(spec: &StackSpec, report: &mut LoadReport) {
                 Some(VisitState::Open) => {
                     let first = path.iter().position(|entry| *entry == name).unwrap_or(0);
                     let cycle = rotate_to_smallest(&path[first..]);
-                    if !report.is_full() && told.insert(cycle.clone()) {
+                    if !report.is_full() && reported.insert(cycle.clone()) {
                         report.error(cycle_fault(spec, &cycle));
                     }
                 }

@@ -77,14 +77,14 @@ pub(super) fn resolve_spec(
     replicas::expand(&mut spec, report);
     preset_ports::spread_preset_ports(&mut spec);
     references::check_duplicate_ports(&spec, report);
-    let wishes = port_requests(&spec, &env_files, outer, overrides, report);
+    let requests = port_requests(&spec, &env_files, outer, overrides, report);
     let ports = BTreeMap::new();
     let book = AddressBook::with_longest_ports(&spec);
     let builder =
         ServiceBuilder { spec: &spec, files: &env_files, outer, book: &book, ports: &ports };
     dry_build(builder, report);
     drop(book);
-    (spec, env_files, wishes)
+    (spec, env_files, requests)
 }
 
 #[cfg(test)]

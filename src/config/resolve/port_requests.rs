@@ -265,11 +265,11 @@ impl PortPrecedence<'_, '_> {
             }
             PortText::Nothing => None,
             PortText::Address => {
-                let said = match at {
+                let status = match at {
                     Some(at) => format!("{variable} in {}", self.report.shown(at.file)),
                     None => format!("{variable}={}", plain(value)),
                 };
-                let text = format!("{said} is not a port number; ignored");
+                let text = format!("{status} is not a port number; ignored");
                 let help = "unset it to silence this note; it looks like a container link";
                 self.report.note(Message::new(MessageClass::Port, text).help(help));
                 None

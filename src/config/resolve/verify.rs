@@ -36,8 +36,8 @@ pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
             return;
         }
         if spec.debug.is_some() {
-            let told = built.as_ref().map_or(&[][..], |built| &built.troubles);
-            in_debug_mode(builder, spec, told, report);
+            let reported = built.as_ref().map_or(&[][..], |built| &built.troubles);
+            in_debug_mode(builder, spec, reported, report);
         }
         let Some(built) = built else { continue };
         for trouble in &built.troubles {
@@ -57,14 +57,14 @@ pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
 fn in_debug_mode(
     builder: ServiceBuilder<'_>,
     spec: &ServiceSpec,
-    told: &[ExpandError],
+    reported: &[ExpandError],
     report: &mut LoadReport,
 ) {
     let Some(command) = spec.debug.as_ref().and_then(|debug| debug.command.as_ref()) else {
         return;
     };
     let built = builder.build(spec, true);
-    for trouble in built.troubles.iter().filter(|trouble| !told.contains(trouble)) {
+    for trouble in built.troubles.iter().filter(|trouble| !reported.contains(trouble)) {
         report_error(trouble, spec, &built, builder.files.incomplete, report);
     }
     if built.troubles.is_empty() {

@@ -75,9 +75,8 @@ fn broken_structure_does_not_fit_and_everything_else_does() {
 
 #[test]
 fn every_example_fits() {
-    let folders =
-        ["", "examples/notes", "examples/flask-shop", "examples/passing", "examples/ports"];
-    let files = folders.map(|folder| repository(folder).join("devstack.toml"));
+    let dirs = ["", "examples/notes", "examples/flask-shop", "examples/passing", "examples/ports"];
+    let files = dirs.map(|dir| repository(dir).join("devstack.toml"));
     let files: Vec<_> = files.iter().filter(|file| file.is_file()).collect();
     assert!(files.len() >= 3, "{files:?}");
     for file in files {
@@ -121,39 +120,39 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
 
 /// A directory with the files that the examples of keys name.
 fn folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::create_dir(folder.path().join("api")).expect("a folder");
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::create_dir(dir.path().join("api")).expect("a folder");
     for name in [".env", "api.env"] {
-        fs::write(folder.path().join(name), "").expect("a file");
+        fs::write(dir.path().join(name), "").expect("a file");
     }
-    folder
+    dir
 }
 
-fn stack_of(folder: &TempDir, text: &str) -> Result<Stack, String> {
-    fs::write(folder.path().join("devstack.toml"), text).expect("a file");
+fn stack_of(dir: &TempDir, text: &str) -> Result<Stack, String> {
+    fs::write(dir.path().join("devstack.toml"), text).expect("a file");
     let sources = ConfigSources {
         files: Vec::new(),
-        cwd: folder.path().to_owned(),
+        cwd: dir.path().to_owned(),
         env: BTreeMap::new(),
         user: None,
         overrides: ConfigOverrides::default(),
     };
-    let draft = load(&sources).map_err(|error| format!("{text}\n{error}"))?;
-    Ok(draft.resolve(&BTreeMap::new()))
+    let config = load(&sources).map_err(|error| format!("{text}\n{error}"))?;
+    Ok(config.resolve(&BTreeMap::new()))
 }
 
 #[test]
 fn what_is_said_of_every_key_is_so() {
-    let folder = folder();
+    let dir = folder();
     for (table, keys) in misplaced::all() {
         for key in keys {
-            check(&folder, table, key);
+            check(&dir, table, key);
         }
     }
 }
 
 /// Default and examples of a key are accepted and valid; values of other types are neither.
-fn check(folder: &TempDir, table: &str, key: &SchemaKey) {
+fn check(dir: &TempDir, table: &str, key: &SchemaKey) {
     let name = format!("{table}: {}", key.name);
     assert!(key.default.is_some() || !key.examples.is_empty(), "{name} has nothing to show");
     assert!(
@@ -163,18 +162,18 @@ fn check(folder: &TempDir, table: &str, key: &SchemaKey) {
     );
     for value in key.default.iter().chain(key.examples) {
         let text = file_with(table, key.name, value);
-        stack_of(folder, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        stack_of(dir, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(misfit_of(&text), None, "{name}\n{text}");
     }
     let text = file_with(table, key.name, "[[[]]]");
-    assert!(stack_of(folder, &text).is_err(), "{name} accepts anything");
+    assert!(stack_of(dir, &text).is_err(), "{name} accepts anything");
     assert!(misfit_of(&text).is_some(), "{name} fits anything");
 }
 
 /// Writing a default explicitly changes nothing.
 #[test]
 fn defaults_are_those_of_the_checker() {
-    let folder = folder();
+    let dir = folder();
     for (table, keys) in misplaced::all() {
         for key in keys {
             let Some(default) = key.default else { continue };
@@ -183,7 +182,7 @@ fn defaults_are_those_of_the_checker() {
             let without = with.replacen(&format!(", {written}"), "", 1).replacen(&written, "", 1);
             assert_ne!(with, without);
             let [with, without] =
-                [with, without].map(|text| stack_of(&folder, &text).expect("it is right"));
+                [with, without].map(|text| stack_of(&dir, &text).expect("it is right"));
             assert_eq!(with.services, without.services, "{table}: {}", key.name);
             assert_eq!(with.logs, without.logs, "{table}: {}", key.name);
         }

@@ -221,9 +221,9 @@ impl ControlClient {
         let mut connection = self.connect().await?;
         let answer = connection.send(Method::POST, path, body).await?;
         check_protocol(&answer)?;
-        let told: TextResponse = serde_json::from_slice(&read_body(answer).await?)
+        let reported: TextResponse = serde_json::from_slice(&read_body(answer).await?)
             .map_err(ClientError::unreadable_response)?;
-        Ok(told.text)
+        Ok(reported.text)
     }
 
     async fn connect(&self) -> Result<ControlConnection, ClientError> {

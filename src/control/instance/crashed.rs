@@ -13,7 +13,7 @@ pub struct CrashedInstance {
     /// The record it left.
     pub holder: InstanceRecord,
     /// Its project directory.
-    pub folder: ProjectDir,
+    pub dir: ProjectDir,
     /// Its socket, if it still exists.
     pub socket: Option<PathBuf>,
     /// Its state directory, if it still exists.
@@ -31,14 +31,14 @@ impl CrashedInstance {
     }
 
     pub(crate) fn all_in(places: &UserDirs) -> Vec<CrashedInstance> {
-        let look = |(id, path): (String, PathBuf)| {
+        let style = |(id, path): (String, PathBuf)| {
             let lock = open_lock(&path, false).ok()?;
             if is_held(&lock) {
                 return None;
             }
             let holder = InstanceRecord::read(&lock)?;
-            let folder = ProjectDir::of_abandoned(&holder, &id, places.uid);
-            let state_dir = match &folder {
+            let directory = ProjectDir::of_abandoned(&holder, &id, places.uid);
+            let state_dir = match &directory {
                 ProjectDir::InPlace(dir) => places.existing_state_dir(dir, &id),
                 // The path now belongs to something else.
                 ProjectDir::Moved(_)
@@ -49,9 +49,17 @@ impl CrashedInstance {
             let state_dir = state_dir.map(StateDir::at);
             let socket = Some(path.with_extension("sock")).filter(|socket| socket.exists());
             let places = places.clone();
-            Some(CrashedInstance { holder, folder, socket, state_dir, id, lock: path, places })
+            Some(CrashedInstance {
+                holder,
+                dir: directory,
+                socket,
+                state_dir,
+                id,
+                lock: path,
+                places,
+            })
         };
-        lock_files(places).into_iter().filter_map(look).collect()
+        lock_files(places).into_iter().filter_map(style).collect()
     }
 
     /// Cleans up after the crash: runs `clear`, which terminates leftover processes, while no other

@@ -13,7 +13,7 @@ pub struct LocatedInstance {
     /// The devstack.
     pub found: RunningInstance,
     /// Its project directory.
-    pub folder: ProjectDir,
+    pub dir: ProjectDir,
 }
 
 impl LocatedInstance {
@@ -26,19 +26,19 @@ impl LocatedInstance {
     pub(crate) fn all_in(places: &UserDirs) -> Vec<LocatedInstance> {
         // Two paths may lead to the same lock directory.
         let mut seen = BTreeSet::new();
-        let look = |(id, path): (String, PathBuf)| {
+        let style = |(id, path): (String, PathBuf)| {
             let lock = open_lock(&path, false).ok()?;
             let file = lock.metadata().ok()?;
             if !is_held(&lock) || !seen.insert((file.dev(), file.ino())) {
                 return None;
             }
             let mut found = RunningInstance::new(Path::new(""), path, &lock);
-            let folder = ProjectDir::of_running(found.holder.as_ref(), &id, places.uid);
-            found.dir = folder.path().unwrap_or(Path::new("")).to_owned();
-            Some(LocatedInstance { found, folder })
+            let directory = ProjectDir::of_running(found.holder.as_ref(), &id, places.uid);
+            found.dir = directory.path().unwrap_or(Path::new("")).to_owned();
+            Some(LocatedInstance { found, dir: directory })
         };
         let mut all: Vec<LocatedInstance> =
-            lock_files(places).into_iter().filter_map(look).collect();
+            lock_files(places).into_iter().filter_map(style).collect();
         all.sort_by(|one, other| one.found.dir.cmp(&other.found.dir));
         all
     }

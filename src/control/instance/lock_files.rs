@@ -8,8 +8,8 @@ const DIGITS: usize = 16;
 
 /// Returns the directory id and path of all lock files of this user, sorted.
 pub(super) fn lock_files(places: &UserDirs) -> Vec<(String, PathBuf)> {
-    let folders = places.runtime_dirs();
-    let files = folders.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+    let dirs = places.runtime_dirs();
+    let files = dirs.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
     let mut locks: Vec<(String, PathBuf)> =
         files.filter_map(|entry| Some((identity(&entry.path())?, entry.path()))).collect();
     locks.sort();

@@ -181,15 +181,15 @@ impl InstanceLock {
     }
 
     pub(super) fn find_in(places: &UserDirs, start_dir: &Path) -> Option<RunningInstance> {
-        let folders = places.runtime_dirs();
+        let dirs = places.runtime_dirs();
         let Ok(start) = fs::canonicalize(start_dir) else {
             // The current directory may be deleted: it has no path any more but is still the same.
             let id = directory_id(start_dir, places.uid).ok()?;
-            return folders.iter().find_map(|runtime| instance_at(start_dir, runtime, &id));
+            return dirs.iter().find_map(|runtime| instance_at(start_dir, runtime, &id));
         };
         for dir in start.ancestors() {
             let Ok(id) = directory_id(dir, places.uid) else { continue };
-            if let Some(found) = folders.iter().find_map(|runtime| instance_at(dir, runtime, &id)) {
+            if let Some(found) = dirs.iter().find_map(|runtime| instance_at(dir, runtime, &id)) {
                 return Some(found);
             }
             if dir.join(CONFIG_FILE).exists() {
@@ -299,9 +299,9 @@ fn is_held(lock: &File) -> bool {
 
 /// Finds the lock of a devstack of this project that was started with another environment.
 fn other_runtime_lock(places: &UserDirs, runtime: &Path, id: &str) -> Option<File> {
-    let mut folders = places.runtime_dirs();
-    folders.retain(|dir| dir != runtime);
-    let locks = folders.iter().filter_map(|dir| open_lock(&lock_path(dir, id), false).ok());
+    let mut dirs = places.runtime_dirs();
+    dirs.retain(|dir| dir != runtime);
+    let locks = dirs.iter().filter_map(|dir| open_lock(&lock_path(dir, id), false).ok());
     locks.into_iter().find(is_held)
 }
 

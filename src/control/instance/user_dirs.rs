@@ -40,10 +40,12 @@ impl UserDirs {
     /// Returns the directories of this process's user, from its environment.
     pub fn of_this_user() -> UserDirs {
         // By the XDG rules, a relative path counts as not set.
-        let folder = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
-        let state = folder("XDG_STATE_HOME").or_else(|| Some(folder("HOME")?.join(".local/state")));
+        let directory =
+            |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+        let state =
+            directory("XDG_STATE_HOME").or_else(|| Some(directory("HOME")?.join(".local/state")));
         let uid = geteuid().as_raw();
-        let places = UserDirs::new(uid, folder("XDG_RUNTIME_DIR"), state, std::env::temp_dir());
+        let places = UserDirs::new(uid, directory("XDG_RUNTIME_DIR"), state, std::env::temp_dir());
         match std::env::var_os(ONLY_DIR).filter(|dir| !dir.is_empty()) {
             // Not ignored if relative: the user would reach stacks that the variable is meant to
             // exclude.
@@ -66,12 +68,12 @@ impl UserDirs {
     ) -> UserDirs {
         let state = state.map(|dir| dir.join("devstack"));
         let own = format!("devstack-{uid}");
-        let mut folders = Vec::new();
-        folders.extend(runtime.map(|dir| dir.join("devstack")));
-        folders.extend(state.clone());
-        folders.extend([temp.join(&own), Path::new("/tmp").join(&own)]);
-        folders.dedup();
-        UserDirs { uid, runtime: folders, with_only: false, state }
+        let mut dirs = Vec::new();
+        dirs.extend(runtime.map(|dir| dir.join("devstack")));
+        dirs.extend(state.clone());
+        dirs.extend([temp.join(&own), Path::new("/tmp").join(&own)]);
+        dirs.dedup();
+        UserDirs { uid, runtime: dirs, with_only: false, state }
     }
 
     /// Returns the best usable directory for new locks and sockets, creating it if necessary.
@@ -93,12 +95,12 @@ impl UserDirs {
     /// those of stacks started with another environment (from a desktop, cron or ssh).
     pub fn runtime_dirs(&self) -> Vec<PathBuf> {
         let login = Path::new("/run/user").join(self.uid.to_string()).join("devstack");
-        let mut folders = self.runtime.clone();
-        if !self.with_only && !folders.contains(&login) {
-            folders.push(login);
+        let mut dirs = self.runtime.clone();
+        if !self.with_only && !dirs.contains(&login) {
+            dirs.push(login);
         }
-        folders.retain(|dir| dir.is_absolute() && check_private(dir, self.uid).is_ok());
-        folders
+        dirs.retain(|dir| dir.is_absolute() && check_private(dir, self.uid).is_ok());
+        dirs
     }
 
     fn usable(&self, dir: &Path) -> io::Result<()> {

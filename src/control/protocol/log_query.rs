@@ -65,7 +65,7 @@ impl LogQuery {
     /// Returns the filter that this query asks for.
     pub fn log_filter(&self) -> LineFilter {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
-        LineFilter { since: self.since, stream: self.stream, grep, narration: self.status_mode }
+        LineFilter { since: self.since, stream: self.stream, grep, status_mode: self.status_mode }
     }
 
     /// Returns the query text for [`LogQuery::parse`].

@@ -189,8 +189,8 @@ fn a_devstack_that_is_killed_frees_its_folder() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let said = std::io::BufReader::new(child.stderr.take().unwrap());
-    assert!(said.lines().any(|line| line.unwrap() == "claimed"));
+    let status = std::io::BufReader::new(child.stderr.take().unwrap());
+    assert!(status.lines().any(|line| line.unwrap() == "claimed"));
     let found = InstanceLock::find_in(&places, home.dir.path()).unwrap();
     assert_eq!(found.holder.as_ref().unwrap().pid, child.id());
     let refused = InstanceLock::claim_in(&places, home.dir.path(), "next").unwrap_err();

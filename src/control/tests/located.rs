@@ -41,7 +41,7 @@ impl Home {
     }
 
     fn folders(&self) -> Vec<ProjectDir> {
-        LocatedInstance::all_in(&self.places).into_iter().map(|one| one.folder).collect()
+        LocatedInstance::all_in(&self.places).into_iter().map(|one| one.dir).collect()
     }
 
     /// Leaves what a killed devstack leaves in a directory; returns its lock file.
@@ -52,9 +52,9 @@ impl Home {
             instance.record_token(token).unwrap();
         }
         let lock = instance.socket().with_extension("lock");
-        let (said, socket) = (fs::read(&lock).unwrap(), instance.socket().to_owned());
+        let (status, socket) = (fs::read(&lock).unwrap(), instance.socket().to_owned());
         drop(instance);
-        fs::write(&lock, said).unwrap();
+        fs::write(&lock, status).unwrap();
         drop(std::os::unix::net::UnixListener::bind(socket).unwrap());
         lock
     }
@@ -114,7 +114,7 @@ fn stacks_of_another_environment_are_found() {
     ];
     // The user who runs this test may have stacks running.
     let seen: Vec<ProjectDir> =
-        LocatedInstance::all_in(&desktop).into_iter().map(|one| one.folder).collect();
+        LocatedInstance::all_in(&desktop).into_iter().map(|one| one.dir).collect();
     for dir in [a, b] {
         assert!(seen.contains(&ProjectDir::InPlace(dir)), "{seen:?}");
     }
@@ -148,7 +148,7 @@ fn a_killed_one_is_settled_once_and_only_when_nothing_is_left() {
     let lock = home.killed(&project, Some("a mark of the killed one"));
     let abandoned = || CrashedInstance::all_in(&home.places);
     let [one] = &abandoned()[..] else { panic!("expected one crashed instance") };
-    assert_eq!(one.folder, ProjectDir::InPlace(project.clone()));
+    assert_eq!(one.dir, ProjectDir::InPlace(project.clone()));
     assert_eq!(one.holder.token.as_deref(), Some("a mark of the killed one"));
     assert!(one.socket.is_some());
     // During the cleanup, no devstack can start.
@@ -188,7 +188,7 @@ fn a_killed_one_without_its_folder_is_known_by_its_lock() {
     let [one] = &CrashedInstance::all_in(&home.places)[..] else {
         panic!("expected one crashed instance")
     };
-    assert_eq!(one.folder, ProjectDir::Missing(project));
+    assert_eq!(one.dir, ProjectDir::Missing(project));
     assert_eq!(one.state_dir.as_ref().map(StateDir::path), Some(elsewhere.as_path()));
 }
 

@@ -102,11 +102,11 @@ async fn why_is_answered_as_programs_know_it() {
 #[tokio::test]
 async fn services_are_started_stopped_and_restarted() {
     let rig = Rig::new();
-    for (verb, told) in [("start", "started"), ("stop", "stopped"), ("restart", "restarted")] {
+    for (verb, reported) in [("start", "started"), ("stop", "stopped"), ("restart", "restarted")] {
         let path = format!("/v1/{verb}");
         let (status, body) =
             ask_json(&rig, "POST", &path, r#"{"services": ["api", "migrate", "api"]}"#).await;
-        assert_eq!((status, body), (200, json!({"text": format!("{told} api, migrate")})));
+        assert_eq!((status, body), (200, json!({"text": format!("{reported} api, migrate")})));
     }
     let both = || vec![name("api"), name("migrate")];
     let asked = [

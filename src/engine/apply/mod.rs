@@ -34,28 +34,28 @@ impl Engine {
         let base = selected(&stack, selection.as_ref());
         let plan = self.plan(&stack, &renamed, &base);
         for (name, service) in &stack.services {
-            let slot = self
+            let state = self
                 .services
                 .entry(name.clone())
                 .or_insert_with(|| ServiceState::new(service.clone(), DesiredState::No, now));
-            let unready = slot.service.ready != service.ready;
-            let looked_after = slot.service.health != service.health;
+            let unready = state.service.ready != service.ready;
+            let looked_after = state.service.health != service.health;
             let built =
-                slot.service.watch != service.watch || slot.service.launch != service.launch;
-            slot.service = service.clone();
+                state.service.watch != service.watch || state.service.launch != service.launch;
+            state.service = service.clone();
             if built {
-                slot.requeue();
+                state.requeue();
             }
             if service.mode.is_debug() {
-                slot.saves.defer_all();
+                state.saves.defer_all();
             }
             if looked_after {
-                slot.restart_health_probes(now, effects);
+                state.restart_health_probes(now, effects);
             }
             if unready {
-                slot.restart_probes(now, effects);
+                state.restart_probes(now, effects);
             }
-            slot.desired = slot.desired_after(base.get(name));
+            state.desired = state.desired_after(base.get(name));
         }
         plan.changes.iter().for_each(|change| self.apply_change(change));
         let first = self.stack.is_none();
@@ -70,15 +70,15 @@ impl Engine {
         if let Some(former) = &change.renamed_from {
             self.continue_as(&change.service, former);
         }
-        let Some(slot) = self.services.get_mut(&change.service) else { return };
-        slot.saves.reset_loop_detection();
+        let Some(state) = self.services.get_mut(&change.service) else { return };
+        state.saves.reset_loop_detection();
         match change.action {
-            ChangeAction::Add | ChangeAction::Rename | ChangeAction::Stop => slot.clear_wait(),
-            ChangeAction::Start if change.fields.is_empty() => slot.clear_wait(),
+            ChangeAction::Add | ChangeAction::Rename | ChangeAction::Stop => state.clear_wait(),
+            ChangeAction::Start if change.fields.is_empty() => state.clear_wait(),
             ChangeAction::Start | ChangeAction::Restart => {
-                slot.restart_with(Cause::ConfigChanged(change.reason.clone()));
+                state.restart_with(Cause::ConfigChanged(change.reason.clone()));
             }
-            ChangeAction::Remove => slot.desired = DesiredState::Removed,
+            ChangeAction::Remove => state.desired = DesiredState::Removed,
             ChangeAction::Define | ChangeAction::Update | ChangeAction::Prepare => {}
         }
     }
@@ -90,10 +90,10 @@ impl Engine {
         let want = std::mem::replace(&mut old.desired, DesiredState::Removed);
         let live = old.live().is_some();
         let after = if live { Some(former.clone()) } else { old.renamed_from.clone() };
-        let Some(slot) = self.services.get_mut(name) else { return };
-        slot.renamed_from = after.filter(|after| after != name);
+        let Some(state) = self.services.get_mut(name) else { return };
+        state.renamed_from = after.filter(|after| after != name);
         match want {
-            DesiredState::Stopped | DesiredState::Yes(Cause::Requested(_)) => slot.desired = want,
+            DesiredState::Stopped | DesiredState::Yes(Cause::Requested(_)) => state.desired = want,
             DesiredState::No | DesiredState::Removed | DesiredState::Yes(_) => {}
         }
     }

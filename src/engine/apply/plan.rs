@@ -54,11 +54,11 @@ impl Engine {
             let change = match (renamed.get(name), self.services.get(name).filter(|_| known)) {
                 (Some(former), _) => Some(self.rename(former, service, base.get(name))),
                 (None, None) => Some(added(service, base.get(name))),
-                (None, Some(slot)) => slot.change(service, base.get(name)),
+                (None, Some(state)) => state.change(service, base.get(name)),
             };
             let runs_on =
                 change.as_ref().is_none_or(|change| change.action == ChangeAction::Update);
-            if runs_on && self.services.get(name).is_some_and(|slot| slot.live().is_some()) {
+            if runs_on && self.services.get(name).is_some_and(|state| state.live().is_some()) {
                 plan.unchanged.push(name.clone());
             }
             plan.changes.extend(change);
@@ -68,12 +68,12 @@ impl Engine {
     }
 
     fn rename(&self, former: &Name, service: &Service, base: Option<&Cause>) -> ServiceChange {
-        let slot = self.services.get(former);
-        let starts = match slot.map(|slot| slot.desired_after(base)) {
+        let state = self.services.get(former);
+        let starts = match state.map(|state| state.desired_after(base)) {
             Some(want) => want.is_yes(),
             None => base.is_some(),
         };
-        let live = slot.is_some_and(|slot| slot.live().is_some());
+        let live = state.is_some_and(|state| state.live().is_some());
         let action = if starts || live { ChangeAction::Rename } else { ChangeAction::Define };
         let because = format!("renamed from {former}");
         ServiceChange { renamed_from: Some(former.clone()), ..change(service, action, because) }

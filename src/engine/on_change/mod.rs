@@ -26,8 +26,8 @@ impl Engine {
             all.entry(watched.service).or_default().insert(watched.index, path);
         }
         for (name, files) in all {
-            if let Some(slot) = self.services.get_mut(&name).filter(|slot| slot.wanted()) {
-                slot.files_changed(now, &files, effects);
+            if let Some(state) = self.services.get_mut(&name).filter(|state| state.wanted()) {
+                state.files_changed(now, &files, effects);
             }
         }
     }
@@ -40,9 +40,9 @@ impl Engine {
         effects: &mut Vec<Effect>,
     ) {
         let owns =
-            |slot: &&mut ServiceState| slot.saves.job.as_ref().is_some_and(|own| own.job == job);
-        if let Some(slot) = self.services.values_mut().find(owns) {
-            slot.job_ended(now, result, effects);
+            |state: &&mut ServiceState| state.saves.job.as_ref().is_some_and(|own| own.job == job);
+        if let Some(state) = self.services.values_mut().find(owns) {
+            state.job_ended(now, result, effects);
         }
     }
 }

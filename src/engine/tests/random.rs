@@ -57,7 +57,7 @@ struct World {
     jobs: BTreeMap<JobId, (Name, u8)>,
     /// Runs that have not seen a change that should replace them.
     stale: BTreeSet<RunId>,
-    told: BTreeMap<Name, Phase>,
+    reported: BTreeMap<Name, Phase>,
     stopped: BTreeSet<Name>,
     /// Services for which ports are being chosen.
     displaced: BTreeSet<Name>,
@@ -202,7 +202,7 @@ impl World {
     fn robbed(&self, run: RunId) -> Asked {
         let name = self.lives.get(&run).map(|(service, _)| service.name.clone());
         let is_up =
-            |name: &Name| matches!(self.told.get(name), Some(Phase::Ready | Phase::Unhealthy));
+            |name: &Name| matches!(self.reported.get(name), Some(Phase::Ready | Phase::Unhealthy));
         name.filter(|name| !is_up(name)).map_or(Asked::Nobody, |name| Asked::These(vec![name]))
     }
 
@@ -230,9 +230,9 @@ impl World {
         self.jobs.insert(job, (name.clone(), 0));
     }
 
-    fn end_job(&mut self, job: JobId, told: u8) {
+    fn end_job(&mut self, job: JobId, reported: u8) {
         match self.jobs.get_mut(&job) {
-            Some((_, before)) if *before < told => *before = told,
+            Some((_, before)) if *before < reported => *before = reported,
             _ => self.fail("a command was stopped twice or does not exist"),
         }
     }
@@ -240,11 +240,11 @@ impl World {
     fn job_ends(&mut self, dice: &mut Dice) -> Input {
         let jobs: Vec<JobId> = self.jobs.keys().copied().collect();
         let job = jobs[dice.roll(jobs.len() as u64) as usize];
-        let (name, told) = self.jobs.remove(&job).expect("the job was just picked");
-        if told == 0 && dice.roll(2) == 0 {
+        let (name, reported) = self.jobs.remove(&job).expect("the job was just picked");
+        if reported == 0 && dice.roll(2) == 0 {
             return Input::JobEnded(job, Ok(()));
         }
-        if told == 0 {
+        if reported == 0 {
             // After a failed build the old run stays.
             let lives = &self.lives;
             self.stale.retain(|run| lives.get(run).is_some_and(|(other, _)| other.name != name));
@@ -315,7 +315,7 @@ impl World {
         if to == Phase::Idle {
             self.displaced.remove(&service);
         }
-        self.told.insert(service, to);
+        self.reported.insert(service, to);
     }
 
     /// Returns something that may happen now, in any order the system could deliver it.
@@ -603,7 +603,7 @@ fn play(seed: u64) {
         lives: BTreeMap::new(),
         jobs: BTreeMap::new(),
         stale: BTreeSet::new(),
-        told: BTreeMap::new(),
+        reported: BTreeMap::new(),
         stopped: BTreeSet::new(),
         displaced: BTreeSet::new(),
         inspected: Vec::new(),

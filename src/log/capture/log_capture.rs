@@ -14,7 +14,7 @@ use crate::model::{OutputStream, RunId};
 /// Captures the output of one run of a service. Ends with [`LogCapture::close`] or when dropped.
 pub struct LogCapture {
     pub(crate) inner: Arc<StackLogInner>,
-    pub(crate) lane: Arc<ServiceLog>,
+    pub(crate) service_log: Arc<ServiceLog>,
     pub(crate) run: RunId,
     pub(crate) patterns: LinePatterns,
     pub(crate) carries: [PartialLine; 2],
@@ -36,14 +36,14 @@ impl LogCapture {
     /// Returns a future that resolves when the disk has caught up enough to take more output;
     /// `None`: it has. [`LogCapture::push`] works in any case, for the rest of an ended stream.
     pub fn full(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
-        if self.lane.has_room() {
+        if self.service_log.has_room() {
             return None;
         }
-        let (inner, lane) = (self.inner.clone(), self.lane.clone());
+        let (inner, service_log) = (self.inner.clone(), self.service_log.clone());
         Some(Box::pin(async move {
-            if tokio::time::timeout(PATIENCE, lane.room()).await.is_err() {
-                inner.notes.disk_stalled(&lane.voice);
-                lane.room().await;
+            if tokio::time::timeout(PATIENCE, service_log.room()).await.is_err() {
+                inner.notes.disk_stalled(&service_log.origin);
+                service_log.room().await;
             }
         }))
     }
@@ -104,7 +104,7 @@ impl LogCapture {
         }
         let at = crate::log::stack_log::now();
         let piece = RawChunk { run: self.run, stream, continues, open, at, parts };
-        self.inner.store(&self.lane, &piece);
+        self.inner.store(&self.service_log, &piece);
     }
 
     fn search(&mut self, continues: bool, [start, lines]: [&[u8]; 2]) {

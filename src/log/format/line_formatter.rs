@@ -22,7 +22,7 @@ use crate::model::{Name, OutputStream};
 /// 09:00:00       more of it
 /// ```
 pub struct LineFormatter {
-    look: LogStyle,
+    style: LogStyle,
     table: Arc<ServicePalette>,
     filters: BTreeMap<(Name, OutputStream), EscapeFilter>,
     /// The start of each line, rebuilt for each chunk.
@@ -69,9 +69,9 @@ struct LineSource<'a> {
 
 impl LineFormatter {
     /// Creates a formatter for one output.
-    pub fn new(look: LogStyle, table: Arc<ServicePalette>) -> LineFormatter {
+    pub fn new(style: LogStyle, table: Arc<ServicePalette>) -> LineFormatter {
         let zone = jiff::tz::TimeZone::system();
-        LineFormatter { look, table, filters: BTreeMap::new(), prefix: Vec::new(), zone }
+        LineFormatter { style, table, filters: BTreeMap::new(), prefix: Vec::new(), zone }
     }
 
     /// Sets the colors and the width of the name column.
@@ -81,7 +81,7 @@ impl LineFormatter {
 
     /// Appends a formatted line.
     pub fn line(&mut self, line: &LogLine, out: &mut Vec<u8>) {
-        if self.look.json {
+        if self.style.json {
             return write_json(line, out);
         }
         let bytes = if line.line.is_empty() { &b"\n"[..] } else { &line.line };
@@ -97,7 +97,7 @@ impl LineFormatter {
 
     /// Appends the lines of a chunk, or the status lines in one of devstack itself.
     pub(super) fn chunk(&mut self, chunk: &LogChunk, out: &mut Vec<u8>) {
-        let Some(service) = chunk.voice.service() else {
+        let Some(service) = chunk.origin.service() else {
             for (seq, line) in (chunk.batch.seq..).zip(line_split::lines(&chunk.bytes)) {
                 // Only a modified file has other lines.
                 if let Some(line) = StatusLine::decode(line, seq) {
@@ -106,7 +106,7 @@ impl LineFormatter {
             }
             return;
         };
-        if self.look.json {
+        if self.style.json {
             return chunk.lines(service).for_each(|line| write_json(&line, out));
         }
         let IndexEntry { stream, at, continues, open, .. } = chunk.batch;
@@ -147,7 +147,7 @@ impl LineFormatter {
     /// Appends how much was missed at this point; `None`: of status lines.
     pub fn missed(&mut self, service: Option<&Name>, lost: LogSize, out: &mut Vec<u8>) {
         let LogSize { lines, bytes } = lost;
-        if self.look.json {
+        if self.style.json {
             let item = LogItem::Missed { service: service.cloned(), missed: lines, bytes };
             return item.write_json(out);
         }
@@ -162,8 +162,8 @@ impl LineFormatter {
         );
     }
 
-    fn speak(&mut self, said: &StatusText, at: Option<i64>, out: &mut Vec<u8>) {
-        let (start, end) = match (self.look.color, said.tone) {
+    fn speak(&mut self, status: &StatusText, at: Option<i64>, out: &mut Vec<u8>) {
+        let (start, end) = match (self.style.color, status.tone) {
             (false, _) => ("", ""),
             (true, StatusTone::Plain) => (DIM, RESET),
             (true, StatusTone::Notice) => ("", ""),
@@ -171,19 +171,19 @@ impl LineFormatter {
             (true, StatusTone::Warning) => ("\x1b[33m", RESET),
             (true, StatusTone::Failure) => ("\x1b[1;31m", RESET),
         };
-        if self.look.color && said.service.is_none() && !said.more {
+        if self.style.color && status.service.is_none() && !status.more {
             // Overwrites a `^C` that the terminal may just have echoed.
             out.push(b'\r');
         }
-        for (number, line) in said.text.lines().enumerate() {
+        for (number, line) in status.text.lines().enumerate() {
             match number {
-                0 if !said.more => self.set_prefix(said.service.as_ref(), at, LineMarker::Said),
+                0 if !status.more => self.set_prefix(status.service.as_ref(), at, LineMarker::Said),
                 _ => self.set_prefix(None, at, LineMarker::More),
             }
             out.extend_from_slice(&self.prefix);
             out.extend_from_slice(start.as_bytes());
             // The text can quote file names and command lines, which are not trusted.
-            EscapeFilter::default().line(line.as_bytes(), self.look.color, false, out);
+            EscapeFilter::default().line(line.as_bytes(), self.style.color, false, out);
             out.extend_from_slice(end.as_bytes());
             out.push(b'\n');
         }
@@ -191,14 +191,14 @@ impl LineFormatter {
 
     /// Appends a status line.
     pub fn status_line(&mut self, spoken: &StatusLine, out: &mut Vec<u8>) {
-        if self.look.json {
+        if self.style.json {
             return write_json(spoken, out);
         }
         self.speak(&spoken.text, Some(spoken.at), out);
     }
 
     fn write_lines(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
-        match self.look.escapes {
+        match self.style.escapes {
             EscapeMode::Keep => self.copy(bytes, out),
             EscapeMode::Colors | EscapeMode::Strip => {
                 let idle = self.filter_of(from).is_none_or(|filter| filter.is_idle());
@@ -220,7 +220,7 @@ impl LineFormatter {
 
     /// Copies the bytes unfiltered, in one pass.
     fn copy(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let reset = self.look.color && self.look.escapes == EscapeMode::Keep;
+        let reset = self.style.color && self.style.escapes == EscapeMode::Keep;
         if self.prefix.is_empty() && !reset {
             out.extend_from_slice(bytes);
         } else {
@@ -248,7 +248,7 @@ impl LineFormatter {
     }
 
     fn filter(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
-        let colors = self.look.escapes == EscapeMode::Colors;
+        let colors = self.style.escapes == EscapeMode::Colors;
         let filter = self.filters.entry((from.service.clone(), from.stream)).or_default();
         for line in line_split::lines(bytes) {
             out.extend_from_slice(&self.prefix);
@@ -266,13 +266,13 @@ impl LineFormatter {
     fn set_prefix(&mut self, service: Option<&Name>, at: Option<i64>, mark: LineMarker) {
         let mut prefix = std::mem::take(&mut self.prefix);
         prefix.clear();
-        if self.look.timestamps {
+        if self.style.timestamps {
             match at {
                 Some(at) => self.time(at, &mut prefix),
                 None => prefix.extend_from_slice(NO_TIME),
             }
         }
-        if self.look.prefix {
+        if self.style.prefix {
             self.name(service, mark, &mut prefix);
         }
         self.prefix = prefix;
@@ -281,7 +281,7 @@ impl LineFormatter {
     fn name(&self, service: Option<&Name>, mark: LineMarker, prefix: &mut Vec<u8>) {
         let name = service.map_or("", Name::as_str);
         let padded = format!("{name:width$}", width = self.table.width());
-        let (start, middle, end) = match (self.look.color, service, mark) {
+        let (start, middle, end) = match (self.style.color, service, mark) {
             (false, _, _) => ("", "", ""),
             (true, Some(service), LineMarker::Line | LineMarker::Rest) => {
                 (self.table.color_start(service), "", RESET)
@@ -302,7 +302,7 @@ impl LineFormatter {
     fn time(&self, at: i64, prefix: &mut Vec<u8>) {
         let stamp = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
         let text = stamp.to_zoned(self.zone.clone()).strftime("%H:%M:%S ").to_string();
-        let (start, end) = if self.look.color { (DIM, RESET) } else { ("", "") };
+        let (start, end) = if self.style.color { (DIM, RESET) } else { ("", "") };
         for text in [start, &text, end] {
             prefix.extend_from_slice(text.as_bytes());
         }

@@ -37,10 +37,10 @@ const WRITE_SIZE: usize = 256 * 1024;
 
 pub(crate) fn start(
     inner: Arc<StackLogInner>,
-    look: LogStyle,
+    style: LogStyle,
     output: LogOutput,
 ) -> io::Result<()> {
-    let painter = LineFormatter::new(look, Arc::default());
+    let painter = LineFormatter::new(style, Arc::default());
     let passed = BTreeMap::new();
     let out = Vec::with_capacity(2 * WRITE_SIZE);
     let printer = LogPrinter { inner, output, painter, out, passed, disk_patience: DISK_PATIENCE };
@@ -81,10 +81,10 @@ impl LogPrinter {
 
     fn show(&mut self, chunks: VecDeque<LogChunk>) -> io::Result<()> {
         for chunk in chunks {
-            let log = self.inner.log_of(&chunk.voice);
+            let log = self.inner.log_of(&chunk.origin);
             let is_written = log.wait_written(chunk.batch.seq, self.disk_patience);
             self.disk_patience = if is_written { DISK_PATIENCE } else { Duration::ZERO };
-            self.count_printed(&chunk.voice, chunk.amount());
+            self.count_printed(&chunk.origin, chunk.amount());
             self.painter.chunk(&chunk, &mut self.out);
             if self.out.len() >= WRITE_SIZE {
                 self.write()?;
@@ -96,10 +96,10 @@ impl LogPrinter {
         self.output.flush()
     }
 
-    fn count_printed(&mut self, voice: &LogOrigin, shown: LogSize) {
-        match self.passed.get_mut(voice) {
+    fn count_printed(&mut self, origin: &LogOrigin, shown: LogSize) {
+        match self.passed.get_mut(origin) {
             Some(passed) => *passed += shown,
-            None => drop(self.passed.insert(voice.clone(), shown)),
+            None => drop(self.passed.insert(origin.clone(), shown)),
         }
     }
 
@@ -109,12 +109,12 @@ impl LogPrinter {
         let mut cursor = LogCursor::default();
         loop {
             let before = self.inner.queue.state().next_seq;
-            for lane in self.inner.all_lanes() {
-                cursor.add(&lane, ReadFrom::Seq(since));
+            for service_log in self.inner.all_lanes() {
+                cursor.add(&service_log, ReadFrom::Seq(since));
             }
             let step = cursor.step(before, WRITE_SIZE);
             for chunk in &step.chunks {
-                self.count_printed(&chunk.voice, chunk.amount());
+                self.count_printed(&chunk.origin, chunk.amount());
                 self.painter.chunk(chunk, &mut self.out);
                 if self.out.len() >= WRITE_SIZE {
                     self.write()?;
@@ -135,16 +135,19 @@ impl LogPrinter {
 
     fn totals(&self) -> Vec<(LogOrigin, LogSize)> {
         let lanes = self.inner.all_lanes();
-        lanes.into_iter().map(|lane| (lane.voice.clone(), lane.total())).collect()
+        lanes
+            .into_iter()
+            .map(|service_log| (service_log.origin.clone(), service_log.total()))
+            .collect()
     }
 
     fn report_missed(&mut self, totals: Vec<(LogOrigin, LogSize)>) {
-        for (voice, total) in totals {
-            let passed = self.passed.get(&voice).copied().unwrap_or_default();
+        for (origin, total) in totals {
+            let passed = self.passed.get(&origin).copied().unwrap_or_default();
             let missed = total.since(passed);
             if !missed.is_zero() {
-                self.count_printed(&voice, missed);
-                self.painter.missed(voice.service(), missed, &mut self.out);
+                self.count_printed(&origin, missed);
+                self.painter.missed(origin.service(), missed, &mut self.out);
             }
         }
     }

@@ -30,13 +30,13 @@ impl ServicePalette {
     /// Gives each service the color that the user chose, or a stable one by the hash of its name,
     /// which differs from the neighbor's and repeats only once all are in use.
     pub fn new(services: &[(Name, Option<LabelColor>)]) -> ServicePalette {
-        let wishes: BTreeMap<&Name, Option<LabelColor>> =
+        let requests: BTreeMap<&Name, Option<LabelColor>> =
             services.iter().map(|(name, color)| (name, *color)).collect();
         let mut colors: BTreeMap<Name, LabelColor> = BTreeMap::new();
-        let mut used: Vec<LabelColor> = wishes.values().flatten().copied().collect();
+        let mut used: Vec<LabelColor> = requests.values().flatten().copied().collect();
         let mut before = None;
-        for (name, wish) in wishes {
-            let color = wish.unwrap_or_else(|| pick_color(name, &used, before));
+        for (name, request) in requests {
+            let color = request.unwrap_or_else(|| pick_color(name, &used, before));
             used.push(color);
             if PALETTE.iter().all(|color| used.contains(color)) {
                 used.clear();

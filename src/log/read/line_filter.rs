@@ -18,18 +18,18 @@ pub struct LineFilter {
     pub grep: Option<Regex>,
     /// Whether to include status lines. They have no stream and `grep` does not search them: either
     /// of these filters excludes them.
-    pub narration: StatusMode,
+    pub status_mode: StatusMode,
 }
 
 impl LineFilter {
     pub(super) fn has_lines(&self) -> bool {
-        self.narration != StatusMode::Only
+        self.status_mode != StatusMode::Only
     }
 
     /// Returns the filter for stored status lines: those about these services and the whole stack,
     /// or all if no services are given. `None`: status lines are not wanted.
     pub(super) fn for_status_lines(&self, services: Option<&[Name]>) -> Option<LineFilter> {
-        let wants = self.narration != StatusMode::Without;
+        let wants = self.status_mode != StatusMode::Without;
         if !wants || self.stream.is_some() || self.grep.is_some() {
             return None;
         }

@@ -37,14 +37,19 @@ impl LogCursor {
     }
 
     /// Follows another service log, unless it is already followed. Reads no file yet.
-    pub fn add(&mut self, lane: &Arc<ServiceLog>, from: ReadFrom) {
-        self.add_wanted(lane, from, &self.wanted.clone());
+    pub fn add(&mut self, service_log: &Arc<ServiceLog>, from: ReadFrom) {
+        self.add_wanted(service_log, from, &self.wanted.clone());
     }
 
-    pub fn add_wanted(&mut self, lane: &Arc<ServiceLog>, from: ReadFrom, wanted: &Arc<LineFilter>) {
-        if !self.tracks.contains_key(&lane.voice) {
-            let track = ServiceLogCursor::new(lane, from, wanted.clone());
-            self.tracks.insert(lane.voice.clone(), track);
+    pub fn add_wanted(
+        &mut self,
+        service_log: &Arc<ServiceLog>,
+        from: ReadFrom,
+        wanted: &Arc<LineFilter>,
+    ) {
+        if !self.tracks.contains_key(&service_log.origin) {
+            let track = ServiceLogCursor::new(service_log, from, wanted.clone());
+            self.tracks.insert(service_log.origin.clone(), track);
         }
     }
 
@@ -61,12 +66,12 @@ impl LogCursor {
         let mut step = ReadStep::default();
         let mut len = 0;
         while len < bytes {
-            for (voice, track) in &mut self.tracks {
-                step.missed.add(voice.service(), track.prefetch());
+            for (origin, track) in &mut self.tracks {
+                step.missed.add(origin.service(), track.prefetch());
             }
             let tracks = self.tracks.iter_mut();
-            let first = tracks.filter_map(|(voice, track)| Some((track.first()?, voice, track)));
-            let Some((seq, voice, track)) = first.min_by_key(|(seq, _, _)| *seq) else { break };
+            let first = tracks.filter_map(|(origin, track)| Some((track.first()?, origin, track)));
+            let Some((seq, origin, track)) = first.min_by_key(|(seq, _, _)| *seq) else { break };
             if seq >= before {
                 break;
             }
@@ -76,7 +81,7 @@ impl LogCursor {
                     step.chunks.push(chunk);
                 }
                 Ok(None) => {}
-                Err(lost) => step.missed.add(voice.service(), lost),
+                Err(lost) => step.missed.add(origin.service(), lost),
             }
         }
         step

@@ -22,7 +22,7 @@ pub struct LogReader {
     last: usize,
     wanted: Arc<LineFilter>,
     /// Filter for status lines; `None`: not wanted.
-    said: Option<Arc<LineFilter>>,
+    status: Option<Arc<LineFilter>>,
     /// Reads up to the line with this number; `None`: until the log ends.
     until: Option<u64>,
     changes: watch::Receiver<u64>,
@@ -40,7 +40,7 @@ pub struct LogPage {
     /// Lines of services.
     pub records: Vec<LogLine>,
     /// Status lines between them.
-    pub said: Vec<StatusLine>,
+    pub status: Vec<StatusLine>,
     /// What was lost before these, wanted or not.
     pub missed: MissedLines,
 }
@@ -59,11 +59,11 @@ impl LogReader {
         let changes = inner.changes();
         let until = (!follow).then(|| inner.queue.state().next_seq);
         let wanted = Arc::new(wanted);
-        let said = wanted.for_status_lines(services.as_deref()).map(Arc::new);
+        let status = wanted.for_status_lines(services.as_deref()).map(Arc::new);
         let cursor = Some(LogCursor::filtered(wanted.clone()));
         let (job, begun) = (None, false);
         let mut reader =
-            LogReader { inner, services, last, wanted, said, until, changes, cursor, job, begun };
+            LogReader { inner, services, last, wanted, status, until, changes, cursor, job, begun };
         reader.add_lanes();
         reader
     }
@@ -73,7 +73,7 @@ impl LogReader {
         loop {
             let (step, last) = self.step().await;
             if !step.chunks.is_empty() || !step.missed.is_empty() {
-                let page = page(step, &self.wanted, self.said.as_deref());
+                let page = page(step, &self.wanted, self.status.as_deref());
                 if page.is_empty() {
                     continue;
                 }
@@ -130,16 +130,16 @@ impl LogReader {
         let from = if self.begun { ReadFrom::Last(usize::MAX) } else { ReadFrom::Last(self.last) };
         self.begun = true;
         let Some(cursor) = &mut self.cursor else { return };
-        for lane in self.inner.all_lanes() {
-            let wanted = match &lane.voice {
-                LogOrigin::Devstack => self.said.as_ref(),
+        for service_log in self.inner.all_lanes() {
+            let wanted = match &service_log.origin {
+                LogOrigin::Devstack => self.status.as_ref(),
                 LogOrigin::Service(name) => {
                     let named = self.services.as_ref().is_none_or(|names| names.contains(name));
                     (named && self.wanted.has_lines()).then_some(&self.wanted)
                 }
             };
             if let Some(wanted) = wanted {
-                cursor.add_wanted(&lane, from, wanted);
+                cursor.add_wanted(&service_log, from, wanted);
             }
         }
     }
@@ -147,7 +147,7 @@ impl LogReader {
 
 impl LogPage {
     pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.said.is_empty() && self.missed.is_empty()
+        self.records.is_empty() && self.status.is_empty() && self.missed.is_empty()
     }
 
     /// Returns what was missed, then all lines in order.
@@ -158,15 +158,15 @@ impl LogPage {
             bytes: lost.bytes,
         });
         let mut items: Vec<LogItem> = missed.collect();
-        items.reserve(self.records.len() + self.said.len());
-        let mut said = self.said.into_iter().peekable();
+        items.reserve(self.records.len() + self.status.len());
+        let mut status = self.status.into_iter().peekable();
         for record in self.records {
-            while let Some(before) = said.next_if(|said| said.seq < Some(record.seq)) {
+            while let Some(before) = status.next_if(|status| status.seq < Some(record.seq)) {
                 items.push(LogItem::Status(before));
             }
             items.push(LogItem::Line(record));
         }
-        items.extend(said.map(LogItem::Status));
+        items.extend(status.map(LogItem::Status));
         items
     }
 }
@@ -177,16 +177,16 @@ pub(super) fn page(
     wanted: &LineFilter,
     said_wanted: Option<&LineFilter>,
 ) -> LogPage {
-    let (mut records, mut said) = (Vec::new(), Vec::new());
+    let (mut records, mut status) = (Vec::new(), Vec::new());
     for chunk in &step.chunks {
-        match &chunk.voice {
+        match &chunk.origin {
             LogOrigin::Service(name) => {
                 records.extend(chunk.lines(name).filter(|one| wanted.accepts(&one.line)));
             }
-            LogOrigin::Devstack => said.extend(spoken(chunk, said_wanted.unwrap_or(wanted))),
+            LogOrigin::Devstack => status.extend(spoken(chunk, said_wanted.unwrap_or(wanted))),
         }
     }
-    LogPage { records, said, missed: step.missed }
+    LogPage { records, status, missed: step.missed }
 }
 
 fn spoken<'a>(

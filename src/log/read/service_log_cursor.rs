@@ -15,7 +15,7 @@ use crate::log::{line_split, lock_unpoisoned};
 
 /// A reader's position in one service log.
 pub(super) struct ServiceLogCursor {
-    lane: Arc<ServiceLog>,
+    service_log: Arc<ServiceLog>,
     segment: Arc<LogSegment>,
     /// Number of the next entry in the segment.
     at: u64,
@@ -46,14 +46,14 @@ const AHEAD: u64 = 256;
 
 impl ServiceLogCursor {
     pub fn new(
-        lane: &Arc<ServiceLog>,
+        service_log: &Arc<ServiceLog>,
         from: ReadFrom,
         wanted: Arc<LineFilter>,
     ) -> ServiceLogCursor {
-        let extent = lane.extent();
+        let extent = service_log.extent();
         let (segment, before) = extent.segments_from(0);
         let mut track = ServiceLogCursor {
-            lane: lane.clone(),
+            service_log: service_log.clone(),
             segment,
             at: 0,
             read_size: before,
@@ -182,7 +182,7 @@ impl ServiceLogCursor {
     fn fetch_entries(&mut self) -> LogSize {
         let mut lost = LogSize::ZERO;
         while self.prefetched.is_empty() {
-            match self.lane.lookup(&self.segment, self.at, AHEAD) {
+            match self.service_log.lookup(&self.segment, self.at, AHEAD) {
                 SegmentLookup::Nothing => return lost,
                 SegmentLookup::Next(next) => {
                     lost += self.skip_to(next.upto);
@@ -282,8 +282,8 @@ impl ServiceLogCursor {
             batch.lines -= skip as u32;
             batch.continues = false;
         }
-        let voice = self.lane.voice.clone();
-        Ok((!bytes.is_empty()).then_some(LogChunk { voice, batch, bytes }))
+        let origin = self.service_log.origin.clone();
+        Ok((!bytes.is_empty()).then_some(LogChunk { origin, batch, bytes }))
     }
 
     fn open(&mut self, volume: &LogFile) -> io::Result<Arc<LogFilePair>> {

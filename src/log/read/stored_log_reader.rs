@@ -20,7 +20,7 @@ pub struct StoredLogReader {
     cursor: LogCursor,
     wanted: Arc<LineFilter>,
     /// Filter for status lines; `None`: not wanted.
-    said: Option<Arc<LineFilter>>,
+    status: Option<Arc<LineFilter>>,
 }
 
 /// Bytes read at once.
@@ -42,33 +42,35 @@ impl StoredLogReader {
         last: usize,
         wanted: LineFilter,
     ) -> io::Result<StoredLogReader> {
-        let folder = Arc::new(LogDir::open(dir)?);
+        let directory = Arc::new(LogDir::open(dir)?);
         let wanted = Arc::new(wanted);
         let mut cursor = LogCursor::filtered(wanted.clone());
-        let said = wanted.for_status_lines(services).map(Arc::new);
+        let status = wanted.for_status_lines(services).map(Arc::new);
         let mut found: BTreeMap<LogOrigin, Vec<String>> = BTreeMap::new();
-        for (voice, index) in folder.indexes()? {
-            let is_meant = match &voice {
-                LogOrigin::Devstack => said.is_some(),
+        for (origin, index) in directory.indexes()? {
+            let is_meant = match &origin {
+                LogOrigin::Devstack => status.is_some(),
                 LogOrigin::Service(_) if !wanted.has_lines() => false,
                 LogOrigin::Service(name) => services.is_none_or(|names| names.contains(name)),
             };
             if is_meant {
-                found.entry(voice).or_default().push(index);
+                found.entry(origin).or_default().push(index);
             }
         }
-        for (voice, indexes) in found {
-            let wanted = match (&voice, &said) {
-                (LogOrigin::Devstack, Some(said)) => said,
+        for (origin, indexes) in found {
+            let wanted = match (&origin, &status) {
+                (LogOrigin::Devstack, Some(status)) => status,
                 (LogOrigin::Devstack, None) | (LogOrigin::Service(_), _) => &wanted,
             };
-            match lane(&folder, &voice, &indexes) {
-                Ok(Some(lane)) => cursor.add_wanted(&Arc::new(lane), ReadFrom::Last(last), wanted),
+            match lane(&directory, &origin, &indexes) {
+                Ok(Some(service_log)) => {
+                    cursor.add_wanted(&Arc::new(service_log), ReadFrom::Last(last), wanted)
+                }
                 Ok(None) => {}
-                Err(error) => tracing::debug!("skipping the log of {voice}: {error}"),
+                Err(error) => tracing::debug!("skipping the log of {origin}: {error}"),
             }
         }
-        Ok(StoredLogReader { cursor, wanted, said })
+        Ok(StoredLogReader { cursor, wanted, status })
     }
 }
 
@@ -81,7 +83,7 @@ impl Iterator for StoredLogReader {
             if step.chunks.is_empty() && step.missed.is_empty() {
                 return None;
             }
-            let page = page(step, &self.wanted, self.said.as_deref());
+            let page = page(step, &self.wanted, self.status.as_deref());
             if !page.is_empty() {
                 return Some(page);
             }
@@ -91,13 +93,13 @@ impl Iterator for StoredLogReader {
 
 /// Opens the log of one origin: rotated files and the newest.
 fn lane(
-    folder: &Arc<LogDir>,
-    voice: &LogOrigin,
+    dir: &Arc<LogDir>,
+    origin: &LogOrigin,
     indexes: &[String],
 ) -> io::Result<Option<ServiceLog>> {
     let mut volumes = Vec::new();
     for index in indexes {
-        match LogFile::open_existing(folder, voice, index) {
+        match LogFile::open_existing(dir, origin, index) {
             Ok(volume) => volumes.push(volume),
             Err(error) => tracing::debug!("skipping {index}: {error}"),
         }
@@ -110,7 +112,7 @@ fn lane(
         let written = count_valid_entries(&files, files.log.metadata()?.len())?;
         last = files.batches(written.saturating_sub(1), written)?.pop().or(last);
         // Reopened when it is read: a hundred services have hundreds of files.
-        let volume = Arc::new(LogFile::old(header, folder.clone(), voice.clone()));
+        let volume = Arc::new(LogFile::old(header, dir.clone(), origin.clone()));
         kept.push_back(RotatedFile { volume, written });
     }
     let size = files.log.metadata()?.len();
@@ -127,7 +129,7 @@ fn lane(
     rest.iter().for_each(|batch| total += batch.amount());
     let volume = LogFile::newest(header, files);
     Ok(Some(ServiceLog::from_files(
-        voice.clone(),
+        origin.clone(),
         kept,
         NewestFile { volume, written, rest, total },
     )))

@@ -11,7 +11,7 @@ use crate::model::Name;
 /// the bytes.
 #[derive(Clone)]
 pub(crate) struct LogChunk {
-    pub voice: LogOrigin,
+    pub origin: LogOrigin,
     pub batch: IndexEntry,
     pub bytes: Bytes,
 }

@@ -23,9 +23,9 @@ impl LogDir {
     /// Creates the directory for this user only and opens it. An existing one replaces `PATH.1`.
     pub fn create(path: &Path) -> io::Result<LogDir> {
         let first = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        let folder = first.and_then(|()| LogDir::open(path))?;
-        if folder.origins()?.is_empty() {
-            return Ok(folder);
+        let dir = first.and_then(|()| LogDir::open(path))?;
+        if dir.origins()?.is_empty() {
+            return Ok(dir);
         }
         let with = |end: &str| {
             let mut path = path.as_os_str().to_owned();
@@ -96,12 +96,12 @@ impl LogDir {
         if let Some(waiting) = &mut *trash {
             return waiting.extend(names);
         }
-        let (folder, first) = (self.clone(), names.clone());
+        let (dir, first) = (self.clone(), names.clone());
         let sweep = move || {
             let mut names = first.to_vec();
             loop {
-                folder.unlink(&names);
-                let mut trash = lock_unpoisoned(&folder.removal_queue);
+                dir.unlink(&names);
+                let mut trash = lock_unpoisoned(&dir.removal_queue);
                 match trash.take() {
                     Some(more) if !more.is_empty() => {
                         *trash = Some(Vec::new());
@@ -127,7 +127,7 @@ impl LogDir {
 
     pub fn services(&self) -> io::Result<Vec<Name>> {
         let voices = self.origins()?;
-        Ok(voices.iter().filter_map(|voice| voice.service().cloned()).collect())
+        Ok(voices.iter().filter_map(|origin| origin.service().cloned()).collect())
     }
 
     /// Like `services`, including devstack itself.

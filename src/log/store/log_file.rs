@@ -18,7 +18,7 @@ pub(crate) struct LogFile {
     pub number: u64,
     /// How much the service had printed before this file.
     pub before: LogSize,
-    slot: Mutex<FileState>,
+    state: Mutex<FileState>,
 }
 
 enum FileState {
@@ -33,72 +33,71 @@ enum FileState {
 impl LogFile {
     /// Creates the current files of an origin, empty.
     pub fn create(
-        folder: &LogDir,
-        voice: &LogOrigin,
+        dir: &LogDir,
+        origin: &LogOrigin,
         number: u64,
         before: LogSize,
     ) -> io::Result<LogFile> {
-        let [log, index] = current(voice);
-        let files =
-            LogFilePair { log: folder.create_file(&log)?, index: folder.create_file(&index)? };
+        let [log, index] = current(origin);
+        let files = LogFilePair { log: dir.create_file(&log)?, index: dir.create_file(&index)? };
         (&files.index).write_all(&IndexHeader { number, before }.encode())?;
-        Ok(LogFile { number, before, slot: Mutex::new(FileState::Open(Arc::new(files))) })
+        Ok(LogFile { number, before, state: Mutex::new(FileState::Open(Arc::new(files))) })
     }
 
     pub fn newest(header: IndexHeader, files: LogFilePair) -> LogFile {
         let IndexHeader { number, before } = header;
-        LogFile { number, before, slot: Mutex::new(FileState::Open(Arc::new(files))) }
+        LogFile { number, before, state: Mutex::new(FileState::Open(Arc::new(files))) }
     }
 
-    pub fn old(header: IndexHeader, folder: Arc<LogDir>, voice: LogOrigin) -> LogFile {
+    pub fn old(header: IndexHeader, dir: Arc<LogDir>, origin: LogOrigin) -> LogFile {
         let IndexHeader { number, before } = header;
-        LogFile { number, before, slot: Mutex::new(FileState::Closed(folder, voice)) }
+        LogFile { number, before, state: Mutex::new(FileState::Closed(dir, origin)) }
     }
 
     /// Returns the files, to write or to read; fails if they were removed.
     pub fn files(&self) -> io::Result<Arc<LogFilePair>> {
-        match &*lock_unpoisoned(&self.slot) {
+        match &*lock_unpoisoned(&self.state) {
             FileState::Open(files) => Ok(files.clone()),
-            FileState::Closed(folder, voice) => {
-                let [log, index] = old(voice, self.number);
-                Ok(Arc::new(LogFilePair { log: folder.read(&log)?, index: folder.read(&index)? }))
+            FileState::Closed(dir, origin) => {
+                let [log, index] = old(origin, self.number);
+                Ok(Arc::new(LogFilePair { log: dir.read(&log)?, index: dir.read(&index)? }))
             }
             FileState::Gone => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
     /// Renames the current files to rotated ones and closes them.
-    pub fn rotate_out(&self, folder: &Arc<LogDir>, voice: &LogOrigin) -> io::Result<()> {
+    pub fn rotate_out(&self, dir: &Arc<LogDir>, origin: &LogOrigin) -> io::Result<()> {
         // The log first: the index has the number to find it either way, see `open_existing`.
-        for (from, to) in current(voice).iter().zip(&old(voice, self.number)) {
-            folder.rename(from, to)?;
+        for (from, to) in current(origin).iter().zip(&old(origin, self.number)) {
+            dir.rename(from, to)?;
         }
-        *lock_unpoisoned(&self.slot) = FileState::Closed(folder.clone(), voice.clone());
+        *lock_unpoisoned(&self.state) = FileState::Closed(dir.clone(), origin.clone());
         Ok(())
     }
 
     /// Takes the files away from readers and returns the names to remove.
-    pub fn remove(&self, voice: &LogOrigin) -> [String; 2] {
-        *lock_unpoisoned(&self.slot) = FileState::Gone;
-        old(voice, self.number)
+    pub fn remove(&self, origin: &LogOrigin) -> [String; 2] {
+        *lock_unpoisoned(&self.state) = FileState::Gone;
+        old(origin, self.number)
     }
 
     /// Opens the files of an ended stack whose index is called `name`.
     pub fn open_existing(
-        folder: &LogDir,
-        voice: &LogOrigin,
+        dir: &LogDir,
+        origin: &LogOrigin,
         name: &str,
     ) -> io::Result<(IndexHeader, LogFilePair)> {
-        let index = folder.read(name)?;
+        let index = dir.read(name)?;
         let mut bytes = [0; IndexHeader::SIZE];
         index.read_exact_at(&mut bytes, 0)?;
         let header = IndexHeader::decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
-        let [log_now, index_now] = current(voice);
-        let [log, _] = old(voice, header.number);
-        let log = match folder.read(&log) {
+        let [log_now, index_now] = current(origin);
+        let [log, _] = old(origin, header.number);
+        let log = match dir.read(&log) {
             // Tried second: a rotation killed halfway has renamed the log, but not the index.
             Err(error) if error.kind() == io::ErrorKind::NotFound && *name == index_now => {
-                folder.read(&log_now)?
+                dir.read(&log_now)?
             }
             log => log?,
         };
@@ -107,14 +106,14 @@ impl LogFile {
 }
 
 /// Returns the names of the current log and its index.
-pub(super) fn current(voice: &LogOrigin) -> [String; 2] {
-    let stem = voice.file_stem();
+pub(super) fn current(origin: &LogOrigin) -> [String; 2] {
+    let stem = origin.file_stem();
     [format!("{stem}.log"), format!("{stem}.idx")]
 }
 
 /// Returns the names of a rotated log and its index.
-fn old(voice: &LogOrigin, number: u64) -> [String; 2] {
-    let stem = voice.file_stem();
+fn old(origin: &LogOrigin, number: u64) -> [String; 2] {
+    let stem = origin.file_stem();
     [format!("{stem}.{number}.log"), format!("{stem}.{number}.idx")]
 }
 

@@ -25,7 +25,7 @@ use crate::log::log_warnings::LogWarnings;
 ///
 /// A chunk is readable as soon as it is pushed; the writer thread moves it to a file.
 pub(crate) struct ServiceLog {
-    pub voice: LogOrigin,
+    pub origin: LogOrigin,
     /// Locked by the writer while it reads and writes files. Nothing else may wait for it.
     files: Mutex<ServiceLogState>,
     /// Never locked during I/O.
@@ -59,14 +59,14 @@ pub(crate) struct NewestFile {
 impl ServiceLog {
     /// Creates a log without files; the first output creates them.
     pub fn new(
-        voice: LogOrigin,
-        folder: Option<Arc<LogDir>>,
+        origin: LogOrigin,
+        dir: Option<Arc<LogDir>>,
         limits: Arc<RetentionLimits>,
     ) -> ServiceLog {
-        let files = ServiceLogState::new(folder, limits);
+        let files = ServiceLogState::new(dir, limits);
         let view = LogView::new(files.segment.clone());
         ServiceLog {
-            voice,
+            origin,
             files: Mutex::new(files),
             view: Mutex::new(view),
             room: Notify::new(),
@@ -76,11 +76,11 @@ impl ServiceLog {
 
     /// Creates a log from files that are no longer written: rotated ones in order, and the newest.
     pub fn from_files(
-        voice: LogOrigin,
+        origin: LogOrigin,
         kept: VecDeque<RotatedFile>,
         newest: NewestFile,
     ) -> ServiceLog {
-        let log = ServiceLog::new(voice, None, Arc::default());
+        let log = ServiceLog::new(origin, None, Arc::default());
         let newest_file = LogSegment::new(SegmentKind::Disk(Arc::new(newest.volume)));
         let view = LogView {
             kept,
@@ -120,7 +120,7 @@ impl ServiceLog {
             let Some((_, bytes)) = lock_unpoisoned(&self.view).unwritten.front().cloned() else {
                 break;
             };
-            let on_disk = files.write(&self.voice, &bytes, notes);
+            let on_disk = files.write(&self.origin, &bytes, notes);
             let mut view = lock_unpoisoned(&self.view);
             files.finish_chunk(&mut view, on_disk);
             let unindexed = view.pending.len();
@@ -128,11 +128,11 @@ impl ServiceLog {
             drop(view);
             self.written.notify_all();
             if unindexed >= MAX_UNINDEXED {
-                files.flush(&self.voice, notes);
+                files.flush(&self.origin, notes);
             }
             progressed();
         }
-        files.flush(&self.voice, notes);
+        files.flush(&self.origin, notes);
         let mut view = lock_unpoisoned(&self.view);
         files.publish(&mut view);
         view.is_queued = !view.unwritten.is_empty();

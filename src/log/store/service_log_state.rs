@@ -25,7 +25,7 @@ use crate::log::log_warnings::LogWarnings;
 /// of it: nothing but the writer waits while a file is written.
 pub(super) struct ServiceLogState {
     /// Where files are created; `None`: memory only.
-    pub folder: Option<Arc<LogDir>>,
+    pub dir: Option<Arc<LogDir>>,
     pub limits: Arc<RetentionLimits>,
     /// Rotated files, oldest first.
     pub kept: VecDeque<RotatedFile>,
@@ -58,10 +58,10 @@ pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_OLD_RINGS: usize = 32;
 
 impl ServiceLogState {
-    pub fn new(folder: Option<Arc<LogDir>>, limits: Arc<RetentionLimits>) -> ServiceLogState {
+    pub fn new(dir: Option<Arc<LogDir>>, limits: Arc<RetentionLimits>) -> ServiceLogState {
         let start = LogSegment::memory(MemoryRing::default());
         ServiceLogState {
-            folder,
+            dir,
             limits,
             kept: VecDeque::new(),
             base: start.clone(),
@@ -79,18 +79,18 @@ impl ServiceLogState {
     }
 
     /// Appends a chunk to the log file. Returns `false` if it must be kept in memory.
-    pub fn write(&mut self, voice: &LogOrigin, bytes: &[u8], notes: &LogWarnings) -> bool {
+    pub fn write(&mut self, origin: &LogOrigin, bytes: &[u8], notes: &LogWarnings) -> bool {
         let now = Instant::now();
         if now >= self.look_again {
             self.look_again = now + CHECK_INTERVAL;
-            if let Err(error) = self.check_files(voice) {
-                notes.disk_error(&format!("the log of {voice}"), &error);
+            if let Err(error) = self.check_files(origin) {
+                notes.disk_error(&format!("the log of {origin}"), &error);
             }
         }
         if self.is_full(bytes.len() as u64)
-            && let Err(error) = self.rotate(voice)
+            && let Err(error) = self.rotate(origin)
         {
-            notes.disk_error(&format!("the log of {voice}"), &error);
+            notes.disk_error(&format!("the log of {origin}"), &error);
             self.use_memory();
             self.look_again = now + CHECK_INTERVAL;
         }
@@ -98,7 +98,7 @@ impl ServiceLogState {
         match volume.files().and_then(|files| append(&files, bytes)) {
             Ok(()) => true,
             Err(error) => {
-                notes.disk_error(&format!("the log of {voice}"), &error);
+                notes.disk_error(&format!("the log of {origin}"), &error);
                 self.use_memory();
                 false
             }
@@ -112,35 +112,31 @@ impl ServiceLogState {
         on_disk && self.end > 0 && self.end + index + len > self.limits.max_size()
     }
 
-    fn rotate(&mut self, voice: &LogOrigin) -> io::Result<()> {
-        let Some(folder) = self.folder.clone() else { return Ok(()) };
+    fn rotate(&mut self, origin: &LogOrigin) -> io::Result<()> {
+        let Some(dir) = self.dir.clone() else { return Ok(()) };
         self.index_pending()?;
         self.use_memory();
-        self.rotate_out(voice, &folder)?;
-        self.begin(voice, &folder)
+        self.rotate_out(origin, &dir)?;
+        self.begin(origin, &dir)
     }
 
     /// Checks that the log files still exist under their names, and resumes or replaces them.
-    fn check_files(&mut self, voice: &LogOrigin) -> io::Result<()> {
-        let Some(folder) = self.folder.clone() else { return Ok(()) };
+    fn check_files(&mut self, origin: &LogOrigin) -> io::Result<()> {
+        let Some(dir) = self.dir.clone() else { return Ok(()) };
         let known = match &self.base.kind {
             SegmentKind::Disk(volume) => volume.files().ok().map(|files| (volume.clone(), files)),
             SegmentKind::Memory(_) => None,
         };
-        let [log, index] = log_file::current(voice);
+        let [log, index] = log_file::current(origin);
         let there = known.filter(|(_, files)| {
-            folder.is_same_file(&log, &files.log, self.end)
-                && folder.is_same_file(
-                    &index,
-                    &files.index,
-                    LogFilePair::entry_offset(self.written),
-                )
+            dir.is_same_file(&log, &files.log, self.end)
+                && dir.is_same_file(&index, &files.index, LogFilePair::entry_offset(self.written))
         });
         match (there, &self.segment.kind) {
             (Some(_), SegmentKind::Disk(_)) => Ok(()),
             (Some(_), SegmentKind::Memory(_)) if self.is_full(0) => {
-                self.rotate_out(voice, &folder)?;
-                self.begin(voice, &folder)
+                self.rotate_out(origin, &dir)?;
+                self.begin(origin, &dir)
             }
             (Some((volume, _)), SegmentKind::Memory(_)) => {
                 self.use_disk(volume, self.end, self.written)
@@ -151,19 +147,19 @@ impl ServiceLogState {
                 self.use_memory();
                 // If the files were deleted to free space, that happens only once they are closed.
                 self.forget_file();
-                self.begin(voice, &folder)
+                self.begin(origin, &dir)
             }
         }
     }
 
     /// Rotates the current file out and removes the oldest files beyond the limit.
-    fn rotate_out(&mut self, voice: &LogOrigin, folder: &Arc<LogDir>) -> io::Result<()> {
+    fn rotate_out(&mut self, origin: &LogOrigin, dir: &Arc<LogDir>) -> io::Result<()> {
         let SegmentKind::Disk(volume) = &self.base.kind else { return Ok(()) };
-        volume.rotate_out(folder, voice)?;
+        volume.rotate_out(dir, origin)?;
         self.kept.push_back(RotatedFile { volume: volume.clone(), written: self.written });
         while self.kept.len() > self.limits.keep() {
             let Some(oldest) = self.kept.pop_front() else { break };
-            folder.remove(oldest.volume.remove(voice));
+            dir.remove(oldest.volume.remove(origin));
         }
         self.forget_file();
         Ok(())
@@ -175,12 +171,12 @@ impl ServiceLogState {
     }
 
     /// Creates new files and continues there.
-    fn begin(&mut self, voice: &LogOrigin, folder: &LogDir) -> io::Result<()> {
+    fn begin(&mut self, origin: &LogOrigin, dir: &LogDir) -> io::Result<()> {
         let held = match &self.segment.kind {
             SegmentKind::Memory(ring) => lock_unpoisoned(ring).size(),
             SegmentKind::Disk(_) => LogSize::ZERO,
         };
-        let volume = LogFile::create(folder, voice, self.number + 1, self.total.since(held))?;
+        let volume = LogFile::create(dir, origin, self.number + 1, self.total.since(held))?;
         self.number += 1;
         self.use_disk(Arc::new(volume), 0, 0)
     }
@@ -306,9 +302,9 @@ impl ServiceLogState {
     }
 
     /// Writes unindexed entries to the index, or moves them to memory if that fails.
-    pub fn flush(&mut self, voice: &LogOrigin, notes: &LogWarnings) {
+    pub fn flush(&mut self, origin: &LogOrigin, notes: &LogWarnings) {
         if let Err(error) = self.index_pending() {
-            notes.disk_error(&format!("the log of {voice}"), &error);
+            notes.disk_error(&format!("the log of {origin}"), &error);
             self.use_memory();
         }
     }

@@ -31,8 +31,8 @@ proptest! {
             let (run, stream) = (RunId(1), OutputStream::Stdout);
             let parts = [text.as_bytes(), &[][..]];
             let piece = RawChunk { run, stream, continues: false, open: false, at, parts };
-            capture.inner.store(&capture.lane, &piece);
-            expected.push((format!("{} {number}", capture.lane.voice), number as u64));
+            capture.inner.store(&capture.service_log, &piece);
+            expected.push((format!("{} {number}", capture.service_log.origin), number as u64));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut live = Vec::new();

@@ -61,7 +61,7 @@ proptest! {
             std::fs::write(file, bytes).unwrap();
         }
         for last in [last, usize::MAX] {
-            let wanted = LineFilter { narration: StatusMode::With, ..LineFilter::default() };
+            let wanted = LineFilter { status_mode: StatusMode::With, ..LineFilter::default() };
             let pages = StoredLogReader::open(&bench.folder(), None, last, wanted).unwrap();
             let records: Vec<_> = pages.flat_map(|page| page.records).collect();
             // Overlapping entries can repeat lines, but not without bound.

@@ -100,8 +100,8 @@ fn a_terminal_that_stands_still_without_a_disk_is_told_what_is_lost() {
 
 /// Makes the next write check the files, instead of a second later.
 fn look_now(bench: &LogFixture) {
-    for lane in bench.logs.inner.all_lanes() {
-        lane.look_now();
+    for service_log in bench.logs.inner.all_lanes() {
+        service_log.look_now();
     }
 }
 
@@ -181,9 +181,9 @@ async fn a_folder_that_is_gone_is_as_bad_as_a_full_disk() {
 fn a_disk_that_fills_up_and_is_freed() {
     let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one\n");
-    let lane = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.all_lanes().remove(0);
     // Simulates a write that the disk refuses.
-    lane.fail_once(&bench.logs.inner.notes);
+    service_log.fail_once(&bench.logs.inner.notes);
     bench.run("api", 2, "two\n");
     assert_eq!(bench.file("api.log"), b"one\n");
     // The first line is in memory as well if its index entry was not written yet.
@@ -203,15 +203,15 @@ fn a_disk_that_fills_up_and_is_freed() {
 async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one\n");
-    let lane = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.all_lanes().remove(0);
     bench.wait_stored();
-    lane.fail_once(&bench.logs.inner.notes);
+    service_log.fail_once(&bench.logs.inner.notes);
     bench.run("api", 2, "two\n");
     // Without their directory new files cannot be created yet, as on a disk full of the old ones.
     std::fs::remove_dir_all(bench.folder()).unwrap();
     look_now(&bench);
     bench.run("api", 3, "three\n");
-    assert!(matches!(lane.extent().base.kind, SegmentKind::Memory(_)));
+    assert!(matches!(service_log.extent().base.kind, SegmentKind::Memory(_)));
     assert_eq!(bench.logs.tail(&name("api"), 9), ["three"]);
     let mut reader = bench.logs.reader(None, usize::MAX, false);
     let page = reader.next().await.unwrap();

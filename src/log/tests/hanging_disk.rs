@@ -11,8 +11,8 @@ async fn while_the_disk_hangs_lines_are_printed_and_read_and_nothing_is_lost() {
     let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "before\n");
     bench.run("web", 1, "before\n");
-    let lane = bench.logs.inner.all_lanes().remove(0);
-    let hanging = lane.hang_disk();
+    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let hanging = service_log.hang_disk();
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(2), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n");
     assert!(capture.full().is_none());
@@ -48,14 +48,14 @@ async fn while_the_disk_hangs_lines_are_printed_and_read_and_nothing_is_lost() {
 async fn what_is_pushed_without_room_is_bounded_and_counted_where_it_is_missing() {
     let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "before\n");
-    let lane = bench.logs.inner.all_lanes().remove(0);
-    let hanging = lane.hang_disk();
+    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let hanging = service_log.hang_disk();
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(2), Vec::new());
     let line = format!("{}\n", "x".repeat(999));
     let count = 20_000;
     for _ in 0..count {
         capture.push(OutputStream::Stdout, line.as_bytes());
-        assert!(lane.unwritten() <= MOST_IN_MEMORY);
+        assert!(service_log.unwritten() <= MOST_IN_MEMORY);
     }
     drop(hanging);
     bench.wait_stored();
@@ -82,8 +82,8 @@ async fn what_is_pushed_without_room_is_bounded_and_counted_where_it_is_missing(
 fn finish_gives_up_on_a_disk_that_takes_nothing() {
     let bench = LogFixture::new(EscapeMode::Keep);
     bench.run("api", 1, "one\n");
-    let lane = bench.logs.inner.all_lanes().remove(0);
-    let hanging = lane.hang_disk();
+    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let hanging = service_log.hang_disk();
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(2), Vec::new());
     capture.push(OutputStream::Stdout, b"two\n");
     capture.close();

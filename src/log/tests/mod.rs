@@ -160,8 +160,8 @@ fn wait_stored(logs: &StackLog) {
 }
 
 /// Returns the last lines of each service from a directory that is no longer written.
-fn stored(folder: &std::path::Path, last: usize) -> Vec<super::LogLine> {
-    let stored = StoredLogReader::open(folder, None, last, LineFilter::default()).unwrap();
+fn stored(dir: &std::path::Path, last: usize) -> Vec<super::LogLine> {
+    let stored = StoredLogReader::open(dir, None, last, LineFilter::default()).unwrap();
     stored.flat_map(|page| page.records).collect()
 }
 

@@ -52,9 +52,9 @@ fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
     let mut expected = flood(&bench, 9_000);
     for round in 0..20 {
         let lanes = bench.logs.inner.all_lanes();
-        lanes.iter().for_each(|lane| match round % 3 {
-            0 => lane.fail_once(&bench.logs.inner.notes),
-            1 => lane.look_now(),
+        lanes.iter().for_each(|service_log| match round % 3 {
+            0 => service_log.fail_once(&bench.logs.inner.notes),
+            1 => service_log.look_now(),
             _ => bench.wait_stored(),
         });
         expected += &flood(&bench, 50);

@@ -122,10 +122,10 @@ async fn a_reader_that_sleeps_keeps_nothing_that_was_removed() {
     assert_eq!(numbers(&first).last(), Some(&29));
     fill(&bench, 30..300);
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
-    let folder = bench.folder();
+    let dir = bench.folder();
     let held: Vec<_> = open
         .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
-        .filter(|path| path.parent() == Some(&folder))
+        .filter(|path| path.parent() == Some(&dir))
         .collect();
     // On Linux: the two current ones.
     assert!(held.len() <= 2, "{held:?}");
@@ -204,23 +204,23 @@ fn a_terminal_that_stood_still_too_long_is_told_how_much_is_gone() {
     let text = bench.finish();
     let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("api | ")).collect();
     assert!(lines.last().unwrap().starts_with(&format!("api | {} ", count - 1)));
-    let told = format!(
+    let reported = format!(
         "api * {} lines ({} bytes) are missing (already discarded)",
         count - lines.len(),
         bytes - lines.iter().map(|line| line.len() - "api | ".len() + 1).sum::<usize>()
     );
-    assert!(text.lines().any(|line| line == told), "{told}");
+    assert!(text.lines().any(|line| line == reported), "{reported}");
 }
 
 #[tokio::test]
 async fn what_was_lost_in_memory_is_told_by_the_files_too() {
     let bench = bench(100_000_000, 1);
     fill(&bench, 0..10);
-    let lane = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.all_lanes().remove(0);
     bench.wait_stored();
-    lane.fail_once(&bench.logs.inner.notes);
+    service_log.fail_once(&bench.logs.inner.notes);
     fill(&bench, 10..20_000);
-    lane.look_now();
+    service_log.look_now();
     fill(&bench, 20_000..20_010);
     bench.finish();
     let dropped = bench.logs.counts(&name("api")).dropped;

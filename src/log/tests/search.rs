@@ -87,8 +87,8 @@ async fn a_follower_gets_only_what_it_looks_for() {
 fn json_has_one_object_a_line_and_every_byte() {
     let dir = tempfile::tempdir().unwrap();
     let screen = GatedOutput::default();
-    let look = LogStyle { json: true, ..look(EscapeMode::Colors) };
-    let logs = StackLog::open(dir.path(), look, screen.output());
+    let style = LogStyle { json: true, ..look(EscapeMode::Colors) };
+    let logs = StackLog::open(dir.path(), style, screen.output());
     let (mut capture, _) = logs.capture(&name("api"), RunId(4), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n\x1b[31mtwo\r\n\n");
     logs.write_status(StatusText::about(&name("api"), StatusTone::Good, "ready \"now\"\nmore"));
@@ -113,13 +113,13 @@ fn json_has_one_object_a_line_and_every_byte() {
     let binary = serde_json::json!({
         "service": "api", "run": 4, "stream": "stderr", "seq": 5, "line_base64": "/wA=", "open": true
     });
-    let said = |seq, service: serde_json::Value, tone, text| serde_json::json!({ "service": service, "seq": seq, "tone": tone, "text": text });
+    let status = |seq, service: serde_json::Value, tone, text| serde_json::json!({ "service": service, "seq": seq, "tone": tone, "text": text });
     let expected = [
         line(0, "one"),
         line(1, "\x1b[31mtwo"),
         line(2, ""),
-        said(3, "api".into(), "good", "ready \"now\"\nmore"),
-        said(4, serde_json::Value::Null, "failure", "all"),
+        status(3, "api".into(), "good", "ready \"now\"\nmore"),
+        status(4, serde_json::Value::Null, "failure", "all"),
         binary,
     ];
     assert_eq!(objects, expected);

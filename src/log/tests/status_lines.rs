@@ -6,14 +6,14 @@ use crate::model::LogRetention;
 fn show(items: Vec<LogItem>) -> Vec<String> {
     let text = |item| match item {
         LogItem::Line(record) => Some(texts(&[record]).remove(0)),
-        LogItem::Status(spoken) => Some(format!("* {}", spoken.text.text)),
+        LogItem::Status(status_line) => Some(format!("* {}", status_line.text.text)),
         LogItem::Missed { .. } => None,
     };
     items.into_iter().filter_map(text).collect()
 }
 
-fn wanted(narration: StatusMode) -> LineFilter {
-    LineFilter { narration, ..LineFilter::default() }
+fn wanted(status_mode: StatusMode) -> LineFilter {
+    LineFilter { status_mode, ..LineFilter::default() }
 }
 
 async fn live(
@@ -147,18 +147,20 @@ async fn without_a_disk_the_last_of_it_is_kept_in_memory() {
 #[test]
 fn the_next_stack_puts_it_away_although_no_service_printed_anything() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("logs");
+    let directory = dir.path().join("logs");
     for text in ["first", "second"] {
-        let logs = StackLog::open(&folder, look(EscapeMode::Keep), LogOutput::None);
+        let logs = StackLog::open(&directory, look(EscapeMode::Keep), LogOutput::None);
         logs.write_status(StatusText::stack_wide(StatusTone::Plain, text));
         logs.finish(PATIENCE);
     }
-    for (folder, text) in [(folder.clone(), "* second"), (dir.path().join("logs.1"), "* first")] {
+    for (directory, text) in
+        [(directory.clone(), "* second"), (dir.path().join("logs.1"), "* first")]
+    {
         let stored =
-            StoredLogReader::open(&folder, None, usize::MAX, wanted(StatusMode::Only)).unwrap();
+            StoredLogReader::open(&directory, None, usize::MAX, wanted(StatusMode::Only)).unwrap();
         let all: Vec<String> = stored.flat_map(|page| show(page.items())).collect();
         assert_eq!(all, [text]);
-        assert_eq!(StoredLogReader::services(&folder).unwrap(), []);
+        assert_eq!(StoredLogReader::services(&directory).unwrap(), []);
     }
 }
 

@@ -33,13 +33,13 @@ fn any(service: &str) -> PortRequest {
 }
 
 fn open(place: &Path, stack: &str) -> PortAllocator {
-    let folder = place.join(stack);
-    std::fs::create_dir_all(&folder).unwrap();
-    PortAllocator::open(&place.join("leases"), &folder.join("ports.json"), &folder)
+    let dir = place.join(stack);
+    std::fs::create_dir_all(&dir).unwrap();
+    PortAllocator::open(&place.join("leases"), &dir.join("ports.json"), &dir)
 }
 
-fn numbers(ports: &mut PortAllocator, wishes: &[PortRequest]) -> Vec<u16> {
-    let given = ports.assign(wishes, &BTreeMap::new()).unwrap();
+fn numbers(ports: &mut PortAllocator, requests: &[PortRequest]) -> Vec<u16> {
+    let given = ports.assign(requests, &BTreeMap::new()).unwrap();
     given.values().map(|port| port.number).collect()
 }
 
@@ -96,17 +96,17 @@ fn a_pinned_number_that_is_held_fails_by_name_and_changes_nothing() {
     let port = port_of(&held);
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    let wishes = [any("web"), pin("api", port)];
-    let told = ports.assign(&wishes, &BTreeMap::new()).unwrap_err();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].class, MessageClass::Port);
+    let requests = [any("web"), pin("api", port)];
+    let reported = ports.assign(&requests, &BTreeMap::new()).unwrap_err();
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0].class, MessageClass::Port);
     assert!(
-        told[0].text.starts_with(&format!("api: port {port} is in use by ")),
+        reported[0].text.starts_with(&format!("api: port {port} is in use by ")),
         "{}",
-        told[0].text
+        reported[0].text
     );
-    assert!(told[0].text.ends_with("; requested by --port"), "{}", told[0].text);
-    assert!(told[0].help.contains("`--port api="), "{}", told[0].help);
+    assert!(reported[0].text.ends_with("; requested by --port"), "{}", reported[0].text);
+    assert!(reported[0].help.contains("`--port api="), "{}", reported[0].help);
     assert!(ports.taken.is_empty() && ports.given.is_empty());
     assert!(!place.path().join("shop/ports.json").exists());
 }
@@ -146,13 +146,13 @@ fn a_connection_that_was_just_closed_is_no_conflict() {
 fn what_a_running_service_holds_is_its_own() {
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    let wishes = [any("api")];
-    let number = numbers(&mut ports, &wishes)[0];
+    let requests = [any("api")];
+    let number = numbers(&mut ports, &requests)[0];
     let _service = listen(&format!("127.0.0.1:{number}"));
     let mine = BTreeMap::from([(of("api"), number)]);
-    let again = ports.assign(&wishes, &mine).unwrap();
+    let again = ports.assign(&requests, &mine).unwrap();
     assert_eq!(again[&of("api")].number, number);
-    let moved = ports.assign(&wishes, &BTreeMap::new()).unwrap();
+    let moved = ports.assign(&requests, &BTreeMap::new()).unwrap();
     assert_ne!(moved[&of("api")].number, number, "without `mine` it is anybody's");
 }
 
@@ -161,11 +161,11 @@ fn why_a_port_moved_stays_known_while_it_is_kept() {
     let held = listen("127.0.0.1:0");
     let place = tempfile::tempdir().unwrap();
     let mut ports = open(place.path(), "shop");
-    let wishes = [prefer("api", port_of(&held))];
-    let first = ports.assign(&wishes, &BTreeMap::new()).unwrap();
+    let requests = [prefer("api", port_of(&held))];
+    let first = ports.assign(&requests, &BTreeMap::new()).unwrap();
     drop(held);
     let mine = BTreeMap::from([(of("api"), first[&of("api")].number)]);
-    assert_eq!(ports.assign(&wishes, &mine).unwrap(), first);
+    assert_eq!(ports.assign(&requests, &mine).unwrap(), first);
 }
 
 #[test]
@@ -173,9 +173,9 @@ fn the_same_stack_gets_the_same_numbers_again() {
     let held = listen("127.0.0.1:0");
     let place = tempfile::tempdir().unwrap();
     let preferred = prefer("db", port_of(&held));
-    let wishes = [any("api"), preferred, any("web")];
-    let first = numbers(&mut open(place.path(), "shop"), &wishes);
-    assert_eq!(numbers(&mut open(place.path(), "shop"), &wishes), first);
+    let requests = [any("api"), preferred, any("web")];
+    let first = numbers(&mut open(place.path(), "shop"), &requests);
+    assert_eq!(numbers(&mut open(place.path(), "shop"), &requests), first);
     assert!(place.path().join("shop/ports.json").exists());
 }
 
@@ -186,15 +186,15 @@ fn another_stack_is_kept_off_and_named_until_it_ends() {
     let number = numbers(&mut first, &[any("api")])[0];
 
     let mut second = open(place.path(), "copy");
-    let wishes = [prefer("api", number)];
-    let moved = second.assign(&wishes, &BTreeMap::new()).unwrap();
+    let requests = [prefer("api", number)];
+    let moved = second.assign(&requests, &BTreeMap::new()).unwrap();
     assert_ne!(moved[&of("api")].number, number);
     let why = moved[&of("api")].moved.clone().unwrap();
     assert!(why.starts_with(&format!("port {number} is reserved by another stack (in ")), "{why}");
     assert!(why.ends_with("/shop)"), "{why}");
 
     drop(first);
-    assert_eq!(numbers(&mut open(place.path(), "third"), &wishes), [number]);
+    assert_eq!(numbers(&mut open(place.path(), "third"), &requests), [number]);
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn release_unused_gives_back_only_what_is_unused() {
     first.release_unused(&still, &BTreeSet::new());
 
     let mut second = open(place.path(), "copy");
-    let wishes = [prefer("a", api), prefer("b", web)];
-    let given = second.assign(&wishes, &BTreeMap::new()).unwrap();
+    let requests = [prefer("a", api), prefer("b", web)];
+    let given = second.assign(&requests, &BTreeMap::new()).unwrap();
     assert_ne!(given[&of("a")].number, api);
     assert_eq!(given[&of("b")].number, web);
 }
@@ -221,10 +221,10 @@ fn many_stacks_at_once_get_disjoint_numbers() {
     // Numbers that all stacks prefer, next to automatic ones.
     let preferred: Vec<u16> = {
         let mut scout = open(place.path(), "scout");
-        let wishes: Vec<_> = (0..10).map(|at| any(&format!("s{at}"))).collect();
-        numbers(&mut scout, &wishes)
+        let requests: Vec<_> = (0..10).map(|at| any(&format!("s{at}"))).collect();
+        numbers(&mut scout, &requests)
     };
-    let wishes: Vec<PortRequest> = (0..SERVICES)
+    let requests: Vec<PortRequest> = (0..SERVICES)
         .map(|at| match preferred.get(at) {
             Some(&number) => prefer(&format!("s{at}"), number),
             None => any(&format!("s{at}")),
@@ -234,7 +234,7 @@ fn many_stacks_at_once_get_disjoint_numbers() {
     let start = |stack: usize| {
         let mut ports = open(place.path(), &format!("stack{stack}"));
         gate.wait();
-        let given = numbers(&mut ports, &wishes);
+        let given = numbers(&mut ports, &requests);
         (ports, given)
     };
     let stacks: Vec<(PortAllocator, Vec<u16>)> = std::thread::scope(|scope| {
@@ -273,10 +273,10 @@ fn a_number_that_browsers_refuse_is_given_with_a_remark() {
         .into_iter()
         .find(|port| matches!(availability(*port), PortAvailability::Free));
     let Some(number) = free else { return };
-    let wishes = [prefer("irc", number)];
-    if numbers(&mut ports, &wishes) == [number] {
+    let requests = [prefer("irc", number)];
+    if numbers(&mut ports, &requests) == [number] {
         assert!(ports.notes()[0].text.contains("browsers block"));
-        ports.assign(&wishes, &BTreeMap::from([(of("irc"), number)])).unwrap();
+        ports.assign(&requests, &BTreeMap::from([(of("irc"), number)])).unwrap();
         assert!(ports.notes().is_empty(), "said once");
     }
 }
@@ -381,11 +381,11 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     let mut ports = open(place.path(), "shop");
     let held = listen("127.0.0.1:0");
     let (taken, free) = (port_of(&held), numbers(&mut open(place.path(), "x"), &[any("x")])[0]);
-    let wishes = [pin("late", taken), pin("same", free), prefer("web", free)];
+    let port_requests = [pin("late", taken), pin("same", free), prefer("web", free)];
     let idle = ["late", "same"].map(|name| Name::new(name).unwrap());
     let mine = BTreeMap::new();
     let asked = AssignRequest {
-        requests: &wishes,
+        requests: &port_requests,
         in_use: &mine,
         not_starting: &idle.into(),
         excluded: &BTreeSet::new(),
@@ -400,17 +400,17 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
     assert!(ports.is_unclaimed(&of("late"), taken) && ports.is_unclaimed(&of("same"), free));
     assert!(!ports.is_unclaimed(&of("web"), free));
     assert_eq!(assigned.refused.len(), 2);
-    let said = &assigned.refused[&of("same")].text;
-    assert_eq!(*said, format!("port {free} is used by web in this stack; requested by --port"));
+    let status = &assigned.refused[&of("same")].text;
+    assert_eq!(*status, format!("port {free} is used by web in this stack; requested by --port"));
     assert!(!ports.taken.contains_key(&taken));
     // The service starts, and the foreign process is gone.
     drop(held);
     let mine = BTreeMap::from([(of("web"), free)]);
     let others = ["web", "same"].map(|name| Name::new(name).unwrap());
     let others = others.into();
-    let placed = ports.reassign(&wishes, &mine, &others, &BTreeSet::from([taken]));
+    let placed = ports.reassign(&port_requests, &mine, &others, &BTreeSet::from([taken]));
     assert!(placed.refused.contains_key(&of("late")), "nobody listens, but it is shunned");
-    let placed = ports.reassign(&wishes, &mine, &others, &BTreeSet::new());
+    let placed = ports.reassign(&port_requests, &mine, &others, &BTreeSet::new());
     assert_eq!(placed.ports[&of("web")].number, free);
     assert_eq!(placed.refused.keys().filter(|key| **key == of("same")).count(), 1);
 }
@@ -420,12 +420,12 @@ fn who_does_not_start_takes_nothing_and_refuses_nothing() {
 fn a_program_that_cannot_bind_what_is_held_is_remembered() {
     let place = tempfile::tempdir().unwrap();
     let (api, web) = (Name::new("api").unwrap(), Name::new("web").unwrap());
-    let wishes = [any("api"), any("web")];
+    let requests = [any("api"), any("web")];
     let held = |ports: &PortAllocator, name: &str| {
         ports.taken[&ports.given[&of(name)].number].hold.is_some()
     };
     let mut ports = open(place.path(), "shop");
-    numbers(&mut ports, &wishes);
+    numbers(&mut ports, &requests);
     assert!(held(&ports, "api") && held(&ports, "web"));
     assert!(ports.never_hold(&api), "it was that");
     assert!(!ports.never_hold(&api), "a second time it was something else");
@@ -433,7 +433,7 @@ fn a_program_that_cannot_bind_what_is_held_is_remembered() {
     assert!(!held(&ports, "api") && !held(&ports, "web"));
     drop(ports);
     let mut ports = open(place.path(), "shop");
-    numbers(&mut ports, &wishes);
+    numbers(&mut ports, &requests);
     assert!(!held(&ports, "api") && held(&ports, "web"));
 }
 

@@ -96,14 +96,14 @@ impl Earlier {
 
     fn ask<'a>(
         &self,
-        wishes: &'a [PortRequest],
+        port_requests: &'a [PortRequest],
         world: &mut World,
     ) -> Result<BTreeMap<PortKey, PortChoice>, Vec<PortConflict<'a>>> {
         let limits = AllowedPorts::new(32_768, 60_999);
         let Earlier { mine, before } = self;
         let idle = BTreeSet::new();
         let question = ChoiceInput {
-            requests: wishes,
+            requests: port_requests,
             in_use: mine,
             not_starting: &idle,
             previous: before,
@@ -119,24 +119,24 @@ fn all(chosen: PortChoices<'_>) -> Result<BTreeMap<PortKey, PortChoice>, Vec<Por
     if chosen.conflicts.is_empty() { Ok(chosen.choices) } else { Err(chosen.conflicts) }
 }
 
-fn numbers(wishes: &[PortRequest], world: &mut World) -> Vec<u16> {
-    let choices = Earlier::default().ask(wishes, world).unwrap();
-    wishes.iter().map(|wish| choices[&wish.key].number()).collect()
+fn numbers(requests: &[PortRequest], world: &mut World) -> Vec<u16> {
+    let choices = Earlier::default().ask(requests, world).unwrap();
+    requests.iter().map(|request| choices[&request.key].number()).collect()
 }
 
 #[test]
 fn a_free_number_is_given_as_wished() {
-    let wishes = [pin("a", 5000), prefer("b", 80), prefer("c", 6000), prefer("d", 40_000)];
+    let requests = [pin("a", 5000), prefer("b", 80), prefer("c", 6000), prefer("d", 40_000)];
     let mut root = World::default();
-    assert_eq!(numbers(&wishes, &mut root), [5000, 80, 6000, 40_000]);
+    assert_eq!(numbers(&requests, &mut root), [5000, 80, 6000, 40_000]);
 }
 
 #[test]
 fn next_goes_up_over_what_others_have_or_wish_for() {
-    let wishes = [prefer("a", 5000), prefer("b", 5002), any("c")];
+    let requests = [prefer("a", 5000), prefer("b", 5002), any("c")];
     let mut world = world(&[5000, 5001]);
     world.leased.insert(5003);
-    let given = numbers(&wishes, &mut world);
+    let given = numbers(&requests, &mut world);
     assert_eq!(given[..2], [5004, 5002]);
 }
 
@@ -153,9 +153,9 @@ fn next_skips_what_browsers_refuse_and_the_ephemeral_range() {
 
 #[test]
 fn a_privileged_number_becomes_its_usual_counterpart() {
-    let wishes = [prefer("a", 80), prefer("b", 443), prefer("c", 81)];
-    let choices = Earlier::default().ask(&wishes, &mut world(&[])).unwrap();
-    let given: Vec<_> = wishes.iter().map(|wish| choices[&wish.key].number()).collect();
+    let requests = [prefer("a", 80), prefer("b", 443), prefer("c", 81)];
+    let choices = Earlier::default().ask(&requests, &mut world(&[])).unwrap();
+    let given: Vec<_> = requests.iter().map(|request| choices[&request.key].number()).collect();
     assert_eq!(given, [8080, 8443, 8081]);
     assert_eq!(choices[&of("a")], PortChoice::Moved(8080, PortObstacle::Denied));
     assert_eq!(numbers(&[prefer("a", 80)], &mut world(&[8080, 8081])), [8082]);
@@ -195,10 +195,10 @@ fn any_has_its_own_slot_by_folder_and_name() {
     assert_eq!(first, numbers(&[any("a"), any("b")], &mut world(&[])));
     assert_ne!(first[0], first[1]);
     let limits = AllowedPorts::new(32_768, 60_999);
-    let wishes = [any("a")];
+    let port_requests = [any("a")];
     let (mine, before) = Default::default();
     let elsewhere = ChoiceInput {
-        requests: &wishes,
+        requests: &port_requests,
         in_use: &mine,
         not_starting: &BTreeSet::new(),
         previous: &before,
@@ -211,12 +211,12 @@ fn any_has_its_own_slot_by_folder_and_name() {
 
 #[test]
 fn a_taken_slot_leads_to_suggestions_and_then_to_a_scan() {
-    let slot = numbers(&[any("a")], &mut world(&[]))[0];
-    let mut suggesting = world(&[slot]);
-    suggesting.suggestions = vec![22_222, slot, 80, 40_000];
+    let state = numbers(&[any("a")], &mut world(&[]))[0];
+    let mut suggesting = world(&[state]);
+    suggesting.suggestions = vec![22_222, state, 80, 40_000];
     assert_eq!(numbers(&[any("a")], &mut suggesting), [22_222]);
-    let scanned = numbers(&[any("a")], &mut world(&[slot]))[0];
-    assert_ne!(scanned, slot);
+    let scanned = numbers(&[any("a")], &mut world(&[state]))[0];
+    assert_ne!(scanned, state);
     let but_one: Vec<u16> = (20_000..=32_767).filter(|port| *port != 30_303).collect();
     assert_eq!(numbers(&[any("a")], &mut world(&but_one)), [30_303]);
 }
@@ -224,16 +224,16 @@ fn a_taken_slot_leads_to_suggestions_and_then_to_a_scan() {
 #[test]
 fn conflicts_are_all_told_and_each_has_another_way_out() {
     let strict = prefer_or("b", 5001, ConflictPolicy::Fail);
-    let wishes = [pin("a", 5000), strict, prefer("c", 5000), pin("d", 80)];
-    let conflicts = Earlier::default().ask(&wishes, &mut world(&[5000, 5001])).unwrap_err();
-    let told: Vec<_> = conflicts
+    let requests = [pin("a", 5000), strict, prefer("c", 5000), pin("d", 80)];
+    let conflicts = Earlier::default().ask(&requests, &mut world(&[5000, 5001])).unwrap_err();
+    let reported: Vec<_> = conflicts
         .iter()
         .map(|found| {
             (found.request.key.service.as_str(), found.obstacle.clone(), found.alternative)
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("a", PortObstacle::InUse, Some(5002)),
             ("d", PortObstacle::Denied, Some(8080)),
@@ -244,27 +244,27 @@ fn conflicts_are_all_told_and_each_has_another_way_out() {
 
 #[test]
 fn two_wishes_for_one_number_give_it_to_the_stronger_and_then_to_the_first() {
-    let wishes = [prefer("a", 5000), pin("b", 5000), prefer("c", 6100), prefer("d", 6100)];
-    let choices = Earlier::default().ask(&wishes, &mut world(&[])).unwrap();
+    let requests = [prefer("a", 5000), pin("b", 5000), prefer("c", 6100), prefer("d", 6100)];
+    let choices = Earlier::default().ask(&requests, &mut world(&[])).unwrap();
     assert_eq!(choices[&of("b")].number(), 5000);
     let same_stack = PortObstacle::SameStack(Name::new("b").unwrap());
     assert_eq!(choices[&of("a")], PortChoice::Moved(5001, same_stack));
     assert_eq!((choices[&of("c")].number(), choices[&of("d")].number()), (6100, 6101));
-    let wishes = [pin("a", 5000), pin("b", 5000)];
-    let conflicts = Earlier::default().ask(&wishes, &mut world(&[])).unwrap_err();
+    let requests = [pin("a", 5000), pin("b", 5000)];
+    let conflicts = Earlier::default().ask(&requests, &mut world(&[])).unwrap_err();
     assert_eq!(conflicts[0].obstacle, PortObstacle::SameStack(Name::new("a").unwrap()));
 }
 
 #[test]
 fn nothing_left_and_nothing_to_find_out_are_told() {
     let everything: Vec<u16> = (1..=u16::MAX).collect();
-    let wishes = [any("a"), prefer("b", 5000)];
-    let conflicts = Earlier::default().ask(&wishes, &mut world(&everything)).unwrap_err();
+    let requests = [any("a"), prefer("b", 5000)];
+    let conflicts = Earlier::default().ask(&requests, &mut world(&everything)).unwrap_err();
     assert!(conflicts.iter().all(|found| found.obstacle == PortObstacle::NoneLeft));
     assert_eq!(conflicts.len(), 2);
 
     let mut broken = World { broken: true, ..World::default() };
-    let conflicts = Earlier::default().ask(&wishes, &mut broken).unwrap_err();
+    let conflicts = Earlier::default().ask(&requests, &mut broken).unwrap_err();
     assert!(conflicts.iter().all(|found| matches!(found.obstacle, PortObstacle::Failed(_))));
 }
 
@@ -274,12 +274,12 @@ fn a_running_service_keeps_what_it_has_where_the_wish_is_the_same() {
         .running("a", 5001, Some(5000))
         .running("b", 23_000, None)
         .running("c", 3000, Some(3000));
-    let wishes = [prefer("a", 5000), any("b"), prefer("c", 3000)];
+    let requests = [prefer("a", 5000), any("b"), prefer("c", 3000)];
     // Its own listeners are in use; 5000 is free again.
     let mut world = world(&[5001, 23_000, 3000]);
-    let choices = earlier.ask(&wishes, &mut world).unwrap();
+    let choices = earlier.ask(&requests, &mut world).unwrap();
     assert!(choices.values().all(|choice| matches!(choice, PortChoice::Unchanged(_))));
-    let given: Vec<_> = wishes.iter().map(|wish| choices[&wish.key].number()).collect();
+    let given: Vec<_> = requests.iter().map(|request| choices[&request.key].number()).collect();
     assert_eq!(given, [5001, 23_000, 3000]);
     assert_eq!(world.claimed, Vec::<u16>::new(), "nothing was even looked at");
 }
@@ -311,8 +311,8 @@ fn what_a_running_service_leaves_is_not_handed_out_unasked() {
     // It has not bound its port yet, so a probe would report it as free.
     let mut world = world(&[]);
     world.last.insert((of("b"), None), 5001);
-    let wishes = [prefer("a", 6100), any("b")];
-    let choices = earlier.ask(&wishes, &mut world).unwrap();
+    let requests = [prefer("a", 6100), any("b")];
+    let choices = earlier.ask(&requests, &mut world).unwrap();
     assert_ne!(choices[&of("b")].number(), 5001);
 }
 

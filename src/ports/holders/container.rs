@@ -169,26 +169,26 @@ mod tests {
     #[test]
     fn who_shares_our_container_is_no_stranger() {
         let groups = format!("0::/system.slice/docker-{ID}.scope");
-        let said =
+        let status =
             |own: &str| detect_container(&process("nginx"), &groups, own).map(|it| it.to_string());
-        assert_eq!(said("0::/user.slice").as_deref(), Some("container 3f2ab12cd34e"));
-        assert_eq!(said(&groups), None);
+        assert_eq!(status("0::/user.slice").as_deref(), Some("container 3f2ab12cd34e"));
+        assert_eq!(status(&groups), None);
     }
 
     #[test]
     fn forwarders_are_their_containers() {
-        let said =
+        let status =
             |line: &str| detect_container(&process(line), "", "").map(|found| found.to_string());
         let proxy = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80";
-        assert_eq!(said(proxy).as_deref(), Some("a container at 172.17.0.2:80"));
-        assert_eq!(said("docker-proxy -container-ip").as_deref(), Some("a container"));
+        assert_eq!(status(proxy).as_deref(), Some("a container at 172.17.0.2:80"));
+        assert_eq!(status("docker-proxy -container-ip").as_deref(), Some("a container"));
         let conmon = format!("/usr/bin/conmon --api-version 1 -c {ID} -u {ID} -n web");
-        assert_eq!(said(&conmon).as_deref(), Some("container 3f2ab12cd34e web"));
-        assert_eq!(said("rootlessport").as_deref(), Some("a container"));
+        assert_eq!(status(&conmon).as_deref(), Some("container 3f2ab12cd34e web"));
+        assert_eq!(status("rootlessport").as_deref(), Some("a container"));
         let pasta = "pasta --config-net -t 8080-8080:80-80 --netns /run/user/1000/netns/netns-1";
-        assert_eq!(said(pasta).as_deref(), Some("a container"));
+        assert_eq!(status(pasta).as_deref(), Some("a container"));
         for other in ["pasta -t 8080", "conmon -c 1", "nginx", "node docker-proxy"] {
-            assert_eq!(said(other), None, "{other}");
+            assert_eq!(status(other), None, "{other}");
         }
         let forwards = |address: &str| forwards(&process(proxy), address.parse().unwrap());
         assert!(forwards("0.0.0.0:8080"));

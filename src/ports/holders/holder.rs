@@ -160,14 +160,14 @@ impl fmt::Display for PortHolder {
             write!(f, " of user {user}")?;
         }
         let elsewhere =
-            matches!(self.origin.as_deref(), Some(HolderOrigin::Service { folder: Some(_), .. }));
-        let folder = self.cwd.as_ref().filter(|_| !elsewhere);
-        let folder = folder.map(|folder| format!("in {}", display_home_relative(folder)));
+            matches!(self.origin.as_deref(), Some(HolderOrigin::Service { dir: Some(_), .. }));
+        let dir = self.cwd.as_ref().filter(|_| !elsewhere);
+        let dir = dir.map(|dir| format!("in {}", display_home_relative(dir)));
         let age =
             self.age_seconds.map(|age| format!("for {}", DisplayAge(Duration::from_secs(age))));
         let orphan = self.orphan.then(|| "orphaned".to_owned());
         let details: Vec<String> =
-            self.command.clone().into_iter().chain(folder).chain(age).chain(orphan).collect();
+            self.command.clone().into_iter().chain(dir).chain(age).chain(orphan).collect();
         if !details.is_empty() {
             write!(f, ": {}", details.join(", "))?;
         }
@@ -176,13 +176,13 @@ impl fmt::Display for PortHolder {
 }
 
 /// Formats a directory for display: `~` for the home directory, no control characters.
-pub fn display_home_relative(folder: &Path) -> String {
+pub fn display_home_relative(dir: &Path) -> String {
     let home = std::env::home_dir().filter(|home| home.is_absolute() && home.parent().is_some());
-    let short = home.and_then(|home| folder.strip_prefix(home).ok().map(Path::to_owned));
+    let short = home.and_then(|home| dir.strip_prefix(home).ok().map(Path::to_owned));
     let text = match short {
         Some(rest) if rest.as_os_str().is_empty() => "~".to_owned(),
         Some(rest) => format!("~/{}", rest.display()),
-        None => folder.display().to_string(),
+        None => dir.display().to_string(),
     };
     escape_control(&text)
 }
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_command_is_said_without_paths_and_interpreters() {
-        for (given, said) in [
+        for (given, status) in [
             ("/usr/bin/python3 /usr/local/bin/flask run --port 1", "flask run --port 1"),
             ("python3.12 -m http.server 8000", "http.server 8000"),
             ("/opt/node/bin/node ./server.js", "server.js"),
@@ -254,7 +254,7 @@ mod tests {
             ("python3", "python3"),
             ("python3 -m", "python3 -m"),
         ] {
-            assert_eq!(short_command(&words(given)), said);
+            assert_eq!(short_command(&words(given)), status);
         }
         assert_eq!(short_command(&[]), "");
     }
@@ -276,11 +276,11 @@ mod tests {
         let left = PortHolder { orphan: true, ..holder.clone() };
         assert!(left.to_string().ends_with(", for 2h, orphaned)"), "{left}");
         let (stack, service) = (Some("shop".to_owned()), Some("api".to_owned()));
-        let origin = HolderOrigin::Service { stack, service, folder: Some(home.join("wt")) };
+        let origin = HolderOrigin::Service { stack, service, dir: Some(home.join("wt")) };
         let origin = Some(Box::new(origin));
         let service = PortHolder { origin, ..holder };
-        let said = "service api of stack shop in ~/wt (pid 4121: flask run, for 2h)";
-        assert_eq!(service.to_string(), said);
+        let status = "service api of stack shop in ~/wt (pid 4121: flask run, for 2h)";
+        assert_eq!(service.to_string(), status);
         let bare = HolderProcess { words: Vec::new(), cwd: None, age: None, ..process };
         assert_eq!(PortHolder::of(&bare).to_string(), "python3 (pid 4121)");
     }
@@ -308,8 +308,8 @@ mod tests {
             age: None,
             uid: 1,
         };
-        let said = PortHolder::of(&process).to_string();
-        assert!(said.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{said}");
-        assert!(said.len() < 400, "{said}");
+        let status = PortHolder::of(&process).to_string();
+        assert!(status.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{status}");
+        assert!(status.len() < 400, "{status}");
     }
 }

@@ -105,9 +105,9 @@ pub(super) fn stack_folder(pid: u32) -> Option<PathBuf> {
         if bytes.ends_with(b".lock")
             && plain()
             && let Ok(open) = std::fs::File::open(file.path())
-            && let Some(folder) = lease::project_dir_of(&open, pid)
+            && let Some(dir) = lease::project_dir_of(&open, pid)
         {
-            return Some(folder);
+            return Some(dir);
         }
     }
     None

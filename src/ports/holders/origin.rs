@@ -17,12 +17,14 @@ pub enum HolderOrigin {
         /// The name of the service.
         service: Option<String>,
         /// Its project directory.
-        folder: Option<PathBuf>,
+        #[serde(rename = "folder")]
+        dir: Option<PathBuf>,
     },
     /// A devstack that holds the socket for a service.
     Stack {
         /// Its project directory.
-        folder: PathBuf,
+        #[serde(rename = "folder")]
+        dir: PathBuf,
     },
     /// A container, or a program that forwards a port to one.
     Container {
@@ -68,17 +70,17 @@ impl HolderOrigin {
     /// Returns how to stop the holder through its manager, if it has one.
     pub fn stop_hint(&self) -> Option<String> {
         match self {
-            HolderOrigin::Service { service, folder, .. } => {
+            HolderOrigin::Service { service, dir: folder, .. } => {
                 let command = match service {
                     Some(service) => format!("`devstack stop {service}`"),
                     None => "`devstack down`".to_owned(),
                 };
-                let place = folder.as_ref().map_or(String::new(), |folder| {
-                    format!(" in {}", display_home_relative(folder))
-                });
+                let place = folder
+                    .as_ref()
+                    .map_or(String::new(), |dir| format!(" in {}", display_home_relative(dir)));
                 Some(format!("stop it with {command}{place}"))
             }
-            HolderOrigin::Stack { folder } => {
+            HolderOrigin::Stack { dir: folder } => {
                 Some(format!("stop it with `devstack down` in {}", display_home_relative(folder)))
             }
             HolderOrigin::Container { id, name, engine, .. } => {
@@ -106,7 +108,7 @@ impl HolderOrigin {
 impl fmt::Display for HolderOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HolderOrigin::Service { stack, service, folder } => {
+            HolderOrigin::Service { stack, service, dir: folder } => {
                 match service {
                     Some(service) => write!(f, "service {service}")?,
                     None => f.write_str("a service")?,
@@ -115,10 +117,10 @@ impl fmt::Display for HolderOrigin {
                     Some(stack) => write!(f, " of stack {stack}")?,
                     None => f.write_str(" of a stack")?,
                 }
-                let Some(folder) = folder else { return Ok(()) };
-                write!(f, " in {}", display_home_relative(folder))
+                let Some(dir) = folder else { return Ok(()) };
+                write!(f, " in {}", display_home_relative(dir))
             }
-            HolderOrigin::Stack { folder } => {
+            HolderOrigin::Stack { dir: folder } => {
                 write!(f, "devstack in {}", display_home_relative(folder))
             }
             HolderOrigin::Container { id, name, address, .. } => {
@@ -144,10 +146,10 @@ mod tests {
 
     #[test]
     fn origins_are_said_with_what_to_type() {
-        let service = |service: Option<&str>, folder: Option<&str>| HolderOrigin::Service {
+        let service = |service: Option<&str>, dir: Option<&str>| HolderOrigin::Service {
             stack: service.map(|_| "shop".to_owned()),
             service: service.map(str::to_owned),
-            folder: folder.map(Into::into),
+            dir: dir.map(Into::into),
         };
         let container = |id: Option<&str>, engine, address: Option<&str>| HolderOrigin::Container {
             id: id.map(str::to_owned),
@@ -162,7 +164,7 @@ mod tests {
             address: None,
         };
         let unit = HolderOrigin::Unit { unit: "redis.service".to_owned() };
-        for (origin, said, remedy) in [
+        for (origin, status, remedy) in [
             (
                 service(Some("api"), Some("/srv/shop")),
                 "service api of stack shop in /srv/shop",
@@ -170,7 +172,7 @@ mod tests {
             ),
             (service(None, None), "a service of a stack", "stop it with `devstack down`"),
             (
-                HolderOrigin::Stack { folder: "/srv/shop".into() },
+                HolderOrigin::Stack { dir: "/srv/shop".into() },
                 "devstack in /srv/shop",
                 "stop it with `devstack down` in /srv/shop",
             ),
@@ -194,7 +196,7 @@ mod tests {
         ] {
             assert_eq!(
                 (origin.to_string().as_str(), origin.stop_hint().as_deref()),
-                (said, Some(remedy))
+                (status, Some(remedy))
             );
             let json = serde_json::to_string(&origin).unwrap();
             assert_eq!(serde_json::from_str::<HolderOrigin>(&json).unwrap(), origin);

@@ -21,13 +21,13 @@ const LONGEST_NAME: usize = 63;
 pub(super) struct OriginResolver {
     own_groups: String,
     /// Project directories of devstack processes, by pid.
-    folders: BTreeMap<u32, Option<PathBuf>>,
+    dirs: BTreeMap<u32, Option<PathBuf>>,
 }
 
 impl OriginResolver {
     pub fn new() -> OriginResolver {
         let own_groups = system::control_groups(None).unwrap_or_default();
-        OriginResolver { own_groups, folders: BTreeMap::new() }
+        OriginResolver { own_groups, dirs: BTreeMap::new() }
     }
 
     /// Returns what a process belongs to, if that can be proved.
@@ -36,8 +36,8 @@ impl OriginResolver {
         if let Some(service) = self.service(process, &above) {
             return Some(service);
         }
-        if let Some(folder) = self.stack_folder(process.pid) {
-            return Some(HolderOrigin::Stack { folder });
+        if let Some(dir) = self.stack_folder(process.pid) {
+            return Some(HolderOrigin::Stack { dir });
         }
         let groups = system::control_groups(Some(process.pid)).unwrap_or_default();
         if let Some(container) = detect_container(process, &groups, &self.own_groups) {
@@ -65,12 +65,12 @@ impl OriginResolver {
             name.map(|name| truncate_escaped(&name, LONGEST_NAME)).filter(|name| !name.is_empty())
         };
         // A keeper's parent is the guard, whose parent is devstack.
-        let folder = above.get(at + 2).and_then(|(pid, _)| self.stack_folder(*pid));
-        Some(HolderOrigin::Service { stack: shown(stack), service: shown(service), folder })
+        let dir = above.get(at + 2).and_then(|(pid, _)| self.stack_folder(*pid));
+        Some(HolderOrigin::Service { stack: shown(stack), service: shown(service), dir })
     }
 
     fn stack_folder(&mut self, pid: u32) -> Option<PathBuf> {
-        self.folders.entry(pid).or_insert_with(|| system::stack_folder(pid)).clone()
+        self.dirs.entry(pid).or_insert_with(|| system::stack_folder(pid)).clone()
     }
 }
 

@@ -17,7 +17,7 @@ const SERVICES: u16 = 50;
 const FIRST: u16 = 5_600;
 
 fn wishes() -> Vec<PortRequest> {
-    let wish = |at: u16| {
+    let request = |at: u16| {
         let prefer = |policy| WantedPort::preferred(NonZeroU16::new(FIRST + at), policy);
         PortRequest {
             key: PortKey::new(&Name::new(&format!("s{at}")).unwrap(), MAIN_PORT),
@@ -29,7 +29,7 @@ fn wishes() -> Vec<PortRequest> {
             requested_by: "devstack.toml".to_owned(),
         }
     };
-    (0..SERVICES).map(wish).collect()
+    (0..SERVICES).map(request).collect()
 }
 
 /// A process that holds the ports of one stack until it is killed.
@@ -40,11 +40,11 @@ struct StressStack {
 
 impl StressStack {
     /// Starts the process and waits until it is about to choose.
-    fn start(leases: &Path, folder: &Path) -> StressStack {
+    fn start(leases: &Path, dir: &Path) -> StressStack {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", "ports::tests::stress::stress_child"])
             .env("CROWD_LEASES", leases)
-            .env("CROWD_FOLDER", folder)
+            .env("CROWD_FOLDER", dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -59,9 +59,9 @@ impl StressStack {
     }
 
     fn ports(&mut self) -> Vec<u16> {
-        let said =
+        let status =
             self.lines.find_map(|line| line.unwrap().strip_prefix("ports ").map(str::to_owned));
-        said.unwrap().split(' ').map(|number| number.parse().unwrap()).collect()
+        status.unwrap().split(' ').map(|number| number.parse().unwrap()).collect()
     }
 
     fn kill(mut self) {
@@ -73,12 +73,12 @@ impl StressStack {
 #[test]
 #[ignore = "a process of `twenty_starts_at_once_share_no_port_and_keep_theirs`, which starts it"]
 fn stress_child() {
-    let Some(folder) = std::env::var_os("CROWD_FOLDER").map(PathBuf::from) else { return };
+    let Some(dir) = std::env::var_os("CROWD_FOLDER").map(PathBuf::from) else { return };
     let leases = PathBuf::from(std::env::var_os("CROWD_LEASES").unwrap());
     println!("\nhere");
     let mut input = std::io::stdin().lines();
     input.next();
-    let mut ports = PortAllocator::open(&leases, &folder.join("ports.json"), &folder);
+    let mut ports = PortAllocator::open(&leases, &dir.join("ports.json"), &dir);
     let given = ports.assign(&wishes(), &BTreeMap::new()).unwrap();
     let numbers: Vec<String> = given.values().map(|port| port.number.to_string()).collect();
     println!("ports {}", numbers.join(" "));
@@ -89,10 +89,10 @@ fn stress_child() {
 #[test]
 fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
     let place = tempfile::tempdir().unwrap();
-    let folder = |at: usize| {
-        let folder = place.path().join(format!("worktree-{at}"));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
+    let dir = |at: usize| {
+        let dir = place.path().join(format!("worktree-{at}"));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
     };
     // On Linux, every second stack has its own lease directory, like a stack of another user.
     let leases = |at: usize| match cfg!(target_os = "linux") && at % 2 == 1 {
@@ -100,7 +100,7 @@ fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
         false => place.path().join("leases"),
     };
     let mut stacks: Vec<StressStack> =
-        (0..STACKS).map(|at| StressStack::start(&leases(at), &folder(at))).collect();
+        (0..STACKS).map(|at| StressStack::start(&leases(at), &dir(at))).collect();
     stacks.iter_mut().for_each(StressStack::go);
     let given: Vec<Vec<u16>> = stacks.iter_mut().map(StressStack::ports).collect();
     let all: BTreeSet<u16> = given.iter().flatten().copied().collect();
@@ -111,7 +111,7 @@ fn twenty_starts_at_once_share_no_port_and_keep_theirs() {
     for at in 0..STACKS {
         let mut before = given[at].clone();
         let kept = (0..5).any(|_| {
-            let again = StressStack::start(&leases(at), &folder(at));
+            let again = StressStack::start(&leases(at), &dir(at));
             std::mem::replace(&mut stacks[at], again).kill();
             stacks[at].go();
             let now = stacks[at].ports();

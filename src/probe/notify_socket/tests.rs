@@ -6,8 +6,8 @@ use super::*;
 /// Long enough for any machine; a test that reaches it has failed.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-async fn told(told: oneshot::Receiver<String>) -> String {
-    tokio::time::timeout(DEADLINE, told).await.expect("in time").expect("socket open")
+async fn told(reported: oneshot::Receiver<String>) -> String {
+    tokio::time::timeout(DEADLINE, reported).await.expect("in time").expect("socket open")
 }
 
 #[tokio::test]

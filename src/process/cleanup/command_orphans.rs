@@ -19,13 +19,13 @@ pub struct CommandOrphans {
     /// Children that this process had before the command: the guard, and those of a shell that
     /// became devstack through `exec`.
     before: BTreeSet<u32>,
-    told: Option<Instant>,
+    reported: Option<Instant>,
 }
 
 impl CommandOrphans {
     /// Must be called just before the command is started.
     pub fn before_start() -> CommandOrphans {
-        CommandOrphans { before: children().collect(), told: None }
+        CommandOrphans { before: children().collect(), reported: None }
     }
 
     /// Reaps exited orphans while the command with this pid runs, which may leave thousands.
@@ -42,7 +42,7 @@ impl CommandOrphans {
 
     /// Terminates the orphans of a command that is reaped. Returns how many there were.
     pub fn terminate(&mut self) -> usize {
-        self.told = Some(Instant::now());
+        self.reported = Some(Instant::now());
         let mut count = 0;
         for pid in self.adopted() {
             count += usize::from(process::process_stat(pid).is_some_and(|p| !p.zombie));
@@ -56,12 +56,12 @@ impl CommandOrphans {
     /// Waits for the orphans to exit, kills the rest and reaps all. Must be called when nothing of
     /// the stack runs any more. Returns the pids that survived.
     pub async fn kill_remaining(mut self) -> Vec<u32> {
-        if self.told.is_none() {
+        if self.reported.is_none() {
             self.terminate();
         }
-        let told = self.told.unwrap_or_else(Instant::now);
+        let reported = self.reported.unwrap_or_else(Instant::now);
         let began = Instant::now();
-        while self.reap_or_kill(told.elapsed() >= GRACE) {
+        while self.reap_or_kill(reported.elapsed() >= GRACE) {
             if began.elapsed() >= LIMIT {
                 return self.adopted().collect();
             }

@@ -10,7 +10,7 @@ pub(crate) const TOKEN_VAR: &str = "DEVSTACK_RUN";
 
 /// The processes of a record at one moment.
 pub(super) struct OrphanScan {
-    pub leftovers: BTreeMap<ProcessIdentity, String>,
+    pub orphans: BTreeMap<ProcessIdentity, String>,
     /// Guard and keepers of the record, which end the same processes.
     pub helpers: BTreeSet<ProcessIdentity>,
 }
@@ -40,9 +40,9 @@ impl OrphanScan {
             let process = table.get(pid).filter(|process| !process.zombie)?;
             Some((ProcessIdentity { pid: *pid, born: process.born }, process.name.clone()))
         };
-        let leftovers = found.difference(&helpers).filter_map(identity).collect();
+        let orphans = found.difference(&helpers).filter_map(identity).collect();
         let helpers = helpers.iter().filter_map(identity).map(|(who, _)| who).collect();
-        OrphanScan { leftovers, helpers }
+        OrphanScan { orphans, helpers }
     }
 }
 

@@ -121,7 +121,7 @@ pub fn find_orphans(record: &Path) -> io::Result<Vec<(u32, String)>> {
 
 fn list(record: &ProcessRecord) -> Vec<(u32, String)> {
     let scene = OrphanScan::look(record, &BTreeMap::new());
-    scene.leftovers.into_iter().map(|(who, name)| (who.pid, name)).collect()
+    scene.orphans.into_iter().map(|(who, name)| (who.pid, name)).collect()
 }
 
 fn is_current_boot(record: &ProcessRecord) -> bool {
@@ -138,19 +138,19 @@ fn terminate(record: &ProcessRecord, swept: &mut CleanupReport) {
     let mut asked = BTreeSet::new();
     loop {
         let scene = OrphanScan::look(record, &seen);
-        seen.extend(scene.leftovers.clone());
+        seen.extend(scene.orphans.clone());
         let kill = begin.elapsed() >= GRACE;
         // Guard and keepers exit on their own when they have nothing to keep, unless stopped.
-        let rest = if scene.leftovers.is_empty() { &scene.helpers } else { &BTreeSet::new() };
-        if scene.leftovers.is_empty() && rest.is_empty() || begin.elapsed() >= LIMIT {
-            let alive: BTreeSet<ProcessIdentity> = scene.leftovers.keys().copied().collect();
+        let rest = if scene.orphans.is_empty() { &scene.helpers } else { &BTreeSet::new() };
+        if scene.orphans.is_empty() && rest.is_empty() || begin.elapsed() >= LIMIT {
+            let alive: BTreeSet<ProcessIdentity> = scene.orphans.keys().copied().collect();
             let shown = |(who, name): (ProcessIdentity, String)| (who.pid, name);
             let (alive, ended) = seen.into_iter().partition(|(who, _)| alive.contains(who));
             swept.alive = Vec::into_iter(alive).map(shown).collect();
             swept.ended = Vec::into_iter(ended).map(shown).collect();
             return;
         }
-        for who in scene.leftovers.keys().chain(rest) {
+        for who in scene.orphans.keys().chain(rest) {
             if kill {
                 signal(who, libc::SIGKILL);
             } else if asked.insert(*who) && !rest.contains(who) {
@@ -167,7 +167,7 @@ fn wait_for_end(scene: &OrphanScan, until: Instant) {
     let until = until.min(Instant::now() + GRACE);
     loop {
         let left = until.saturating_duration_since(Instant::now());
-        let all = scene.leftovers.keys().chain(&scene.helpers);
+        let all = scene.orphans.keys().chain(&scene.helpers);
         let alive: Vec<u32> = all.filter(|who| who.is_alive()).map(|who| who.pid).collect();
         if left.is_zero() || alive.is_empty() {
             return;

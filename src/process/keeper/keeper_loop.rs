@@ -57,7 +57,7 @@ struct KeeperLoop<'a> {
     phase: KeeperPhase,
     line_open: bool,
     guard_lives: bool,
-    leftovers: Vec<(u32, String)>,
+    orphans: Vec<(u32, String)>,
     outbox: Vec<u8>,
 }
 
@@ -135,7 +135,7 @@ impl<'a> KeeperLoop<'a> {
             phase: KeeperPhase::Running,
             line_open: true,
             guard_lives: true,
-            leftovers: Vec::new(),
+            orphans: Vec::new(),
             outbox,
         }
     }
@@ -144,8 +144,8 @@ impl<'a> KeeperLoop<'a> {
     fn watch(&mut self) -> io::Result<()> {
         loop {
             if self.reap()? == TreeState::Empty {
-                let leftovers = std::mem::take(&mut self.leftovers);
-                KeeperReport::Empty { leftovers }.encode(&mut self.outbox);
+                let orphans = std::mem::take(&mut self.orphans);
+                KeeperReport::Empty { orphans }.encode(&mut self.outbox);
                 self.flush();
                 return Ok(());
             }
@@ -226,7 +226,7 @@ impl<'a> KeeperLoop<'a> {
             _ => None,
         };
         let tree = process_tree::descendants(std::process::id());
-        self.leftovers = tree
+        self.orphans = tree
             .into_iter()
             .filter(|pid| *pid != main)
             .filter_map(alive)
@@ -258,7 +258,7 @@ impl<'a> KeeperLoop<'a> {
     /// Kills what is there now. Called again until the tree is empty.
     fn kill(&mut self) {
         if !matches!(self.phase, KeeperPhase::Killing) {
-            if !self.main_lives && self.leftovers.is_empty() {
+            if !self.main_lives && self.orphans.is_empty() {
                 self.record_orphans();
             }
             self.phase = KeeperPhase::Killing;

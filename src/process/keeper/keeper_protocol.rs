@@ -57,7 +57,7 @@ pub(crate) enum KeeperReport {
     /// The main process exited.
     Exited(ProcessExit),
     /// The tree is empty. No report follows.
-    Empty { leftovers: Vec<(u32, String)> },
+    Empty { orphans: Vec<(u32, String)> },
 }
 
 impl KeeperReport {
@@ -90,7 +90,7 @@ impl KeeperReport {
                 to.extend(value.to_le_bytes());
                 b'x'
             }
-            KeeperReport::Empty { leftovers } => {
+            KeeperReport::Empty { orphans: leftovers } => {
                 for (pid, name) in leftovers.iter().take(MAX_REPORTED_ORPHANS) {
                     let name = &name.as_bytes()[..name.len().min(255)];
                     to.extend(pid.to_le_bytes());
@@ -120,7 +120,7 @@ impl KeeperReport {
                 KeeperReport::Failed { stage: stage(body)?, errno: u32_at(body, 1)?.cast_signed() }
             }
             b'x' => KeeperReport::Exited(exit(body)?),
-            b'e' => KeeperReport::Empty { leftovers: decode_orphans(body)? },
+            b'e' => KeeperReport::Empty { orphans: decode_orphans(body)? },
             _ => return Err(InvalidReport),
         };
         Ok(Some((report, 5 + length)))
@@ -179,8 +179,8 @@ mod tests {
             KeeperReport::Failed { stage: StartStage::Dir, errno: 2 },
             KeeperReport::Exited(ProcessExit::Code(255)),
             KeeperReport::Exited(ProcessExit::Signal(64)),
-            KeeperReport::Empty { leftovers: vec![] },
-            KeeperReport::Empty { leftovers: vec![(1, "a b".to_owned()), (2, String::new())] },
+            KeeperReport::Empty { orphans: vec![] },
+            KeeperReport::Empty { orphans: vec![(1, "a b".to_owned()), (2, String::new())] },
         ];
         let mut bytes = Vec::new();
         for report in &reports {

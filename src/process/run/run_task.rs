@@ -42,7 +42,7 @@ pub(crate) struct RunTask {
     pub program: PathBuf,
     pub dir: PathBuf,
     pub inbox: Vec<u8>,
-    pub told: RunProgress,
+    pub reported: RunProgress,
 }
 
 /// What was reported of a run so far.
@@ -88,7 +88,7 @@ impl RunTask {
             }
         };
         let drained = catch_panic(async { self.drain(&mut output) }).await;
-        output.close(match self.told {
+        output.close(match self.reported {
             RunProgress::Ended(exit) => exit,
             RunProgress::Nothing | RunProgress::Spawned => None,
         });
@@ -156,12 +156,12 @@ impl RunTask {
     /// Gives both streams a turn, so that a flood on one cannot starve the other.
     async fn read_output<S: OutputSink>(&mut self, output: &mut PanicSafeSink<S>) {
         let mut more = false;
-        for slot in &mut self.outlets {
-            let Some(outlet) = slot else { continue };
+        for state in &mut self.outlets {
+            let Some(outlet) = state else { continue };
             match outlet.read_turn(&mut |stream, bytes| output.push(stream, bytes)) {
                 ReadProgress::Dry => {}
                 ReadProgress::More => more = true,
-                ReadProgress::Closed => *slot = None,
+                ReadProgress::Closed => *state = None,
             }
         }
         if more {
@@ -203,7 +203,7 @@ impl RunTask {
             KeeperReport::Spawned { keeper, pid } => {
                 self.pids.keeper.store(keeper, Ordering::Relaxed);
                 self.pids.main.store(pid, Ordering::Relaxed);
-                self.told = RunProgress::Spawned;
+                self.reported = RunProgress::Spawned;
                 if let Some(ledger) = self.link.ledger() {
                     ledger.run_started(self.run.0, keeper, pid);
                 }
@@ -211,17 +211,17 @@ impl RunTask {
                 None
             }
             KeeperReport::Failed { stage, errno } => {
-                self.told = RunProgress::Ended(None);
+                self.reported = RunProgress::Ended(None);
                 let why = spawn_errors::start_failed(stage, errno, &self.program, &self.dir);
                 self.send_report(RunChange::SpawnFailed(why));
                 Some(RunEnd::Empty(Vec::new()))
             }
             KeeperReport::Exited(exit) => {
-                self.told = RunProgress::Ended(Some(exit));
+                self.reported = RunProgress::Ended(Some(exit));
                 self.send_report(RunChange::Exited(exit));
                 None
             }
-            KeeperReport::Empty { leftovers } => Some(RunEnd::Empty(leftovers)),
+            KeeperReport::Empty { orphans: leftovers } => Some(RunEnd::Empty(leftovers)),
         }
     }
 
@@ -247,7 +247,7 @@ impl RunTask {
         if !by_guard {
             adopted_orphans::kill_orphans_of(&self.link, keeper).await;
         }
-        let exit = match self.told {
+        let exit = match self.reported {
             RunProgress::Nothing => {
                 let why = match by_guard {
                     true => spawn_errors::out_of_resources(
@@ -266,7 +266,7 @@ impl RunTask {
             }
             RunProgress::Ended(exit) => exit,
         };
-        self.told = RunProgress::Ended(exit);
+        self.reported = RunProgress::Ended(exit);
     }
 
     /// Reads what is left in the pipes, which no process of the tree writes to any more.

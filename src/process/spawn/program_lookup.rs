@@ -34,8 +34,9 @@ pub(super) fn find_program(
     }
     let mut plain = None;
     let mut tried = Vec::new();
-    for folder in path.unwrap_or(OsStr::new(DEFAULT_PATH)).as_bytes().split(|byte| *byte == b':') {
-        let file = dir.join(OsStr::from_bytes(folder)).join(word);
+    for directory in path.unwrap_or(OsStr::new(DEFAULT_PATH)).as_bytes().split(|byte| *byte == b':')
+    {
+        let file = dir.join(OsStr::from_bytes(directory)).join(word);
         match kind(&file) {
             FileKind::Program => return Ok(file),
             FileKind::Plain => plain = plain.or(Some(file)),

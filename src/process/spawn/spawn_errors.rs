@@ -49,12 +49,12 @@ pub(super) fn no_program(word: &str, dir: &Path, no: &ProgramError) -> Message {
             spawn_error(format!("no such program: {path}"), help)
         }
         ProgramError::Missing(tried) => {
-            let folders: Vec<String> =
+            let dirs: Vec<String> =
                 tried.iter().filter_map(|f| f.parent()).map(|f| f.display().to_string()).collect();
             let help = format!(
                 "install it, fix `command`, or use ./{word} for a file in {}; searched PATH: {}",
                 dir.display(),
-                folders.join(":")
+                dirs.join(":")
             );
             spawn_error(format!("program `{word}` not found on PATH"), help)
         }

@@ -41,8 +41,8 @@ pub(super) fn encode(
         return Err(SpawnRequestError::TooLong);
     }
     let numbers = [block.len() - HEAD, words.len(), env.len()];
-    for (slot, number) in block.chunks_exact_mut(4).zip(numbers) {
-        slot.copy_from_slice(&(number as u32).to_le_bytes());
+    for (state, number) in block.chunks_exact_mut(4).zip(numbers) {
+        state.copy_from_slice(&(number as u32).to_le_bytes());
     }
     Ok(block)
 }

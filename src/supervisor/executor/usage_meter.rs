@@ -61,7 +61,7 @@ impl UsageMeter {
         self.looks.retain(|run, _| subjects.iter().any(|subject| subject.run == *run));
         let due = |subject: &&MeteredRun| {
             let last = self.looks.get(&subject.run);
-            last.is_none_or(|look| now.saturating_duration_since(look.at) >= CACHE_TIME)
+            last.is_none_or(|style| now.saturating_duration_since(style.at) >= CACHE_TIME)
         };
         let due: Vec<&MeteredRun> = subjects.iter().filter(due).collect();
         let trees: Vec<RunTree> = due.iter().map(|subject| subject.tree.clone()).collect();
@@ -71,12 +71,12 @@ impl UsageMeter {
                 None => drop(self.looks.remove(&subject.run)),
             }
         }
-        self.looks.iter().map(|(run, look)| (*run, look.usage)).collect()
+        self.looks.iter().map(|(run, style)| (*run, style.usage)).collect()
     }
 
     fn note(&mut self, run: RunId, began: Instant, now: Instant, spent: TreeUsage) {
         let (since, before) = match self.looks.get(&run) {
-            Some(look) => (look.at, look.spent.cpu),
+            Some(style) => (style.at, style.spent.cpu),
             None => (began, Duration::ZERO),
         };
         let cpu_percent = percent(spent.cpu.saturating_sub(before), now - since);
@@ -118,17 +118,17 @@ mod tests {
         let at = |ms| began + Duration::from_millis(ms);
         let spent = |ms| TreeUsage { cpu: Duration::from_millis(ms), memory: 7 };
         let mut meter = UsageMeter::default();
-        let mut look = |run, now, cpu| {
+        let mut style = |run, now, cpu| {
             meter.note(RunId(run), began, at(now), spent(cpu));
             meter.looks[&RunId(run)].usage.cpu_percent
         };
-        assert_eq!(look(1, 1000, 500), 50.0, "since its start");
-        assert_eq!(look(1, 2000, 500), 0.0);
-        assert_eq!(look(1, 4000, 4500), 200.0, "two CPUs");
-        assert_eq!(look(1, 5000, 4000), 0.0, "CPU time is lost when a process exits");
-        assert_eq!(look(2, 0, 0), 0.0);
-        assert_eq!(look(3, 1, 10), 100.0, "less than a tick");
-        assert_eq!(look(4, 3000, 1), 0.0);
-        assert_eq!(look(5, 3000, 10), 0.3);
+        assert_eq!(style(1, 1000, 500), 50.0, "since its start");
+        assert_eq!(style(1, 2000, 500), 0.0);
+        assert_eq!(style(1, 4000, 4500), 200.0, "two CPUs");
+        assert_eq!(style(1, 5000, 4000), 0.0, "CPU time is lost when a process exits");
+        assert_eq!(style(2, 0, 0), 0.0);
+        assert_eq!(style(3, 1, 10), 100.0, "less than a tick");
+        assert_eq!(style(4, 3000, 1), 0.0);
+        assert_eq!(style(5, 3000, 10), 0.3);
     }
 }

@@ -101,8 +101,8 @@ mod tests {
     fn reader(before: usize) -> (FeedReader, Arc<EventFeed>) {
         let (ask, mut asks) = mpsc::unbounded_channel();
         let teller = Arc::new(EventFeed::new());
-        let folder = std::path::Path::new("/nonexistent");
-        let logs = StackLog::open(folder, LogStyle::new(false, true), LogOutput::None);
+        let dir = std::path::Path::new("/nonexistent");
+        let logs = StackLog::open(dir, LogStyle::new(false, true), LogOutput::None);
         let handle = SupervisorHandle::new(ask, logs, teller.subscribe());
         (0..before).for_each(|_| note(&teller));
         let supervisor = teller.clone();
@@ -158,8 +158,8 @@ mod tests {
     async fn the_last_event_is_read_after_the_end_and_nothing_more() {
         let teller = EventFeed::new();
         let (ask, asks) = mpsc::unbounded_channel();
-        let folder = std::path::Path::new("/nonexistent");
-        let logs = StackLog::open(folder, LogStyle::new(false, true), LogOutput::None);
+        let dir = std::path::Path::new("/nonexistent");
+        let logs = StackLog::open(dir, LogStyle::new(false, true), LogOutput::None);
         let handle = SupervisorHandle::new(ask, logs, teller.subscribe());
         let mut events = FeedReader { place: FeedPosition::After(0), ..handle.events() };
         let mut slow = FeedReader { place: FeedPosition::Lost(0), ..handle.events() };

@@ -200,11 +200,11 @@ impl ConfigReloader {
     }
 
     /// Notes the end of a task. `draft`: the configuration now applied, if it changed.
-    pub(crate) fn finished(&mut self, draft: Option<&Arc<Config>>) {
+    pub(crate) fn finished(&mut self, config: Option<&Arc<Config>>) {
         self.reassigned = true;
         self.busy = false;
-        if let Some(draft) = draft {
-            self.applied = draft.clone();
+        if let Some(config) = config {
+            self.applied = config.clone();
         }
     }
 

@@ -25,33 +25,33 @@ pub struct LoadConstraints {
 
 impl LoadConstraints {
     /// The services that start with this configuration.
-    fn starting(&self, draft: &Config) -> BTreeSet<Name> {
+    fn starting(&self, config: &Config) -> BTreeSet<Name> {
         let mut starting = match &self.selection {
-            None => draft.with_dependencies(draft.autostart().cloned().collect()),
+            None => config.with_dependencies(config.autostart().cloned().collect()),
             Some(Selection { names, with_dependencies }) => {
-                let names = names.iter().flat_map(|name| draft.services_named(name)).collect();
-                if *with_dependencies { draft.with_dependencies(names) } else { names }
+                let names = names.iter().flat_map(|name| config.services_named(name)).collect();
+                if *with_dependencies { config.with_dependencies(names) } else { names }
             }
         };
         starting.retain(|name| !self.idle.contains(name));
-        starting.extend(draft.with_dependencies(self.asked.clone()));
+        starting.extend(config.with_dependencies(self.asked.clone()));
         starting
     }
 
     /// Calls `choose` with the port requests of a configuration.
     pub fn with_requests<T>(
         &self,
-        draft: &Config,
+        config: &Config,
         choose: impl FnOnce(&AssignRequest<'_>) -> T,
     ) -> T {
-        let starting = self.starting(draft);
-        let others = draft.services().filter(|name| !starting.contains(*name));
+        let starting = self.starting(config);
+        let others = config.services().filter(|name| !starting.contains(*name));
         let idle = others.cloned().collect();
         let is_required = |request: &PortRequest| {
             starting.contains(&request.key.service) && !self.known.contains(request)
         };
         choose(&AssignRequest {
-            requests: &draft.port_requests_with(&self.debugged),
+            requests: &config.port_requests_with(&self.debugged),
             in_use: &self.held_ports,
             not_starting: &idle,
             excluded: &BTreeSet::new(),

@@ -57,7 +57,7 @@ pub struct LoadedStack {
     /// Notes for the user.
     pub notes: Vec<Message>,
     /// The configuration it was made from.
-    pub draft: Arc<Config>,
+    pub config: Arc<Config>,
     /// Services that were to be in debug mode.
     pub debugged: DebugServices,
 }
@@ -79,20 +79,20 @@ impl ReloadBaseline {
     }
 
     /// Returns why the running stack cannot become this configuration.
-    fn incompatible(&self, draft: &Config) -> Option<Message> {
-        if self.name != draft.name() {
-            let (old, new) = (&self.name, draft.name());
+    fn incompatible(&self, config: &Config) -> Option<Message> {
+        if self.name != config.name() {
+            let (old, new) = (&self.name, config.name());
             let text = format!("cannot rename the running stack from `{old}` to `{new}`");
             let help = format!(
                 "set name = \"{old}\" under [stack], or run `devstack down` and `devstack up`"
             );
             return Some(Message::new(MessageClass::Config, text).help(help));
         }
-        (self.dir != draft.dir()).then(|| {
+        (self.dir != config.dir()).then(|| {
             let text = format!(
                 "cannot move the running stack from {} to {}",
                 self.dir.display(),
-                draft.dir().display()
+                config.dir().display()
             );
             Message::new(MessageClass::Config, text)
                 .help("run `devstack down`, then `devstack up` there")
@@ -120,47 +120,48 @@ impl StackLoader {
         present: &ReloadBaseline,
         read: Result<Config, DiagnosticList>,
     ) -> ReloadOutcome {
-        let draft = match read {
-            Ok(draft) => Arc::new(draft),
+        let config = match read {
+            Ok(config) => Arc::new(config),
             Err(wrong) => {
                 let why = "the configuration is invalid";
                 let (text, files) = (wrong.render(self.color), wrong.files().clone());
                 return ReloadOutcome::Invalid { why, text, files };
             }
         };
-        if let Err(message) = check_hosts(&draft) {
+        if let Err(message) = check_hosts(&config) {
             let why = "the configuration is invalid";
-            let (text, files) = (message.render(), draft.files().clone());
+            let (text, files) = (message.render(), config.files().clone());
             return ReloadOutcome::Invalid { why, text, files };
         }
-        if let Some(message) = present.incompatible(&draft) {
+        if let Some(message) = present.incompatible(&config) {
             let why = "the stack must be restarted";
-            let (text, files) = (message.render(), draft.files().clone());
+            let (text, files) = (message.render(), config.files().clone());
             return ReloadOutcome::Invalid { why, text, files };
         }
         // `live = true` in an edit applies to that edit.
-        let loaded = match present.live || draft.live_reload() {
-            true => self.load(&draft, &present.situation).map(ReloadOutcome::Stack),
+        let loaded = match present.live || config.live_reload() {
+            true => self.load(&config, &present.situation).map(ReloadOutcome::Stack),
             false => self
-                .preview_ports(&draft, &present.situation)
+                .preview_ports(&config, &present.situation)
                 .map(|(stack, _)| ReloadOutcome::NotLive(stack)),
         };
         loaded.unwrap_or_else(|conflicts| ReloadOutcome::Invalid {
             why: "a requested port is unavailable",
             text: conflicts.iter().map(Message::render).collect(),
-            files: draft.files().clone(),
+            files: config.files().clone(),
         })
     }
 
     /// Chooses ports without asking the user.
     pub(super) fn load(
         &self,
-        draft: &Arc<Config>,
+        config: &Arc<Config>,
         situation: &LoadConstraints,
     ) -> Result<LoadedStack, Vec<Message>> {
-        let (stack, notes) = self.choose_asking(draft, situation, &mut |_| ConflictAnswer::Quit)?;
+        let (stack, notes) =
+            self.choose_asking(config, situation, &mut |_| ConflictAnswer::Quit)?;
         let debugged = situation.debugged.clone();
-        Ok(LoadedStack { stack, notes, draft: draft.clone(), debugged })
+        Ok(LoadedStack { stack, notes, config: config.clone(), debugged })
     }
 
     /// Chooses ports; asks about unavailable ones where the configuration says so.
@@ -169,22 +170,22 @@ impl StackLoader {
     /// One message for each unavailable port.
     pub fn choose_asking(
         &self,
-        draft: &Config,
+        config: &Config,
         situation: &LoadConstraints,
         ask: &mut dyn FnMut(&ConflictPrompt) -> ConflictAnswer,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
         let mut ports = self.ports();
         let assigned =
-            situation.with_requests(draft, |asked| ports.assign_with_prompt(asked, ask))?;
-        let notes = draft.notes().iter().cloned().chain(ports.notes()).collect();
-        Ok((self.resolve(draft, &assigned, &situation.debugged), notes))
+            situation.with_requests(config, |asked| ports.assign_with_prompt(asked, ask))?;
+        let notes = config.notes().iter().cloned().chain(ports.notes()).collect();
+        Ok((self.resolve(config, &assigned, &situation.debugged), notes))
     }
 
     /// Chooses other ports for services that lost one. All others keep theirs in `stack`, and all
     /// keep their mode.
     pub(super) fn reassign(
         &self,
-        draft: &Config,
+        config: &Config,
         stack: &Stack,
         lost: &BTreeSet<Name>,
         shunned: &BTreeSet<u16>,
@@ -193,10 +194,10 @@ impl StackLoader {
         let others = |name: &Name| !lost.contains(name);
         let mut mine = ports_of(stack, others);
         mine.retain(|key, number| !ports.is_unclaimed(key, *number));
-        let idle: BTreeSet<Name> = draft.services().filter(|name| others(name)).cloned().collect();
+        let idle: BTreeSet<Name> = config.services().filter(|name| others(name)).cloned().collect();
         let debugged = debugged_in(stack);
-        let assigned = ports.reassign(&draft.port_requests_with(&debugged), &mine, &idle, shunned);
-        let stack = self.resolve(draft, &assigned, &debugged);
+        let assigned = ports.reassign(&config.port_requests_with(&debugged), &mine, &idle, shunned);
+        let stack = self.resolve(config, &assigned, &debugged);
         let refused = |name: &Name| {
             let mut refused = assigned.refused.iter().filter(|(key, _)| key.service == *name);
             refused.next().map_or(Ok(()), |(_, message)| Err(message.clone()))
@@ -224,21 +225,21 @@ impl StackLoader {
 
     fn preview_ports(
         &self,
-        draft: &Config,
+        config: &Config,
         situation: &LoadConstraints,
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
-        let ports = situation.with_requests(draft, |asked| self.ports().preview(asked))?;
+        let ports = situation.with_requests(config, |asked| self.ports().preview(asked))?;
         let assigned = PortAssignment { ports, ..PortAssignment::default() };
-        Ok((self.resolve(draft, &assigned, &situation.debugged), draft.notes().to_vec()))
+        Ok((self.resolve(config, &assigned, &situation.debugged), config.notes().to_vec()))
     }
 
     fn resolve(
         &self,
-        draft: &Config,
+        config: &Config,
         assigned: &PortAssignment,
         debugged: &DebugServices,
     ) -> Arc<Stack> {
-        let mut stack = draft.resolve_with(&assigned.ports, debugged);
+        let mut stack = config.resolve_with(&assigned.ports, debugged);
         (self.adapt)(&mut stack);
         Arc::new(stack)
     }
@@ -274,10 +275,10 @@ pub fn join_messages(messages: &[Message]) -> Message {
 ///
 /// # Errors
 /// One message that names the services and the available addresses.
-pub fn check_hosts(draft: &Config) -> Result<(), Message> {
+pub fn check_hosts(config: &Config) -> Result<(), Message> {
     let mut known = BTreeMap::new();
     let mut missing: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, host) in draft.hosts() {
+    for (name, host) in config.hosts() {
         if known.entry(host).or_insert_with(|| NetworkInterface::check_host(host)).is_err() {
             missing.entry(host).or_default().push(name.as_str());
         }

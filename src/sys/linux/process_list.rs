@@ -296,8 +296,8 @@ mod tests {
 
     #[test]
     fn a_list_of_any_length_is_read_whole() {
-        let folder = tempfile::tempdir().expect("temp dir");
-        let file = folder.path().join("list");
+        let dir = tempfile::tempdir().expect("temp dir");
+        let file = dir.path().join("list");
         for length in [0, 1, 4000, 4064, 4065, 4096, 10_000] {
             fs::write(&file, vec![b'1'; length]).expect("writable");
             assert_eq!(with_short(file.to_str().expect("UTF-8"), <[u8]>::len), Some(length));

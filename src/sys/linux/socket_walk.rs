@@ -92,12 +92,12 @@ fn scan_processes(
 /// process has exited or may not be inspected.
 pub(crate) fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> io::Result<BTreeSet<u64>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = rustix::fs::open(format!("/proc/{pid}/fd"), flags, Mode::empty())?;
+    let dir = rustix::fs::open(format!("/proc/{pid}/fd"), flags, Mode::empty())?;
     let mut held = BTreeSet::new();
     let mut buffer = Vec::with_capacity(8 * 1024);
-    let mut entries = RawDir::new(&folder, buffer.spare_capacity_mut());
+    let mut entries = RawDir::new(&dir, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
-        if let Some(socket) = socket_behind(&folder, entry?.file_name())
+        if let Some(socket) = socket_behind(&dir, entry?.file_name())
             && wanted.contains(&socket)
         {
             held.insert(socket);
@@ -107,9 +107,9 @@ pub(crate) fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> io::Result<BTreeSe
 }
 
 /// Returns the number in `socket:[123]` if the descriptor is a socket.
-fn socket_behind(folder: &OwnedFd, name: &CStr) -> Option<u64> {
+fn socket_behind(dir: &OwnedFd, name: &CStr) -> Option<u64> {
     let mut buffer = [std::mem::MaybeUninit::uninit(); 64];
-    let (target, _) = rustix::fs::readlinkat_raw(folder, name, &mut buffer).ok()?;
+    let (target, _) = rustix::fs::readlinkat_raw(dir, name, &mut buffer).ok()?;
     let digits = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }

@@ -130,8 +130,9 @@ impl Debouncer {
     /// Returns whether more than the reported change is happening, for a service about to start
     /// because of it. A burst that was cut off is not waited for.
     pub fn is_still_changing(&self, now: Instant) -> bool {
-        let told = self.last.as_ref().is_some_and(|told| now < told.at + RESTART_MAX);
-        told && self.cut_bursts == 0
+        let reported = self.last.as_ref().is_some_and(|reported| now < reported.at + RESTART_MAX);
+        reported
+            && self.cut_bursts == 0
             && self.settle.is_some_and(|settle| self.burst_kind(settle) != BurstKind::One)
     }
 
@@ -149,8 +150,11 @@ impl Debouncer {
         }
         let only = self.paths.keys().next().filter(|_| self.paths.len() == 1);
         match &self.last {
-            Some(told) if settle.first < told.at + SETTLE_MANY => {
-                if only.is_some() && told.path.as_ref() == only && count(SaveStage::Partial) == 0 {
+            Some(reported) if settle.first < reported.at + SETTLE_MANY => {
+                if only.is_some()
+                    && reported.path.as_ref() == only
+                    && count(SaveStage::Partial) == 0
+                {
                     BurstKind::Save
                 } else {
                     BurstKind::Burst
@@ -369,16 +373,16 @@ mod tests {
     #[test]
     fn a_burst_that_does_not_end_is_told_all_the_same_and_less_and_less_often() {
         let mut scene = DebounceFixture::new(&["a", "b"]);
-        let mut told = Vec::new();
+        let mut reported = Vec::new();
         for ms in (0..12_000).step_by(50) {
             let name = if ms % 100 == 0 { "a" } else { "b" };
             while scene.due().is_some_and(|due| due <= Duration::from_millis(ms)) {
-                told.push(scene.due().unwrap().as_millis());
+                reported.push(scene.due().unwrap().as_millis());
                 scene.tell();
             }
             scene.event(ms, name, CLOSED, Some(&*ms.to_string().leak()));
         }
-        assert_eq!(told, [0, 1_050, 3_050, 7_050, 11_050], "at once, then after 1, 2 and 4 s");
+        assert_eq!(reported, [0, 1_050, 3_050, 7_050, 11_050], "at once, then after 1, 2 and 4 s");
         assert!(
             !scene.pending.is_still_changing(scene.start + Duration::from_millis(7_100)),
             "no start is delayed"

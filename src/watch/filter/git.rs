@@ -22,20 +22,20 @@ const SEQUENCES: [&str; 3] = ["rebase-merge", "rebase-apply", "sequencer"];
 /// Files in the git directory that each step writes.
 const STEPS: [&str; 3] = ["HEAD", "index", "ORIG_HEAD"];
 
-pub(crate) fn git_dir(folder: &Path) -> Option<PathBuf> {
-    repository(folder).map(|(_, git)| git)
+pub(crate) fn git_dir(dir: &Path) -> Option<PathBuf> {
+    repository(dir).map(|(_, git)| git)
 }
 
 /// Returns the root of the project that contains `path`: its repository, or else the nearest
 /// directory with a `devstack.toml`.
 pub(crate) fn project_root(path: &Path) -> Option<PathBuf> {
-    let stack = || path.ancestors().find(|folder| folder.join(CONFIG_FILE).is_file());
+    let stack = || path.ancestors().find(|dir| dir.join(CONFIG_FILE).is_file());
     repository(path).map(|(top, _)| top).or_else(|| stack().map(Path::to_owned))
 }
 
 /// Returns the work tree and its git directory, which is elsewhere for a linked worktree.
-pub(super) fn repository(folder: &Path) -> Option<(PathBuf, PathBuf)> {
-    folder.ancestors().find_map(|top| {
+pub(super) fn repository(dir: &Path) -> Option<(PathBuf, PathBuf)> {
+    dir.ancestors().find_map(|top| {
         let dot = top.join(".git");
         let meta = fs::metadata(&dot).ok()?;
         if meta.is_dir() {

@@ -65,15 +65,15 @@ impl IgnoreRules {
     /// Loads the rules from above a directory, up to the root of its repository, or without one up
     /// to the directory of the stack. Rules further up are unrelated: `*` in a home directory is
     /// not for projects in it.
-    pub fn above(folder: &Path) -> Arc<IgnoreRules> {
-        let Some(top) = git::project_root(folder) else { return Arc::default() };
-        let mut rules = IgnoreRules::of_git(folder);
+    pub fn above(dir: &Path) -> Arc<IgnoreRules> {
+        let Some(top) = git::project_root(dir) else { return Arc::default() };
+        let mut rules = IgnoreRules::of_git(dir);
         let mut way: Vec<&Path> =
-            folder.ancestors().skip(1).take_while(|above| above.starts_with(&top)).collect();
+            dir.ancestors().skip(1).take_while(|above| above.starts_with(&top)).collect();
         way.reverse();
         for (index, above) in way.iter().enumerate() {
             rules = rules.with_files(above, RULE_FILES.iter().map(OsStr::new));
-            let next = way.get(index + 1).copied().unwrap_or(folder);
+            let next = way.get(index + 1).copied().unwrap_or(dir);
             if rules.verdict(next, true) != IgnoreVerdict::Plain {
                 // An ignored directory that is watched was named, and its content is wanted.
                 return Arc::default();
@@ -83,8 +83,8 @@ impl IgnoreRules {
     }
 
     /// Git's own rules outside the tree: those of the repository and of the user.
-    fn of_git(folder: &Path) -> Arc<IgnoreRules> {
-        let Some((top, dot)) = git::repository(folder) else { return Arc::default() };
+    fn of_git(dir: &Path) -> Arc<IgnoreRules> {
+        let Some((top, dot)) = git::repository(dir) else { return Arc::default() };
         let mut builder = GitignoreBuilder::new(&top);
         // A missing or unreadable file has no rules.
         let _ = builder.add(dot.join("info/exclude"));
@@ -96,11 +96,11 @@ impl IgnoreRules {
     /// Adds the given ignore files of a directory.
     pub fn with_files<'a>(
         self: &Arc<IgnoreRules>,
-        folder: &Path,
+        dir: &Path,
         files: impl Iterator<Item = &'a OsStr>,
     ) -> Arc<IgnoreRules> {
         let read = |file| {
-            let (rules, error) = Gitignore::new(folder.join(file));
+            let (rules, error) = Gitignore::new(dir.join(file));
             if let Some(error) = error {
                 tracing::debug!(%error, "ignore rules");
             }

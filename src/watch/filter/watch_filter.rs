@@ -66,15 +66,15 @@ impl WatchFilter {
             include: GlobTable::of(include.iter(), |pattern| &pattern.globs),
             hidden: GlobTable::of(include.iter().filter(|p| p.hidden), |pattern| &pattern.globs),
             exclude: GlobTable::of(exclude.iter(), |pattern| &pattern.globs),
-            excluded_dirs: GlobTable::of(exclude.iter(), |pattern| &pattern.folders),
+            excluded_dirs: GlobTable::of(exclude.iter(), |pattern| &pattern.dirs),
             aliases: BTreeSet::new(),
         }
     }
 
     /// Gives a directory another `name`, that of a symlink to it.
-    pub fn alias(&mut self, folder: &Path, name: &Path) {
+    pub fn alias(&mut self, dir: &Path, name: &Path) {
         if self.aliases.len() < ALIASES_MAX {
-            self.aliases.insert((folder.to_owned(), name.to_owned()));
+            self.aliases.insert((dir.to_owned(), name.to_owned()));
         }
     }
 
@@ -84,8 +84,8 @@ impl WatchFilter {
 
     /// All names of a path: its own, and those through symlinks.
     pub fn names<'a>(&'a self, path: &'a Path) -> impl Iterator<Item = Cow<'a, Path>> {
-        let linked = self.aliases.iter().filter_map(move |(folder, name)| {
-            let rest = path.strip_prefix(folder).ok()?;
+        let linked = self.aliases.iter().filter_map(move |(dir, name)| {
+            let rest = path.strip_prefix(dir).ok()?;
             // `join` with an empty path would append a slash.
             Some(if rest.as_os_str().is_empty() { Cow::from(name) } else { name.join(rest).into() })
         });
@@ -96,26 +96,26 @@ impl WatchFilter {
     pub fn roots(&self) -> BTreeSet<PathBuf> {
         let tops = self.reach.iter().filter(|reach| !reach.never);
         tops.map(|reach| match reach.top.parent() {
-            Some(folder) if reach.literal => folder.to_owned(),
+            Some(dir) if reach.literal => dir.to_owned(),
             Some(_) | None => reach.top.clone(),
         })
         .collect()
     }
 
     /// Returns whether anything in this directory may count.
-    pub fn accepts_dir(&self, folder: &Path, verdict: IgnoreVerdict) -> bool {
-        self.names(folder).any(|name| self.enters_name(&name, verdict))
+    pub fn accepts_dir(&self, dir: &Path, verdict: IgnoreVerdict) -> bool {
+        self.names(dir).any(|name| self.enters_name(&name, verdict))
     }
 
     /// [`Self::accepts_dir`] for a single name of a directory.
-    pub fn enters_name(&self, folder: &Path, verdict: IgnoreVerdict) -> bool {
-        let named = || self.reach.iter().any(|reach| reach.top.starts_with(folder) && !reach.never);
+    pub fn enters_name(&self, dir: &Path, verdict: IgnoreVerdict) -> bool {
+        let named = || self.reach.iter().any(|reach| reach.top.starts_with(dir) && !reach.never);
         match verdict {
             IgnoreVerdict::Never => false,
             IgnoreVerdict::Ignored => named(),
             IgnoreVerdict::Plain => {
-                let may = self.reach.iter().any(|reach| reach.holds(folder));
-                named() || (may && !self.excluded_dirs.matches(folder))
+                let may = self.reach.iter().any(|reach| reach.holds(dir));
+                named() || (may && !self.excluded_dirs.matches(dir))
             }
         }
     }
@@ -149,8 +149,8 @@ impl GlobScope {
     }
 
     /// Returns whether files in this directory can match.
-    fn holds(&self, folder: &Path) -> bool {
-        let Ok(below) = folder.strip_prefix(&self.top) else { return false };
+    fn holds(&self, dir: &Path) -> bool {
+        let Ok(below) = dir.strip_prefix(&self.top) else { return false };
         self.depth.is_none_or(|depth| below.components().count() < depth)
     }
 }

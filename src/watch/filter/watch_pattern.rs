@@ -15,7 +15,7 @@ pub(super) struct WatchPattern {
     /// Matched against paths relative to `base`; one match suffices.
     pub globs: Vec<Glob>,
     /// Matches directories with everything in them meant.
-    pub folders: Vec<Glob>,
+    pub dirs: Vec<Glob>,
     /// The longest path without special characters; `base` if there is none.
     pub literal_prefix: PathBuf,
     /// Whether there are no special characters at all.
@@ -66,7 +66,7 @@ impl WatchPattern {
         let last = parts.last().copied().unwrap_or_default();
         Ok(WatchPattern {
             globs: globs(&text, is_special(last))?,
-            folders: folders(&text, is_special(last))?,
+            dirs: folders(&text, is_special(last))?,
             literal_prefix: if anywhere {
                 base.clone()
             } else {

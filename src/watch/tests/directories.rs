@@ -116,9 +116,9 @@ async fn a_link_that_is_as_new_as_the_watch_is_a_change() {
     let links = WatchConfig { root: scene.path("links"), ..scene.watch(&[], &[]) };
     let services = BTreeMap::from([(name("api"), current), (name("web"), links)]);
     scene.watcher.set(services, BTreeSet::new());
-    let told = scene.next().await;
+    let reported = scene.next().await;
     let all = [("api".into(), "current".into()), ("web".into(), "links/in".into())];
-    assert_eq!(told, BTreeMap::from(all));
+    assert_eq!(reported, BTreeMap::from(all));
     scene.write("releases/1/a.py", "b");
     let file = PathBuf::from("releases/1/a.py");
     assert_eq!(scene.next().await, ["api", "web"].map(|name| (name.into(), file.clone())).into());
@@ -276,9 +276,9 @@ async fn a_link_that_one_begins_at_and_another_finds_is_turned_for_both() {
         symlink(format!("releases/{release}"), scene.path("next")).unwrap();
         scene.at_once(|| fs::rename(scene.path("next"), scene.path("current")).unwrap());
         let both = loop {
-            let told = scene.next().await;
-            if told.contains_key("api") {
-                break told;
+            let reported = scene.next().await;
+            if reported.contains_key("api") {
+                break reported;
             }
         };
         assert_eq!(both["api"], Path::new("current"));

@@ -91,8 +91,8 @@ async fn an_include_that_names_a_built_folder_makes_it_count() {
 #[tokio::test]
 async fn a_change_goes_to_everyone_who_wants_it_and_to_nobody_else() {
     let mut scene = WatchFixture::new();
-    for folder in ["api", "web", "shared"] {
-        scene.old(&format!("{folder}/start.py"), "");
+    for directory in ["api", "web", "shared"] {
+        scene.old(&format!("{directory}/start.py"), "");
     }
     let watch = |dir: &str, include: &[&str]| WatchConfig {
         root: scene.path(dir),

@@ -41,7 +41,7 @@ struct WatchFixture {
 }
 
 fn limits() -> WatchLimits {
-    WatchLimits { folders: 10_000, read_after: Duration::ZERO }
+    WatchLimits { dirs: 10_000, read_after: Duration::ZERO }
 }
 
 fn name(text: &str) -> WatchId {

@@ -4,9 +4,9 @@ use super::*;
 
 #[tokio::test]
 async fn what_cannot_be_watched_is_polled_and_said_once() {
-    let mut scene = WatchFixture::limited(WatchLimits { folders: 3, ..limits() });
-    for folder in 0..10 {
-        scene.old(&format!("d{folder}/a.py"), "old");
+    let mut scene = WatchFixture::limited(WatchLimits { dirs: 3, ..limits() });
+    for dir in 0..10 {
+        scene.old(&format!("d{dir}/a.py"), "old");
     }
     let services = BTreeMap::from([(name("api"), scene.watch(&[], &[]))]);
     scene.watcher.set(services, BTreeSet::new());
@@ -14,11 +14,11 @@ async fn what_cannot_be_watched_is_polled_and_said_once() {
     assert_eq!(message.class, MessageClass::WatchDegraded);
     assert!(message.text.contains("3 of 11 directories"), "{}", message.text);
     assert!(!message.help.is_empty());
-    for folder in 0..10 {
-        let path = format!("d{folder}/a.py");
+    for dir in 0..10 {
+        let path = format!("d{dir}/a.py");
         scene.write(&path, "changed");
         assert_eq!(scene.file().await, Path::new(&path));
-        if folder == 3 {
+        if dir == 3 {
             // One polled directory is proof enough, and takes two seconds.
             break;
         }

@@ -8,17 +8,17 @@ pub(super) struct DirListing {
     pub files: Vec<OsString>,
     /// The symlinks among `files`.
     pub links: BTreeSet<OsString>,
-    pub folders: Vec<OsString>,
+    pub dirs: Vec<OsString>,
 }
 
 impl DirListing {
     /// Lists a directory, as far as it is readable; `None` when it cannot be opened.
     pub fn of(path: &Path) -> Option<DirListing> {
         let mut listing =
-            DirListing { files: Vec::new(), links: BTreeSet::new(), folders: Vec::new() };
+            DirListing { files: Vec::new(), links: BTreeSet::new(), dirs: Vec::new() };
         for entry in fs::read_dir(path).ok()?.flatten() {
             match entry.file_type() {
-                Ok(kind) if kind.is_dir() => listing.folders.push(entry.file_name()),
+                Ok(kind) if kind.is_dir() => listing.dirs.push(entry.file_name()),
                 Ok(kind) if kind.is_file() || kind.is_symlink() => {
                     if kind.is_symlink() {
                         listing.links.insert(entry.file_name());
@@ -29,7 +29,7 @@ impl DirListing {
             }
         }
         listing.files.sort_unstable();
-        listing.folders.sort_unstable();
+        listing.dirs.sort_unstable();
         Some(listing)
     }
 }

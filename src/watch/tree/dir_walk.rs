@@ -26,10 +26,8 @@ impl FileTree {
         }
         let mut changed = Vec::new();
         for (path, ids) in starts {
-            let missing = |folder: &WatchedDir| !ids.is_subset(&folder.ids);
-            if self.folders.get(&path).is_none_or(missing)
-                && PathKind::at(&path) == PathKind::Folder
-            {
+            let missing = |dir: &WatchedDir| !ids.is_subset(&dir.ids);
+            if self.dirs.get(&path).is_none_or(missing) && PathKind::at(&path) == PathKind::Folder {
                 let above = IgnoreRules::above(&path);
                 self.walk_levels(
                     vec![DirVisit { path, ids, above }],
@@ -71,14 +69,14 @@ impl FileTree {
             for visit in &mut level {
                 // Filters that start here may not cover the directory above.
                 if let Some(ids) = begins.get(&visit.path)
-                    && !self.folders.contains_key(&visit.path)
+                    && !self.dirs.contains_key(&visit.path)
                 {
                     visit.ids.extend(ids);
                 }
                 let above = &visit.above;
-                let folder = self.folders.entry(visit.path.clone());
-                let folder = folder.or_insert_with(|| WatchedDir::new(above.clone()));
-                folder.ids.extend(&visit.ids);
+                let dir = self.dirs.entry(visit.path.clone());
+                let dir = dir.or_insert_with(|| WatchedDir::new(above.clone()));
+                dir.ids.extend(&visit.ids);
             }
             cover.watch(level.iter().map(|visit| visit.path.clone()), WatchReason::Tree);
             let mut next = Vec::new();
@@ -103,26 +101,26 @@ impl FileTree {
             UnknownFile::New(order) => order,
         };
         let Some(listing) = DirListing::of(&visit.path) else { return };
-        let Some(folder) = self.folders.get_mut(&visit.path) else { return };
+        let Some(dir) = self.dirs.get_mut(&visit.path) else { return };
         let rule_files = listing.files.iter().map(OsString::as_os_str);
         let rule_files = rule_files.filter(|name| RULE_FILES.iter().any(|rules| name == rules));
-        folder.rules = folder.above.with_files(&visit.path, rule_files);
+        dir.rules = dir.above.with_files(&visit.path, rule_files);
         self.compare_files(visit, &listing, unknown, order, out);
-        let Some(folder) = self.folders.get_mut(&visit.path) else { return };
-        let there: BTreeSet<&OsString> = listing.folders.iter().collect();
+        let Some(dir) = self.dirs.get_mut(&visit.path) else { return };
+        let there: BTreeSet<&OsString> = listing.dirs.iter().collect();
         let gone: Vec<OsString> =
-            folder.inner.iter().filter(|name| !there.contains(name)).cloned().collect();
-        for name in listing.folders {
+            dir.inner.iter().filter(|name| !there.contains(name)).cloned().collect();
+        for name in listing.dirs {
             let path = visit.path.join(&name);
-            let Some(folder) = self.folders.get(&visit.path) else { return };
-            let ids = folder.filters_for_dir(&self.filters, &visit.ids, &path);
-            let known = self.folders.get(&path);
+            let Some(dir) = self.dirs.get(&visit.path) else { return };
+            let ids = dir.filters_for_dir(&self.filters, &visit.ids, &path);
+            let known = self.dirs.get(&path);
             let unseen = known.is_none_or(|known| deep || !ids.is_subset(&known.ids));
             if !ids.is_empty() && unseen {
-                let above = folder.inner_rules(&path);
+                let above = dir.inner_rules(&path);
                 next.push(DirVisit { path, ids, above });
-                let Some(folder) = self.folders.get_mut(&visit.path) else { return };
-                folder.inner.insert(name);
+                let Some(dir) = self.dirs.get_mut(&visit.path) else { return };
+                dir.inner.insert(name);
             }
         }
         for name in gone {
@@ -141,9 +139,9 @@ impl FileTree {
         let mut seen = BTreeSet::new();
         for name in &listing.files {
             let path = visit.path.join(name);
-            let Some(folder) = self.folders.get(&visit.path) else { return };
+            let Some(dir) = self.dirs.get(&visit.path) else { return };
             let link = listing.links.contains(name);
-            let mut ids = folder.filters_for_file(&self.filters, &path);
+            let mut ids = dir.filters_for_file(&self.filters, &path);
             if ids.is_empty() && !link {
                 continue;
             }
@@ -161,8 +159,8 @@ impl FileTree {
             }
             let mark = mark(entry);
             seen.insert(name.clone());
-            let Some(folder) = self.folders.get(&visit.path) else { return };
-            let differs = match (folder.files.get(name), unknown) {
+            let Some(dir) = self.dirs.get(&visit.path) else { return };
+            let differs = match (dir.files.get(name), unknown) {
                 (Some(before), _) if mark.stat_matches(before) => continue,
                 (Some(_), UnknownFile::Old(_)) => continue,
                 (Some(_), UnknownFile::New(_)) => {
@@ -184,8 +182,8 @@ impl FileTree {
                 out.push(ChangedFile { order, path, ids });
             }
         }
-        let Some(folder) = self.folders.get(&visit.path) else { return };
-        let gone = folder.files.keys().filter(|name| !seen.contains(*name));
+        let Some(dir) = self.dirs.get(&visit.path) else { return };
+        let gone = dir.files.keys().filter(|name| !seen.contains(*name));
         for name in gone.cloned().collect::<Vec<_>>() {
             self.remove_file(&visit.path, &name, order, out);
         }

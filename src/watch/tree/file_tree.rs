@@ -43,7 +43,7 @@ pub(crate) enum UnknownFile {
 #[derive(Debug, Default)]
 pub(crate) struct FileTree {
     pub(super) filters: BTreeMap<FilterId, WatchFilter>,
-    pub(super) folders: BTreeMap<PathBuf, WatchedDir>,
+    pub(super) dirs: BTreeMap<PathBuf, WatchedDir>,
     /// Directories with changed ignore files.
     pub(super) stale: BTreeSet<PathBuf>,
     /// Directories with files not yet hashed.
@@ -83,8 +83,8 @@ impl FileTree {
         self.filters.remove(&id);
         self.links.forget_id(id);
         let mut bare = Vec::new();
-        for (path, folder) in &mut self.folders {
-            if folder.ids.remove(&id) && folder.ids.is_empty() {
+        for (path, dir) in &mut self.dirs {
+            if dir.ids.remove(&id) && dir.ids.is_empty() {
                 bare.push(path.clone());
             }
         }
@@ -102,7 +102,7 @@ impl FileTree {
 
     /// Directories where filters start, and targets of symlinks, that do not exist.
     pub fn absent(&self) -> BTreeSet<PathBuf> {
-        let absent = |start: &PathBuf| !self.folders.contains_key(start);
+        let absent = |start: &PathBuf| !self.dirs.contains_key(start);
         self.starts().into_iter().chain(self.links.dangling()).filter(absent).collect()
     }
 
@@ -110,19 +110,19 @@ impl FileTree {
     pub fn absent_of(&self, id: FilterId) -> Vec<PathBuf> {
         let starts = self.filters.get(&id).map(WatchFilter::roots).unwrap_or_default();
         let end = |start: &PathBuf| self.links.end(start).unwrap_or_else(|| start.clone());
-        let unknown = starts.into_iter().filter(|start| !self.folders.contains_key(&end(start)));
+        let unknown = starts.into_iter().filter(|start| !self.dirs.contains_key(&end(start)));
         unknown.filter(|start| PathKind::at(start) == PathKind::Missing).collect()
     }
 
     pub fn folders_of(&self, ids: &BTreeSet<FilterId>) -> BTreeSet<PathBuf> {
-        let of = self.folders.iter().filter(|(_, folder)| !folder.ids.is_disjoint(ids));
+        let of = self.dirs.iter().filter(|(_, dir)| !dir.ids.is_disjoint(ids));
         of.map(|(path, _)| path.clone()).collect()
     }
 
     /// The topmost known directories at or below `place`.
     pub fn tops_below(&self, place: &Path) -> Vec<PathBuf> {
         let mut tops: Vec<PathBuf> = Vec::new();
-        for path in self.folders.range(place.to_owned()..).map(|(path, _)| path) {
+        for path in self.dirs.range(place.to_owned()..).map(|(path, _)| path) {
             if !path.starts_with(place) {
                 break;
             }
@@ -146,19 +146,19 @@ impl FileTree {
     fn step_here(&self, path: &Path, touch: PathEvent) -> Option<SaveStage> {
         let whole =
             matches!(touch.was, PathChange::Unchanged | PathChange::Moved | PathChange::Reverted);
-        if self.folders.contains_key(path) {
+        if self.dirs.contains_key(path) {
             return Some(if whole { SaveStage::Other } else { SaveStage::Partial });
         }
         let (parent, name) = (path.parent()?, path.file_name()?);
-        let folder = self.folders.get(parent)?;
+        let dir = self.dirs.get(parent)?;
         if RULE_FILES.iter().any(|rules| name == *rules) {
             return Some(SaveStage::Other);
         }
-        let before = folder.files.get(name);
-        if before.is_none() && folder.filters_for_file(&self.filters, path).is_empty() {
-            let enters = !folder.filters_for_dir(&self.filters, &folder.ids, path).is_empty();
+        let before = dir.files.get(name);
+        if before.is_none() && dir.filters_for_file(&self.filters, path).is_empty() {
+            let enters = !dir.filters_for_dir(&self.filters, &dir.ids, path).is_empty();
             let is_folder = || {
-                matches!(PathKind::at(path), PathKind::Folder | PathKind::Link { folder: true, .. })
+                matches!(PathKind::at(path), PathKind::Folder | PathKind::Link { dir: true, .. })
             };
             return (enters && touch.is_create_or_remove() && is_folder())
                 .then_some(SaveStage::Partial);
@@ -208,7 +208,7 @@ impl FileTree {
         out: &mut Vec<ChangedFile>,
     ) {
         let entry = self.entry(path);
-        if self.folders.contains_key(path) {
+        if self.dirs.contains_key(path) {
             if entry != PathKind::Folder {
                 self.drop_below(path, Some(touch.order), cover, out);
             } else if !cover.holds(path) {
@@ -218,16 +218,16 @@ impl FileTree {
             }
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return };
-        let Some(folder) = self.folders.get_mut(parent) else { return };
+        let Some(dir) = self.dirs.get_mut(parent) else { return };
         if RULE_FILES.iter().any(|rules| name == *rules) {
             self.stale.insert(parent.to_owned());
         }
         match entry {
             PathKind::Folder => {
-                let ids = folder.filters_for_dir(&self.filters, &folder.ids, path);
+                let ids = dir.filters_for_dir(&self.filters, &dir.ids, path);
                 if !ids.is_empty() {
-                    folder.inner.insert(name.to_owned());
-                    let above = folder.inner_rules(path);
+                    dir.inner.insert(name.to_owned());
+                    let above = dir.inner_rules(path);
                     let visit = DirVisit { path: path.to_owned(), ids, above };
                     self.walk_levels(vec![visit], UnknownFile::New(touch.order), true, cover, out);
                 }
@@ -251,11 +251,11 @@ impl FileTree {
         path: &Path,
         entry: PathKind,
     ) -> BTreeSet<FilterId> {
-        let Some(folder) = self.folders.get(parent) else { return BTreeSet::new() };
-        let mut ids = folder.filters_for_file(&self.filters, path);
-        if let PathKind::Link { folder: to_folder, .. } = entry {
+        let Some(dir) = self.dirs.get(parent) else { return BTreeSet::new() };
+        let mut ids = dir.filters_for_file(&self.filters, path);
+        if let PathKind::Link { dir: to_folder, .. } = entry {
             if to_folder {
-                ids.extend(folder.filters_for_dir(&self.filters, &folder.ids, path));
+                ids.extend(dir.filters_for_dir(&self.filters, &dir.ids, path));
             }
             if !ids.is_empty() {
                 self.found_link(path, &ids, to_folder);
@@ -269,14 +269,14 @@ impl FileTree {
     /// What differs in a directory by a cheap stat, without reading files; the directory itself
     /// when it is gone.
     pub fn changed_stat(&self, path: &Path) -> Vec<PathBuf> {
-        let Some(folder) = self.folders.get(path) else { return Vec::new() };
+        let Some(dir) = self.dirs.get(path) else { return Vec::new() };
         let Some(listing) = DirListing::of(path) else { return vec![path.to_owned()] };
-        let mut there: BTreeSet<&OsString> = listing.folders.iter().collect();
+        let mut there: BTreeSet<&OsString> = listing.dirs.iter().collect();
         let mut differing = Vec::new();
         for name in &listing.files {
             let path = path.join(name);
-            let before = folder.files.get(name);
-            if before.is_none() && folder.filters_for_file(&self.filters, &path).is_empty() {
+            let before = dir.files.get(name);
+            if before.is_none() && dir.filters_for_file(&self.filters, &path).is_empty() {
                 continue;
             }
             there.insert(name);
@@ -289,13 +289,13 @@ impl FileTree {
             };
             differing.extend((!same).then_some(path));
         }
-        let known = |name: &&OsString| folder.inner.contains(*name);
-        for name in listing.folders.iter().filter(|name| !known(name)) {
+        let known = |name: &&OsString| dir.inner.contains(*name);
+        for name in listing.dirs.iter().filter(|name| !known(name)) {
             let path = path.join(name);
-            let enters = !folder.filters_for_dir(&self.filters, &folder.ids, &path).is_empty();
+            let enters = !dir.filters_for_dir(&self.filters, &dir.ids, &path).is_empty();
             differing.extend(enters.then_some(path));
         }
-        let gone = folder.files.keys().chain(&folder.inner).filter(|name| !there.contains(name));
+        let gone = dir.files.keys().chain(&dir.inner).filter(|name| !there.contains(name));
         differing.extend(gone.map(|name| path.join(name)));
         differing
     }
@@ -307,10 +307,10 @@ impl FileTree {
         old: impl IntoIterator<Item = (PathBuf, WatchedDir)>,
         cover: &mut WatchSet,
     ) {
-        for (path, folder) in old {
-            match self.folders.get_mut(&path) {
+        for (path, dir) in old {
+            match self.dirs.get_mut(&path) {
                 Some(new) => new.files.iter_mut().for_each(|(name, mark)| {
-                    *mark = folder.files.get(name).copied().unwrap_or(*mark);
+                    *mark = dir.files.get(name).copied().unwrap_or(*mark);
                 }),
                 None => cover.release(&path, WatchReason::Tree),
             }
@@ -318,9 +318,9 @@ impl FileTree {
     }
 
     /// Stores the fingerprint of a file; returns whether it changed.
-    pub(super) fn store(&mut self, folder: &Path, name: &OsStr, mark: Fingerprint) -> bool {
-        let Some(folder) = self.folders.get_mut(folder) else { return false };
-        match folder.files.get_mut(name) {
+    pub(super) fn store(&mut self, dir: &Path, name: &OsStr, mark: Fingerprint) -> bool {
+        let Some(dir) = self.dirs.get_mut(dir) else { return false };
+        match dir.files.get_mut(name) {
             Some(before) => {
                 let differs = mark.differs(before);
                 *before = mark;
@@ -329,7 +329,7 @@ impl FileTree {
             None => {
                 if self.files < MAX_FILES {
                     self.files += 1;
-                    folder.files.insert(name.to_owned(), mark);
+                    dir.files.insert(name.to_owned(), mark);
                 }
                 true
             }
@@ -344,13 +344,13 @@ impl FileTree {
         order: u64,
         out: &mut Vec<ChangedFile>,
     ) {
-        let Some(folder) = self.folders.get_mut(parent) else { return };
-        if folder.files.remove(name).is_none() {
+        let Some(dir) = self.dirs.get_mut(parent) else { return };
+        if dir.files.remove(name).is_none() {
             return;
         }
         self.files -= 1;
         let path = parent.join(name);
-        let mut ids = folder.filters_for_file(&self.filters, &path);
+        let mut ids = dir.filters_for_file(&self.filters, &path);
         ids.extend(self.links.ids(&path));
         self.lost_link(&path);
         if !ids.is_empty() {
@@ -366,12 +366,12 @@ impl FileTree {
         cover: &mut WatchSet,
         out: &mut Vec<ChangedFile>,
     ) {
-        for (path, folder) in self.take_below(top) {
+        for (path, dir) in self.take_below(top) {
             cover.release(&path, WatchReason::Tree);
             let Some(order) = order else { continue };
-            for name in folder.files.keys() {
+            for name in dir.files.keys() {
                 let path = path.join(name);
-                let ids = folder.filters_for_file(&self.filters, &path);
+                let ids = dir.filters_for_file(&self.filters, &path);
                 if !ids.is_empty() {
                     out.push(ChangedFile { order, path, ids });
                 }
@@ -380,25 +380,25 @@ impl FileTree {
     }
 
     pub(super) fn take_below(&mut self, top: &Path) -> Vec<(PathBuf, WatchedDir)> {
-        let below = self.folders.range(top.to_owned()..).map(|(path, _)| path);
+        let below = self.dirs.range(top.to_owned()..).map(|(path, _)| path);
         let paths: Vec<PathBuf> = below.take_while(|path| path.starts_with(top)).cloned().collect();
         let taken = paths.into_iter().filter_map(|path| {
-            let folder = self.remove_dir(&path)?;
-            Some((path, folder))
+            let dir = self.remove_dir(&path)?;
+            Some((path, dir))
         });
         taken.collect()
     }
 
     pub(super) fn remove_dir(&mut self, path: &Path) -> Option<WatchedDir> {
-        let folder = self.folders.remove(path)?;
-        folder.files.keys().for_each(|name| self.links.forget(&path.join(name)));
-        self.files -= folder.files.len();
+        let dir = self.dirs.remove(path)?;
+        dir.files.keys().for_each(|name| self.links.forget(&path.join(name)));
+        self.files -= dir.files.len();
         if let (Some(parent), Some(name)) = (path.parent(), path.file_name())
-            && let Some(parent) = self.folders.get_mut(parent)
+            && let Some(parent) = self.dirs.get_mut(parent)
         {
             parent.inner.remove(name);
         }
-        Some(folder)
+        Some(dir)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) enum PathKind {
     Link {
         mark: Fingerprint,
         /// The target is a directory.
-        folder: bool,
+        dir: bool,
     },
     /// A socket, FIFO or device: never opened.
     Special,
@@ -44,13 +44,13 @@ impl PathKind {
         if let Ok(meta) = &meta
             && meta.is_file()
         {
-            return PathKind::Link { mark: Fingerprint::of(meta), folder: false };
+            return PathKind::Link { mark: Fingerprint::of(meta), dir: false };
         }
-        let folder = meta.is_ok_and(|meta| meta.is_dir());
+        let dir = meta.is_ok_and(|meta| meta.is_dir());
         let mut end = ResolvedPath::of(path).end.into_os_string();
-        if folder {
+        if dir {
             end.push("/");
         }
-        PathKind::Link { mark: Fingerprint::of_link(link, end.as_bytes()), folder }
+        PathKind::Link { mark: Fingerprint::of_link(link, end.as_bytes()), dir }
     }
 }

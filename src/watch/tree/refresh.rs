@@ -19,12 +19,9 @@ impl FileTree {
         cover: &mut WatchSet,
         out: &mut Vec<ChangedFile>,
     ) {
-        let Some(folder) = self.folders.get(path) else { return };
-        let visit = DirVisit {
-            path: path.to_owned(),
-            ids: folder.ids.clone(),
-            above: folder.above.clone(),
-        };
+        let Some(dir) = self.dirs.get(path) else { return };
+        let visit =
+            DirVisit { path: path.to_owned(), ids: dir.ids.clone(), above: dir.above.clone() };
         if PathKind::at(path) == PathKind::Folder {
             self.walk_levels(vec![visit], UnknownFile::New(order), deep, cover, out);
         } else {
@@ -34,7 +31,7 @@ impl FileTree {
 
     pub fn resync_all(&mut self, order: u64, cover: &mut WatchSet) -> Vec<ChangedFile> {
         let mut changed = Vec::new();
-        let tops: Vec<PathBuf> = self.folders.keys().cloned().collect();
+        let tops: Vec<PathBuf> = self.dirs.keys().cloned().collect();
         let mut done: Option<PathBuf> = None;
         for path in tops {
             if done.as_ref().is_none_or(|top| !path.starts_with(top)) {
@@ -49,8 +46,8 @@ impl FileTree {
     pub fn refresh(&mut self, now: FileTime, cover: &mut WatchSet) -> Vec<ChangedFile> {
         let mut changed = Vec::new();
         for path in std::mem::take(&mut self.stale) {
-            let Some(folder) = self.folders.get(&path) else { continue };
-            let (ids, above) = (folder.ids.clone(), folder.above.clone());
+            let Some(dir) = self.dirs.get(&path) else { continue };
+            let (ids, above) = (dir.ids.clone(), dir.above.clone());
             let old = self.take_below(&path);
             let visit = DirVisit { path, ids, above };
             self.walk_levels(vec![visit], UnknownFile::Old(now), false, cover, &mut changed);
@@ -69,9 +66,9 @@ impl FileTree {
     /// read, or `None` when all files are hashed.
     pub fn hash_some(&mut self) -> Option<u64> {
         let path = self.unread.pop_first()?;
-        let Some(folder) = self.folders.get_mut(&path) else { return Some(0) };
+        let Some(dir) = self.dirs.get_mut(&path) else { return Some(0) };
         let mut bytes = 0;
-        for (name, mark) in folder.files.iter_mut().filter(|(_, mark)| !mark.is_hashed()) {
+        for (name, mark) in dir.files.iter_mut().filter(|(_, mark)| !mark.is_hashed()) {
             *mark = mark.with_hash_if_unchanged(&path.join(name));
             bytes += if mark.is_hashed() { mark.len() } else { 0 };
         }

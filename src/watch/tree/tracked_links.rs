@@ -19,7 +19,7 @@ pub(super) struct LinkTable {
     /// The paths with events about them, each with the affected names.
     places: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// Directories watched for their sake.
-    folders: BTreeSet<PathBuf>,
+    dirs: BTreeSet<PathBuf>,
     /// Whether the watched directories are up to date.
     armed: bool,
 }
@@ -210,11 +210,11 @@ impl FileTree {
         let touched = self.folders_of(&ids);
         let mut old = BTreeMap::new();
         for path in touched {
-            let Some(folder) = self.folders.get_mut(&path) else { continue };
-            folder.ids.retain(|id| !ids.contains(id));
-            let unused = folder.ids.is_empty();
+            let Some(dir) = self.dirs.get_mut(&path) else { continue };
+            dir.ids.retain(|id| !ids.contains(id));
+            let unused = dir.ids.is_empty();
             let before = if unused { self.remove_dir(&path) } else { None };
-            old.extend(before.map(|folder| (path, folder)));
+            old.extend(before.map(|dir| (path, dir)));
         }
         self.walk(&ids, none, cover);
         self.restore_fingerprints(old, cover);
@@ -240,12 +240,12 @@ impl FileTree {
         }
         let places = self.links.places.keys().filter_map(|place| place.parent());
         let need: BTreeSet<PathBuf> =
-            places.filter(|folder| folder.is_dir()).map(Path::to_owned).collect();
-        for folder in self.links.folders.difference(&need) {
-            cover.release(folder, WatchReason::Link);
+            places.filter(|dir| dir.is_dir()).map(Path::to_owned).collect();
+        for dir in self.links.dirs.difference(&need) {
+            cover.release(dir, WatchReason::Link);
         }
         cover.watch(need.iter().cloned(), WatchReason::Link);
-        self.links.folders = need;
+        self.links.dirs = need;
     }
 }
 

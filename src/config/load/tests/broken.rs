@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn broken_examples_are_explained() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/broken");
-    let mut names: Vec<String> = fs::read_dir(&folder)
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/broken");
+    let mut names: Vec<String> = fs::read_dir(&dir)
         .expect("the folder of broken examples")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
         .filter(|name| name.ends_with(".toml"))
@@ -15,7 +15,7 @@ fn broken_examples_are_explained() {
     for name in names {
         let sources = ConfigSources {
             files: vec![name.clone().into()],
-            cwd: folder.clone(),
+            cwd: dir.clone(),
             ..ConfigSources::default()
         };
         let error = load(&sources).expect_err("every example here has a mistake");

@@ -44,13 +44,13 @@ fn only_those_in_debug_mode_wish_for_its_port() {
     let project = Project::new(API).with(|sources| {
         sources.overrides.ports = vec![("api.debug".to_owned(), 6000)];
     });
-    let draft = project.draft();
-    assert_eq!(draft.port_requests().len(), 1);
-    assert_eq!(draft.port_requests_with(&DebugServices::from([name("web")])).len(), 1);
-    let wishes = draft.port_requests_with(&DebugServices::from([name("api")]));
-    let last = wishes.last().expect("two");
+    let config = project.draft();
+    assert_eq!(config.port_requests().len(), 1);
+    assert_eq!(config.port_requests_with(&DebugServices::from([name("web")])).len(), 1);
+    let requests = config.port_requests_with(&DebugServices::from([name("api")]));
+    let last = requests.last().expect("two");
     assert_eq!((&*last.key.port, last.wanted), ("debug", pinned(6000)));
-    assert_eq!(draft.debuggable().count(), 1);
+    assert_eq!(config.debuggable().count(), 1);
 }
 
 #[test]

@@ -52,10 +52,10 @@ fn files_are_found_from_below_and_by_name() {
     let mut project =
         Project::new(TWO).file("a/b/x", "").file("other.toml", "[services.api]\nport = 1234");
     project.sources.cwd = project.path("a/b");
-    assert_eq!(project.stack().dir, project.folder.path());
+    assert_eq!(project.stack().dir, project.dir.path());
     project.sources.files = vec!["../../devstack.toml".into(), "../../other.toml".into()];
     let stack = project.stack();
-    assert_eq!(stack.dir, fs::canonicalize(project.folder.path()).expect("a folder"));
+    assert_eq!(stack.dir, fs::canonicalize(project.dir.path()).expect("a folder"));
     assert_eq!(stack.services[&name("api")].ports[0].number, 1234);
     project.sources.files = vec!["no.toml".into(), "..".into()];
     let expected = ["cannot read `no.toml`: no such file", "cannot read `..`: it is a directory"];
@@ -66,13 +66,13 @@ fn files_are_found_from_below_and_by_name() {
 
 #[test]
 fn no_file_at_all_is_explained() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sources = ConfigSources { cwd: folder.path().to_owned(), ..ConfigSources::default() };
+    let dir = tempfile::tempdir().expect("a folder");
+    let sources = ConfigSources { cwd: dir.path().to_owned(), ..ConfigSources::default() };
     let error = load(&sources).expect_err("there is no file");
     let text =
-        format!("no devstack.toml found in {} or any parent directory", folder.path().display());
+        format!("no devstack.toml found in {} or any parent directory", dir.path().display());
     assert_eq!(error.summary().text, text);
-    assert!(error.files().contains(&folder.path().join("devstack.toml")));
+    assert!(error.files().contains(&dir.path().join("devstack.toml")));
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn passwords_are_never_shown() {
 
 #[test]
 fn a_mistake_without_a_place_has_no_frame() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let sources = ConfigSources { cwd: folder.path().to_owned(), ..ConfigSources::default() };
+    let dir = tempfile::tempdir().expect("a folder");
+    let sources = ConfigSources { cwd: dir.path().to_owned(), ..ConfigSources::default() };
     let text = load(&sources).expect_err("there is no file").to_string();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].starts_with("error: no devstack.toml found in "), "{text}");

@@ -9,7 +9,7 @@ fn a_small_file_gets_every_default() {
         "[services.api]\ncommand = 'serve'\nport = 5000\n[services.once]\ncommand = ['a', 'b']\nkind = 'task'",
     );
     let stack = project.stack();
-    assert_eq!(stack.dir, project.folder.path());
+    assert_eq!(stack.dir, project.dir.path());
     assert_eq!(stack.primary, Some(name("api")));
     let api = &stack.services[&name("api")];
     assert_eq!(api.launch.command, CommandLine::Shell("serve".into()));
@@ -87,8 +87,8 @@ fn every_key_reaches_the_stack() {
         action = "restart"
     "#;
     let project = Project::new(text).file("src/x", "");
-    let draft = project.draft();
-    let wanted: Vec<_> = draft.port_requests().iter().map(|w| (&*w.key.port, w.wanted)).collect();
+    let config = project.draft();
+    let wanted: Vec<_> = config.port_requests().iter().map(|w| (&*w.key.port, w.wanted)).collect();
     let prefer = |number, policy| WantedPort::preferred(NonZeroU16::new(number), policy);
     let expected = [
         ("http", prefer(8000, ConflictPolicy::Fail)),
@@ -111,7 +111,7 @@ fn every_key_reaches_the_stack() {
         chosen("api", "http", 8001),
         chosen("api", "metrics", 9001),
     ]);
-    let stack = draft.resolve(&ports);
+    let stack = config.resolve(&ports);
     assert_eq!((stack.name.as_str(), stack.primary), ("shop", Some(name("api"))));
     let api = &stack.services[&name("api")];
     assert_eq!(
@@ -241,8 +241,8 @@ fn two_equal_readings_make_equal_stacks() {
 
 #[test]
 fn variables_without_effect_are_noted() {
-    let draft = Project::new("[services.a]\ncommand = 'a'\nenv = { HOST = '0.0.0.0' }").draft();
-    let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
+    let config = Project::new("[services.a]\ncommand = 'a'\nenv = { HOST = '0.0.0.0' }").draft();
+    let [note] = config.notes() else { panic!("{:?}", config.notes()) };
     assert_eq!(note.text, "HOST in `env` of a has no effect: devstack sets it");
 }
 

@@ -21,15 +21,15 @@ use crate::model::*;
 
 /// A temporary project with files, and how to load it.
 struct Project {
-    folder: tempfile::TempDir,
+    dir: tempfile::TempDir,
     sources: ConfigSources,
 }
 
 impl Project {
     fn new(text: &str) -> Project {
-        let folder = tempfile::tempdir().expect("a folder");
-        let sources = ConfigSources { cwd: folder.path().to_owned(), ..ConfigSources::default() };
-        Project { folder, sources }.file("devstack.toml", text)
+        let dir = tempfile::tempdir().expect("a folder");
+        let sources = ConfigSources { cwd: dir.path().to_owned(), ..ConfigSources::default() };
+        Project { dir, sources }.file("devstack.toml", text)
     }
 
     fn file(self, name: &str, text: impl AsRef<[u8]>) -> Project {
@@ -50,14 +50,14 @@ impl Project {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.dir.path().join(name)
     }
 
     #[track_caller]
     fn draft(&self) -> Config {
-        let draft = load(&self.sources).unwrap_or_else(|error| panic!("{error}"));
+        let config = load(&self.sources).unwrap_or_else(|error| panic!("{error}"));
         self.fits_the_schema();
-        draft
+        config
     }
 
     /// Accepted files are valid for the schema. Overrides may hide errors, so those are skipped.
@@ -92,15 +92,15 @@ fn name(text: &str) -> Name {
     Name::new(text).expect("a name")
 }
 
-fn wish<'a>(draft: &'a Config, service: &str, port: &str) -> &'a PortRequest {
+fn wish<'a>(config: &'a Config, service: &str, port: &str) -> &'a PortRequest {
     let key = PortKey::new(&name(service), port);
-    draft.port_requests().iter().find(|w| w.key == key).expect("the port is wished for")
+    config.port_requests().iter().find(|w| w.key == key).expect("the port is wished for")
 }
 
 /// The wanted number of the main port and its origin.
-fn said(draft: &Config, service: &str) -> (WantedPort, String) {
-    let wish = wish(draft, service, "main");
-    (wish.wanted, wish.requested_by.clone())
+fn said(config: &Config, service: &str) -> (WantedPort, String) {
+    let request = wish(config, service, "main");
+    (request.wanted, request.requested_by.clone())
 }
 
 fn pinned(number: u16) -> WantedPort {

@@ -49,9 +49,9 @@ fn port_in_the_env_of_a_service_is_a_preference() {
 #[test]
 fn container_links_are_noted_and_other_nonsense_is_refused() {
     let project = Project::new(TWO).env("API_PORT", "tcp://10.0.0.1:80");
-    let draft = project.draft();
-    assert_eq!(said(&draft, "api").0, preferred(5000));
-    let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
+    let config = project.draft();
+    assert_eq!(said(&config, "api").0, preferred(5000));
+    let [note] = config.notes() else { panic!("{:?}", config.notes()) };
     assert_eq!(note.text, "API_PORT=tcp://10.0.0.1:80 is not a port number; ignored");
     let project = project.env("API_PORT", "five").file(".env", "\nFRONT=70000");
     let expected = ["API_PORT=five is not a valid port", ".env:2:1: FRONT is not a valid port"];
@@ -65,13 +65,13 @@ fn named_ports_can_be_addressed() {
         .env("API_PORT", "8000")
         .env("METRICS", "9000")
         .with(|s| s.overrides.ports = vec![("api.metrics".into(), 9001)]);
-    let draft = project.draft();
+    let config = project.draft();
     assert_eq!(
-        wish(&draft, "api", "zz").wanted,
+        wish(&config, "api", "zz").wanted,
         pinned(8000),
         "the first one written is the main one"
     );
-    assert_eq!(wish(&draft, "api", "metrics").wanted, pinned(9001));
+    assert_eq!(wish(&config, "api", "metrics").wanted, pinned(9001));
     let project = project.with(|s| {
         s.overrides.ports = vec![
             ("apo".into(), 1),

@@ -53,20 +53,20 @@ fn shown(project: &Project, service: &Service) -> String {
             line("debug", &format!("{:?} on {}: {}", mode.debugger, mode.port, command.trim()));
         }
     }
-    out.replace(&project.folder.path().display().to_string(), "/shop")
+    out.replace(&project.dir.path().display().to_string(), "/shop")
 }
 
 #[test]
 fn every_preset_is_a_service() {
     for preset in presets::all() {
         let project = db(&format!("preset = '{}'", preset.name));
-        let draft = project.draft();
-        assert!(draft.notes().is_empty(), "{}: {:?}", preset.name, draft.notes());
-        let wish = &draft.port_requests()[0];
+        let config = project.draft();
+        assert!(config.notes().is_empty(), "{}: {:?}", preset.name, config.notes());
+        let request = &config.port_requests()[0];
         let usual = preset.outline().port();
         let source = format!("preset {}", preset.name);
         assert_eq!(
-            (wish.wanted, &wish.requested_by),
+            (request.wanted, &request.requested_by),
             (usual.map_or(WantedPort::Any, preferred), &source)
         );
         let text = shown(&project, &service(&project, "db"));
@@ -133,8 +133,8 @@ fn usual_ports_are_parted_and_written_ones_stay() {
     let project = Project::new(
         "[services.a]\npreset = 'vite'\n[services.b]\npreset = 'vite'\n[services.c]\ncommand = 'c'\nport = 5173\n[services.d]\npreset = 'vite'\nport = 5200",
     );
-    let draft = project.draft();
-    let numbers = ["a", "b", "c", "d"].map(|service| said(&draft, service).0);
+    let config = project.draft();
+    let numbers = ["a", "b", "c", "d"].map(|service| said(&config, service).0);
     assert_eq!(numbers, [5174, 5175, 5173, 5200].map(preferred));
     let project = Project::new(
         "[services.a]\npreset = 'vite'\nport = 5173\n[services.b]\npreset = 'vite'\nport = 5173",
@@ -205,8 +205,8 @@ fn a_framework_that_reloads_itself_is_left_to_do_so() {
     let project = Project::new(
         "[services.a]\ncommand = 'flask run --debug --port $PORT'\nport = 5000\nwatch = ['**/*.py', 'data/*.json']",
     );
-    let draft = project.draft();
-    let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
+    let config = project.draft();
+    let [note] = config.notes() else { panic!("{:?}", config.notes()) };
     assert_eq!(note.text, "a reloads itself, so its `watch` ignores **/*.py");
     assert_eq!(note.help, "remove `--debug` to have devstack restart it instead");
     let watch = service(&project, "a").watch[0].clone();

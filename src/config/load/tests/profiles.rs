@@ -42,8 +42,8 @@ fn profiles_that_no_service_has_are_told() {
     assert_eq!(first.message().class, MessageClass::Usage);
     assert_eq!(first.message().help, "did you mean `dev`?");
     assert_eq!(second.message().help, "available profiles: `dev` or `ops`");
-    let draft = Project::new(PROFILES).env("DEVSTACK_PROFILES", "dev,of-another").draft();
-    let [note] = draft.notes() else { panic!("{:?}", draft.notes()) };
+    let config = Project::new(PROFILES).env("DEVSTACK_PROFILES", "dev,of-another").draft();
+    let [note] = config.notes() else { panic!("{:?}", config.notes()) };
     assert_eq!(note.text, "DEVSTACK_PROFILES: unknown profile `of-another`");
 }
 

@@ -10,9 +10,9 @@ fn words(words: &[&str]) -> CommandLine {
 }
 
 #[track_caller]
-fn numbers(draft: &Config) -> Vec<(String, WantedPort)> {
-    let wish = |wish: &PortRequest| (wish.key.service.to_string(), wish.wanted);
-    draft.port_requests().iter().map(wish).collect()
+fn numbers(config: &Config) -> Vec<(String, WantedPort)> {
+    let request = |request: &PortRequest| (request.key.service.to_string(), request.wanted);
+    config.port_requests().iter().map(request).collect()
 }
 
 #[test]
@@ -96,13 +96,13 @@ fn ports_that_mean_all_replicas_are_counted_on() {
     let project = project.with(|s| s.overrides.ports = vec![("api".into(), 0)]);
     assert!(numbers(&project.draft()).iter().all(|wish| wish.1 == WantedPort::Any));
     let text = "[services.api]\ncommand = 'a'\nreplicas = 2\nprimary = true\nports = { http = { prefer = 8000, env = 'WEB' }, m = 'auto' }\nenv = { PORT = '8100' }";
-    let draft = Project::new(text).draft();
-    assert_eq!(wish(&draft, "api-2", "http").wanted, preferred(8101));
-    assert_eq!(wish(&draft, "api-2", "m").wanted, WantedPort::Any);
-    let draft = Project::new(text).env("WEB", "8200").draft();
-    assert_eq!(wish(&draft, "api-1", "http").wanted, pinned(8200));
-    assert_eq!(wish(&draft, "api-2", "http").wanted, pinned(8201));
-    assert_eq!(draft.resolve(&BTreeMap::new()).primary, Some(name("api-1")));
+    let config = Project::new(text).draft();
+    assert_eq!(wish(&config, "api-2", "http").wanted, preferred(8101));
+    assert_eq!(wish(&config, "api-2", "m").wanted, WantedPort::Any);
+    let config = Project::new(text).env("WEB", "8200").draft();
+    assert_eq!(wish(&config, "api-1", "http").wanted, pinned(8200));
+    assert_eq!(wish(&config, "api-2", "http").wanted, pinned(8201));
+    assert_eq!(config.resolve(&BTreeMap::new()).primary, Some(name("api-1")));
 }
 
 #[test]

@@ -18,7 +18,7 @@ struct ReloadFixture {
     reloader: ConfigReloader,
     stack: Arc<Stack>,
     tell: mpsc::UnboundedSender<ReloadOutcome>,
-    told: mpsc::UnboundedReceiver<ReloadOutcome>,
+    reported: mpsc::UnboundedReceiver<ReloadOutcome>,
 }
 
 impl ReloadFixture {
@@ -35,8 +35,8 @@ impl ReloadFixture {
         let loader = StackLoader { sources, ports, color: false, adapt: panic_once };
         let made = loader.load(&draft, &LoadConstraints::default());
         let stack = made.unwrap_or_else(|conflicts| panic!("{conflicts:?}")).stack;
-        let (tell, told) = mpsc::unbounded_channel();
-        ReloadFixture { reloader: ConfigReloader::new(loader, draft, true), stack, tell, told }
+        let (tell, reported) = mpsc::unbounded_channel();
+        ReloadFixture { reloader: ConfigReloader::new(loader, draft, true), stack, tell, reported }
     }
 
     /// Starts the task that is due and returns what comes of it.
@@ -45,7 +45,7 @@ impl ReloadFixture {
         let present = ReloadBaseline::of(&self.stack, LoadConstraints::default());
         self.reloader.start(task, &self.stack, present, &self.tell);
         assert!(self.reloader.due().is_none(), "one task at a time");
-        let outcome = self.told.recv().await.expect("every task has an outcome");
+        let outcome = self.reported.recv().await.expect("every task has an outcome");
         self.reloader.finished(None);
         outcome
     }
@@ -86,8 +86,8 @@ async fn after_a_panic_the_next_request_is_served() {
 
     PANICS.store(true, Ordering::Relaxed);
     let present = ReloadBaseline::of(&reload.stack, LoadConstraints::default());
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (tell, reported) = tokio::sync::oneshot::channel();
     reload.reloader.preview(present, move |found| drop(tell.send(found.map(drop))));
-    let bug = told.await.expect("a preview has a result").unwrap_err();
+    let bug = reported.await.expect("a preview has a result").unwrap_err();
     assert_eq!(bug.class, MessageClass::Internal);
 }

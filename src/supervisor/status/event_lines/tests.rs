@@ -159,10 +159,10 @@ fn told(happenings: Vec<(Option<&str>, EventKind)>) -> String {
         let event = Event { service: service.map(name), what };
         let tail = ["Traceback".to_owned(), "KeyError: 'DB'".to_owned()];
         let tail = shown_log(&event).map_or(&[][..], |_| &tail);
-        for said in event_lines(&event, &snapshot(&stack, Phase::Ready), &stack, tail) {
-            let who = said.service.map_or(String::new(), |name| name.to_string());
-            for line in said.text.lines() {
-                text += &format!("{who:7} {:8} {line}\n", format!("{:?}", said.tone));
+        for status in event_lines(&event, &snapshot(&stack, Phase::Ready), &stack, tail) {
+            let who = status.service.map_or(String::new(), |name| name.to_string());
+            for line in status.text.lines() {
+                text += &format!("{who:7} {:8} {line}\n", format!("{:?}", status.tone));
             }
         }
     }
@@ -274,7 +274,7 @@ fn the_summary_shows_where_everything_is() {
     let stack = stack();
     let text = |web| {
         let lines = startup_summary(&snapshot(&stack, web), &stack);
-        lines.iter().map(|said| format!("{}\n", said.text)).collect::<String>()
+        lines.iter().map(|status| format!("{}\n", status.text)).collect::<String>()
     };
     insta::assert_snapshot!(text(Phase::Ready), @r"
     shop is up
@@ -302,7 +302,7 @@ fn the_summary_shows_who_can_reach_what() {
     open.networks = vec!["192.168.1.0/24".to_owned(), "10.8.0.0/24".to_owned()];
     let text = |snapshot: &Snapshot| {
         let lines = startup_summary(snapshot, &stack);
-        lines.iter().map(|said| format!("{}\n", said.text)).collect::<String>()
+        lines.iter().map(|status| format!("{}\n", status.text)).collect::<String>()
     };
     insta::assert_snapshot!(text(&open), @r"
     shop is up
@@ -359,12 +359,12 @@ fn a_code_is_drawn_where_there_is_room() {
 
 #[test]
 fn a_broken_configuration_is_shown_whole() {
-    let said = not_applied(
+    let status = not_applied(
         "the configuration is invalid",
         "error: unknown key `comand`\n --> devstack.toml:3:1\n",
     );
-    assert_eq!(said.service, None);
-    insta::assert_snapshot!(said.text, @r"
+    assert_eq!(status.service, None);
+    insta::assert_snapshot!(status.text, @r"
     not applied: the configuration is invalid
     error: unknown key `comand`
      --> devstack.toml:3:1
