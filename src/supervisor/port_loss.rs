@@ -12,7 +12,7 @@ use crate::model::{Event, EventKind, Message, MessageClass, RunId, Service};
 use crate::ports::PortBlame;
 
 /// What was found out about ports off the loop.
-pub(super) enum PortReport {
+pub(super) enum PortVerdict {
     /// Whether this service may start on its ports.
     Start(Arc<Service>, Result<(), Message>),
     /// Why a run of this service exited before it was ready.
@@ -38,7 +38,7 @@ impl Supervisor {
             let verdicts = found.unwrap_or_else(|| vec![Ok(()); asked.len()]);
             for ((service, _), verdict) in asked.into_iter().zip(verdicts) {
                 // The supervisor may have finished meanwhile.
-                let _ = tell.send(PortReport::Start(service, verdict));
+                let _ = tell.send(PortVerdict::Start(service, verdict));
             }
         });
     }
@@ -53,14 +53,14 @@ impl Supervisor {
             let blame = off_loop(move || investigate(&exited, &logs, &ports)).await;
             let blame = blame.unwrap_or(PortBlame::Unclear);
             // The supervisor may have finished meanwhile.
-            let _ = tell.send(PortReport::Exit(run, service, blame));
+            let _ = tell.send(PortVerdict::Exit(run, service, blame));
         });
     }
 
-    pub(super) fn on_port_report(&mut self, report: PortReport) -> Input {
+    pub(super) fn on_port_report(&mut self, report: PortVerdict) -> Input {
         match report {
-            PortReport::Start(service, verdict) => Input::PortsInspected(service, verdict),
-            PortReport::Exit(run, service, blame) => {
+            PortVerdict::Start(service, verdict) => Input::PortsInspected(service, verdict),
+            PortVerdict::Exit(run, service, blame) => {
                 Input::ExitInvestigated(run, self.exit_blame(&service, blame))
             }
         }

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::clock::Clock;
 use super::executor::{Executor, JobReport};
 use super::feed::EventFeed;
-use super::port_loss::PortReport;
+use super::port_loss::PortVerdict;
 use super::reload::{ConfigReloader, PreviewResult, ReloadOutcome, ReloadTask};
 use super::shutdown_request::{ShutdownHandle, ShutdownRequest};
 use super::signal_listener::{SignalAction, SignalListener};
@@ -100,7 +100,7 @@ pub struct Supervisor {
         (mpsc::UnboundedSender<PendingPreview>, mpsc::UnboundedReceiver<PendingPreview>),
     reloaded: (mpsc::UnboundedSender<ReloadOutcome>, mpsc::UnboundedReceiver<ReloadOutcome>),
     pub(super) port_reports:
-        (mpsc::UnboundedSender<PortReport>, mpsc::UnboundedReceiver<PortReport>),
+        (mpsc::UnboundedSender<PortVerdict>, mpsc::UnboundedReceiver<PortVerdict>),
     asks: mpsc::UnboundedReceiver<SupervisorRequest>,
     pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<RequestResult>>,
     tickets: u64,
@@ -139,7 +139,7 @@ pub(super) enum WakeReason {
     Done(JobReport),
     Change(WatchReport),
     Ask(SupervisorRequest),
-    Ports(PortReport),
+    Ports(PortVerdict),
     Reloaded(ReloadOutcome),
     Previewed(PreviewResult, super::configuration::PlanReply),
     Signal(SignalAction),

@@ -364,6 +364,7 @@ pub const FENCES: [Fence; 15] = [
             ".tail(",
             ".last_lines(",
             ".lock()",
+            "lock_unpoisoned(",
             "listener_owner(",
             "holders_of_ports(",
             "ports::listeners(",
