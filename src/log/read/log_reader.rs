@@ -73,7 +73,12 @@ impl LogReader {
         loop {
             let (step, last) = self.step().await;
             if !step.chunks.is_empty() || !step.missed.is_empty() {
-                let page = page(step, &self.wanted, self.status.as_deref());
+                let mut page = page(step, &self.wanted, self.status.as_deref());
+                if let Some(until) = self.until {
+                    // The writer may have joined later lines to the last entry.
+                    page.records.retain(|line| line.seq < until);
+                    page.status.retain(|line| line.seq < Some(until));
+                }
                 if page.is_empty() {
                     continue;
                 }
