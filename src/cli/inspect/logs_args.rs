@@ -29,7 +29,7 @@ pub struct LogsArgs {
     #[arg(long, value_name = "STREAM")]
     pub stream: Option<Stream>,
     /// Show devstack's own status lines [default: yes; no with --json, --grep and --stream]
-    #[arg(long, value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
+    #[arg(long = "said", value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           conflicts_with_all = ["grep", "stream"])]
     pub status: Option<StatusLinesArg>,
     #[command(flatten)]
