@@ -61,21 +61,21 @@
 //! | question | file |
 //! |---|---|
 //! | What turns a burst of file events into one change (debounce)? | `watch/events/debouncer.rs`, times in `quiet_period.rs` |
-//! | What does a changed file lead to? | `engine/on_change.rs` |
+//! | What does a changed file lead to? | `engine/on_change/mod.rs` |
 //! | What starts or stops, and in which order? | `engine/reconcile.rs` |
 //! | What does an exit lead to, and how long is the back-off? | `engine/exit.rs` |
-//! | What makes a configuration change a restart? | `engine/diff.rs` compares two services, `engine/plan.rs` decides |
+//! | What makes a configuration change a restart? | `engine/apply/diff.rs`: which differences need a restart; `engine/apply/plan.rs`: what to do in the current state |
 //! | Which port does a service get? | `ports/choose.rs`; claims and history: `ports/assign.rs` |
 //! | Which process has a port? | `ports/holders/` |
 //! | How is a preset read? | `presets/preset.rs`, `presets/facts.rs`; its `[service]` table: `config/check/preset.rs` |
-//! | What happens on SIGHUP, SIGTERM or Ctrl-C? | `supervisor/signal_listener.rs`, then `on_signal` in `supervisor/inputs.rs` |
-//! | What reaps an orphan? | `process/keeper/keeper_loop.rs`; those of a dead keeper: `process/guard/guard_loop.rs`; those of a killed devstack: `process/cleanup/previous_stack.rs` |
+//! | What happens on SIGHUP, SIGTERM or Ctrl-C? All shut down; nohup ignores SIGHUP | `on_signal` in `supervisor/inputs.rs`; the signals: `supervisor/signal_listener.rs` |
+//! | What reaps an orphan? | `process/keeper/keeper_loop.rs`; those of a dead keeper: `process/guard/guard_loop.rs`; those of the command of `run`: `process/cleanup/command_orphans.rs`; those of a killed devstack: `process/cleanup/previous_stack.rs` |
 //! | How are an environment and a command line made? | `config/env/resolver.rs`, `process/spawn/` |
 //! | How does a line get from a pipe to its file? | `log/capture/log_capture.rs`, `log/store/service_log.rs` |
 //! | How does a log line become JSON? | `log/log_item.rs` from the types in `log/log_line.rs` and `log/status_line.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
-//! | Where do exit codes come from? | `exit_code.rs` lists them; 121 to 127 of `devstack run`: `cli/start/run.rs` |
+//! | Where do exit codes come from? | `exit_code.rs` lists them; 120 to 127 of `devstack run`: `cli/start/run.rs` |
 //! | What does `why` say? | `engine/explain.rs` |
 //!
 //! # Ports

@@ -27,6 +27,22 @@ fn the_house_is_in_order() {
     assert!(list.is_empty(), "\n{}", list.join("\n"));
 }
 
+/// The architecture page leads to files: each of them exists.
+#[test]
+fn paths_of_the_architecture_page_exist() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let page = fs::read_to_string(src.join("lib.rs")).expect("readable");
+    let named: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("//!"))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .filter(|name| name.contains('/') && name.ends_with(".rs"))
+        .collect();
+    assert!(named.len() > 20, "the table is found: {named:?}");
+    let gone: Vec<_> = named.iter().filter(|name| !src.join(name).exists()).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+}
+
 fn describe(finding: &Finding) -> String {
     format!("{}:{}: {}: {}", finding.path, finding.line, finding.rule, finding.text)
 }

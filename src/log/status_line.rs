@@ -8,7 +8,7 @@ use crate::model::Name;
 /// Text that devstack itself writes to the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusText {
-    /// The service it is about; `None`: the whole stack. First for [`StatusLine::about_pattern`].
+    /// The service it is about; `None`: the whole stack. First for `StatusLine::about_pattern`.
     pub service: Option<Name>,
     /// How important it is.
     pub tone: StatusTone,

@@ -36,7 +36,7 @@ pub struct WatchConfig {
     pub action: WatchAction,
 }
 
-/// What happens when watched files change. Commands run like those of [`Probe::Exec`].
+/// What happens when watched files change. Commands run like those of [`Probe::Exec`](crate::model::Probe::Exec).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WatchAction {
     /// Restart the service.

@@ -130,7 +130,7 @@ pub(crate) fn print(text: &str) -> Result<ExitCode, CommandError> {
     print_bytes(text.as_bytes())
 }
 
-/// Like [`print`], for output that may not be text.
+/// Like [`print()`], for output that may not be text.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<ExitCode, CommandError> {
     let mut out = io::stdout().lock();
     out.write_all(bytes)?;
