@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::control::protocol::{AttachFrame, AttachQuery, LogQuery, service_query};
+use crate::control::protocol::{AttachFrame, AttachQuery, LogQuery, QueryParams};
 use crate::log::format::escape_filter;
 use crate::log::store::{IndexEntry, IndexHeader};
 use crate::process::keeper::KeeperReport;
@@ -32,12 +32,11 @@ pub fn queries(text: &str) {
         assert_eq!(LogQuery::parse(&query.to_text()).as_ref(), Ok(&query));
     }
     if let Ok(query) = AttachQuery::parse(text) {
-        // Characters that no name has are replaced.
         let written = query.to_text();
         let again = AttachQuery::parse(&written).map(|query| query.to_text());
         assert_eq!(again, Ok(written));
     }
-    let _ = service_query::parse("/v1/why", text);
+    let _ = QueryParams::read_service(text);
 }
 
 /// Reports of a keeper.
