@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use devstack::config::{Config, ConfigSources};
 use devstack::engine::{Effect, Engine, EngineTime, Input, WhenIdle};
-use devstack::log::{EscapeMode, LogOutput, LogStyle, StackLog};
+use devstack::log::{LogOutput, LogStyle, StackLog};
 use devstack::model::{Name, OutputStream, RunId, Stack, WatchAction, WatchConfig, WatchId};
 use devstack::ports::{self, PortAllocator};
 use devstack::watch::{WatchReport, Watcher};
@@ -110,13 +110,7 @@ mod log {
     #[divan::bench]
     fn capture(bencher: Bencher<'_, '_>) {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let style = LogStyle {
-            color: false,
-            prefix: true,
-            timestamps: false,
-            escapes: EscapeMode::Keep,
-            json: false,
-        };
+        let style = LogStyle::new(false);
         let log = StackLog::open(&dir.path().join("logs"), style, LogOutput::None);
         let (mut capture, _) = log.capture(&name("api"), RunId(1), Vec::new());
         let line = format!("{}\n", "x".repeat(79));
@@ -191,7 +185,9 @@ mod holders {
     #[divan::bench]
     fn first_of_a_port(bencher: Bencher<'_, '_>) {
         let crowd = Crowd::new();
-        bencher.bench_local(|| ports::first_holders_of(&BTreeSet::from([crowd.port])));
+        bencher.bench_local(|| {
+            ports::first_holders_of(&BTreeMap::from([(crowd.port, ports::BindScope::Everywhere)]))
+        });
     }
 }
 
@@ -210,9 +206,11 @@ fn watch(bencher: Bencher<'_, '_>) {
     let (sender, mut reports) = tokio::sync::mpsc::unbounded_channel();
     let mut watcher = Watcher::start(sender);
     let config = WatchConfig {
+        optional: false,
         root: root.clone(),
         include: Vec::new(),
         exclude: Vec::new(),
+        reloaded: Vec::new(),
         debounce: Duration::from_millis(10),
         poll: None,
         action: WatchAction::Restart { build: None },

@@ -17,6 +17,8 @@ impl ExitCode {
     pub const NOT_RUNNING: ExitCode = ExitCode(3);
     /// A stack is already running in this directory.
     pub const BUSY: ExitCode = ExitCode(4);
+    /// A bug in devstack ended the stack.
+    pub const INTERNAL: ExitCode = ExitCode(70);
     /// The output was closed.
     pub const OUTPUT_CLOSED: ExitCode = ExitCode::of_signal(libc::SIGPIPE);
     /// `run`: a service failed before it was ready.
@@ -29,6 +31,8 @@ impl ExitCode {
     pub const RUN_NOT_CLEAN: ExitCode = ExitCode(123);
     /// `run`: `--timeout` expired.
     pub const RUN_TIMEOUT: ExitCode = ExitCode(124);
+    /// `run`: a bug in devstack ended the stack.
+    pub const RUN_INTERNAL: ExitCode = ExitCode(125);
     /// `run`: the command is not executable.
     pub const RUN_NOT_EXECUTABLE: ExitCode = ExitCode(126);
     /// `run`: the command was not found.

@@ -2,10 +2,16 @@
 
 use bytes::BytesMut;
 
+use crate::cli::attach::keys::split_at_detach;
+use crate::control::InstanceRecord;
 use crate::control::protocol::{AttachFrame, AttachQuery, LogQuery, QueryParams};
 use crate::log::format::escape_filter;
 use crate::log::store::{IndexEntry, IndexHeader};
-use crate::process::keeper::KeeperReport;
+use crate::log::{LogItem, LogOutput, LogStyle, StackLog};
+use crate::model::{EventView, Snapshot};
+use crate::process::keeper::RunMessage;
+use crate::supervisor::SupervisorHandle;
+use crate::supervisor::feed::EventFeed;
 
 /// Frames of the attach protocol. What was decoded must survive encoding.
 pub fn attach_frames(bytes: &[u8]) {
@@ -39,9 +45,9 @@ pub fn queries(text: &str) {
     let _ = QueryParams::read_service(text);
 }
 
-/// Reports of a keeper.
+/// Reports of the guard.
 pub fn keeper_reports(mut bytes: &[u8]) {
-    while let Ok(Some((report, used))) = KeeperReport::decode(bytes) {
+    while let Ok(Some((report, used))) = RunMessage::decode(bytes) {
         let mut encoded = Vec::new();
         report.encode(&mut encoded);
         bytes = &bytes[used..];
@@ -76,4 +82,70 @@ pub fn terminal(bytes: &[u8]) {
     let shown = escape_filter::strip(bytes);
     assert!(!shown.contains(|char: char| char.is_control() && char != '\t'), "{shown:?}");
     crate::terminal::fuzz(bytes);
+}
+
+/// Files in which a stack remembers its processes and ports, and the contents of lock files.
+pub fn records(text: &[u8]) {
+    crate::process::cleanup::process_record::fuzz(text);
+    crate::ports::history::fuzz(text);
+    if let Ok(record) = serde_json::from_slice::<InstanceRecord>(text) {
+        let written = serde_json::to_vec(&record).expect("plain data always serializes");
+        assert_eq!(serde_json::from_slice::<InstanceRecord>(&written).ok(), Some(record));
+    }
+}
+
+/// Paths and bodies of requests, and lines of responses.
+pub fn protocol(path: &str, body: &[u8]) {
+    let snapshot = serde_json::from_slice(SNAPSHOT).expect("a snapshot");
+    crate::control::server::router::fuzz(path, body, &snapshot);
+    let _ = serde_json::from_slice::<Snapshot>(body);
+    let _ = serde_json::from_slice::<EventView>(body);
+    if let Ok(item) = serde_json::from_slice::<LogItem>(body) {
+        let mut written = Vec::new();
+        item.write_json(&mut written);
+        assert_eq!(serde_json::from_slice::<LogItem>(&written).ok(), Some(item));
+    }
+}
+
+/// A stack without services.
+const SNAPSHOT: &[u8] = br#"{"version": 1, "stack": "shop", "dir": "/", "mode": "run",
+    "supervisor_pid": 1, "primary": null, "state": "up", "event": 0, "networks": [], "services": []}"#;
+
+/// What a client sends to the control socket, as a whole.
+pub fn wire(bytes: &[u8]) {
+    thread_local! {
+        static SERVER: (tokio::runtime::Runtime, SupervisorHandle) = server();
+    }
+    SERVER.with(|(runtime, handle)| {
+        runtime.block_on(crate::control::server::fuzz(handle.clone(), bytes));
+    });
+}
+
+/// A log without lines, and no supervisor behind the handle.
+fn server() -> (tokio::runtime::Runtime, SupervisorHandle) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let style = LogStyle::new(false);
+    let logs = StackLog::open(std::path::Path::new("/nonexistent"), style, LogOutput::None);
+    let (requests, _) = tokio::sync::mpsc::unbounded_channel();
+    let handle = SupervisorHandle::new(requests, logs, EventFeed::new().subscribe());
+    (runtime.expect("a runtime"), handle)
+}
+
+/// Keys typed into `attach`, as one read gives them. None is lost or doubled.
+pub fn keys(typed: &[u8]) {
+    let (before, leaves) = split_at_detach(typed);
+    assert!(typed.starts_with(before));
+    assert_eq!(leaves, before.len() < typed.len());
+    assert_eq!(split_at_detach(before), (before, false));
+}
+
+/// Answers of the kernel about sockets.
+#[cfg(target_os = "linux")]
+pub fn netlink(bytes: &[u8]) {
+    crate::sys::linux::sock_diag::fuzz(bytes);
+}
+
+/// A text of devstack as it comes to a terminal.
+pub fn shown(text: &str) -> String {
+    crate::text::clean(text, false).into_owned()
 }

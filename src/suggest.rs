@@ -1,5 +1,7 @@
 //! "did you mean": one similarity measure for everything that has a name.
 
+use crate::text::quote;
+
 /// How similar a word must be to be suggested; same measure and bound as clap.
 const MIN_SIMILARITY: f64 = 0.7;
 
@@ -43,7 +45,7 @@ pub fn did_you_mean<'a>(
     otherwise: impl FnOnce() -> String,
 ) -> String {
     match nearest(word, candidates) {
-        Some(candidate) => format!("did you mean `{candidate}`?"),
+        Some(candidate) => format!("did you mean {}?", quote(candidate)),
         None => otherwise(),
     }
 }

@@ -94,29 +94,8 @@ mod tests {
             assert!(pattern.is_match(text), "{text}");
         }
         for text in [
-            "",
-            "5",
-            "s",
-            "m",
-            "-5s",
-            "-5m",
-            "+5s",
-            ".s",
-            ".5s",
-            "5.s",
-            "1.2.3s",
-            "5 seconds",
-            "1e3s",
-            "5S",
-            "∞s",
-            "1h-2m",
-            "1h30",
-            "5s ago",
-            "PT5S",
-            "1:30:00",
-            " 5s",
-            "5s ",
-            "s5",
+            "", "5", "s", "m", "-5s", "-5m", "+5s", ".s", ".5s", "5.s", "1.2.3s", "5 seconds",
+            "1e3s", "5S", "∞s", "1h-2m", "1h30", "5s ago", "PT5S", "1:30:00", " 5s", "5s ", "s5",
             "infs",
         ] {
             assert_eq!(parse_duration(text), None, "{text}");

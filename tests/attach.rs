@@ -128,7 +128,7 @@ fn the_terminal_has_the_size_of_the_client_and_then_its_own() {
     client.resize(51, 91);
     client.wait_for("got WINCH 51 91");
     leave(&client);
-    up.wait_for("told | got WINCH 33 111");
+    up.wait_for("told | got WINCH 33 104");
     up.end();
     project.finish();
 }
@@ -186,6 +186,28 @@ fn output_passes_as_it_is_and_what_it_switched_on_is_switched_off() {
     let shown = client.stdout();
     let undo = "\x1b[0m\x1b[?25h\x1b[?1002l\x1b[?1006l\x1b[?1049l";
     assert!(shown.contains(undo), "{shown:?}");
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn characters_colors_and_the_title_are_as_before() {
+    let project = TestProject::new();
+    let config = r#"
+        [services.paints]
+        command = "read line; printf '\\033[2;20h\\033)0\\016qq\\033]11;red\\007\\033]0;mine\\007done'; cat"
+        tty = true
+        "#;
+    let up = up(&project, config);
+    let client = attach(&project, "paints");
+    client.write(b"\r");
+    client.wait_for("done");
+    leave(&client);
+    let shown = client.stdout();
+    let undo = "\x1b[0m\x0f\x1b[2l\x1b[20l\x1b)B\x1b]111\x1b\\";
+    assert!(shown.contains(undo), "{shown:?}");
+    // The title is saved before anything is shown, and restored at the end.
+    assert!(shown.starts_with("\x1b[22;0t") && shown.ends_with("\x1b[23;0t"), "{shown:?}");
     up.end();
     project.finish();
 }

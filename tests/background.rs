@@ -129,7 +129,7 @@ fn it_says_when_nothing_is_left_to_run() {
         "devstack.toml",
         "[services.bad]\ncommand = \"echo the reason; exit 7\"\nrestart = \"no\"\nready = { delay = \"1h\" }\n",
     );
-    let ended = project.devstack(["up", "-d"]).run().expect_code(1);
+    let ended = project.devstack(["up", "-d", "--no-watch"]).run().expect_code(1);
     assert!(ended.stdout.contains("| the reason\n"), "{ended:?}");
     assert!(ended.stderr.contains("error: the stack has stopped"), "{ended:?}");
     assert_eq!(project.alive(), []);
@@ -309,7 +309,8 @@ fn programs_read_what_is_said_as_objects() {
         "[services.bad]\ncommand = \"exit 7\"\nrestart = \"no\"\nready = { delay = \"1h\" }\n",
     );
     let ended = project.devstack(["up", "-d", "--output", "json"]).run().expect_code(1);
-    assert_eq!(ended.error()["class"], "not-running");
+    assert_eq!(ended.error()["class"], "exit");
+    down(&project);
     project.finish();
 }
 
@@ -456,5 +457,43 @@ fn it_takes_the_options_of_up() {
     let logs = project.devstack(["logs", "facts", "-n", "all"]).run().expect_code(0).stdout;
     assert!(logs.contains("facts | tty1 no\n"), "{logs}");
     down(&project);
+    project.finish();
+}
+
+#[test]
+fn a_service_that_exits_with_success_is_not_up() {
+    let project = TestProject::new();
+    let exits = "[services.web]\ncommand = 'exit 0'\nport = 'auto'\n\
+                 [services.seed]\nkind = 'task'\ncommand = 'exit 0'\n";
+    let stays = "[services.other]\ncommand = ['{misbehave}', 'run']\n";
+    project.write("devstack.toml", &format!("{exits}{stays}"));
+    let ended = project.devstack(["up", "-d"]).run().expect_code(1);
+    let text = "not all services are ready: web exited (exit 0)";
+    assert!(ended.stderr.contains(text), "{ended:?}");
+    assert!(ended.stdout.contains("1 of 3 exited"), "{ended:?}");
+    let waited = project.devstack(["wait"]).run().expect_code(1);
+    assert!(waited.stderr.contains("web exited (exit 0) and will not become ready"), "{waited:?}");
+    let started = project.devstack(["start", "web"]).run().expect_code(1);
+    assert!(started.stderr.contains("web exited (exit 0)"), "{started:?}");
+    project.devstack(["down"]).run().expect_code(0);
+    project.write("devstack.toml", exits);
+    let ended = project.devstack(["up", "-d"]).run().expect_code(1);
+    assert!(ended.stdout.contains("web  * done: exit 0"), "{ended:?}");
+    project.finish();
+}
+
+#[test]
+fn a_server_that_crashes_again_and_again_is_not_up() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.web]\ncommand = '{misbehave} listen & exec {misbehave} crash-after 300'\n\
+         port = 'auto'\nrestart = { delay = '1ms', max = 3 }\n\
+         [services.other]\ncommand = ['{misbehave}', 'run']\n",
+    );
+    let ended = project.devstack(["up", "-d"]).run().expect_code(1);
+    assert!(ended.stderr.contains("not all services are ready: web failed"), "{ended:?}");
+    assert_eq!(ended.stdout.matches("web   * ready").count(), 1, "{ended:?}");
+    project.devstack(["down"]).run().expect_code(0);
     project.finish();
 }

@@ -106,8 +106,7 @@ impl Chaos {
             return;
         }
         match self.dice.below(100) {
-            0..25 => self.kill_one("misbehave"),
-            25..35 => self.kill_one("ds-keep"),
+            0..35 => self.kill_one("misbehave"),
             35..45 => self.stop_one(),
             45..70 => self.ask(),
             70..80 => self.edit(),
@@ -194,7 +193,7 @@ impl Chaos {
         if self.guards().len() != 1 {
             return;
         }
-        self.note("kill", "devstack, guard and keepers");
+        self.note("kill", "devstack and guard");
         kill_all_at_once(&self.up);
         if self.dice.below(2) == 0 {
             let down = self.project.devstack(["down"]).run();

@@ -50,8 +50,9 @@ fn stack() -> String {
     text += &one("stubborn", ", \"--stop-ms\", \"30\"");
     text +=
         "[services.dependent]\ncommand = [\"{misbehave}\", \"run\"]\ndepends_on = [\"plain-a\"]\n";
-    text += "[services.crashing]\ncommand = [\"{misbehave}\", \"--deadline\", \"1\", \"run\"]\n\
-             restart = { delay = \"20ms\", max_delay = \"20ms\", max = 1000000 }\n";
+    text += "[services.crashing]\ncommand = [\"{misbehave}\", \"--deadline\", \"3\", \"run\"]\n\
+             restart = { delay = \"20ms\", max_delay = \"20ms\", max = 1000000 }\n\
+             ready = { log = \"^ready\" }\n";
     text
 }
 

@@ -109,6 +109,39 @@ fn bash_completes() {
 }
 
 #[test]
+fn bash_quotes_the_names_of_files() {
+    let Some(bash) = require_program("bash") else { return };
+    let project = project();
+    for name in
+        ["a;touch PWNED;#.toml", "b$(touch PWNED).toml", "*.toml", "e\u{b}`touch PWNED`.toml"]
+    {
+        project.write(name, FILE);
+    }
+    // None is offered: bash would insert it as it is.
+    for begin in ["a", "b", "*", "e", ""] {
+        let asked = project.devstack(["--", "devstack", "-f", begin]);
+        let asked = asked.env("DEVSTACK_COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", "2");
+        assert_eq!(asked.run().expect_code(0).stdout, "", "{begin}");
+    }
+    let bash = shell(&project, &bash, &["--norc", "--noprofile", "-i"]).terminal(24, 200).start();
+    bash.write(b"source <(devstack completions bash); PS1='> '; echo rea''dy\r");
+    bash.wait_for("ready");
+    for (begin, quoted) in
+        [("-f a", r"-f a\;touch\ PWNED\;"), ("-f b", r"-f b\$\(touch\ PWNED\).toml")]
+    {
+        let here = bash.here();
+        bash.write(format!("devstack {begin}\t").as_bytes());
+        bash.wait_since(here, quoted);
+        bash.write(b"check; echo $? do''ne\r");
+        bash.wait_since(here, "0 done");
+    }
+    assert!(!project.path("PWNED").exists());
+    bash.write(b"exit\r");
+    bash.wait_exit();
+    project.finish();
+}
+
+#[test]
 fn fish_completes() {
     let Some(fish) = require_program("fish") else { return };
     let project = project();

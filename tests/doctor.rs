@@ -129,21 +129,24 @@ fn what_would_fail_is_found_before() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_a_killed_devstack_left_is_named_and_down_ends_it() {
-    use crate::support::{eventually, kill_all_at_once};
+    use crate::support::{eventually, leave_behind, misbehaving};
     let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        "[services.api]\ncommand = ['{misbehave}', 'ignore', 'HUP']\nready = { log = 'ready' }\n",
-    );
+    let config = r#"
+        [services.api]
+        command = """
+            until test -e go; do sleep 0.02; done
+            exec {misbehave} tree setsid"""
+        "#;
+    project.write("devstack.toml", config);
     let up = project.devstack(["up"]).start();
     up.wait_for("app is up");
-    let pid = project.ps()["services"][0]["pid"].to_string();
-    let record = project.path(".devstack/runs.json");
-    eventually("the record to be complete", || {
-        let text = fs::read_to_string(&record).ok()?;
-        text.contains(&format!("\"pid\":{pid},")).then_some(())
+    leave_behind(&up, &project, &project.path(""), &["| ready"]);
+    // The main process dies with the guard.
+    let pid = eventually("one to be left", || {
+        let left = misbehaving(&project);
+        (left.len() == 1).then(|| left[0].pid)
     });
-    kill_all_at_once(&up);
+    let record = project.path(".devstack/runs.json");
     let found = doctor(&project);
     let (state, text, help) = finding(&found, "leftovers");
     assert_eq!(state, "wrong");

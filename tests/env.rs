@@ -113,18 +113,8 @@ fn it_is_what_the_process_has() {
     project.write("devstack.toml", "[stack]\nenv_file = 'api.env'\n[services.copy]\nkind = 'task'\ncommand = ['{misbehave}', 'run']");
     let copy = json(&project, &["copy"]);
     for name in [
-        "FROM",
-        "BOTH",
-        "EMPTY",
-        "SPACES",
-        "LINES",
-        "QUOTES",
-        "DOLLAR",
-        "BACKSLASH",
-        "CRLF",
-        "HASH",
-        "UMLAUT",
-        "TAB",
+        "FROM", "BOTH", "EMPTY", "SPACES", "LINES", "QUOTES", "DOLLAR", "BACKSLASH", "CRLF",
+        "HASH", "UMLAUT", "TAB",
     ] {
         let value = variable(&copy, name)["value"].as_str().expect("a text").as_bytes();
         assert_eq!(value, process[name], "{name}");

@@ -40,7 +40,9 @@ fn all(project: &TestProject, args: &[&str]) -> TestCommand {
 fn start(project: &TestProject, dir: &Path, config: &str) -> RunningProgram {
     project.write(dir.join("devstack.toml"), config);
     let up = project.devstack(["up"]).dir(dir).start();
-    up.wait_for("| ready");
+    if !config.contains("until test -e go") {
+        up.wait_for("| ready");
+    }
     match config == THREE {
         // `bad` may fail before or after the summary.
         true => ["* completed", "* failed: exited with code 3"].map(|line| up.wait_for(line)),
@@ -106,14 +108,19 @@ fn every_stack_is_shown_and_stopped_wherever_its_directory_is() {
     fs::rename(&dirs[1], home.join("after")).expect("it can be moved");
     delete(&dirs[2]);
 
-    let answer = all(&project, &["ps", "--json"]).run().expect_code(0).json();
-    let entry = |name: &str| by_name(&answer, name);
     // Only Linux can tell what became of a directory.
     let linux = cfg!(target_os = "linux");
+    if linux {
+        // A request wakes it; then it says where it is.
+        all(&project, &["ps"]).run().expect_code(0);
+        moved.wait_for("the project directory is now");
+    }
+    let answer = all(&project, &["ps", "--json"]).run().expect_code(0).json();
+    let entry = |name: &str| by_name(&answer, name);
     let (after, gone) = if linux { ("after", "deleted") } else { ("before", "gone") };
     for (name, up, folder, dir) in [
         ("there", &there, "there", "there"),
-        ("before", &moved, if linux { "moved" } else { "gone" }, after),
+        ("before", &moved, if linux { "there" } else { "gone" }, after),
         ("deleted", &deleted, gone, "deleted"),
     ] {
         let entry = entry(name);
@@ -247,7 +254,7 @@ fn only_the_named_directory_is_searched() {
     let up = start(&project, &project.path("shop"), ONE);
     let other = project.outside("tmp").join("job");
     fs::DirBuilder::new().mode(0o700).create(&other).expect("it is new");
-    for (command, code) in [("ps", 3), ("down", 3), ("ps --all", 0), ("down --all", 0)] {
+    for (command, code) in [("ps", 3), ("down", 4), ("ps --all", 0), ("down --all", 0)] {
         let ended = project.devstack(command.split(' ')).dir("shop");
         ended.env("DEVSTACK_RUNTIME_DIR", &other).run().expect_code(code);
     }
@@ -260,33 +267,37 @@ fn only_the_named_directory_is_searched() {
     project.finish();
 }
 
-/// devstack, its guard and its keepers are killed at the same moment, so nothing ends the services.
+/// devstack and its guard are killed at the same moment.
 #[cfg(target_os = "linux")]
 #[test]
 fn orphans_of_killed_stacks_are_killed_even_if_their_directory_is_gone() {
-    use crate::support::kill_all_at_once;
-    const TREES: &str = "[services.api]\ncommand = [\"{misbehave}\", \"tree\", \"plain\", \"setsid\", \"double\"]\n";
+    use crate::support::{leave_behind, misbehaving};
+    const TREES: &str = r#"
+        [services.api]
+        command = """
+            until test -e go; do sleep 0.02; done
+            exec {misbehave} tree plain setsid double"""
+        "#;
     let project = TestProject::new();
     let dirs = ["there", "moved", "deleted"].map(|name| project.path(name));
-    for dir in &dirs {
-        // All of its tree is there.
-        kill_all_at_once(&start(&project, dir, TREES));
+    let fixtures = || misbehaving(&project).len();
+    for (before, dir) in dirs.iter().enumerate() {
+        leave_behind(&start(&project, dir, TREES), &project, dir, &["| ready"]);
+        // The main process and its group die with the guard.
+        eventually("two to be left", || (fixtures() == 2 * before + 2).then_some(()));
     }
     fs::rename(&dirs[1], project.path("away")).expect("it can be moved");
     delete(&dirs[2]);
     let works = start(&project, &project.path("works"), ONE);
-    let fixtures = || {
-        let all = project.alive().into_iter();
-        all.filter(|one| one.command.contains("misbehave")).count()
-    };
-    assert_eq!(fixtures(), 3 * 4 + 1);
+    assert_eq!(fixtures(), 3 * 2 + 1);
     let found = all(&project, &["ps", "--json"]).run().expect_code(0).json();
     assert_eq!(found["stacks"].as_array().map(Vec::len), Some(1), "{found}");
     let mut doctor = project.devstack(["doctor"]).dir("works");
     doctor = doctor.env("DEVSTACK_RUNTIME_DIR", runtime(&project));
     let doctor = doctor.run().stdout;
     assert!(doctor.contains("processes of a killed devstack are still running"), "{doctor}");
-    assert!(doctor.contains("run `devstack down --all`"), "{doctor}");
+    // Of those whose directory is gone; `down --all` would stop what works.
+    assert!(doctor.contains("run `kill ") && !doctor.contains("down --all"), "{doctor}");
 
     let answer = all(&project, &["down", "--json"]).run().expect_code(0).json();
     for (name, folder) in [("there", "there"), ("moved", "gone"), ("deleted", "gone")] {

@@ -257,7 +257,7 @@ fn the_story_of_ports_is_true() {
     }
     let stubborn = after("# A service that ignores");
     let told = "was given PORT=5050 but is listening on 5055: pass $PORT after http.server";
-    assert_eq!(stubborn[1], format!("error: not ready within 3s: {told}"));
+    assert_eq!(stubborn[1], format!("error: not ready yet after 3s: {told}"));
     assert!(text.contains(&format!("stubborn * {told}")), "{text}");
     assert!(stubborn.iter().any(|line| line.contains("5055 (assigned 5050)")), "{text}");
 

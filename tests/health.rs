@@ -137,6 +137,7 @@ fn a_service_says_by_itself_that_it_is_ready() {
         command = ": < gate; exec {misbehave} notify READY=1"
         ready = { notify = true }
         [services.env]
+        kind = "task"
         command = ["{misbehave}", "print-env", "NOTIFY_SOCKET"]
         [services.web]
         command = ["{misbehave}", "run"]
@@ -200,7 +201,7 @@ fn what_never_comes_is_reported() {
         ready = { notify = true, timeout = "100ms" }
         "#,
     );
-    up.wait_for("api * unhealthy: not ready within 100ms: ");
+    up.wait_for("api * not ready yet after 100ms: ");
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["message"]["class"], "ready-timeout");
     up.end();

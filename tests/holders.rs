@@ -212,7 +212,7 @@ mod linux {
 
         shop(&project, "two", port, "");
         let other = project.devstack(["up"]).dir("two").run().expect_code(1);
-        let leased = format!("port {port} is reserved by another stack (in {folder})");
+        let leased = format!("port {port} is reserved by service api of stack shop in {folder}");
         assert!(other.stderr.contains(&leased), "{}", other.stderr);
         up.end();
         project.finish();
@@ -243,13 +243,16 @@ mod linux {
         let up = project.devstack(["up"]).dir("one").start();
         up.wait_for("is up");
         let record = project.path("one/.devstack/runs.json");
-        let ps = project.devstack(["ps", "--json"]).dir("one").run().expect_code(0).json();
-        let pid = service(&ps, "api")["pid"].to_string();
-        eventually("the record to be complete", || {
-            let text = std::fs::read_to_string(&record).ok()?;
-            text.contains(&format!("\"pid\":{pid},")).then_some(())
-        });
+        let record: Value = serde_json::from_str(&project.read(&record)).expect("a record");
+        let token = record["token"].as_str().expect("it is there").to_owned();
         kill_all_at_once(&up);
+        // The main process dies with the guard: stands for one that it started and that left it.
+        let script = format!("setsid \"$0\" listen --port {port} > out 2>&1 & echo $!");
+        let program = project.program("/bin/sh").args(["-c", &script]).args([misbehave()]);
+        let pid = program.env("DEVSTACK_RUN", token).run().expect_code(0).stdout.trim().to_owned();
+        eventually("the leftover to listen", || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(drop)
+        });
 
         // To another stack the leftover is a stranger.
         shop(&project, "two", port, "");
@@ -317,6 +320,44 @@ mod linux {
         project.finish();
     }
 
+    /// Takes the name by which a devstack announces a port, as any process can.
+    const TAKES_A_NAME: &str = r#"
+import socket, sys, time
+taken = socket.socket(socket.AF_UNIX)
+taken.bind("\0devstack-port-" + sys.argv[1])
+if sys.argv[2] == "listens":
+    taken.listen()
+print("taken", flush=True)
+time.sleep(1000)
+"#;
+
+    #[test]
+    fn a_name_without_a_devstack_behind_it_is_noted_and_keeps_no_service_from_its_port() {
+        let Some(python) = require_program("python3") else { return };
+        let project = TestProject::new();
+        let port = free_ports(2);
+        let number = port.to_string();
+        let text = format!(
+            "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\n\
+             port = {{ prefer = {port}, on_conflict = \"fail\" }}\n"
+        );
+        project.write("devstack.toml", &text);
+        for (how, who) in [("listens", "python3 (pid "), ("only", "an unknown process has ")] {
+            let args = ["-c", TAKES_A_NAME, &number, how];
+            let taker = project.program(&python).args(args).start();
+            taker.wait_for("taken");
+            let asked = project.devstack(["ports", &number]).run().expect_code(0).stdout;
+            assert_eq!(asked, format!("port {port} is free\n"));
+            project.devstack(["plan"]).run().expect_code(0);
+            let up = project.devstack(["up"]).start();
+            up.wait_for(&format!("port {port} is free, although {who}"));
+            up.wait_for(&format!(" at http://127.0.0.1:{port}"));
+            up.end();
+            taker.kill9();
+        }
+        project.finish();
+    }
+
     #[test]
     fn stacks_of_two_users_share_no_port() {
         let Some(other) = OtherUser::new() else { return };
@@ -338,7 +379,8 @@ mod linux {
         project.write("devstack.toml", &text("fail"));
         let refused = project.devstack(["up"]).run().expect_code(1);
         let leased = format!(
-            "port {port} is reserved by a stack of user nobody (in {}",
+            "port {port} is reserved by service api of stack {} of user nobody in {}",
+            other.folder().file_name().expect("a name").to_string_lossy().to_lowercase(),
             other.folder().display()
         );
         assert!(refused.stderr.contains(&leased), "{}", refused.stderr);
@@ -350,7 +392,7 @@ mod linux {
             "{start}"
         );
         let text = project.devstack(["ports", &port.to_string()]).run().expect_code(0).stdout;
-        assert!(text.contains("reserved by the stack in "), "{text}");
+        assert!(text.contains("reserved by service api of stack "), "{text}");
         // And the other way round, where neither user may inspect the other's processes.
         let number = (port + 1).to_string();
         let seen = other.program(&project, devstack).args(["ports", &number]).run();

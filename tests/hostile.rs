@@ -28,6 +28,31 @@ fn too_few_descriptors_are_an_error_and_no_panic() {
 }
 
 #[test]
+fn a_limit_too_low_for_devstack_itself_is_refused_before_anything_starts() {
+    let project = TestProject::new();
+    project.write("devstack.toml", TASK);
+    for (command, refused) in
+        [("up", 1), ("up --output json", 1), ("up -d", 1), ("run -- true", 120)]
+    {
+        let ended = in_shell(&project, &format!("ulimit -n 20; exec \"$0\" {command}"));
+        let ended = ended.expect_code(refused);
+        let text = "the open file limit is 20; devstack needs at least 40";
+        assert!(ended.stderr.contains(text), "{command}: {ended:?}");
+        assert!(ended.stderr.contains("ulimit -n 10240"), "{command}: {ended:?}");
+        assert_eq!(ended.stdout, "");
+        let class = "\"class\":\"limit\"";
+        assert_eq!(
+            ended.stderr.replace(' ', "").contains(class),
+            command.contains("json"),
+            "{ended:?}"
+        );
+        assert!(!project.path(".devstack").exists());
+    }
+    in_shell(&project, "ulimit -n 40; exec \"$0\" up").expect_code(0);
+    project.finish();
+}
+
+#[test]
 fn a_full_disk_behind_stdout_is_reported() {
     let there = std::path::Path::new("/dev/full").exists();
     if !require("/dev/full", there) {

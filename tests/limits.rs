@@ -58,7 +58,7 @@ fn where_no_more_processes_are_allowed_what_runs_runs_on() {
     let Some(other) = OtherUser::new() else { return };
     for limit in [4, 8, 11, 14, 17] {
         let project = TestProject::new();
-        std::fs::write(other.folder().join("devstack.toml"), services(8)).expect("we are root");
+        std::fs::write(other.folder().join("devstack.toml"), services(14)).expect("we are root");
         // In a namespace of its own only its own processes count.
         let unshare = || other.program(&project, "/usr/bin/unshare".as_ref()).args(["-Ur"]);
         let number = format!("--nproc={limit}");
@@ -66,13 +66,13 @@ fn where_no_more_processes_are_allowed_what_runs_runs_on() {
         if limit == 4 {
             assert_eq!(up.wait_code(), 1);
         } else {
-            let last = up.wait_for(" of 8 failed");
+            let last = up.wait_for(" of 14 failed");
             assert!(
                 up.lines()
                     .iter()
                     .any(|line| line.contains("raise the process limit (see `ulimit -u`)"))
             );
-            if !last.contains("8 of 8") {
+            if !last.contains("14 of 14") {
                 // It measures and records as ever, which takes a thread.
                 let ps = unshare().args([DEVSTACK, "ps"]).run();
                 assert!(

@@ -207,6 +207,33 @@ fn a_service_that_opens_more_than_its_host_is_reported_once() {
 }
 
 #[test]
+fn a_script_that_listens_everywhere_is_told_what_its_program_takes() {
+    let project = TestProject::new();
+    let port = free_port();
+    project.write(
+        "devstack.toml",
+        &format!("[services.api]\ncommand = 'env ./npm run dev'\nport = {port}\n"),
+    );
+    let npm = project.write("npm", "#!/bin/sh\nexec {misbehave} listen --host 0.0.0.0\n");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(npm, executable).expect("it is ours");
+    for (script, help) in [
+        ("node index.js", "listen on process.env.HOST"),
+        ("vite", "write it as `env ./npm run dev -- --host $HOST`"),
+    ] {
+        project.write("package.json", &json!({ "scripts": { "dev": script } }).to_string());
+        let up = project.devstack(["up"]).start();
+        up.wait_for("is listening on all interfaces");
+        up.wait_for(&format!("help: {help}, or if this is intended"));
+        up.end();
+        // Nothing else says so.
+        let about = |line: &&String| line.contains("Network") || line.contains("can reach: api");
+        assert_eq!(up.lines().iter().filter(about).count(), 0, "{:?}", up.lines());
+    }
+    project.finish();
+}
+
+#[test]
 fn a_service_that_opens_less_than_its_host_is_reported() {
     let project = TestProject::new();
     let port = free_port();

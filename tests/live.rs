@@ -2,10 +2,11 @@
 //! cannot be applied while the stack runs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::{
-    EditedStack, MarkerLog, TestProject, free_port, http_get, idler, make_fifo, service,
+    EditedStack, MarkerLog, TestProject, free_port, free_ports, http_get, idler, make_fifo,
+    require_program, service,
 };
 
 #[test]
@@ -286,7 +287,7 @@ fn a_half_written_file_stops_nothing() {
         let program = crate::support::misbehave().display().to_string();
         file(number).replace("{misbehave}", &program)
     };
-    for number in 1..=8 {
+    for number in 1..=6 {
         let here = stack.up.here();
         let text = whole(number);
         // Not a word of the second service: what there is of the file would remove it.
@@ -410,4 +411,100 @@ fn a_watch_of_the_whole_directory_ignores_the_files_of_the_stack() {
     assert_eq!(service(&stack.project.ps(), "all")["restarts"], 1);
     assert_ne!(stack.pids()["all"], before["all"]);
     stack.end();
+}
+
+#[test]
+fn a_renamed_data_store_keeps_its_data() {
+    let Some(_) = require_program("redis-server") else { return };
+    let port = free_port();
+    let file = |name: &str| {
+        format!(
+            "[services.{name}]\npreset = \"redis\"\nport = {port}\nenv = {{ PATH = \"{}\" }}\n",
+            std::env::var("PATH").expect("it is set")
+        )
+    };
+    let stack = EditedStack::start(TestProject::new(), &file("db"));
+    std::fs::write(stack.project.path(".devstack/data/db/mine"), "1").expect("it is there");
+    let here = stack.up.here();
+    assert_eq!(stack.apply(&file("cache")), ["cache restart: renamed from db"]);
+    stack.up.wait_since(here, "moved its data from .devstack/data/db to .devstack/data/cache");
+    stack.up.wait_since(here, "cache * ready");
+    assert_eq!(stack.project.read(".devstack/data/cache/mine"), "1");
+    assert!(!stack.project.path(".devstack/data/db").exists());
+    stack.up.wait_since(here, "stopping: renamed to cache");
+    // What is there is never overwritten.
+    std::fs::create_dir(stack.project.path(".devstack/data/db")).expect("it is free");
+    let here = stack.up.here();
+    stack.apply(&file("db"));
+    stack.up.wait_since(here, "its data under its former name stays in .devstack/data/cache");
+    stack.end();
+}
+
+#[test]
+fn an_edit_of_a_port_is_the_reason_that_is_given() {
+    let port = free_ports(2);
+    let file = |port: u16| {
+        format!(
+            "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {port}\n\
+             [services.web]\ncommand = [\"{{misbehave}}\", \"run\"]\ndepends_on = [\"api\"]\n\
+             env = {{ API = \"${{api.url}}/x\" }}\n"
+        )
+    };
+    let stack = EditedStack::start(TestProject::new(), &file(port));
+    let to = port + 1;
+    assert_eq!(
+        stack.apply(&file(to)),
+        [format!("api restart: port {port} → {to}"), format!("web restart: api moved to {to}")]
+    );
+    // Other changes are named beside it.
+    let more = file(port).replace("env = {", "env = { A = \"1\",");
+    assert_eq!(
+        stack.apply(&more),
+        [
+            format!("api restart: port {to} → {port}"),
+            format!("web restart: api moved to {port}, env changed: A")
+        ]
+    );
+    stack.end();
+}
+
+/// A stand-in for a data store, so that the test runs everywhere.
+#[test]
+fn data_of_a_service_renamed_while_the_stack_is_down_comes_along() {
+    let project = TestProject::new();
+    project.write("bin/redis-server", "#!/bin/sh\nexec \"{misbehave}\" run\n");
+    let program = project.path("bin/redis-server");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let path = std::env::var("PATH").expect("it is set");
+    let path = format!("{}:{path}", project.path("bin").display());
+    let redis = |name: &str| {
+        format!(
+            "[services.{name}]\npreset = \"redis\"\nport = \"auto\"\nready = {{ log = \"ready\" }}\nenv = {{ PATH = \"{path}\" }}\n"
+        )
+    };
+    let start = |names: &[&str]| {
+        project.write("devstack.toml", &names.iter().map(|name| redis(name)).collect::<String>());
+        let up = project.devstack(["up"]).start();
+        up.wait_for("is up");
+        up.end();
+        up.lines()
+    };
+    let data = |name: &str| project.path(format!(".devstack/data/{name}"));
+    let says = |lines: &[String], text: &str| lines.iter().any(|line| line.contains(text));
+    start(&["db"]);
+    fs::write(data("db").join("mine"), "1").expect("it is there");
+    let lines = start(&["web"]);
+    let said = "web takes over the data of db, which is no longer in devstack.toml";
+    assert!(says(&lines, said), "{lines:?}");
+    assert!(data("web").join("mine").exists() && !data("db").exists());
+    // Of two, either may be meant.
+    start(&["web", "other"]);
+    let lines = start(&["cache"]);
+    let said = "cache starts with new data; that of other, web, no longer in devstack.toml, stays";
+    assert!(says(&lines, said), "{lines:?}");
+    assert!(data("web").join("mine").exists() && data("other").exists());
+    // Known from then on.
+    let lines = start(&["cache"]);
+    assert!(!says(&lines, "data of") && !says(&lines, "new data"), "{lines:?}");
+    project.finish();
 }

@@ -506,3 +506,42 @@ fn a_stack_whose_services_printed_nothing_still_left_what_was_said_of_it() {
     project.devstack(["logs", "mute"]).run().expect_code(3);
     project.finish();
 }
+
+#[test]
+fn a_json_reader_gets_the_start_of_a_line_only_if_it_asks_and_marked() {
+    let project = TestProject::new();
+    let mut gate = project.gate("gate");
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.init]
+        command = "printf 'begin\nContinue? [y/N] '; : < gate; echo yes; exec sleep 1000"
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    // Shown there, so it was quiet.
+    up.wait_for("Continue?");
+    let follow = |more: &[&str]| project.devstack(["logs", "-f", "--json"]).args(more).start();
+    let (asks, plain) = (follow(&["--unfinished"]), follow(&[]));
+    let start = asks.wait_for("Continue?");
+    plain.wait_for("begin");
+    gate.open();
+    let whole = [asks.wait_for("[y/N] yes"), plain.wait_for("[y/N] yes")];
+    up.end();
+    asks.wait_exit();
+    plain.wait_exit();
+
+    let object = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+    let start = object(&start);
+    assert_eq!(start["line"], "Continue? [y/N] ");
+    assert_eq!((&start["unfinished"], &start["open"]), (&true.into(), &true.into()));
+    let line = object(&whole[0]);
+    let keys: Vec<&String> = line.as_object().expect("an object").keys().collect();
+    assert_eq!(keys, ["at", "line", "run", "seq", "service", "stream"], "{line}");
+    assert_eq!(line["line"], "Continue? [y/N] yes");
+    assert_eq!((&line["seq"], &line["run"]), (&start["seq"], &start["run"]));
+    assert_eq!(whole[0], whole[1]);
+    let count = |of: &RunningProgram| of.stdout().lines().count();
+    assert_eq!((count(&asks), count(&plain)), (3, 2));
+    project.finish();
+}

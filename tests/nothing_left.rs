@@ -2,11 +2,9 @@
 
 #![cfg(target_os = "linux")]
 
-use serde_json::json;
-
 use crate::support::{
-    RunningProgram, Signal, TestProject, children, eventually, guard, keepers, kill_processes,
-    service,
+    RunningProgram, Signal, TestProject, eventually, guard, kill_all_at_once, kill_processes,
+    misbehaving, service,
 };
 
 /// Services whose trees hide in every way there is.
@@ -38,7 +36,7 @@ fn hiding() -> (TestProject, RunningProgram) {
 
 /// How many processes of the services are alive.
 fn fixtures(project: &TestProject) -> usize {
-    project.alive().iter().filter(|one| one.command.contains("misbehave")).count()
+    misbehaving(project).len()
 }
 
 #[test]
@@ -120,6 +118,57 @@ fn of_the_commands_of_probes() {
     }
 }
 
+/// A service and one that needs it, which report when they end.
+#[cfg(debug_assertions)]
+const ORDERED: &str = r#"
+    [services.db]
+    command = "trap 'echo db ends; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    [services.api]
+    command = "trap 'echo api ends; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    depends_on = ["db"]
+    "#;
+
+/// Breaks the loop of devstack; only a debug build can be broken. Returns the exit code.
+#[cfg(debug_assertions)]
+fn broken(how: &str, args: &[&str]) -> (TestProject, RunningProgram, i32) {
+    let project = TestProject::new();
+    project.write("devstack.toml", ORDERED);
+    let broken = project.devstack(args).env("DEVSTACK_TEST_PANIC", how).start();
+    broken.wait_for("api | up");
+    broken.wait_for("db  | up");
+    broken.signal(Signal::WINCH);
+    let code = broken.wait_code();
+    broken.wait_closed();
+    assert_eq!(project.alive(), []);
+    let record = project.path(".devstack/runs.json");
+    assert!(!record.exists(), "the record is left: {}", record.display());
+    broken.wait_for("internal error: devstack panicked; stopping the stack");
+    broken.wait_for("everything stopped");
+    (project, broken, code)
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn after_a_panic_that_spares_the_engine_in_order() {
+    let (project, up, code) = broken("once", &["up"]);
+    assert_eq!(code, 70);
+    let text = up.stdout();
+    let end = |name: &str| text.find(&format!("{name} ends")).expect("it was stopped gracefully");
+    assert!(end("api") < end("db"), "{text}");
+    project.finish();
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn after_a_panic_in_every_step() {
+    let (project, up, code) = broken("always", &["up"]);
+    assert_eq!(code, 70, "{}", up.stdout());
+    project.finish();
+    let (project, run, code) = broken("always", &["run", "--", "sleep", "1000"]);
+    assert_eq!(code, 125, "{}", run.stderr());
+    project.finish();
+}
+
 #[test]
 fn after_the_guard_is_killed() {
     let (project, up) = hiding();
@@ -133,34 +182,13 @@ fn after_the_guard_is_killed() {
 #[test]
 fn after_devstack_and_its_guard_are_killed() {
     let (project, up) = hiding();
-    let guard = guard(&up);
-    // Stopped first, so that neither sees the other die.
-    up.stop();
-    kill_processes(&[guard]);
-    up.kill9();
-    project.finish();
-}
-
-#[test]
-fn a_killed_keeper_takes_its_service_along_and_only_that() {
-    let (project, up) = hiding();
-    let before = project.ps();
-    let tree = service(&before, "tree")["pid"].as_u64().expect("it runs") as u32;
-    let keepers = keepers(&up);
-    assert_eq!(keepers.len(), 4);
-    let keeper = keepers.into_iter().find(|keeper| children(*keeper, "misbehave").contains(&tree));
-    kill_processes(&[keeper.expect("one of them keeps it")]);
-    let again = project.wait_ps(|ps| {
-        service(ps, "tree")["restarts"] == 1 && service(ps, "tree")["phase"] == "ready"
+    // Known to the guard: the groups of the four main processes, and of four that left them.
+    eventually("the guard to see the groups", || {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", guard(&up))).expect("it is ours");
+        (files.count() >= 3 + 3 + 2 * (4 + 4)).then_some(())
     });
-    for name in ["cleared", "deaf", "shell"] {
-        assert_eq!(service(&again, name)["pid"], service(&before, name)["pid"], "{name}");
-    }
-    assert_eq!(service(&again, "tree")["exit"], json!({"signal": "KILL"}));
-    // Of each a main process and its children; of the killed one only the new run.
-    up.wait_count(2, "tree    | ready");
-    assert_eq!(fixtures(&project), 4 + 3 + 1 + 3);
-    up.end();
+    kill_all_at_once(&up);
+    // Without any command.
     project.finish();
 }
 
@@ -187,7 +215,7 @@ fn what_outlives_its_main_process_is_ended_and_named() {
         assert!(note.contains(&format!("(pid {pid})")), "{pid} in {note}");
     }
     up.wait_for("holds  * done: exit 0");
-    up.wait_for("is up");
+    up.wait_for("stays  | ready");
     let ps = project.ps();
     assert_eq!(service(&ps, "leaves")["message"]["class"], "orphan");
     assert_eq!(fixtures(&project), 1);
@@ -239,5 +267,31 @@ fn the_next_start_heals_what_a_killed_one_left() {
     assert_eq!(project.ps()["supervisor_pid"], up.pid());
     up.end();
     project.sockets_must_go();
+    project.finish();
+}
+
+/// A server that goes into the background, and a program that ends with its stdin, are told how to stay.
+#[test]
+fn what_ends_at_once_is_told_how_to_stay() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.daemon]
+        command = "{misbehave} run & exit 0"
+        [services.watcher]
+        command = ["cat"]
+        [services.stays]
+        command = ["{misbehave}", "run"]
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("daemon  * left processes running, now terminated: ");
+    up.wait_for(
+        "keep the service in the foreground: remove its option to daemonize, or a trailing `&`",
+    );
+    up.wait_for("watcher * exited at once, perhaps because its stdin is /dev/null");
+    up.wait_for("set `tty = true` under [services.watcher]");
+    up.end();
     project.finish();
 }

@@ -202,7 +202,7 @@ fn the_port_that_a_running_service_has_is_no_obstacle_and_none_is_taken() {
     stack.project.write("devstack.toml", &file(port + 1));
     for _ in 0..2 {
         let plan = stack.plan();
-        assert_eq!(changes(&plan), ["a restart: env changed: PORT"]);
+        assert_eq!(changes(&plan), [format!("a restart: port {port} → {}", port + 1)]);
         assert_eq!(plan["changes"][0]["ports"], json!({ "main": port + 1 }));
     }
     // Another process may have it meanwhile.

@@ -432,7 +432,7 @@ fn any_port_can_be_asked_about() {
     let up = project.devstack(["up"]).start();
     up.wait_for("api * starting");
     let (text, json) = ask(port);
-    assert!(text.contains("reserved by the stack in "), "{text}");
+    assert!(text.contains("reserved by service api of stack "), "{text}");
     assert_eq!((&json["state"], &json["leased"]), (&"free".into(), &true.into()));
     gate.open();
     up.wait_for("is up");

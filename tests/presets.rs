@@ -42,6 +42,8 @@ impl Moved {
         assert_eq!((&it["phase"], &it["wanted_port"]), (&"ready".into(), &usual.into()), "{it}");
         let port = it["port"].as_u64().and_then(|port| port.try_into().ok()).expect("it has one");
         assert_ne!(port, usual);
+        // What a preset watches need not be there.
+        assert!(!up.lines().iter().any(|line| line.contains("cannot watch ")), "{:?}", up.lines());
         Moved { project, up, port }
     }
 
@@ -215,6 +217,22 @@ fn servers_of_files_take_their_port() {
         moved.shows("hello");
         moved.end();
     }
+}
+
+#[test]
+fn the_log_of_php_is_about_requests_only() {
+    if !has("php") {
+        return;
+    }
+    let project = TestProject::new();
+    project.write("devstack.toml", "[services.web]\npreset = \"php\"\nport = \"auto\"");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    up.end();
+    let logs = project.devstack(["logs", "web"]).run().expect_code(0).stdout;
+    assert!(logs.contains("Development Server"), "{logs}");
+    assert!(!logs.contains("Accepted"), "{logs}");
+    project.finish();
 }
 
 #[test]
@@ -416,4 +434,85 @@ fn presets_are_listed_and_shown() {
     assert!(unknown.stderr.contains("did you mean `postgres`?"), "{}", unknown.stderr);
     assert_eq!(unknown.stdout, "");
     project.finish();
+}
+
+/// cargo writes Cargo.lock, which is no edit.
+#[test]
+fn a_cargo_program_is_not_restarted_by_its_lock_file() {
+    let _alone = lock_usual_ports();
+    if require_program("cargo").is_none() {
+        return;
+    }
+    let project = TestProject::new();
+    project.write("Cargo.toml", "[package]\nname = \"app\"\nedition = \"2021\"\n");
+    project.write(
+        "src/main.rs",
+        r#"
+        use std::io::Write;
+        fn main() {
+            let port: u16 = std::env::var("PORT").unwrap().parse().unwrap();
+            let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
+            for socket in listener.incoming() {
+                let _ = socket.unwrap().write_all(b"HTTP/1.1 200 OK\r\n\r\nhello");
+            }
+        }
+        "#,
+    );
+    // The home directory of tests has no toolchain.
+    let home = |name: &str, usual: &str| {
+        let usual = || Some(Path::new(&std::env::var_os("HOME")?).join(usual));
+        std::env::var_os(name).map(PathBuf::from).or_else(usual).unwrap_or_default()
+    };
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.it]\npreset = \"cargo\"\nenv = {{ RUSTUP_HOME = {:?}, CARGO_HOME = {:?} }}\n",
+            home("RUSTUP_HOME", ".rustup"),
+            home("CARGO_HOME", ".cargo"),
+        ),
+    );
+    let moved = Moved::start(project, "cargo", 8080);
+    assert!(moved.project.path("Cargo.lock").exists());
+    moved.project.write("src/more.rs", "");
+    moved.up.wait_for("restarting: src/more.rs changed");
+    let lines = moved.up.lines();
+    let restarts = lines.iter().filter(|line| line.contains(" restarting: ")).count();
+    assert_eq!(restarts, 1, "{lines:?}");
+    moved.end();
+}
+
+/// The app turns on Flask's reloader itself: that is seen, and only Flask reloads.
+#[test]
+fn a_reloader_that_a_program_turns_on_itself_is_left_to_it() {
+    let _alone = lock_usual_ports();
+    let Some(project) = python() else { return };
+    let app = |answer: &str| {
+        format!(
+            "import os\nfrom flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef index():\n    return '{answer}'\napp.run(port=int(os.environ['PORT']), debug=True)\n"
+        )
+    };
+    project.write("app.py", &app("first"));
+    project.write(
+        "devstack.toml",
+        "[services.it]\npreset = \"flask\"\ncommand = \"python3 app.py\"\nwatch = [\"*.py\", \"*.ini\"]\n",
+    );
+    let moved = Moved::start(project, "flask", 5000);
+    let note = moved.up.wait_for("reloads itself, so its `watch` ignores **/*.py");
+    assert!(note.starts_with("it * "), "{note}");
+    moved.up.wait_for("pass use_reloader=False to app.run()");
+    let answers = |wanted: &str| {
+        eventually(&format!("the answer {wanted}"), || {
+            let reply = try_http_get("127.0.0.1", moved.port, "/").ok()?;
+            (reply.body == wanted).then_some(())
+        });
+    };
+    // The reloader knows the files once the server responds: it opens the port before.
+    answers("first");
+    moved.project.write("app.py", &app("second"));
+    answers("second");
+    moved.project.write("app.ini", "1");
+    moved.up.wait_for("restarting: app.ini changed");
+    let lines = moved.up.lines();
+    assert!(!lines.iter().any(|line| line.contains("app.py changed")), "{lines:?}");
+    moved.end();
 }

@@ -143,9 +143,9 @@ fn a_port_that_changes_restarts_what_refers_to_it() {
     assert_eq!(
         plan,
         [
-            "api restart: env changed: PORT",
-            "mention restart: env changed: API",
-            "dependent restart: env changed: DEVSTACK_API_PORT, DEVSTACK_API_URL",
+            format!("api restart: port {port} → {}", port + 1),
+            format!("mention restart: api moved to {}", port + 1),
+            format!("dependent restart: api moved to {}", port + 1),
         ]
     );
     let ps = stack.project.wait_ps(|ps| {

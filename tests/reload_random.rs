@@ -161,8 +161,10 @@ impl World {
                 ready.then(|| Input::ProbesPassed(run, "it answered".into())).into_iter().collect()
             }
             Effect::InspectPorts { service, .. } => vec![Input::PortsInspected(service, Ok(()))],
-            Effect::InvestigateExit(..) | Effect::ReassignPorts(_) => {
-                panic!("nobody crashes, no port is taken")
+            Effect::InvestigateExit(..)
+            | Effect::ReassignPorts(_)
+            | Effect::InspectSurvivors(_) => {
+                panic!("nobody crashes or hangs, no port is taken")
             }
             // Nothing is saved here but the configuration.
             Effect::Signal(..)

@@ -197,17 +197,19 @@ fn not_ready_in_time_is_121_with_service_and_reason() {
     };
     project.write("devstack.toml", &file("300ms"));
     let ended = shell(&project, "touch started").run().expect_code(121);
-    says(&ended, "api: not ready within 300ms: ");
+    says(&ended, "api: not ready yet after 300ms: ");
     says(&ended, "nothing is listening on port");
 
     project.write("devstack.toml", &file("1m"));
-    let ended = project.devstack(["run", "--timeout", "1s", "--", "touch", "started"]).run();
-    let ended = ended.expect_code(121);
-    says(&ended, "not ready within 1s: api is starting (not ready yet: ");
-    says(&ended, "nothing is listening on port");
-    says(&ended, "; web is waiting (waiting for api (ready))");
-    assert!(!ended.stderr.contains("ok is "), "{}", ended.stderr);
-    assert!(!project.path("started").exists());
+    for (limit, code) in [("--ready-timeout", 121), ("--timeout", 124)] {
+        let ended = project.devstack(["run", limit, "1s", "--", "touch", "started"]).run();
+        let ended = ended.expect_code(code);
+        says(&ended, "not ready within 1s: api is starting (not ready yet: ");
+        says(&ended, "nothing is listening on port");
+        says(&ended, "; web is waiting (waiting for api (ready))");
+        assert!(!ended.stderr.contains("ok is "), "{}", ended.stderr);
+        assert!(!project.path("started").exists());
+    }
     project.finish();
 }
 

@@ -1,29 +1,30 @@
-//! devstack, its guard and all its keepers are killed at once. The next devstack kills exactly what they left.
+//! devstack and its guard are killed at once. The next devstack kills exactly what they left.
 
 #![cfg(target_os = "linux")]
 
 use crate::support::{
-    OrphanProcess, RunningProgram, TestProject, eventually, kill_all_at_once, require, service,
-    user_namespaces,
+    OrphanProcess, RunningProgram, TestProject, eventually, leave_behind, misbehaving, require,
+    service, user_namespaces,
 };
 
-/// Services that leave many orphans. A process that has neither a variable nor a parent of the
-/// service (`double` with `--clear-env`) could not be recognized.
+/// Services that leave many orphans once the file `go` is there. Those of `cleared` have neither a
+/// variable nor a parent of the service, only its mark.
 const LEAVING: &str = r#"
     [services.cleared]
-    command = ["{misbehave}", "tree", "plain", "setsid", "--clear-env", "--ignore-term"]
+    command = """
+        until test -e go; do sleep 0.02; done
+        exec {misbehave} tree plain setsid double double --clear-env --ignore-term"""
     [services.deaf]
     command = "{misbehave} ignore TERM HUP & wait"
     [services.tree]
-    command = ["{misbehave}", "tree", "plain", "setsid", "double"]
+    command = """
+        until test -e go; do sleep 0.02; done
+        exec {misbehave} tree plain setsid setsid double double"""
     "#;
-
 fn up(project: &TestProject) -> RunningProgram {
     project.write("devstack.toml", LEAVING);
     let up = project.devstack(["up"]).start();
-    for service in ["cleared", "deaf   ", "tree   "] {
-        up.wait_for(&format!("{service} | ready"));
-    }
+    up.wait_for("is up");
     let ps = project.ps();
     let pids = ["cleared", "deaf", "tree"].map(|name| service(&ps, name)["pid"].to_string());
     // Starts are gathered before they are recorded.
@@ -34,19 +35,17 @@ fn up(project: &TestProject) -> RunningProgram {
     up
 }
 
-/// What the services left, without what died with its keeper.
-fn left(project: &TestProject) -> Vec<OrphanProcess> {
-    let all = project.alive();
-    all.into_iter().filter(|one| one.command.contains("misbehave")).collect()
-}
-
-/// A stack of which only the services are left, and their processes.
+/// A stack of which only processes are left that made their own sessions, and these.
 fn leave(project: &TestProject) -> Vec<OrphanProcess> {
-    kill_all_at_once(&up(project));
-    let left = left(project);
-    // None of the nine exits on its own.
-    assert!(left.len() >= 9, "{left:?}");
-    left
+    let others = misbehaving(project).len();
+    let shown = ["cleared | ready", "tree    | ready"];
+    leave_behind(&up(project), project, &project.path(""), &shown);
+    // None of the seven exits on its own. The others die with the guard, but not at the same moment.
+    eventually("the rest to die", || {
+        let left = misbehaving(project);
+        assert!(left.len() >= 7 + others, "{left:?}");
+        (left.len() == 7 + others).then_some(left)
+    })
 }
 
 #[track_caller]
@@ -152,14 +151,15 @@ const RECYCLED: &str = r#"
     pids=$(grep -o '"pid":[0-9]*' $record | cut -d: -f2)
     set -- $pids
     test $1 = $devstack
-    guard=$2 keeper=$3 main=$4
-    kill -STOP $devstack $guard $keeper
+    guard=$2 main=$4
+    kill -STOP $devstack $guard
     # One of its threads takes the signal, and until that one gets to run the others go on.
     until [ "$(sed 's/.*) //' /proc/$devstack/task/*/stat | cut -c 1 | sort -u)" = T ]; do sleep 0.02; done
-    kill -KILL $keeper
+    # What the guard did not see outlives it; the main process does not.
+    touch go
+    until [ "$(cat /proc/[0-9]*/comm | grep -c misbehave)" = 2 ]; do sleep 0.02; done
     kill -KILL $guard
     kill -KILL $devstack
-    kill -KILL $main
     wait $devstack || true
     while test -e /proc/$main; do sleep 0.02; done
     echo $((main - 1)) > /proc/sys/kernel/ns_last_pid
@@ -178,9 +178,15 @@ fn a_number_that_came_again_is_spared() {
         return;
     }
     let project = TestProject::new();
-    let config =
-        "[services.tree]\ncommand = [\"{misbehave}\", \"tree\", \"setsid\", \"--ignore-term\"]\n";
-    project.write("devstack.toml", config);
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.tree]
+        command = """
+            until test -e go; do sleep 0.02; done
+            exec {misbehave} tree setsid --ignore-term"""
+        "#,
+    );
     let unshare = ["-Urpfmn", "--mount-proc", "--kill-child", "/bin/sh", "-c", RECYCLED];
     let ended = project
         .program("/usr/bin/unshare")

@@ -109,7 +109,7 @@ fn services_have_no_part_in_the_terminal_of_devstack() {
             up.wait_for(&format!("facts | tty{fd} {word}"));
         }
         if word == "yes" {
-            up.wait_for("facts | window 30 100");
+            up.wait_for("facts | window 30 92");
         }
         // A session of its own, so that its terminal is another one.
         let own = up.wait_pid("facts | pid");

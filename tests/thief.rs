@@ -274,7 +274,7 @@ fn a_half_edited_file_does_not_keep_a_service_from_another_port() {
 }
 
 #[test]
-fn a_program_that_cannot_bind_what_is_reserved_is_started_again_at_once() {
+fn a_program_that_does_not_ask_for_reuse_starts_at_once() {
     let project = TestProject::new();
     let port = fresh_port();
     project.write(
@@ -288,14 +288,12 @@ fn a_program_that_cannot_bind_what_is_reserved_is_started_again_at_once() {
             "#
         ),
     );
-    for restarts in [u64::from(cfg!(target_os = "linux")), 0] {
-        let up = project.devstack(["up"]).start();
-        up.wait_for("is up");
-        // It is remembered, so that the next start does without.
-        assert_eq!(stand(&project.ps(), "api"), (port.into(), port.into(), restarts));
-        up.end();
-    }
-    std::fs::remove_file(project.path(".devstack/ports.json")).expect("it is there");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    assert_eq!(stand(&project.ps(), "api"), (port.into(), port.into(), 0));
+    let mode = std::fs::metadata(project.path(".devstack/ports.json")).expect("it is there");
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
+    up.end();
     project.devstack(["run", "--", "true"]).run().expect_code(0);
     project.finish();
 }
@@ -322,18 +320,31 @@ fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
     project.finish();
 }
 
+/// Leaves a connection in `TIME_WAIT` on this port: the server closes first.
+#[cfg(target_os = "linux")]
+fn linger(port: u16, reuse: bool) {
+    use rustix::net::{AddressFamily, SocketType, bind, listen, socket, sockopt};
+    let server = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    sockopt::set_socket_reuseaddr(&server, reuse).expect("an option");
+    bind(&server, &std::net::SocketAddr::from(([127, 0, 0, 1], port))).expect("it is free");
+    listen(&server, 1).expect("it is bound");
+    let server = TcpListener::from(server);
+    let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
+    drop(server.accept().expect("it connects"));
+    std::io::Read::read(&mut client, &mut [0]).expect("the end");
+}
+
+#[cfg(target_os = "linux")]
 #[test]
-fn a_port_that_cannot_be_bound_moves_even_without_a_listener() {
+fn a_port_that_closed_connections_keep_is_waited_for() {
     let project = TestProject::new();
     // One program names the port that it could not bind, the other does not.
-    let (port, other) = (fresh_port(), fresh_port());
-    for port in [port, other] {
-        // The server closes first, so its side of the connection lingers.
-        let server = TcpListener::bind(("127.0.0.1", port)).expect("it is free");
-        let mut client = std::net::TcpStream::connect(("127.0.0.1", port)).expect("it listens");
-        drop(server.accept().expect("somebody connects"));
-        std::io::Read::read(&mut client, &mut [0]).expect("the end");
-    }
+    let ports = [fresh_port(), fresh_port(), fresh_port()];
+    let [port, other, nobody] = ports;
+    linger(port, true);
+    linger(other, true);
+    // Nothing can bind this one, so no run is wasted on it.
+    linger(nobody, false);
     project.write(
         "devstack.toml",
         &format!(
@@ -346,18 +357,24 @@ fn a_port_that_cannot_be_bound_moves_even_without_a_listener() {
             command = "{{misbehave}} listen --no-reuse 2>&1 | sed s/{other}/it/; exit 1"
             port = {other}
             restart = "no"
+            [services.again]
+            command = ["{{misbehave}}", "listen", "--no-reuse"]
+            port = {nobody}
             "#
         ),
     );
     let up = project.devstack(["up"]).start();
-    for port in [port, other] {
-        up.wait_for(&format!("port {port} was in use, but nothing is listening on it"));
+    for port in ports {
+        up.wait_for(&format!("waiting for port {port}: closed connections keep it"));
     }
-    up.wait_for("is up");
-    for (service, port) in [("api", port), ("terse", other)] {
-        let (now, wanted, _) = stand(&project.ps(), service);
-        assert!(now != wanted && wanted == u64::from(port));
+    let ps = project.wait_ps(|ps| {
+        ["api", "terse", "again"].iter().all(|name| service(ps, name)["phase"] == "backoff")
+    });
+    for (name, port) in ["api", "terse", "again"].into_iter().zip(ports) {
+        assert_eq!(stand(&ps, name), (port.into(), port.into(), 0), "{ps}");
     }
+    assert_eq!(service(&ps, "again")["run"], Value::Null, "{ps}");
+    project.devstack(["stop", "terse"]).run().expect_code(0);
     up.end();
     project.finish();
 }

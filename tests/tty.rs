@@ -23,7 +23,8 @@ fn auto_means_a_terminal_only_where_devstack_has_one() {
             piped.wait_for(&format!("facts | tty{fd} no"));
             shown.wait_for(&format!("facts | tty{fd} yes"));
         }
-        shown.wait_for("facts | window 41 123");
+        // "facts | " takes eight of the columns.
+        shown.wait_for("facts | window 41 115");
         project.finish();
     }
 }
@@ -44,15 +45,17 @@ fn a_terminal_can_be_had_without_one() {
 #[test]
 fn a_new_size_reaches_the_services() {
     let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        "[services.sized]\ncommand = [\"{misbehave}\", \"signals\", \"WINCH\"]\n",
-    );
+    let sized = "[services.sized]\ncommand = [\"{misbehave}\", \"signals\", \"WINCH\"]\n";
+    project.write("devstack.toml", sized);
     let up = project.devstack(["up"]).terminal(30, 100).start();
     up.wait_for("sized | ready");
     up.wait_for("is up");
     up.resize(33, 111);
-    up.wait_for("sized | got WINCH 33 111");
+    up.wait_for("sized | got WINCH 33 103");
+    // A longer name takes more of each line.
+    let longer = "[services.longer-name]\ncommand = \"sleep 1000\"\n";
+    project.write("devstack.toml", &format!("{sized}{longer}"));
+    up.wait_for("sized       | got WINCH 33 97");
     up.end();
     project.finish();
 }
@@ -62,16 +65,19 @@ fn colours_reach_those_who_want_them() {
     let project = TestProject::new();
     let config = r#"
         [services.paints]
-        command = "if test -t 1; then printf '\\033[32mgreen\\033[0m\\n'; else echo green; fi; echo $TERM"
+        command = "if test -t 1; then printf '\\033[?25h\\033[32mgreen\\033[0m\\033[K\\n'; else echo green; fi; echo $TERM"
         tty = true
         "#;
-    // A pipe gets what was printed, unless it is asked for plain text.
-    let piped = up(&project, config);
-    assert_eq!(piped.wait_code(), 0);
-    piped.wait_closed();
-    assert!(piped.stdout().contains("| \u{1b}[32mgreen"), "{:?}", piped.stdout());
-    let plain = project.devstack(["up"]).env("NO_COLOR", "1").run().expect_code(0).stdout;
-    assert!(plain.contains("| green") && !plain.contains('\u{1b}'), "{plain:?}");
+    // A pipe gets plain text, unless colors are asked for.
+    project.write("devstack.toml", config);
+    for (name, value) in [("CI", "true"), ("NO_COLOR", "1"), ("FORCE_COLOR", "0")] {
+        let plain = project.devstack(["up"]).env(name, value).run().expect_code(0).stdout;
+        assert!(plain.contains("| green") && !plain.contains('\u{1b}'), "{plain:?}");
+    }
+    for name in ["FORCE_COLOR", "CLICOLOR_FORCE"] {
+        let colored = project.devstack(["up"]).env(name, "1").run().expect_code(0).stdout;
+        assert!(colored.contains("\u{1b}[32mgreen") && !colored.contains("[?25"), "{colored:?}");
+    }
     let shown = project.devstack(["up"]).terminal(30, 100).start();
     assert_eq!(shown.wait_code(), 0);
     // What is read of the terminal may lag behind the end.

@@ -4,7 +4,9 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::change::{end, save, starts, watching};
-use crate::support::{RunningProgram, TestProject, require, user_namespaces};
+use crate::support::{
+    MarkerLog, RunningProgram, Signal, TestProject, eventually, require, user_namespaces,
+};
 
 /// How many directories the kernel watches for a process.
 fn watches(up: &RunningProgram) -> usize {
@@ -31,8 +33,8 @@ fn ignored_trees_are_not_watched() {
     up.wait_for("is up");
     save(&project, "src/sub/a.py", "2");
     starts(&project, 2);
-    // The project directory, `src` and `src/sub`.
-    assert_eq!(watches(&up), 3);
+    // The project directory, `.devstack` with the lock, `src` and `src/sub`.
+    assert_eq!(watches(&up), 4);
     for top in ["node_modules/p1", "target", "generated/new", "sub/node_modules/p3/lib"] {
         save(&project, &format!("src/{top}/new.js"), "2");
     }
@@ -56,6 +58,45 @@ fn output_of_devstack_in_a_watched_directory_is_no_change() {
     }
     assert!(project.read("src/out.txt").contains("restarting: src/app.py changed"));
     end(project, &up, 4);
+}
+
+/// What `up -d` and clients print is no change either, and neither is their last line.
+#[test]
+fn output_of_clients_in_a_watched_directory_is_no_change() {
+    let project = TestProject::new();
+    watching(&project, "watch = true");
+    // Not created later: that would be a change by the shell.
+    project.write("src/log.txt", "");
+    project.write("src/restart.txt", "");
+    let shell =
+        |script| project.program("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_devstack")]);
+    shell("exec \"$0\" up -d > src/up.txt 2>&1").run().expect_code(0);
+    starts(&project, 1);
+    let log = shell("exec \"$0\" logs -f > src/log.txt 2>&1").start();
+    for number in 2..=3 {
+        save(&project, "src/app.py", &number.to_string());
+        starts(&project, number);
+    }
+    shell("exec \"$0\" restart api >> src/restart.txt 2>&1").run().expect_code(0);
+    starts(&project, 4);
+    eventually("the log has the restarts", || {
+        let log = project.read("src/log.txt");
+        let restarts = log.matches("api * restarting").count();
+        (restarts >= 3).then_some(())
+    });
+    log.signal(Signal::INT);
+    log.wait_exit();
+    // A restart for any of these files would come before this one.
+    save(&project, "src/app.py", "4");
+    starts(&project, 5);
+    let said = project.devstack(["logs", "--said"]).run().expect_code(0);
+    assert!(!said.stdout.contains(".txt changed"), "{said:?}");
+    project.devstack(["down"]).run().expect_code(0);
+    assert_eq!(MarkerLog::read(&project.path("markers")).count("start", "api"), 5);
+    for file in ["src/up.txt", "src/log.txt", "src/restart.txt"] {
+        assert!(!project.read(file).is_empty(), "{file}");
+    }
+    project.finish();
 }
 
 #[test]
@@ -108,13 +149,13 @@ fn scarce(limit: &str, allowed: u32, said: &str, help: &str) {
 
 #[test]
 fn out_of_watches_the_others_are_polled() {
-    let said = "can watch only 2 of 4 directories (inotify watch limit reached)";
+    let said = "can watch only 2 of 5 directories (inotify watch limit reached)";
     scarce("max_inotify_watches", 2, said, "sysctl fs.inotify.max_user_watches=");
 }
 
 #[test]
 fn out_of_watchers_all_is_polled() {
-    let said = "can watch only 0 of 4 directories (watcher or open file limit reached)";
+    let said = "can watch only 0 of 5 directories (watcher or open file limit reached)";
     scarce("max_inotify_instances", 0, said, "fs.inotify.max_user_instances=");
 }
 

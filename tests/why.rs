@@ -59,7 +59,7 @@ fn a_crash_loop_is_explained_with_its_ends_its_probe_and_its_last_lines() {
         "next       attempt 2 in ",
         "probe      ready: `echo no table",
         "           no luck\n",
-        "exits      attempt 1, ",
+        "exits      start 1, ",
         "log        line 2\n           line 3\n",
     ] {
         assert!(text.contains(part), "{part:?} in\n{text}");

@@ -1,4 +1,4 @@
-//! What a keeper sends to the supervisor.
+//! What the guard sends to the supervisor.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,6 +1,8 @@
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
 use super::attach::AttachArgs;
@@ -9,6 +11,7 @@ use super::doctor::DoctorArgs;
 use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
 use super::start::{RunArgs, UpArgs};
 use super::tools::{CompletionsArgs, ExecArgs, ManArgs, OpenArgs, VscodeArgs};
+use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
 
 /// Run a stack of development services: free ports, restart on change, no leftover processes
@@ -158,6 +161,25 @@ impl CliCommand {
     }
 }
 
+/// Returns a better error for the command of `run` without `--`: `devstack run curl URL`.
+pub(super) fn missing_dashes(
+    error: &clap::Error,
+    args: impl Iterator<Item = OsString>,
+) -> Option<Message> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let ContextValue::String(word) = error.get(ContextKind::InvalidArg)? else { return None };
+    let args: Vec<String> = args.skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let at = args.iter().position(|arg| arg == word)?;
+    let is_run = args[..at].iter().any(|arg| arg == "run") && !word.starts_with('-');
+    is_run.then(|| {
+        let [before, command] = [&args[..at], &args[at..]].map(shell_words::join);
+        let text = "the command to run must follow `--`";
+        Message::new(MessageClass::Usage, text).help(format!("use: devstack {before} -- {command}"))
+    })
+}
+
 /// What `up` and `run` have in common.
 #[derive(Debug, Args)]
 pub struct StartupArgs {
@@ -176,7 +198,8 @@ pub struct StartupArgs {
     /// Start only the named services, without their dependencies
     #[arg(long)]
     pub no_deps: bool,
-    /// Give up if the stack is not ready within this time, such as 90s or 5m
+    /// Give up if the stack is not ready within this time, such as 90s or 5m; with `run`, if the
+    /// command has not finished
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
@@ -231,6 +254,21 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_command_without_dashes_is_told_of_them_even_if_it_is_no_text() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let help = |words: &[&str]| {
+            let words = words.iter().copied().map(OsString::from);
+            let all = [OsString::from("devstack")].into_iter().chain(words);
+            let all: Vec<OsString> = all.chain([OsString::from_vec(vec![0xff])]).collect();
+            let error = Cli::try_parse_from(&all).expect_err("invalid command line");
+            missing_dashes(&error, all.into_iter()).map(|message| message.help)
+        };
+        let expected = "use: devstack run -- curl \u{fffd}";
+        assert_eq!(help(&["run", "curl"]).as_deref(), Some(expected));
+        assert_eq!(help(&["--nope"]), None);
     }
 
     /// Appends `--help` of the command and of its subcommands.

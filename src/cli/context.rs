@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, stderr, stdout};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -11,10 +12,13 @@ use super::ClientOptions;
 use super::inspect::LogStyleArgs;
 use super::render::CommandError;
 use crate::config::{ConfigOverrides, ConfigSources};
+use crate::control::ControlClient;
 use crate::exit_code::ExitCode;
 use crate::log::{LogStyle, reader_closed};
-use crate::model::{Message, MessageClass, Name};
+use crate::model::{Message, MessageClass, Name, Snapshot};
 use crate::suggest;
+use crate::sync::lock_unpoisoned;
+use crate::sys::allocator;
 use crate::text::quote;
 
 /// Runs a command that talks to the running stack.
@@ -26,6 +30,12 @@ pub(super) fn with_client(
     let dir = project_dir(files);
     let options = ClientOptions { dir, json, color: color(&stdout()), socket: None };
     runtime()?.block_on(command(options))
+}
+
+/// Asks the stack that runs in `dir` for its state.
+pub(super) fn snapshot(dir: &Path) -> Result<Snapshot, CommandError> {
+    let client = ControlClient::here(dir)?;
+    Ok(runtime()?.block_on(client.stack())?)
 }
 
 /// Creates a runtime for a short command.
@@ -60,9 +70,24 @@ pub(super) fn supervisor_runtime() -> io::Result<Runtime> {
         .enable_all()
         .max_blocking_threads(MOST_THREADS)
         .thread_keep_alive(Duration::MAX)
+        .on_thread_park(trim_at_rest())
         .build()?;
     drop(runtime.spawn_blocking(|| ()));
     Ok(runtime)
+}
+
+/// Returns what the loop does before it sleeps: after a while, it gives up memory that it no longer
+/// uses.
+fn trim_at_rest() -> impl Fn() {
+    const EVERY: Duration = Duration::from_secs(1);
+    let last = Mutex::new(Instant::now());
+    move || {
+        let mut last = lock_unpoisoned(&last);
+        if last.elapsed() >= EVERY {
+            allocator::trim();
+            *last = Instant::now();
+        }
+    }
 }
 
 fn check_descriptors() -> io::Result<()> {
@@ -115,9 +140,16 @@ fn no_color() -> bool {
 }
 
 pub(super) fn log_style(terminal: bool, shown: LogStyleArgs) -> LogStyle {
-    let style = LogStyle::new(terminal, no_color() || (terminal && is_dumb()));
+    let color = !no_color() && if terminal { !is_dumb() } else { color_is_forced() };
     let json = shown.is_json();
-    LogStyle { prefix: !shown.no_prefix, timestamps: shown.timestamps, json, ..style }
+    LogStyle { color, prefix: !shown.no_prefix, timestamps: shown.timestamps, exact: false, json }
+}
+
+/// Returns whether a file or a pipe gets colors, too.
+fn color_is_forced() -> bool {
+    let is_set =
+        |name| std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0");
+    is_set("FORCE_COLOR") || is_set("CLICOLOR_FORCE")
 }
 
 pub(super) fn sources(

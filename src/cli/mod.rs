@@ -1,7 +1,7 @@
 //! The command line, the only layer that uses all others. Functions named like a command run it.
 
 mod args;
-mod attach;
+pub(crate) mod attach;
 mod context;
 pub(crate) mod control;
 mod doctor;
@@ -10,20 +10,22 @@ pub(crate) mod render;
 pub(crate) mod start;
 pub(crate) mod tools;
 
-use std::io::{IsTerminal, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 
 use clap::Parser;
 
 pub(crate) use control::ClientOptions;
 
+use crate::control::LogQuery;
 use crate::exit_code::ExitCode;
+use crate::log::LogStyle;
 use crate::model::{Message, MessageClass};
 use args::{Cli, CliCommand, ExportTarget};
 use context::with_client;
-use control::WaitOptions;
+use control::{ServicesAction, ServicesArgs};
 use inspect::{LogsArgs, LogsOptions};
-use render::CommandError;
+use render::{CommandError, clean_stderr, clean_stdout};
 
 /// Runs the command line; returns the exit code.
 pub fn main() -> ExitCode {
@@ -34,6 +36,10 @@ pub fn main() -> ExitCode {
     let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(message) = args::missing_dashes(&error, std::env::args_os()) {
+                render::warn(&message.render());
+                return ExitCode::USAGE;
+            }
             // Help and version were requested; anything else is an error.
             let code = if error.use_stderr() { ExitCode::USAGE } else { ExitCode::OK };
             let _ = error.print();
@@ -65,34 +71,27 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
             Err(all_and_one().into())
         }
         CliCommand::Ps(args) => with_client(&files, args.json, async |options| match args.all {
-            true => inspect::ps_all(&options, &mut stdout()).await,
-            false => inspect::ps(&options, &mut stdout()).await,
+            true => inspect::ps_all(&options, &mut clean_stdout()).await,
+            false => inspect::ps(&options, &mut clean_stdout()).await,
         }),
         CliCommand::Down(args) => with_client(&files, args.json, async |options| match args.all {
-            true => control::down_all(&options, &mut stdout(), &mut stderr()).await,
-            false => control::down(&options, &mut stdout()).await,
+            true => control::down_all(&options, &mut clean_stdout(), &mut clean_stderr()).await,
+            false => control::down(&options, &mut clean_stdout()).await,
         }),
-        CliCommand::Start(args) => with_client(&files, args.json, async |options| {
-            control::start(&options, &args.services, &mut stdout()).await
-        }),
-        CliCommand::Stop(args) => with_client(&files, args.json, async |options| {
-            control::stop(&options, &args.services, &mut stdout()).await
-        }),
-        CliCommand::Restart(args) => with_client(&files, args.json, async |options| {
-            control::restart(&options, &args.services, &mut stdout()).await
-        }),
+        CliCommand::Start(args) => change(&files, ServicesAction::Start, &args),
+        CliCommand::Stop(args) => change(&files, ServicesAction::Stop, &args),
+        CliCommand::Restart(args) => change(&files, ServicesAction::Restart, &args),
         CliCommand::Attach(args) => attach::attach(&files, &args),
         CliCommand::Why(args) => with_client(&files, args.json, async |options| {
-            inspect::why(&options, &args.service, &mut stdout()).await
+            inspect::why(&options, args.service.as_deref(), &mut clean_stdout()).await
         }),
-        CliCommand::Wait(args) => with_client(&files, args.json, async |control| {
-            let (services, what) = (args.services, args.what.unwrap_or_default());
-            let options = WaitOptions { control, services, what, timeout: args.timeout };
-            control::wait(&options, &mut stdout(), &mut stderr()).await
+        CliCommand::Wait(args) => with_client(&files, args.json, async |options| {
+            control::wait(&options, &args, &mut clean_stdout(), &mut clean_stderr()).await
         }),
-        CliCommand::Debug(args) => with_client(&files, args.services.json, async |options| {
-            control::debug(&options, &args.services.services, !args.off, &mut stdout()).await
-        }),
+        CliCommand::Debug(args) => {
+            let action = if args.off { ServicesAction::Undebug } else { ServicesAction::Debug };
+            change(&files, action, &args.services)
+        }
         CliCommand::Env(args) => inspect::env(files, &args),
         CliCommand::Open(args) => tools::open(&files, &args),
         CliCommand::Exec(args) => tools::exec(files, &args),
@@ -103,16 +102,40 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
     }
 }
 
+fn change(
+    files: &[PathBuf],
+    action: ServicesAction,
+    args: &ServicesArgs,
+) -> Result<ExitCode, CommandError> {
+    with_client(files, args.json, async |options| {
+        control::change(&options, action, &args.services, &mut clean_stdout()).await
+    })
+}
+
 fn logs(files: &[PathBuf], args: LogsArgs) -> Result<ExitCode, CommandError> {
-    let (json, status_mode, last) = (args.is_json(), args.narration(), args.last());
-    let stream = args.stream.map(Into::into);
-    let style = context::log_style(stdout().is_terminal(), args.shown);
-    let LogsArgs { services, follow, since, grep, .. } = args;
+    let json = args.is_json();
+    let query = LogQuery {
+        last: args.last(),
+        follow: args.follow,
+        since: args.since,
+        stream: args.stream.map(Into::into),
+        status_mode: args.narration(),
+        unfinished: args.shows_unfinished(),
+        grep: args.grep,
+        ..LogQuery::default()
+    };
+    let terminal = stdout().is_terminal();
+    let style = context::log_style(terminal, args.shown);
+    let style = LogStyle { exact: !terminal && !style.prefix && !style.timestamps, ..style };
     with_client(files, json, async |control| {
-        let options =
-            LogsOptions { control, services, follow, last, since, stream, grep, status_mode };
+        let options = LogsOptions { control, services: args.services, query };
         let mut face = render::LogRenderer::new(style);
-        inspect::logs(&options, &mut face, context::stdout_closed(), &mut stdout()).await
+        // The renderer cleans text for a terminal, but not JSON.
+        let mut out: Box<dyn Write> = match json && terminal {
+            true => Box::new(clean_stdout()),
+            false => Box::new(stdout()),
+        };
+        inspect::logs(&options, &mut face, context::stdout_closed(), &mut out).await
     })
 }
 

@@ -2,18 +2,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{AssignedPort, Message, Name, PortKey, PortRequest, Stack};
+use crate::model::{AssignedPort, DirMove, Message, Name, PortKey, PortRequest, Stack};
 
 use super::diagnostics::SourceFile;
 use super::env::{EnvFileSet, ExplainedEnv, explain};
 use super::resolve::{AddressBook, PortRequests, ServiceBuilder};
+use super::sources::relocate_pwd;
 use super::spec::StackSpec;
 
 /// The services to start in debug mode, if they have a `debug` entry.
 pub type DebugServices = BTreeSet<Name>;
 
 /// A checked configuration whose ports are not chosen yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     pub(super) spec: StackSpec,
     pub(super) env_files: EnvFileSet,
@@ -93,6 +94,11 @@ impl Config {
         services.filter(|(_, service)| service.debug.is_some()).map(|(name, _)| name)
     }
 
+    /// Returns the preset of a service, if it has one.
+    pub fn preset_of(&self, service: &Name) -> Option<&'static str> {
+        Some(self.spec.services.get(service)?.preset?.name)
+    }
+
     /// Whether edits of the configuration are applied while the stack runs.
     pub fn live_reload(&self) -> bool {
         self.spec.live
@@ -137,6 +143,17 @@ impl Config {
             live_reload: self.spec.live,
             logs: self.spec.logs,
         }
+    }
+
+    /// Returns it as the same files give it when their directory was moved.
+    pub fn relocated(&self, moved: &DirMove) -> Config {
+        let mut config = self.clone();
+        config.spec.relocate(moved);
+        let files = config.env_files.files.into_iter();
+        config.env_files.files = files.map(|(path, file)| (moved.path(&path), file)).collect();
+        config.files = config.files.iter().map(|path| moved.path(path)).collect();
+        relocate_pwd(&mut config.outer, moved);
+        config
     }
 
     /// Returns the origins of a service's variables: the values it gets with these ports, and the

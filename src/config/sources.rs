@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use crate::model::DirMove;
+
 /// What a configuration is loaded from.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigSources {
@@ -17,6 +19,22 @@ pub struct ConfigSources {
     pub overrides: ConfigOverrides,
 }
 
+impl ConfigSources {
+    /// Changes all paths after the project directory was moved.
+    pub fn relocate(&mut self, moved: &DirMove) {
+        self.files.iter_mut().for_each(|file| *file = moved.path(&self.cwd.join(&*file)));
+        self.cwd = moved.path(&self.cwd);
+        relocate_pwd(&mut self.env, moved);
+    }
+}
+
+/// Changes the working directory in an environment after a directory was moved.
+pub(super) fn relocate_pwd(env: &mut BTreeMap<String, String>, moved: &DirMove) {
+    if let Some(pwd) = env.get_mut("PWD") {
+        *pwd = moved.text(pwd);
+    }
+}
+
 /// What the command line changes in a configuration.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigOverrides {
@@ -26,6 +44,8 @@ pub struct ConfigOverrides {
     pub strict_ports: bool,
     /// `--host`: replaces the stack's `host`. A service with its own `host` keeps it.
     pub host: Option<String>,
+    /// The name of a stack without one in its file, instead of that of its directory.
+    pub default_name: Option<String>,
     /// `--profile`: selects services with one of these profiles. An unknown profile is an error,
     /// unlike in the variable `DEVSTACK_PROFILES` (comma-separated), which adds to these.
     pub profiles: Vec<String>,

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::{
-    Condition, ConflictPolicy, HealthAction, LabelColor, LogRetention, Name, OnExit,
-    RequiredPrograms, RestartConfig, ServiceKind, TtyMode, UrlFormat, resolve_name,
+    AcceptedStatus, Condition, ConflictPolicy, DirMove, HealthConfig, LabelColor, LogRetention,
+    Name, OnExit, ReadyConfig, RequiredPrograms, RestartConfig, ServiceKind, StopConfig, TtyMode,
+    UrlFormat, WatchConfig, resolve_name,
 };
 
 use crate::presets::Preset;
@@ -17,7 +18,7 @@ use super::template::Template;
 /// Variables as written, by name.
 pub(super) type TemplateVars = BTreeMap<String, Template>;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct StackSpec {
     pub name: String,
     pub dir: PathBuf,
@@ -31,6 +32,21 @@ pub(crate) struct StackSpec {
     /// Whether edits are applied while the stack runs.
     pub live: bool,
     pub logs: LogRetention,
+}
+
+impl StackSpec {
+    /// Changes all paths after the project directory was moved.
+    pub fn relocate(&mut self, moved: &DirMove) {
+        self.dir = moved.path(&self.dir);
+        for service in self.services.values_mut() {
+            service.dir = moved.path(&service.dir);
+            service.watch.iter_mut().for_each(|watch| watch.root = moved.path(&watch.root));
+        }
+        let services = self.services.values_mut().flat_map(|service| &mut service.env_files);
+        for file in self.env_files.iter_mut().chain(services) {
+            file.path = moved.path(&file.path);
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,12 +88,12 @@ pub(crate) struct ServiceSpec {
     /// Whether it uses `ports` rather than `port`.
     pub named_ports: bool,
     pub depends_on: BTreeMap<Name, DependencySpec>,
-    pub ready: ReadySpec,
-    pub health: Option<HealthSpec>,
+    pub ready: ReadyConfig<ProbeSpec>,
+    pub health: Option<HealthConfig<ProbeSpec>>,
     pub restart: RestartConfig,
     pub success_codes: BTreeSet<i32>,
-    pub stop: StopSpec,
-    pub watch: Vec<WatchSpec>,
+    pub stop: StopConfig<CommandSpec>,
+    pub watch: Vec<WatchConfig<CommandSpec>>,
     pub debug: Option<DebugSpec>,
     pub tty: TtyMode,
     /// If set, it starts by default only when one of these is selected.
@@ -90,6 +106,8 @@ pub(crate) struct ServiceSpec {
     pub preset_env: TemplateVars,
     /// Its preset, or the one detected from its command.
     pub preset: Option<&'static Preset>,
+    /// It names a preset that does not exist, so its ports are unknown.
+    pub is_preset_unknown: bool,
     /// What the preset's command requires, if that command is used.
     pub needs: Option<RequiredPrograms>,
     /// The span of `watch`, if the service itself has one.
@@ -166,67 +184,6 @@ pub(crate) struct DependencySpec {
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct ReadySpec {
-    pub probes: Vec<ProbeSpec>,
-    pub timeout: Duration,
-    pub interval: Duration,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct HealthSpec {
-    /// At least one.
-    pub probes: Vec<ProbeSpec>,
-    pub interval: Duration,
-    /// At least 1.
-    pub failures: u32,
-    pub action: HealthAction,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) struct StopSpec {
-    pub signal: i32,
-    pub command: Option<CommandSpec>,
-    pub grace: Duration,
-}
-
-/// Which files a service watches, and what follows a change.
-#[derive(Debug, Clone)]
-pub(crate) struct WatchSpec {
-    /// The directory that the globs are relative to.
-    pub root: PathBuf,
-    pub include: Vec<String>,
-    pub exclude: Vec<String>,
-    pub settle: Duration,
-    pub poll: Option<Duration>,
-    pub action: WatchActionSpec,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum WatchActionSpec {
-    Restart { build: Option<CommandSpec> },
-    Signal(i32),
-    Run(CommandSpec),
-}
-
-impl WatchActionSpec {
-    /// Whether a change leads to a restart, directly or after a command.
-    pub fn restarts(&self) -> bool {
-        match self {
-            WatchActionSpec::Restart { .. } => true,
-            WatchActionSpec::Signal(_) | WatchActionSpec::Run(_) => false,
-        }
-    }
-
-    pub fn command(&self) -> Option<&CommandSpec> {
-        match self {
-            WatchActionSpec::Restart { build } => build.as_ref(),
-            WatchActionSpec::Signal(_) => None,
-            WatchActionSpec::Run(command) => Some(command),
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
 pub(crate) enum ProbeSpec {
     /// The service's own port with this name.
     OwnTcp(String),
@@ -234,22 +191,46 @@ pub(crate) enum ProbeSpec {
     Tcp(u16),
     /// Any response on `/` of the own port with this name, whatever its status.
     OwnAnswer(String),
-    /// A path on the own port with this name.
-    OwnHttp {
-        port: String,
-        path: Template,
-    },
-    /// A path on a port number.
-    PortHttp {
-        port: u16,
-        path: Template,
-    },
-    Http(Template),
+    Http(HttpSpec),
     /// A regular expression; substituted values are escaped.
     Log(Template),
     Exec(CommandSpec),
     Delay(Duration),
     Notify,
+}
+
+/// A probe over HTTP.
+#[derive(Debug, Clone)]
+pub(crate) struct HttpSpec {
+    pub target: HttpTarget,
+    pub https: bool,
+    pub insecure: bool,
+    pub status: AcceptedStatus,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum HttpTarget {
+    /// A path on the own port with this name.
+    OwnPort {
+        port: String,
+        path: Template,
+    },
+    /// A path on a port number.
+    Port {
+        port: u16,
+        path: Template,
+    },
+    Url(Template),
+}
+
+impl HttpTarget {
+    pub fn template(&self) -> &Template {
+        match self {
+            HttpTarget::OwnPort { path: text, .. }
+            | HttpTarget::Port { path: text, .. }
+            | HttpTarget::Url(text) => text,
+        }
+    }
 }
 
 impl CommandSpec {
@@ -276,10 +257,8 @@ impl CommandSpec {
 impl ProbeSpec {
     pub fn templates(&self) -> &[Template] {
         match self {
-            ProbeSpec::OwnHttp { path: text, .. }
-            | ProbeSpec::PortHttp { path: text, .. }
-            | ProbeSpec::Http(text)
-            | ProbeSpec::Log(text) => std::slice::from_ref(text),
+            ProbeSpec::Http(http) => std::slice::from_ref(http.target.template()),
+            ProbeSpec::Log(text) => std::slice::from_ref(text),
             ProbeSpec::Exec(command) => command.templates(),
             ProbeSpec::OwnTcp(_)
             | ProbeSpec::OwnAnswer(_)
@@ -357,9 +336,10 @@ impl ServiceSpec {
         self.ready.probes.iter().chain(health)
     }
 
-    /// Whether `name` is one of its ports; with `None`, whether it has any.
-    pub fn has_port(&self, name: Option<&str>) -> bool {
+    /// Whether `name` may be one of its ports; with `None`, whether it may have any.
+    pub fn may_have_port(&self, name: Option<&str>) -> bool {
         match name {
+            _ if self.is_preset_unknown => true,
             None => !self.ports.is_empty(),
             Some(name) => self.ports.iter().any(|port| port.name == name),
         }

@@ -8,13 +8,13 @@
 mod client;
 mod instance;
 pub(crate) mod protocol;
-mod server;
+pub(crate) mod server;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use client::{
     AttachConnection, AttachMessage, AttachReader, AttachWriter, ClientError, ControlClient,
-    LineStream,
+    LineStream, WaitStream, WaitUpdate,
 };
 pub use instance::{
     AlreadyRunning, ClaimError, CrashedInstance, InstanceLock, InstanceRecord, LocatedInstance,

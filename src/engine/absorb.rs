@@ -6,14 +6,15 @@ use super::requests::{PendingRequest, RequestGoal};
 use super::run_state::{DebuggerState, RunStage, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::start_order::with_dependencies;
-use super::{Effect, Engine, SHUTDOWN_TIMEOUT, ShutdownState};
-use crate::model::{Cause, EventKind, HealthAction, Message, Name, RunId, ServiceKind};
+use super::{ELSEWHERE_FOR, Effect, Engine, FIRST_LOOK, SHUTDOWN_TIMEOUT, ShutdownState};
+use crate::model::{Cause, EventKind, HealthAction, Message, Name, RunId};
 
 /// The first move of a step: record what happened. Nothing starts or stops here.
 impl Engine {
     pub(super) fn absorb(&mut self, now: EngineTime, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::Apply(stack) => self.apply(now, stack, effects),
+            Input::Relocate(stack) => self.relocate(stack, effects),
             Input::Start(ticket, names) => {
                 self.request_start(now, ticket, names, RequestGoal::Up, effects)
             }
@@ -53,7 +54,7 @@ impl Engine {
             Input::HealthRecovered(run) => self.became_healthy(now, run),
             Input::TimeSkipped(time) => self.postpone_deadlines(time),
             Input::PortsInspected(service, verdict) => {
-                self.ports_inspected(&service, verdict, effects)
+                self.ports_inspected(now, &service, verdict, effects)
             }
             Input::PortLost(run, message) => self.port_lost(run, message, effects),
             Input::ExitInvestigated(run, excuse) => {
@@ -62,15 +63,21 @@ impl Engine {
             Input::PortsReassigned { stack, outcome } => {
                 self.ports_reassigned(now, stack, outcome, effects)
             }
+            Input::ReloadsItself(run) => {
+                if let Some(live) = self.live_run_mut(run) {
+                    live.facts.reloads_itself = true;
+                }
+            }
             Input::Note(run, message) => self.note(run, message, effects),
             Input::ListeningOn(run, addresses) => {
                 if let Some(live) = self.live_run_mut(run) {
                     live.facts.listening = Some(addresses);
                 }
             }
-            Input::ListenWarnings(run, messages) => self.set_warnings(run, messages, effects),
+            Input::ListenWarnings(run, messages) => self.set_warnings(now, run, messages, effects),
             Input::Exited(run, exit) => self.exited(run, exit, now, effects),
             Input::TreeEmpty(run) => self.tree_empty(now, run, effects),
+            Input::Survived(tree, left) => self.survived(tree, left, effects),
             Input::Tick => {}
         }
     }
@@ -85,8 +92,17 @@ impl Engine {
     ) {
         let names = match self.resolve_names(&names) {
             Ok(names) => names,
+            Err(RequestError::ShuttingDown) => {
+                let error = RequestError::StartWhileStopping;
+                return effects.push(Effect::Answer(ticket, Err(error)));
+            }
             Err(error) => return effects.push(Effect::Answer(ticket, Err(error))),
         };
+        if let RequestGoal::Renewed(_) = goal
+            && let Some(error) = self.restart_obstacle(&names)
+        {
+            return effects.push(Effect::Answer(ticket, Err(error)));
+        }
         let Some(stack) = &self.stack else { return };
         let why = Cause::Requested(match goal {
             RequestGoal::Renewed(_) => "restart",
@@ -195,7 +211,8 @@ impl Engine {
     fn spawned(&mut self, now: EngineTime, run: RunId, pid: u32, effects: &mut Vec<Effect>) {
         let Some(state) = self.live_service_mut(run) else { return };
         state.saves.last_activity(now);
-        let service = state.service.clone();
+        let (service, probed) = (state.service.clone(), state.as_probed());
+        let ready_by = state.ready_by(now);
         let Some(live) = state.live_mut() else { return };
         live.facts.spawned_at = Some(now);
         match live.stage {
@@ -208,19 +225,17 @@ impl Engine {
             | RunStage::Draining { .. } => return,
         }
         live.pid = Some(pid);
-        let debugged = service.mode.is_debug();
-        if debugged {
+        if service.mode.is_debug() {
             live.facts.debugger = DebuggerState::Awaited(now + service.ready.timeout);
             effects.push(Effect::AwaitDebugger(run, service.clone()));
         }
-        let probed = !service.ready.probes.is_empty();
-        if !probed && service.kind == ServiceKind::Service {
-            return state.became_ready(now, now, Cause::NoProbe, effects);
+        match probed.ready.probes.as_slice() {
+            [] if !service.kind.is_task() => {
+                return state.became_ready(now, now, Cause::NoProbe, effects);
+            }
+            [] => {}
+            _ => effects.push(Effect::StartReadyProbes(run, probed)),
         }
-        if probed {
-            effects.push(Effect::StartReadyProbes(run, service.clone()));
-        }
-        let ready_by = (probed && !debugged).then(|| now + service.ready.timeout);
         live.stage = RunStage::Starting { spawned: now, ready_by };
     }
 
@@ -274,8 +289,7 @@ impl Engine {
     fn became_healthy(&mut self, now: EngineTime, run: RunId) {
         let Some(live) = self.live_run_mut(run) else { return };
         if let RunStage::Unhealthy { .. } = live.stage {
-            let cause = Cause::ProbePassed("healthy again".to_owned());
-            live.stage = RunStage::Ready { since: now, cause };
+            live.stage = RunStage::Ready { since: now, cause: Cause::HealthRecovered };
         }
     }
 
@@ -296,15 +310,32 @@ impl Engine {
         }
     }
 
-    /// Reports each warning once for as long as it applies, across runs.
-    fn set_warnings(&mut self, run: RunId, messages: Vec<Message>, effects: &mut Vec<Effect>) {
+    /// Reports each warning once for as long as it applies, across runs. One that listens elsewhere
+    /// before it is ready has little time left.
+    fn set_warnings(
+        &mut self,
+        now: EngineTime,
+        run: RunId,
+        messages: Vec<Message>,
+        effects: &mut Vec<Effect>,
+    ) {
         let Some(state) = self.live_service_mut(run) else { return };
         let reported = std::mem::replace(&mut state.reported_warnings, messages.clone());
+        let Some(live) = state.live_mut() else { return };
+        live.facts.warnings.clone_from(&messages);
+        if let RunStage::Starting { ready_by: Some(by), .. } = &mut live.stage
+            && !messages.is_empty()
+        {
+            *by = (*by).min(now + ELSEWHERE_FOR);
+        }
+        if let RunStage::Late { failure: ServiceFailure::NotReady { elsewhere, .. }, .. } =
+            &mut live.stage
+        {
+            // The phase reports it.
+            return *elsewhere = messages.into_iter().next().map(Box::new);
+        }
         for message in messages.iter().filter(|message| !reported.contains(message)) {
             state.emit(EventKind::Note(message.clone()), effects);
-        }
-        if let Some(live) = state.live_mut() {
-            live.facts.warnings = messages;
         }
     }
 }
@@ -319,12 +350,15 @@ impl ServiceState {
         effects: &mut Vec<Effect>,
     ) {
         let RunState::Live(live) = &mut self.state else { return };
+        let unseen = cause == Cause::NoProbe && !live.in_debug_mode();
+        self.believed_at = unseen.then_some(now + FIRST_LOOK);
+        self.crashed = false;
         live.facts.time_to_ready = Some(now.saturating_sub(spawned));
         live.facts.probe_failure = None;
         live.stage = RunStage::Ready { since: now, cause };
         self.port_losses = 0;
-        if self.service.health.is_some() && !live.in_debug_mode() {
-            effects.push(Effect::StartHealthProbes(live.facts.id, self.service.clone()));
+        if self.service.health.is_some() {
+            self.probe_health(effects);
         }
     }
 }

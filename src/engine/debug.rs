@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use super::effect::Effect;
 use super::failure::ServiceNotice;
 use super::input::Ticket;
+use super::kill_progress::KillProgress;
 use super::requests::{PendingRequest, RequestGoal};
-use super::run_state::{DebuggerState, KillDeadline, LiveRun, RunStage, RunState};
+use super::run_state::{DebuggerState, LiveRun, RunStage, RunState};
 use super::service_state::{EngineTime, ServiceState};
 use super::{Engine, EventKind};
 use crate::model::{Cause, MessageClass, Name, RunId, RunMode};
@@ -88,8 +89,8 @@ impl ServiceState {
     /// Kills a debugged run that is slow to stop, because the user asked a second time.
     pub fn force_stop(&mut self, now: EngineTime) {
         let stage = self.live_mut().map(|run| &mut run.stage);
-        if let Some(RunStage::Stopping { kill: kill @ KillDeadline::Debugging(None), .. }) = stage {
-            *kill = KillDeadline::At(now);
+        if let Some(RunStage::Stopping { kill: kill @ KillProgress::Debugging(None), .. }) = stage {
+            *kill = KillProgress::At(now);
         }
     }
 

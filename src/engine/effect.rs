@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::failure::RequestError;
@@ -18,6 +19,10 @@ pub enum Effect {
         service: Arc<Service>,
         /// Whether it has not run before, so that nothing of its own can have its port.
         first: bool,
+        /// A port that it could not bind because of closed connections.
+        lingering: Option<u16>,
+        /// Where its data is, if it had another name before: to be moved if the service may start.
+        former_data: Option<PathBuf>,
     },
     /// Spawn the main process of a service as this run.
     Spawn(RunId, Arc<Service>),
@@ -25,6 +30,9 @@ pub enum Effect {
     Stop(RunId, StopConfig),
     /// Kill the process tree of a run.
     Kill(RunId),
+    /// Find out what is left of a tree that was killed and is not gone. Answered with
+    /// [`super::Input::Survived`], or with the end of the tree if nothing of it is known.
+    InspectSurvivors(KilledTree),
     /// Start the readiness probes of a run, replacing earlier ones.
     StartReadyProbes(RunId, Arc<Service>),
     /// Start the health probes of a ready run.
@@ -52,6 +60,24 @@ pub enum Effect {
     Exit(i32),
 }
 
+/// A process tree that was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum KilledTree {
+    /// That of a run.
+    Run(RunId),
+    /// That of a watch command.
+    Job(JobId),
+}
+
+impl fmt::Display for KilledTree {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            KilledTree::Run(run) => run.fmt(f),
+            KilledTree::Job(job) => job.fmt(f),
+        }
+    }
+}
+
 /// One line; the golden traces in tests consist of these.
 impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -65,6 +91,7 @@ impl fmt::Display for Effect {
                 write!(f, "stop {run} {}", signal_name(*signal).unwrap_or("?"))
             }
             Effect::Kill(run) => write!(f, "kill {run}"),
+            Effect::InspectSurvivors(tree) => write!(f, "inspect what is left of {tree}"),
             Effect::StartReadyProbes(run, service) => write!(f, "probe {} {run}", service.name),
             Effect::StartHealthProbes(run, service) => {
                 write!(f, "watch health {} {run}", service.name)
@@ -86,7 +113,7 @@ impl fmt::Display for Effect {
             Effect::Answer(ticket, Ok(text)) => write!(f, "answer {}: {text}", ticket.0),
             Effect::Answer(ticket, Err(error)) => {
                 let message = error.message();
-                write!(f, "refuse {}: [{}] {message}", ticket.0, message.class.as_str())
+                write!(f, "refuse {}: [{}] {message}", ticket.0, message.class)
             }
             Effect::Exit(code) => write!(f, "halt {code}"),
         }
@@ -115,7 +142,7 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             let name = signal_name(*signal).unwrap_or("?");
             write!(f, "signalled {name}: {} changed", path.display())
         }
-        EventKind::Note(message) => write!(f, "note [{}] {message}", message.class.as_str()),
+        EventKind::Note(message) => write!(f, "note [{}] {message}", message.class),
         EventKind::DebuggerListening(place) => write!(f, "debug: {place}"),
         EventKind::Settled { well: true } => f.write_str("settled"),
         EventKind::Settled { well: false } => f.write_str("settled, not well"),
@@ -124,6 +151,7 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             let lines: Vec<String> = plan.changes.iter().map(ServiceChange::to_string).collect();
             write!(f, "applied: {}", lines.join("; "))
         }
+        EventKind::NothingRuns(what) => write!(f, "nothing runs: {what}"),
         EventKind::ShuttingDown(why) => write!(f, "shutting down: {why}"),
     }
 }

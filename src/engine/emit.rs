@@ -1,6 +1,7 @@
-use super::run_state::{RunState, ServiceOutcome};
-use super::service_state::{DesiredState, EngineTime, ReportedPhase, ServiceState};
-use super::{BlockedServices, Effect, Engine, WhenIdle};
+use super::idle::IdleStep;
+use super::run_state::RunStage;
+use super::service_state::{EngineTime, ReportedPhase};
+use super::{BlockedServices, Effect, Engine};
 use crate::model::{Cause, Event, EventKind, Name, Phase, StackState};
 
 /// State of everything requested, as a whole.
@@ -8,6 +9,10 @@ use crate::model::{Cause, Event, EventKind, Name, Phase, StackState};
 pub(super) struct StackOutlook {
     /// Something failed or is unhealthy.
     failed: bool,
+    /// Something runs, but was not ready in time.
+    late: bool,
+    /// A service has exited as if it were a task.
+    exited: bool,
     /// Something is neither ready, done nor failed.
     under_way: bool,
 }
@@ -16,12 +21,28 @@ impl StackOutlook {
     /// Returns the stack state outside a shutdown. A failure shows at once: clients that wait for
     /// the stack need not wait for services that are still starting.
     pub fn stack_state(self) -> StackState {
-        match (self.failed, self.under_way) {
+        match (self.failed || self.late, self.under_way) {
             (true, _) => StackState::Degraded,
             (false, true) => StackState::Starting,
+            (false, false) if self.exited => StackState::Degraded,
             (false, false) => StackState::Up,
         }
     }
+
+    /// Whether everything is ready, or a task that is done.
+    fn is_well(self) -> bool {
+        !self.failed && !self.late && !self.exited
+    }
+}
+
+/// How far the start of the stack is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum StartOutcome {
+    UnderWay,
+    /// Everything requested has had a result, but not everything came up.
+    Incomplete,
+    /// Everything requested has come up.
+    Done,
 }
 
 /// The last move of a step: emit what changed since the last report.
@@ -29,6 +50,8 @@ impl Engine {
     pub(super) fn emit_changes(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
         self.emit_shutdown(effects);
         let blocked = self.blocked_services();
+        let idle = self.idle(&blocked);
+        self.ends = idle.is_some_and(|idle| idle.step == IdleStep::Exit);
         let mut changed: Vec<(Name, ReportedPhase)> = self
             .services
             .iter()
@@ -46,15 +69,15 @@ impl Engine {
                 (!same).then(|| (name.clone(), new()))
             })
             .collect();
-        // Results come before what starts because of them.
-        changed.sort_by_key(|(_, new)| is_transition(new.phase));
+        // Causes come before their consequences: results before what they block or start.
+        changed.sort_by_key(|(_, new)| consequence_rank(new.phase));
         for (name, new) in changed {
             self.emit_phase(now, name, new, effects);
         }
         self.answer_requests(&blocked, effects);
         self.outlook = self.outlook(&blocked);
         self.settle(effects);
-        self.halt(&blocked, effects);
+        self.halt(idle, effects);
     }
 
     fn emit_phase(
@@ -84,73 +107,35 @@ impl Engine {
     }
 
     fn settle(&mut self, effects: &mut Vec<Effect>) {
-        if self.settled || self.stack.is_none() || self.shutdown.is_some() {
+        if self.stack.is_none() || self.shutdown.is_some() || self.outlook.under_way {
             return;
         }
-        if self.outlook.under_way {
+        let well = self.outlook.is_well();
+        let looking = || self.services.values().any(|state| state.believed_at.is_some());
+        if self.cautious_start && !self.outlook.failed && looking() {
             return;
         }
-        self.settled = true;
-        let what = EventKind::Settled { well: !self.outlook.failed };
+        match self.start {
+            StartOutcome::UnderWay => {}
+            // What was late, failed or gone has come up since.
+            StartOutcome::Incomplete if well => {}
+            StartOutcome::Incomplete | StartOutcome::Done => return,
+        }
+        self.start = if well { StartOutcome::Done } else { StartOutcome::Incomplete };
+        let what = EventKind::Settled { well };
         effects.push(Effect::Emit(Event { service: None, what }));
     }
 
-    /// Exits when a shutdown is complete, or when nothing runs and nothing will start on its own.
-    fn halt(&mut self, blocked: &BlockedServices, effects: &mut Vec<Effect>) {
-        if self.stack.is_none() || self.services.values().any(ServiceState::is_live) {
-            return;
-        }
-        let code = match &self.shutdown {
-            Some(ending) => Some(ending.code),
-            None => match self.when_idle {
-                WhenIdle::KeepAlive => None,
-                WhenIdle::Exit => self.exit_code_when_idle(blocked),
-            },
-        };
-        if let Some(code) = code {
-            self.halted = true;
-            self.answer_remaining(effects);
-            effects.push(Effect::Exit(code));
-        }
-    }
-
-    /// Returns the exit code if everything requested has finished and only the user could start it
-    /// again. A service with watches waits for a file change, a stopped one for the user, and a
-    /// stack whose configuration no longer requests anything for the next edit.
-    fn exit_code_when_idle(&self, blocked: &BlockedServices) -> Option<i32> {
-        if self.applied_once && !self.services.values().any(ServiceState::wanted) {
-            return None;
-        }
-        let mut failed = false;
-        for (name, service_state) in &self.services {
-            let over = match (&service_state.desired, &service_state.state) {
-                (DesiredState::No, _) => true,
-                (DesiredState::Stopped | DesiredState::Removed, _) => false,
-                (DesiredState::Yes(_), _) if !service_state.service.watch.is_empty() => false,
-                (DesiredState::Yes(_), RunState::Finished(ServiceOutcome::Done(_))) => true,
-                (DesiredState::Yes(_), RunState::Finished(ServiceOutcome::Failed(_))) => {
-                    failed = true;
-                    true
-                }
-                (DesiredState::Yes(_), RunState::Idle) if blocked.contains_key(name) => {
-                    failed = true;
-                    true
-                }
-                (DesiredState::Yes(_), _) => false,
-            };
-            if !over {
-                return None;
-            }
-        }
-        Some(i32::from(failed))
-    }
-
     fn outlook(&self, blocked: &BlockedServices) -> StackOutlook {
-        let mut outlook = StackOutlook { failed: false, under_way: false };
+        let mut outlook = StackOutlook::default();
         for (name, state) in self.services.iter().filter(|(_, state)| state.wanted()) {
             match self.phase_of(state, blocked.get(name)).0 {
+                Phase::Done if !state.service.kind.is_task() => outlook.exited = true,
                 Phase::Ready | Phase::Done => {}
-                Phase::Failed | Phase::Unhealthy => outlook.failed = true,
+                Phase::Unhealthy if matches!(state.stage(), Some(RunStage::Late { .. })) => {
+                    outlook.late = true;
+                }
+                Phase::Failed | Phase::Blocked | Phase::Unhealthy => outlook.failed = true,
                 Phase::Idle
                 | Phase::Waiting
                 | Phase::Starting
@@ -162,15 +147,16 @@ impl Engine {
     }
 }
 
-/// Whether this phase is a transition rather than a result.
-fn is_transition(phase: Phase) -> bool {
+/// How far down the chain of consequences a phase is: a result, what it blocks, what it starts.
+fn consequence_rank(phase: Phase) -> u8 {
     match phase {
-        Phase::Waiting | Phase::Starting | Phase::Stopping => true,
         Phase::Idle
         | Phase::Ready
         | Phase::Unhealthy
         | Phase::Backoff
         | Phase::Done
-        | Phase::Failed => false,
+        | Phase::Failed => 0,
+        Phase::Blocked => 1,
+        Phase::Waiting | Phase::Starting | Phase::Stopping => 2,
     }
 }

@@ -1,9 +1,18 @@
+use std::time::Duration;
+
 use super::failure::ServiceFailure;
 use super::history::EndedRun;
-use super::run_state::{ExitVerdict, KillDeadline, RunStage, RunState, ServiceOutcome};
+use super::kill_progress::KillProgress;
+use super::run_state::{ExitVerdict, RunStage, RunState, ServiceOutcome};
 use super::service_state::{EngineTime, RecentExit, ServiceState};
-use super::{Effect, Engine, ShutdownMode, failure_text};
+use super::{Effect, Engine, MAX_STARTS_AFTER_CHANGE, ShutdownMode, failure_text};
 use crate::model::{Cause, EventKind, ExitClass, OnExit, ProcessExit, RestartPolicy, RunId};
+
+/// How a shell exits that does not find a program: another try would be in vain.
+const NOT_FOUND: ProcessExit = ProcessExit::Code(127);
+
+/// Programs use this code for other purposes, too, but hardly so soon.
+const NOT_FOUND_WITHIN: Duration = Duration::from_secs(1);
 
 /// The exit of a run and its consequences.
 impl Engine {
@@ -26,7 +35,7 @@ impl Engine {
                     Cause::PortLost(message) => ExitVerdict::PortLost(message.clone()),
                     _ => ExitVerdict::Requested,
                 };
-                (verdict, *kill)
+                (verdict, kill.clone())
             }
             RunStage::Draining { .. } => return,
             RunStage::Launching { .. }
@@ -39,17 +48,23 @@ impl Engine {
                 } else {
                     ExitVerdict::Unexpected(exit)
                 };
-                (verdict, KillDeadline::NotNeeded)
+                (verdict, KillProgress::by_guard(now))
             }
         };
         let kill = match kill {
             // A process that has exited can no longer stop at a breakpoint.
-            KillDeadline::Debugging(_) => KillDeadline::At(now + service.stop.grace),
-            KillDeadline::At(_) | KillDeadline::Ordered | KillDeadline::NotNeeded => kill,
+            KillProgress::Debugging(_) => KillProgress::At(now + service.stop.grace),
+            KillProgress::At(_)
+            | KillProgress::Ordered { .. }
+            | KillProgress::ByKeeper { .. }
+            | KillProgress::Overdue
+            | KillProgress::Survived(_)
+            | KillProgress::NotNeeded => kill,
         };
         let unexpected = matches!(verdict, ExitVerdict::Unexpected(_));
         let by_itself = matches!(verdict, ExitVerdict::Expected(_) | ExitVerdict::Unexpected(_));
         let lived = live.facts.spawned_at.map(|spawned| now.saturating_sub(spawned));
+        live.facts.lived = lived;
         let by = exit_class(&verdict);
         let may_have_lost_port = live.may_have_lost_port();
         live.pid = None;
@@ -93,7 +108,7 @@ impl Engine {
         {
             return state.investigate_exit(exit, effects);
         }
-        let next = match (state.pending_restart.take(), verdict) {
+        let next = match (state.take_restart(), verdict) {
             (Some(_), _) | (None, ExitVerdict::Requested) => RunState::Idle,
             (None, ExitVerdict::Expected(exit)) => state.after_expected(now, exit, ending),
             (None, ExitVerdict::Unexpected(exit)) => state.after_unexpected(now, exit, ending),
@@ -124,7 +139,7 @@ impl ServiceState {
         let Some(live) = self.live_mut() else { return };
         let verdict = ExitVerdict::Undecided(exit);
         live.pid = None;
-        live.stage = RunStage::Draining { exit, verdict, kill: KillDeadline::NotNeeded };
+        live.stage = RunStage::Draining { exit, verdict, kill: KillProgress::NotNeeded };
         effects.push(Effect::InvestigateExit(live.facts.id, live.facts.service.clone()));
     }
 
@@ -143,6 +158,16 @@ impl ServiceState {
         exit: ProcessExit,
         ending: bool,
     ) -> RunState {
+        self.crashed = true;
+        let facts = self.live().map(|run| &*run.facts);
+        let lived = facts.and_then(|facts| facts.lived);
+        // It was ready before, so a change that it reloaded broke it.
+        if facts.is_some_and(|facts| facts.reloads_itself && facts.time_to_ready.is_some()) {
+            self.change.get_or_insert(Cause::ReloadedItself);
+        }
+        if exit == NOT_FOUND && lived.is_some_and(|lived| lived < NOT_FOUND_WITHIN) {
+            return RunState::Finished(ServiceOutcome::Failed(ServiceFailure::CommandNotFound));
+        }
         match self.service.restart.policy {
             RestartPolicy::Always | RestartPolicy::OnFailure if !ending => {
                 self.back_off(now, exit, true)
@@ -159,14 +184,24 @@ impl ServiceState {
         self.recent_exits.retain(|end| end.at + rule.window >= now);
         self.recent_exits.push(RecentExit { at: now, unexpected });
         let crashes = self.recent_exits.iter().filter(|end| end.unexpected).count() as u32;
-        if unexpected && crashes >= rule.max_failures {
-            let (window, last) = (rule.window, exit);
-            let failure = ServiceFailure::CrashLoop { exits: crashes, window, last };
+        let failure = match &self.change {
+            _ if !unexpected => None,
+            Some(change) if crashes >= MAX_STARTS_AFTER_CHANGE => {
+                let change = change.clone();
+                Some(ServiceFailure::BrokenByChange { change, exits: crashes, last: exit })
+            }
+            _ if crashes >= rule.max_failures => {
+                let (window, last) = (rule.window, exit);
+                Some(ServiceFailure::CrashLoop { exits: crashes, window, last })
+            }
+            _ => None,
+        };
+        if let Some(failure) = failure {
             return RunState::Finished(ServiceOutcome::Failed(failure));
         }
         let doublings = self.recent_exits.len() as u32 - 1;
         let delay = rule.delay.saturating_mul(1 << doublings.min(16)).min(rule.max_delay);
-        let count = self.runs;
+        let count = self.recent_exits.len() as u32;
         RunState::BackingOff { until: now + delay, cause: Cause::BackingOff { exit, delay, count } }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::failure::ServiceFailure;
 use super::history::{EndedRun, LastTrigger};
-use super::run_state::{KillDeadline, LiveRun, RunStage, RunState};
+use super::kill_progress::KillProgress;
+use super::run_state::{LiveRun, RunStage, RunState};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
-use super::{BlockedServices, Engine, failure_text};
+use super::{BlockedServices, Engine, PROVEN_AFTER, failure_text};
 use crate::model::{
     BlockedOn, Cause, Condition, Dependency, DisplayDuration, DisplayPath, FailingProbe,
     FileTrigger, HealthAction, HealthConfig, Name, NextStep, PastRun, PortStatus, ProbePurpose,
@@ -84,11 +85,27 @@ impl Engine {
                 ("nothing: the stack is stopping".to_owned(), None)
             }
             RunState::Idle => (self.next_of_idle(service_state, blocked), None),
-            RunState::BackingOff { until, .. } => {
-                (format!("attempt {}", service_state.runs.saturating_add(1)), Some(*until))
+            RunState::BackingOff { cause: Cause::PortLingers(_), .. } => {
+                ("it starts as soon as its port is free".to_owned(), None)
+            }
+            RunState::BackingOff { until, cause } => {
+                let attempt = match cause {
+                    Cause::BackingOff { count, .. } => format!("attempt {}", count + 1),
+                    _ => "the next attempt".to_owned(),
+                };
+                (attempt, Some(*until))
             }
             RunState::AwaitingPort { .. } => ("choosing another port".to_owned(), None),
-            RunState::Finished(_) => (service_state.restart_triggers(), None),
+            RunState::Finished(_) => (self.next_of_finished(service_state), None),
+        }
+    }
+
+    /// What restarts a finished service.
+    fn next_of_finished(&self, state: &ServiceState) -> String {
+        let restart = failure_text::run_restart(&state.service.name);
+        match self.restart_trigger(state) {
+            Some(change) => format!("waiting: {change} restarts it, or {restart}"),
+            None => format!("nothing: {restart} to start it again"),
         }
     }
 
@@ -113,9 +130,13 @@ impl Engine {
 
 impl ServiceState {
     fn next_of_live(&self, run: &LiveRun, ending: bool) -> (String, Option<EngineTime>) {
-        match run.stage {
+        if run.unstoppable().is_some() {
+            let then = if self.wanted() && !ending { "; it then starts again" } else { "" };
+            return (format!("nothing until that has ended{then}"), None);
+        }
+        match &run.stage {
             RunStage::Launching { .. } => ("its process is starting".to_owned(), None),
-            RunStage::Starting { ready_by, .. } => (self.next_of_starting(run), ready_by),
+            RunStage::Starting { ready_by, .. } => (self.next_of_starting(run), *ready_by),
             RunStage::Late { .. } => {
                 (format!("readiness is still probed every {}", interval(self)), None)
             }
@@ -127,8 +148,8 @@ impl ServiceState {
                 let (text, at) = kill_step(self, kill);
                 (again.to_owned() + &text, at)
             }
-            RunStage::Draining { kill: KillDeadline::At(at), .. } => {
-                ("remaining processes are killed".to_owned(), Some(at))
+            RunStage::Draining { kill: KillProgress::At(at), .. } => {
+                ("remaining processes are killed".to_owned(), Some(*at))
             }
             RunStage::Draining { .. } => {
                 ("remaining processes are being terminated".to_owned(), None)
@@ -142,8 +163,12 @@ impl ServiceState {
         }
         match (self.service.kind, self.service.ready.probes.is_empty()) {
             (ServiceKind::Task, true) => "nothing until it exits".to_owned(),
-            (ServiceKind::Task | ServiceKind::Service, _) => {
-                format!("readiness is probed every {}; times out", interval(self))
+            (ServiceKind::Service, true) => {
+                let time = DisplayDuration(PROVEN_AFTER);
+                format!("it counts as ready after {time}, because it crashed before")
+            }
+            (ServiceKind::Task | ServiceKind::Service, false) => {
+                format!("readiness is probed every {}; gives up waiting", interval(self))
             }
         }
     }
@@ -153,6 +178,9 @@ impl ServiceState {
         if self.is_debugged() {
             let restart = failure_text::run_restart(name);
             return format!("nothing: it is being debugged; {restart} to apply changes");
+        }
+        if self.held_restart.is_some() {
+            return "it restarts once the dependency is back".to_owned();
         }
         let watched = match self.service.watch.is_empty() {
             true => "",
@@ -176,14 +204,6 @@ impl ServiceState {
         }
     }
 
-    /// What restarts a finished service.
-    fn restart_triggers(&self) -> String {
-        let name = &self.service.name;
-        let saved = if self.service.watch.is_empty() { "" } else { "a watched file or to " };
-        let restart = failure_text::run_restart(name);
-        format!("waiting: a change to {saved}its config restarts it, or {restart}")
-    }
-
     fn failing_probe(&self) -> Option<FailingProbe> {
         let probe = |probe, text: &str| Some(FailingProbe { probe, text: text.to_owned() });
         match self.stage() {
@@ -198,18 +218,13 @@ impl ServiceState {
     }
 
     fn port_facts(&self) -> Vec<PortStatus> {
-        let listening = self.live().and_then(|run| run.facts.listening.as_ref());
-        let listens = |number: u16| {
-            let all = listening?.iter();
-            Some(all.filter_map(|address| address.tcp()).any(|address| address.port() == number))
-        };
         let facts = self.service.ports.iter().map(|port| PortStatus {
             name: port.name.clone(),
             wanted: port.wanted,
             given: port.number,
             pinned: port.pinned,
             moved: port.moved.clone(),
-            listens: listens(port.number),
+            listens: self.live().and_then(|run| run.facts.listens_on(port.number)),
         });
         facts.collect()
     }
@@ -219,15 +234,19 @@ fn interval(state: &ServiceState) -> DisplayDuration {
     DisplayDuration(state.service.ready.interval)
 }
 
-fn kill_step(state: &ServiceState, kill: KillDeadline) -> (String, Option<EngineTime>) {
+fn kill_step(state: &ServiceState, kill: &KillProgress) -> (String, Option<EngineTime>) {
     match kill {
-        KillDeadline::At(at) => ("it is killed if still running".to_owned(), Some(at)),
-        KillDeadline::Debugging(_) => {
+        KillProgress::At(at) => ("it is killed if still running".to_owned(), Some(*at)),
+        KillProgress::Debugging(_) => {
             let stop = failure_text::run_stop_again(&state.service.name);
             (format!("nothing until it exits: it is being debugged; {stop}"), None)
         }
-        KillDeadline::Ordered => ("it is being killed".to_owned(), None),
-        KillDeadline::NotNeeded => ("it is stopping".to_owned(), None),
+        KillProgress::Ordered { .. } | KillProgress::Overdue | KillProgress::Survived(_) => {
+            ("it is being killed".to_owned(), None)
+        }
+        KillProgress::ByKeeper { .. } | KillProgress::NotNeeded => {
+            ("it is stopping".to_owned(), None)
+        }
     }
 }
 

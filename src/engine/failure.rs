@@ -1,10 +1,17 @@
 use std::time::Duration;
 
-use crate::model::{Dependency, Message, Name, ProcessExit};
+use crate::model::{Cause, Dependency, Message, Name, ProcessExit, Survivor};
 
 /// Why a service is not as it should be.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ServiceFailure {
+    /// SIGKILL did not end it, and it may start again only when it is gone after all.
+    Unstoppable {
+        /// Of what.
+        tree: TreeOf,
+        /// What is left.
+        survivors: Vec<Survivor>,
+    },
     /// It could not be started, or got no port: worded by what found out.
     NotStarted(Message),
     /// It was not ready in time.
@@ -13,15 +20,28 @@ pub enum ServiceFailure {
         limit: Duration,
         /// What was last seen of it, if anything.
         last: Option<String>,
+        /// It listens elsewhere, which is why: the warning, with what helps.
+        elsewhere: Option<Box<Message>>,
     },
     /// It exited on its own and does not start again.
     Exited(ProcessExit),
+    /// Its shell did not find a program.
+    CommandNotFound,
     /// It exited too often.
     CrashLoop {
         /// How often, within `window`.
         exits: u32,
         /// The time in which exits count.
         window: Duration,
+        /// How it exited last.
+        last: ProcessExit,
+    },
+    /// It exited whenever it was started after a change.
+    BrokenByChange {
+        /// The change.
+        change: Cause,
+        /// How often.
+        exits: u32,
         /// How it exited last.
         last: ProcessExit,
     },
@@ -41,6 +61,13 @@ pub enum ServiceFailure {
         /// How it failed.
         root: Box<ServiceFailure>,
     },
+    /// A dependency has exited on its own, and is started again.
+    DependencyRestarts {
+        /// The dependency.
+        on: Dependency,
+        /// How it exited last.
+        exit: ProcessExit,
+    },
     /// A dependency has exited and does not start again.
     DependencyExited {
         /// The dependency.
@@ -50,6 +77,15 @@ pub enum ServiceFailure {
     },
     /// A dependency was stopped by the user.
     DependencyStopped(Dependency),
+}
+
+/// What a process tree belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TreeOf {
+    /// The service.
+    Service,
+    /// Its watch command.
+    WatchCommand,
 }
 
 /// Why a request cannot be fulfilled.
@@ -64,6 +100,8 @@ pub enum RequestError {
     },
     /// The stack is shutting down.
     ShuttingDown,
+    /// The same for what would start something: it may be asked for again.
+    StartWhileStopping,
     /// The service was removed from the configuration before the request took effect.
     RemovedMeanwhile(Name),
     /// The service was started again before it had stopped.
@@ -72,6 +110,18 @@ pub enum RequestError {
     StoppedMeanwhile(Name),
     /// The service failed.
     Failed(Name, ServiceFailure),
+    /// These cannot be stopped.
+    NotStopped(Vec<(Name, ServiceFailure)>),
+    /// The service would not start again because a dependency has failed or keeps crashing, so it
+    /// is left running.
+    NotRestarted {
+        /// The service.
+        name: Name,
+        /// The dependency.
+        blocker: Name,
+        /// How the dependency failed.
+        failure: Box<ServiceFailure>,
+    },
     /// What the client waits for does not come because the service failed or cannot start.
     WaitFailed(Name, ServiceFailure),
     /// The client waits for a service that is no longer in the configuration.
@@ -100,10 +150,12 @@ pub(super) enum ServiceNotice {
     SlowStop { grace: Duration, in_shutdown: bool },
     /// A file changed, but it is being debugged.
     ChangeDeferred { path: String },
+    /// It works, so it is not stopped for a change while a dependency is not what it needs.
+    RestartHeld { failure: ServiceFailure },
     /// It is in debug mode, but no debugger can attach.
     NoDebugger { address: String, limit: Duration },
-    /// It may be changing these files itself.
-    LoopSuspected { files: Vec<String> },
     /// It keeps changing these files itself; `summary` says how often.
     WatchPaused { files: Vec<String>, summary: String },
+    /// It keeps changing these variables of its own environment.
+    EnvPaused { variables: Vec<String>, summary: String },
 }

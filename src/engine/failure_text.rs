@@ -1,7 +1,9 @@
 //! The words of the engine's failures and notices, and the commands they suggest.
 
-use super::failure::{RequestError, ServiceFailure, ServiceNotice};
-use crate::model::{Dependency, DisplayDuration, Message, MessageClass, Name, ProcessExit};
+use super::failure::{RequestError, ServiceFailure, ServiceNotice, TreeOf};
+use crate::model::{
+    Dependency, DisplayDuration, Message, MessageClass, Name, ProcessExit, Survivor, SurvivorState,
+};
 
 /// ``run `devstack start api` ``
 pub(super) fn run_start(service: &Name) -> String {
@@ -13,14 +15,41 @@ pub(super) fn run_restart(service: &Name) -> String {
     format!("run `devstack restart {service}`")
 }
 
+/// Begins the help of a failure that the user can fix; how to start the service again follows.
+pub(super) const FIX_IT: &str = "fix it, then";
+
 /// ``run `devstack stop api` again to kill it``
 pub(super) fn run_stop_again(service: &Name) -> String {
     format!("run `devstack stop {service}` again to kill it")
 }
 
+/// `stopped db; api depends on it and keeps running`
+pub(super) fn stopped(stopped: &[Name], dependents: &[Name]) -> String {
+    let list = |names: &[Name]| names.iter().map(Name::as_str).collect::<Vec<_>>().join(", ");
+    let text = format!("stopped {}", list(stopped));
+    let it = if stopped.len() == 1 { "it" } else { "them" };
+    match dependents {
+        [] => text,
+        [one] => format!("{text}; {one} depends on {it} and keeps running"),
+        _ => format!("{text}; {} depend on {it} and keep running", list(dependents)),
+    }
+}
+
 /// `api exited (exit 1)`, a reason to shut the stack down.
 pub(super) fn exited(service: &Name, exit: ProcessExit) -> String {
     format!("{service} exited ({exit})")
+}
+
+/// Closed connections keep a port that a service needs.
+pub(super) fn port_lingers(port: u16) -> Message {
+    let text = format!(
+        "waiting for port {port}: closed connections keep it for up to 60s, because the server \
+         binds without SO_REUSEADDR"
+    );
+    Message::new(MessageClass::Port, text).help(
+        "set SO_REUSEADDR to restart at once, such as `allow_reuse_address = True` in a \
+         socketserver.TCPServer",
+    )
 }
 
 fn dependency(on: &Dependency, what: &str) -> Message {
@@ -36,13 +65,18 @@ impl ServiceFailure {
             format!("fix {name}; this service then starts automatically, or {restart}")
         };
         match self {
+            ServiceFailure::Unstoppable { tree, survivors } => unstoppable(*tree, survivors),
             ServiceFailure::NotStarted(message) => message.clone(),
-            ServiceFailure::NotReady { limit, last } => {
-                let last = last.as_deref().unwrap_or("no probe result yet");
-                let text = format!("not ready within {}: {last}", DisplayDuration(*limit));
-                Message::new(MessageClass::ReadyTimeout, text).help(
-                    "raise `ready.timeout` if it needs longer; it keeps running and is still probed",
-                )
+            ServiceFailure::NotReady { limit, last, elsewhere } => {
+                let (why, help) = match elsewhere {
+                    Some(warning) => (warning.text.as_str(), warning.help.as_str()),
+                    None => (
+                        last.as_deref().unwrap_or("no probe result yet"),
+                        "raise `ready.timeout` if it needs longer; it keeps running and is still probed",
+                    ),
+                };
+                let text = format!("not ready yet after {}: {why}", DisplayDuration(*limit));
+                Message::new(MessageClass::ReadyTimeout, text).help(help)
             }
             ServiceFailure::Exited(exit) => {
                 let text = match exit {
@@ -51,13 +85,23 @@ impl ServiceFailure {
                 };
                 Message::new(MessageClass::Exit, text)
             }
+            ServiceFailure::CommandNotFound => {
+                let text = "exited with code 127: command not found";
+                let restart = run_restart(service);
+                Message::new(MessageClass::Exit, text)
+                    .help(format!("install what is missing or fix `command`, then {restart}"))
+            }
             ServiceFailure::CrashLoop { exits, window, last } => {
                 let window = DisplayDuration(*window);
                 let text = format!("exited {exits} times within {window}; last: {last}");
                 let restart = run_restart(service);
-                Message::new(MessageClass::CrashLoop, text).help(format!(
-                    "fix it; a change to a watched file or to its config restarts it, or {restart}"
-                ))
+                Message::new(MessageClass::CrashLoop, text).help(format!("{FIX_IT} {restart}"))
+            }
+            ServiceFailure::BrokenByChange { change, exits, last } => {
+                let text = format!("exited {exits} times since {change}; last: {last}");
+                let restart = run_restart(service);
+                Message::new(MessageClass::CrashLoop, text)
+                    .help(format!("fix it and save to start it again, or {restart}"))
             }
             ServiceFailure::Unhealthy(why) => Message::new(MessageClass::Unhealthy, why.clone()),
             ServiceFailure::PortsLost { times, last } => {
@@ -76,6 +120,9 @@ impl ServiceFailure {
                 let what = format!("{verb}: {}", root.message(&on.service).text);
                 dependency(on, &what).help(fix(&on.service))
             }
+            ServiceFailure::DependencyRestarts { on, exit } => {
+                dependency(on, &format!("exited ({exit}) and starts again")).help(fix(&on.service))
+            }
             ServiceFailure::DependencyExited { on, exit } => {
                 dependency(on, &format!("exited ({exit})")).help(fix(&on.service))
             }
@@ -85,6 +132,54 @@ impl ServiceFailure {
                     .help(format!("{start}; its dependents then start automatically"))
             }
         }
+    }
+}
+
+/// How many survivors a message names.
+const NAMED: usize = 3;
+
+/// SIGKILL did not end this.
+fn unstoppable(tree: TreeOf, left: &[Survivor]) -> Message {
+    let whose = match tree {
+        TreeOf::Service => "",
+        TreeOf::WatchCommand => "its watch command ",
+    };
+    let each = left.iter().take(NAMED).map(|survivor| {
+        let Survivor { pid, command, state } = survivor;
+        format!("{command} (pid {pid}) {}", blocker(state))
+    });
+    let each = each.collect::<Vec<_>>().join(", ");
+    let what = match left.len() {
+        0 => "its end was not reported within 5s of SIGKILL".to_owned(),
+        1..=NAMED => each,
+        count => format!("{each}, and {} more", count - NAMED),
+    };
+    let help = match left.first().map(|one| (&one.state, one.pid)) {
+        Some((SurvivorState::Frozen(file), _)) => {
+            let thaw = if file.ends_with("freezer.state") { "THAWED" } else { "0" };
+            format!("thaw it with `echo {thaw} > {}`", file.display())
+        }
+        Some((SurvivorState::Stopped, pid)) => format!("continue it with `kill -CONT {pid}`"),
+        Some((SurvivorState::Uninterruptible, _)) => {
+            "check the disk, network mount or device that it waits for; only that can end it"
+                .to_owned()
+        }
+        Some((SurvivorState::Other(_), pid)) => format!("inspect it with `ps -fp {pid}`"),
+        None => "look for its processes with `ps -ef`".to_owned(),
+    };
+    Message::new(MessageClass::StopTimeout, format!("{whose}cannot be killed: {what}")).help(help)
+}
+
+/// `is frozen by its cgroup`
+fn blocker(state: &SurvivorState) -> String {
+    match state {
+        SurvivorState::Uninterruptible => {
+            "waits in the kernel for a device or file system (state D)".to_owned()
+        }
+        SurvivorState::Stopped => "is stopped (state T)".to_owned(),
+        SurvivorState::Frozen(_) => "is frozen by its cgroup".to_owned(),
+        SurvivorState::Other(Some(letter)) => format!("is still there (state {letter})"),
+        SurvivorState::Other(None) => "is still there".to_owned(),
     }
 }
 
@@ -104,6 +199,10 @@ impl RequestError {
             RequestError::ShuttingDown => {
                 Message::new(MessageClass::NotRunning, "the stack is stopping")
             }
+            RequestError::StartWhileStopping => {
+                Message::new(MessageClass::Busy, "the stack is stopping")
+                    .help("run `devstack up` once it has stopped")
+            }
             RequestError::RemovedMeanwhile(name) => {
                 let text = format!("{name} was removed from the configuration");
                 Message::new(MessageClass::Busy, text)
@@ -117,9 +216,24 @@ impl RequestError {
                 Message::new(MessageClass::Busy, text)
             }
             RequestError::Failed(name, failure) => failure.message(name),
+            RequestError::NotStopped(left) => {
+                let each = left.iter().map(|(name, failure)| (name, failure.message(name)));
+                let each: Vec<(&Name, Message)> = each.collect();
+                let text = each.iter().map(|(name, why)| format!("{name}: {}", why.text));
+                let text = text.collect::<Vec<_>>().join("; ");
+                let help = each.first().map_or("", |(_, why)| why.help.as_str());
+                Message::new(MessageClass::StopTimeout, text).help(help)
+            }
+            RequestError::NotRestarted { name, blocker, failure } => {
+                let why = failure.message(name);
+                let text = format!("{name} keeps running and is not restarted: {}", why.text);
+                Message::new(why.class, text)
+                    .help(format!("{FIX_IT} run `devstack restart {blocker} {name}`"))
+            }
             RequestError::WaitFailed(name, failure) => {
                 let what = match failure {
                     ServiceFailure::DependencyFailed { .. }
+                    | ServiceFailure::DependencyRestarts { .. }
                     | ServiceFailure::DependencyExited { .. }
                     | ServiceFailure::DependencyStopped(_) => "cannot start",
                     ServiceFailure::NotReady { .. } => "timed out",
@@ -178,18 +292,17 @@ impl ServiceNotice {
                 Message::new(MessageClass::WatchDegraded, text)
                     .help(format!("{} to apply the change", run_restart(service)))
             }
+            ServiceNotice::RestartHeld { failure } => {
+                let why = failure.message(service);
+                let text = format!("keeps running, restart postponed: {}", why.text);
+                Message::new(MessageClass::WatchDegraded, text)
+                    .help("it restarts automatically once the dependency is back")
+            }
             ServiceNotice::NoDebugger { address, limit } => {
                 let limit = DisplayDuration(*limit);
                 let text = format!("in debug mode, but not listening on {address} after {limit}");
                 Message::new(MessageClass::Port, text)
                     .help("have `debug.command` start a debugger on $DEBUG_HOST:$DEBUG_PORT")
-            }
-            ServiceNotice::LoopSuspected { files } => {
-                let text = format!(
-                    "{} changed repeatedly, each time right after {service} started",
-                    files.join(", ")
-                );
-                Message::new(MessageClass::WatchDegraded, text).help(exclude(service, files))
             }
             ServiceNotice::WatchPaused { files, summary } => {
                 let text = format!(
@@ -197,8 +310,18 @@ impl ServiceNotice {
                     files.join(", ")
                 );
                 Message::new(MessageClass::WatchDegraded, text).help(format!(
-                    "{}; to resume, change another file or {}",
+                    "{}; to resume, {}",
                     exclude(service, files),
+                    run_restart(service)
+                ))
+            }
+            ServiceNotice::EnvPaused { variables, summary } => {
+                let variables = variables.join(", ");
+                let text = format!(
+                    "changes to the environment of {service} no longer restart it: {variables} changed {summary}"
+                );
+                Message::new(MessageClass::WatchDegraded, text).help(format!(
+                    "if {service} writes its `env_file` itself, have it write another file; to resume, {}",
                     run_restart(service)
                 ))
             }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::effect::KilledTree;
 use crate::model::{
-    ListenAddress, Message, Name, ProcessExit, RunId, Service, Stack, WaitCondition, WatchId,
+    ListenAddress, Message, Name, ProcessExit, RunId, Service, Stack, Survivor, WaitCondition,
+    WatchId,
 };
 
 /// A user request or a fact about the world.
@@ -13,6 +15,8 @@ use crate::model::{
 pub enum Input {
     /// Replace the stack. Reported by an event with the plan, unless nothing changes.
     Apply(Arc<Stack>),
+    /// The project directory was moved: this is the same stack at its new path. Nothing restarts.
+    Relocate(Arc<Stack>),
     /// Start these services and their dependencies. Answered when all are ready or done.
     Start(Ticket, Vec<Name>),
     /// Stop these services and cancel their restarts. Answered when nothing of them is left.
@@ -62,7 +66,7 @@ pub enum Input {
     DebuggerListening(RunId),
     /// The answer to [`super::Effect::InspectPorts`] about this service: why it must not start on
     /// its ports, if so.
-    PortsInspected(Arc<Service>, Result<(), Message>),
+    PortsInspected(Arc<Service>, Result<(), StartObstacle>),
     /// Another process is listening on a port of a run that is not ready.
     PortLost(RunId, Message),
     /// The result of [`super::Effect::InvestigateExit`].
@@ -74,6 +78,8 @@ pub enum Input {
         /// The services that [`super::Effect::ReassignPorts`] was about; an error means no port.
         outcome: BTreeMap<Name, Result<(), Message>>,
     },
+    /// A run restarts its program itself when files change.
+    ReloadsItself(RunId),
     /// A note about a run that changes nothing.
     Note(RunId, Message),
     /// Where a run is listening.
@@ -84,10 +90,21 @@ pub enum Input {
     Exited(RunId, ProcessExit),
     /// The process tree of a run is verified to be empty and its output is read to the end.
     TreeEmpty(RunId),
+    /// What is left of a tree although it was killed.
+    Survived(KilledTree, Vec<Survivor>),
     /// The supervisor or the machine was suspended for this long; deadlines are postponed.
     TimeSkipped(Duration),
     /// Only time has passed.
     Tick,
+}
+
+/// Why a service must not start on its ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StartObstacle {
+    /// Another process has one of them.
+    PortTaken(Message),
+    /// Closed connections keep this one for a while.
+    PortLingers(u16),
 }
 
 /// Why an early exit of a run is not the fault of the service.
@@ -99,6 +116,13 @@ pub enum ExitBlame {
     PortTaken(Message),
     /// devstack's own port reservation was in the way and has been dropped.
     ReservationInTheWay(Message),
+    /// Closed connections keep this port for a while from programs without `SO_REUSEADDR`.
+    PortLingers(u16),
+    /// It is, but the next run would exit in the same way: it insists on a port that another
+    /// process has, instead of the one it was given, or without one.
+    InsistsOnPort(Message),
+    /// It is, but the next run would exit in the same way: something is missing.
+    CannotRun(Message),
 }
 
 /// What `up` was asked to start.
@@ -113,8 +137,12 @@ pub struct Selection {
 /// What an engine does when nothing runs and nothing will start on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenIdle {
-    /// Exit.
+    /// Exit: changes to files are not seen.
     Exit,
+    /// Wait while a change to a watched file can start something.
+    AwaitSave,
+    /// Wait while a change to a watched file or to the configuration can start what failed.
+    AwaitChange,
     /// Wait for a shutdown, for a caller that judges failures itself.
     KeepAlive,
 }

@@ -15,8 +15,11 @@ mod exit;
 mod explain;
 mod failure;
 mod failure_text;
+mod held_restart;
 mod history;
+mod idle;
 mod input;
+mod kill_progress;
 mod on_change;
 mod port_loss;
 mod reconcile;
@@ -32,20 +35,37 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use effect::Effect;
-pub use failure::{RequestError, ServiceFailure};
-pub use input::{ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WhenIdle};
+pub use effect::{Effect, KilledTree};
+pub use failure::{RequestError, ServiceFailure, TreeOf};
+pub use input::{
+    ExitBlame, Input, JobId, Selection, ShutdownMode, StartObstacle, Ticket, WhenIdle,
+};
 pub use service_state::EngineTime;
 
-use emit::StackOutlook;
+use emit::{StackOutlook, StartOutcome};
 
 use crate::model::{Cause, EventKind, Name, RunId, Service, ServiceView, Stack, StackState};
-use requests::PendingRequest;
-use run_state::{KillDeadline, LiveRun, RunStage, RunState};
+use requests::{PendingRequest, RequestGoal};
+use run_state::{LiveRun, RunStage, RunState};
 use service_state::ServiceState;
 
 /// A service that stays ready this long is stable: earlier exits no longer count.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// After a crash, a service counts as ready only once it has lived this long.
+const PROVEN_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a service that has opened other ports may take to open its own.
+const ELSEWHERE_FOR: Duration = Duration::from_secs(10);
+
+/// How long `wait` and `up -d` look at a service without readiness probes before they believe in it.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// How often a start that a change caused is tried: whatever the change broke needs another change.
+const MAX_STARTS_AFTER_CHANGE: u32 = 3;
+
+/// How often a port is looked at that closed connections keep for up to a minute.
+const LINGER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Limits restarts after a back-off, so a stack that crashes as a whole leaves the machine usable.
 const MAX_RESTARTS_PER_SECOND: usize = 20;
@@ -68,12 +88,18 @@ pub struct Engine {
     last_job: u64,
     shutdown: Option<ShutdownState>,
     requests: Vec<PendingRequest>,
-    /// Whether everything requested has been ready, done or failed once.
-    settled: bool,
+    start: StartOutcome,
+    /// Whether the start is over only once services without readiness probes have had time to
+    /// crash, and good only if none has exited.
+    cautious_start: bool,
     /// Whether an apply has changed something. Until then no service can be on another's port.
     applied_once: bool,
     /// Services with ports that were inspected in this step, and that no other process has.
     clear_ports: BTreeSet<Name>,
+    /// Whether this step ends the stack, because nothing runs and nothing is waited for.
+    ends: bool,
+    /// What was last reported about a stack in which nothing runs.
+    reported_idle: Option<String>,
     /// Whether files are still changing after the last reported changes.
     files_changing: bool,
     /// State of the whole stack at the end of the last step.
@@ -112,15 +138,24 @@ impl Engine {
             last_job: 0,
             shutdown: None,
             requests: Vec::new(),
-            settled: false,
+            start: StartOutcome::UnderWay,
+            cautious_start: false,
             applied_once: false,
             clear_ports: BTreeSet::new(),
+            ends: false,
+            reported_idle: None,
             files_changing: false,
             outlook: StackOutlook::default(),
             recent_restarts: VecDeque::new(),
             halted: false,
             when_idle,
         }
+    }
+
+    /// Lets the start be over only once services without readiness probes have had time to crash,
+    /// for a client that takes it as the result.
+    pub fn start_cautiously(&mut self) {
+        self.cautious_start = true;
     }
 
     /// Absorbs all inputs in order, then decides once and returns the effects to carry out.
@@ -150,7 +185,12 @@ impl Engine {
             .flat_map(|state| [state.deadline(), state.saves.deadline(), state.debugger_deadline()])
             .flatten();
         let cap = self.shutdown.as_ref().filter(|ending| ending.haste == ShutdownMode::Polite);
-        slots.chain(cap.map(|ending| ending.cap)).min()
+        let asked = |one: &PendingRequest| matches!(one.goal, RequestGoal::Until(_));
+        let looked_at = self.requests.iter().any(asked)
+            || (self.cautious_start && self.start != StartOutcome::Done);
+        let looks = self.services.values().filter_map(|state| state.believed_at);
+        let looks = looks.filter(|_| looked_at);
+        slots.chain(cap.map(|ending| ending.cap)).chain(looks).min()
     }
 
     /// Returns the current view of every service; `date` formats `since`.
@@ -192,6 +232,11 @@ impl Engine {
     /// Whether a shutdown has begun; nothing is applied after that.
     pub fn is_ending(&self) -> bool {
         self.shutdown.is_some()
+    }
+
+    /// Whether something is left that cannot be killed.
+    pub fn has_survivors(&self) -> bool {
+        !self.unstoppable().is_empty()
     }
 
     /// Returns the service of a live run.
@@ -273,13 +318,12 @@ impl ServiceState {
             RunState::Live(run) => match run.stage {
                 RunStage::Starting { ready_by, .. } => ready_by,
                 RunStage::Ready { since, .. } => {
-                    (!self.recent_exits.is_empty()).then_some(since + STABLE_AFTER)
+                    let watched = !self.recent_exits.is_empty() || self.change.is_some();
+                    watched.then_some(since + STABLE_AFTER)
                 }
-                RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => match kill {
-                    KillDeadline::At(at) => Some(at),
-                    KillDeadline::Debugging(at) => at,
-                    KillDeadline::Ordered | KillDeadline::NotNeeded => None,
-                },
+                RunStage::Stopping { ref kill, .. } | RunStage::Draining { ref kill, .. } => {
+                    kill.deadline()
+                }
                 RunStage::Launching { .. } | RunStage::Late { .. } | RunStage::Unhealthy { .. } => {
                     None
                 }

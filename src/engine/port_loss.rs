@@ -4,8 +4,8 @@ use std::sync::Arc;
 use super::failure::ServiceFailure;
 use super::run_state::{ExitVerdict, RunStage, RunState, ServiceOutcome};
 use super::service_state::{EngineTime, ServiceState};
-use super::{Effect, Engine, ExitBlame, failure_text};
-use crate::model::{Cause, EventKind, Message, Name, OnExit, RunId, Service, Stack};
+use super::{Effect, Engine, ExitBlame, StartObstacle, failure_text};
+use crate::model::{Cause, EventKind, Message, MessageClass, Name, OnExit, RunId, Service, Stack};
 
 /// A service fails after losing this many ports in a row: one lost race is just bad luck.
 const MAX_PORT_LOSSES: u32 = 10;
@@ -15,8 +15,9 @@ impl Engine {
     /// Lets a service start whose ports are clear; [`Engine::start_wanted`] has the last word.
     pub(super) fn ports_inspected(
         &mut self,
+        now: EngineTime,
         service: &Service,
-        verdict: Result<(), Message>,
+        verdict: Result<(), StartObstacle>,
         effects: &mut Vec<Effect>,
     ) {
         let ending = self.shutdown.is_some();
@@ -27,8 +28,11 @@ impl Engine {
             && service_state.service.ports == service.ports;
         match verdict {
             Ok(()) if waits => drop(self.clear_ports.insert(service.name.clone())),
-            Err(message) if waits => {
+            Err(StartObstacle::PortTaken(message)) if waits => {
                 service_state.state = service_state.await_port(message, ending, effects)
+            }
+            Err(StartObstacle::PortLingers(port)) if waits => {
+                service_state.state = service_state.await_closed(now, port, ending)
             }
             Ok(()) | Err(_) => {}
         }
@@ -69,18 +73,27 @@ impl Engine {
             return;
         };
         let exit = *exit;
-        let renewed = state.pending_restart.take().is_some();
+        let renewed = state.take_restart().is_some();
+        let insists = matches!(excuse, ExitBlame::InsistsOnPort(_));
         let mut ends_stack = false;
         let next = match excuse {
-            ExitBlame::PortTaken(_) | ExitBlame::ReservationInTheWay(_) | ExitBlame::None
-                if renewed =>
-            {
-                RunState::Idle
-            }
+            _ if renewed => RunState::Idle,
             ExitBlame::PortTaken(message) => state.await_port(message, ending, effects),
             ExitBlame::ReservationInTheWay(message) => {
                 state.start_cause = Some(Cause::PortReservationDropped(message.text));
                 RunState::Idle
+            }
+            ExitBlame::PortLingers(port) => {
+                state.start_cause = Some(Cause::RestartedAfter(exit));
+                state.lingering = Some(port);
+                state.await_closed(now, port, ending)
+            }
+            ExitBlame::InsistsOnPort(message) | ExitBlame::CannotRun(message) => {
+                ends_stack = state.service.on_exit == OnExit::Shutdown;
+                // What it insists on may be free by the next start.
+                state.insisted = insists && !state.service.ports.is_empty();
+                let failure = ServiceFailure::NotStarted(message);
+                RunState::Finished(ServiceOutcome::Failed(failure))
             }
             ExitBlame::None => {
                 ends_stack = state.service.on_exit == OnExit::Shutdown;
@@ -127,8 +140,27 @@ impl ServiceState {
         if self.inspected.as_ref().is_none_or(|asked| asked.ports != self.service.ports) {
             self.inspected = Some(self.service.clone());
             let (service, first) = (self.service.clone(), self.runs == 0);
-            effects.push(Effect::InspectPorts { service, first });
+            let (lingering, former_data) = (self.lingering, self.former_data.clone());
+            effects.push(Effect::InspectPorts { service, first, lingering, former_data });
         }
+    }
+
+    /// Returns the next state while closed connections keep `port`. Not a crash: it will be free.
+    fn await_closed(&self, now: EngineTime, port: u16, ending: bool) -> RunState {
+        if ending || !self.wanted() {
+            return RunState::Idle;
+        }
+        let message = failure_text::port_lingers(port);
+        let cause = Cause::PortLingers(message);
+        RunState::BackingOff { until: now + super::LINGER_INTERVAL, cause }
+    }
+
+    /// Chooses the ports of a service again that insisted on another one.
+    pub(super) fn choose_ports_again(&mut self, effects: &mut Vec<Effect>) {
+        self.insisted = false;
+        effects.push(Effect::ReassignPorts(self.service.name.clone()));
+        let lost = Message::new(MessageClass::Port, "choosing its port again");
+        self.state = RunState::AwaitingPort { lost };
     }
 
     /// Returns the next state after a port was lost and nothing of the service runs.

@@ -1,10 +1,12 @@
 use std::collections::{BTreeSet, VecDeque};
+use std::path::Path;
 use std::time::Duration;
 
 use super::failure::{ServiceFailure, ServiceNotice};
-use super::run_state::{KillDeadline, LiveRun, RunStage, RunState, ServiceOutcome};
+use super::kill_progress::KillProgress;
+use super::run_state::{LiveRun, RunStage, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
-use super::{BlockedServices, Effect, Engine, MAX_RESTARTS_PER_SECOND, ShutdownMode};
+use super::{BlockedServices, Effect, Engine, KilledTree, MAX_RESTARTS_PER_SECOND, ShutdownMode};
 use crate::model::{Cause, Condition, Dependency, EventKind, Name, RunId, Service};
 
 /// The second move of a step: stop what must not run, then start what should.
@@ -33,6 +35,9 @@ impl Engine {
             None => {
                 for state in self.services.values_mut() {
                     state.run_due_actions(now, &mut self.last_job, effects);
+                }
+                self.hold_restarts(effects);
+                for state in self.services.values_mut() {
                     if let Some(why) = state.reason_to_stop() {
                         state.stop(now, why, effects);
                     }
@@ -40,8 +45,8 @@ impl Engine {
             }
             Some((ShutdownMode::Now, why)) => {
                 for state in self.services.values_mut() {
-                    state.saves.stop(KillDeadline::Ordered, effects);
-                    state.kill(&why, effects);
+                    state.saves.kill_job(now, effects);
+                    state.kill(now, &why, effects);
                 }
             }
             Some((ShutdownMode::Polite, why)) => self.stop_in_order(now, &why, effects),
@@ -65,13 +70,13 @@ impl Engine {
         for service_state in
             self.services.values_mut().filter(|service_state| service_state.saves.is_working())
         {
-            let kill = KillDeadline::At(now + service_state.service.stop.grace);
-            service_state.saves.stop(kill, effects);
+            service_state.saves.stop(now + service_state.service.stop.grace, effects);
         }
         if !self.services.values().any(ServiceState::is_stoppable) {
             return;
         }
-        let live = self.services.values().filter(|service_state| service_state.is_live());
+        // What cannot be stopped is not waited for.
+        let live = self.services.values().filter(|service_state| service_state.ends_yet());
         let needed: BTreeSet<Name> = live
             .flat_map(|service_state| service_state.service.depends_on.keys().cloned())
             .collect();
@@ -92,6 +97,7 @@ impl Engine {
         {
             return;
         }
+        let Some(stack) = self.stack.clone() else { return };
         for name in self.order.clone() {
             let Some(state) = self.services.get(&name) else { continue };
             let held = !state.is_waiting_to_start() || !self.unmet_dependencies(state).is_empty();
@@ -104,7 +110,13 @@ impl Engine {
             if self.waits_for_files(state) {
                 continue;
             }
-            if !state.service.ports.is_empty() && !clear.contains(&name) {
+            if state.insisted {
+                let state = self.services.get_mut(&name).expect("the slot was just read");
+                state.choose_ports_again(effects);
+                continue;
+            }
+            let inspects = !state.service.ports.is_empty() || state.lingering.is_some();
+            if inspects && !clear.contains(&name) {
                 let state = self.services.get_mut(&name).expect("the slot was just read");
                 state.inspect_ports(effects);
                 continue;
@@ -113,7 +125,8 @@ impl Engine {
             self.next_run += 1;
             self.runs.insert(run, name.clone());
             let state = self.services.get_mut(&name).expect("the slot was just read");
-            state.launch(now, run);
+            state.launch(now, run, &stack.dir);
+            state.former_data = None;
             effects.push(Effect::Spawn(run, state.service.clone()));
         }
     }
@@ -166,8 +179,18 @@ impl Engine {
     }
 
     /// Returns the wanted services that cannot start because a dependency has failed, with the root
-    /// cause. Goes in dependency order, so a long chain needs no recursion.
+    /// cause.
     pub(super) fn blocked_services(&self) -> BlockedServices {
+        self.waiting_in_vain(ServiceState::unreachable_reason)
+    }
+
+    /// Like [`Engine::blocked_services`], and those that wait for a dependency that keeps crashing.
+    pub(super) fn stalled_services(&self) -> BlockedServices {
+        self.waiting_in_vain(ServiceState::stall_reason)
+    }
+
+    /// Goes in dependency order, so a long chain needs no recursion.
+    fn waiting_in_vain(&self, reason: FailureFn) -> BlockedServices {
         let mut blocked = BlockedServices::new();
         // Nothing starts during a shutdown.
         if self.shutdown.is_some() || !self.services.values().any(ServiceState::is_waiting_to_start)
@@ -179,47 +202,64 @@ impl Engine {
             else {
                 continue;
             };
-            let root = self.unmet_dependencies(state).into_iter().find_map(|need| {
-                let dep = self.services.get(&need.service)?;
-                match blocked.get(&need.service) {
-                    Some(root) => Some(root.clone()),
-                    None => dep.unreachable_reason(need),
-                }
-            });
+            let root = self.dependency_failures(state, &blocked, reason).next();
             if let Some(root) = root {
                 blocked.insert(name.clone(), root);
             }
         }
         blocked
     }
+
+    /// Returns why dependencies of a service are not what it needs: the root cause of each for
+    /// which there is a `reason`.
+    pub(super) fn dependency_failures(
+        &self,
+        state: &ServiceState,
+        blocked: &BlockedServices,
+        reason: FailureFn,
+    ) -> impl Iterator<Item = ServiceFailure> {
+        self.unmet_dependencies(state).into_iter().filter_map(move |need| {
+            match blocked.get(&need.service) {
+                Some(root) => Some(root.clone()),
+                None => reason(self.services.get(&need.service)?, need),
+            }
+        })
+    }
 }
+
+/// Why a dependency, which is about this service, does not become true.
+type FailureFn = fn(&ServiceState, Dependency) -> Option<ServiceFailure>;
 
 impl ServiceState {
     fn expire(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
+        self.believed_at = self.believed_at.filter(|at| *at > now);
         let RunState::Live(LiveRun { stage, facts, .. }) = &mut self.state else { return };
         match stage {
             RunStage::Starting { spawned, ready_by: Some(by), .. } if *by <= now => {
-                // Listening elsewhere explains more than nothing listening on the expected port.
-                let warning = facts.warnings.first().map(|warning| warning.text.clone());
-                let last = warning.or_else(|| facts.probe_failure.clone());
-                let limit = self.service.ready.timeout;
-                let failure = ServiceFailure::NotReady { limit, last };
+                // Until it is ready, warnings are only about ports other than its own.
+                let elsewhere = facts.warnings.first().cloned().map(Box::new);
+                let limit = self.service.ready.timeout.min(by.saturating_sub(*spawned));
+                let last = facts.probe_failure.clone();
+                let failure = ServiceFailure::NotReady { limit, last, elsewhere };
                 *stage = RunStage::Late { spawned: *spawned, failure };
             }
             RunStage::Ready { since, .. } if *since + super::STABLE_AFTER <= now => {
-                self.recent_exits.clear()
+                self.recent_exits.clear();
+                self.change = None;
             }
-            RunStage::Stopping { kill: kill @ KillDeadline::Debugging(Some(_)), cause } => {
-                if matches!(kill, KillDeadline::Debugging(Some(at)) if *at <= now) {
-                    *kill = KillDeadline::Debugging(None);
+            RunStage::Stopping { kill: kill @ KillProgress::Debugging(Some(_)), cause } => {
+                if matches!(kill, KillProgress::Debugging(Some(at)) if *at <= now) {
+                    *kill = KillProgress::Debugging(None);
                     let in_shutdown = matches!(cause, Cause::Shutdown(_));
                     let grace = self.service.stop.grace;
                     self.notify(&ServiceNotice::SlowStop { grace, in_shutdown }, effects);
                 }
             }
             RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => {
-                if matches!(kill, KillDeadline::At(at) if *at <= now) {
-                    *kill = KillDeadline::Ordered;
+                if kill.becomes_overdue(now) {
+                    effects.push(Effect::InspectSurvivors(KilledTree::Run(facts.id)));
+                } else if matches!(kill, KillProgress::At(at) if *at <= now) {
+                    *kill = KillProgress::ordered(now);
                     effects.push(Effect::Kill(facts.id));
                     let grace = self.service.stop.grace;
                     self.notify(&ServiceNotice::Killing { grace }, effects);
@@ -235,7 +275,7 @@ impl ServiceState {
 
     /// Ends an expired back-off, or extends it if too many services have just restarted.
     fn end_back_off(&mut self, now: EngineTime, respawns: &mut VecDeque<EngineTime>) {
-        let RunState::BackingOff { until, .. } = &mut self.state else { return };
+        let RunState::BackingOff { until, cause } = &mut self.state else { return };
         if *until > now {
             return;
         }
@@ -243,6 +283,8 @@ impl ServiceState {
             Some(first) if respawns.len() >= MAX_RESTARTS_PER_SECOND => {
                 *until = *first + Duration::from_secs(1);
             }
+            // It has not been started.
+            Some(_) | None if matches!(cause, Cause::PortLingers(_)) => self.state = RunState::Idle,
             Some(_) | None => {
                 respawns.push_back(now);
                 self.start_cause = self.exit.map(Cause::RestartedAfter);
@@ -255,7 +297,7 @@ impl ServiceState {
         match &self.desired {
             DesiredState::No => Some(Cause::NotAsked),
             DesiredState::Stopped => Some(Cause::Requested("stop")),
-            DesiredState::Removed => Some(Cause::Removed),
+            DesiredState::Removed => Some(self.removal()),
             DesiredState::Yes(_) => self.pending_restart.clone(),
         }
     }
@@ -267,8 +309,8 @@ impl ServiceState {
                 effects.push(Effect::Stop(run.facts.id, self.service.stop.clone()));
                 let at = now + self.service.stop.grace;
                 let kill = match run.in_debug_mode() {
-                    true => KillDeadline::Debugging(Some(at)),
-                    false => KillDeadline::At(at),
+                    true => KillProgress::Debugging(Some(at)),
+                    false => KillProgress::At(at),
                 };
                 run.stage = RunStage::Stopping { cause, kill };
                 self.pending_restart = None;
@@ -281,7 +323,7 @@ impl ServiceState {
     }
 
     /// Orders a kill of everything left.
-    fn kill(&mut self, cause: &Cause, effects: &mut Vec<Effect>) {
+    fn kill(&mut self, now: EngineTime, cause: &Cause, effects: &mut Vec<Effect>) {
         let run = match &mut self.state {
             RunState::Live(run) => run,
             RunState::BackingOff { .. } | RunState::AwaitingPort { .. } => {
@@ -289,18 +331,16 @@ impl ServiceState {
             }
             RunState::Idle | RunState::Finished(_) => return,
         };
-        match &mut run.stage {
-            RunStage::Stopping { kill: KillDeadline::Ordered, .. }
-            | RunStage::Draining { kill: KillDeadline::Ordered, .. } => return,
-            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => {
-                *kill = KillDeadline::Ordered;
-            }
-            RunStage::Launching { .. }
-            | RunStage::Starting { .. }
-            | RunStage::Late { .. }
-            | RunStage::Ready { .. }
-            | RunStage::Unhealthy { .. } => {
-                let (cause, kill) = (cause.clone(), KillDeadline::Ordered);
+        match run.kill_mut() {
+            Some(
+                KillProgress::Ordered { .. }
+                | KillProgress::Overdue
+                | KillProgress::Survived(_)
+                | KillProgress::NotNeeded,
+            ) => return,
+            Some(kill) => *kill = KillProgress::ordered(now),
+            None => {
+                let (cause, kill) = (cause.clone(), KillProgress::ordered(now));
                 run.stage = RunStage::Stopping { cause, kill };
                 self.pending_restart = None;
             }
@@ -322,7 +362,7 @@ impl ServiceState {
         }
     }
 
-    fn launch(&mut self, now: EngineTime, run: RunId) {
+    fn launch(&mut self, now: EngineTime, run: RunId, dir: &Path) {
         let cause = match (self.start_cause.take(), &self.desired) {
             (Some(cause), _) => cause,
             (None, DesiredState::Yes(cause)) => cause.clone(),
@@ -330,11 +370,19 @@ impl ServiceState {
                 Cause::NotAsked
             }
         };
-        if let Cause::FileChanged(path) = &cause {
-            self.past.triggered(now, path.clone(), "restart".to_owned());
+        match &cause {
+            Cause::FileChanged(path) => {
+                self.past.triggered(now, path.clone(), "restart".to_owned());
+                let shown = path.strip_prefix(dir).unwrap_or(path);
+                self.change = Some(Cause::FileChanged(shown.to_owned()));
+            }
+            Cause::ConfigChanged(_) => self.change = Some(cause.clone()),
+            // The next attempt.
+            Cause::RestartedAfter(_) | Cause::PortLost(_) | Cause::PortReservationDropped(_) => {}
+            _ => self.change = None,
         }
         self.state = RunState::Live(LiveRun::new(run, self.service.clone(), cause));
-        self.pending_restart = None;
+        (self.pending_restart, self.lingering) = (None, None);
         self.runs += 1;
         self.saves.begin_run(self.service.mode.is_debug());
     }
@@ -370,11 +418,18 @@ impl ServiceState {
             {
                 failed(need, failure)
             }
-            RunState::Idle
-            | RunState::Live(_)
-            | RunState::BackingOff { .. }
-            | RunState::AwaitingPort { .. } => None,
+            RunState::Live(run) => failed(need, &run.unstoppable()?),
+            RunState::Idle | RunState::BackingOff { .. } | RunState::AwaitingPort { .. } => None,
         }
+    }
+
+    /// Returns why `need`, which is about this service, will not come true soon: it also may have
+    /// exited on its own since it was last stable or asked for, and start again and again.
+    pub(super) fn stall_reason(&self, need: Dependency) -> Option<ServiceFailure> {
+        self.unreachable_reason(need.clone()).or_else(|| {
+            let exit = self.exit.filter(|_| !self.recent_exits.is_empty())?;
+            Some(ServiceFailure::DependencyRestarts { on: need, exit })
+        })
     }
 
     fn notify(&self, notice: &ServiceNotice, effects: &mut Vec<Effect>) {

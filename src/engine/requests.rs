@@ -2,7 +2,7 @@ use super::failure::{RequestError, ServiceFailure};
 use super::input::Ticket;
 use super::run_state::{DebuggerState, LiveRun, RunStage, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, ServiceState};
-use super::{BlockedServices, Effect, Engine};
+use super::{BlockedServices, Effect, Engine, failure_text};
 use crate::model::{Condition, Name, RestartPolicy, RunId, ServiceKind, WaitCondition};
 
 /// A request that was accepted and is not answered yet.
@@ -68,7 +68,14 @@ impl Engine {
                 RequestGoal::End
                 | RequestGoal::Down
                 | RequestGoal::Until(WaitCondition::Stopped) => {
-                    Ok(self.success_text(one.goal, &self.affected_services(&one)))
+                    let about = self.affected_services(&one);
+                    let all = one.goal == RequestGoal::End;
+                    let mut left = self.unstoppable();
+                    left.retain(|(name, _)| all || about.contains(name));
+                    match left.is_empty() {
+                        true => Ok(self.success_text(one.goal, &about)),
+                        false => Err(RequestError::NotStopped(left)),
+                    }
                 }
                 RequestGoal::Up
                 | RequestGoal::Renewed(_)
@@ -95,9 +102,22 @@ impl Engine {
                 reported.join("; ")
             }
             RequestGoal::Undebugged => format!("{names}: in run mode"),
-            RequestGoal::Down => format!("stopped {names}"),
+            RequestGoal::Down => {
+                let rest = self.dependents_that_run(about);
+                failure_text::stopped(about, &rest)
+            }
             RequestGoal::End => "stopped the stack".to_owned(),
         }
+    }
+
+    /// Returns the services that keep running although they depend on one of `stopped`.
+    fn dependents_that_run(&self, stopped: &[Name]) -> Vec<Name> {
+        let runs = |state: &&ServiceState| {
+            state.live().is_some_and(LiveRun::is_up)
+                && !stopped.contains(&state.service.name)
+                && stopped.iter().any(|name| state.service.depends_on.contains_key(name))
+        };
+        self.services.values().filter(runs).map(|state| state.service.name.clone()).collect()
     }
 
     fn goal_status(
@@ -124,7 +144,8 @@ impl Engine {
             RequestGoal::Down if state.wanted() => {
                 GoalStatus::Never(RequestError::StartedMeanwhile(name.clone()))
             }
-            RequestGoal::Down if state.is_live() => GoalStatus::Yet,
+            RequestGoal::Down if state.ends_yet() => GoalStatus::Yet,
+            RequestGoal::Down if state.is_live() => state.not_stopped(),
             RequestGoal::Down => GoalStatus::True,
             RequestGoal::Debugged if state.is_debugged() && state.pending_restart.is_none() => {
                 match state.live().map(|run| run.facts.debugger) {
@@ -142,6 +163,7 @@ impl Engine {
             }
         }
     }
+
     pub(super) fn add_wait(
         &mut self,
         ticket: Ticket,
@@ -198,6 +220,8 @@ impl Engine {
             None if state.is_stopped(blocked.is_some() || self.shutdown.is_some()) => {
                 GoalStatus::True
             }
+            None if state.ends_yet() => GoalStatus::Yet,
+            None if state.is_live() => state.not_stopped(),
             None => GoalStatus::Yet,
             // What is done satisfies the wait even in a shutdown; a ready service does not stay
             // ready.
@@ -227,7 +251,7 @@ impl Engine {
                 None => condition.is_none(),
             };
             let names: Vec<&str> = names.iter().filter(is).map(Name::as_str).collect();
-            let word = condition.map_or("stopped", Condition::as_str);
+            let word = condition.map_or("stopped".to_owned(), |condition| condition.to_string());
             (!names.is_empty()).then(|| format!("{word}: {}", names.join(", ")))
         };
         let all = [Some(Condition::Ready), Some(Condition::Completed), None];
@@ -268,6 +292,9 @@ impl ServiceState {
         let failed = |failure: &ServiceFailure| {
             GoalStatus::Never(RequestError::Failed(self.service.name.clone(), failure.clone()))
         };
+        if self.live().is_some_and(|run| run.unstoppable().is_some()) {
+            return self.not_stopped();
+        }
         match &self.state {
             RunState::Live(run) if fresh && self.pending_restart.is_none() => match &run.stage {
                 RunStage::Ready { .. } => GoalStatus::True,
@@ -280,7 +307,17 @@ impl ServiceState {
                 | RunStage::Stopping { .. }
                 | RunStage::Draining { .. } => GoalStatus::Yet,
             },
-            RunState::Finished(ServiceOutcome::Done(_)) if fresh => GoalStatus::True,
+            // Without a probe it was ready before it exited, seen or not.
+            RunState::Finished(ServiceOutcome::Done(_))
+                if fresh
+                    && (self.service.kind.is_task() || self.service.ready.probes.is_empty()) =>
+            {
+                GoalStatus::True
+            }
+            RunState::Finished(ServiceOutcome::Done(exit)) if fresh => {
+                let name = self.service.name.clone();
+                GoalStatus::Never(RequestError::NeverReady(name, *exit))
+            }
             // The request ended an earlier failure. Without a port there is no run to compare.
             RunState::Finished(ServiceOutcome::Failed(failure)) => failed(failure),
             RunState::Idle => blocked.map_or(GoalStatus::Yet, failed),
@@ -289,6 +326,12 @@ impl ServiceState {
             | RunState::AwaitingPort { .. }
             | RunState::Finished(_) => GoalStatus::Yet,
         }
+    }
+
+    /// Something of it cannot be stopped; it may still end, but no request waits for that.
+    fn not_stopped(&self) -> GoalStatus {
+        let failure = self.unstoppable().map(|failure| (self.service.name.clone(), failure));
+        GoalStatus::Never(RequestError::NotStopped(failure.into_iter().collect()))
     }
 
     fn is_done(&self) -> bool {
@@ -334,6 +377,9 @@ impl ServiceState {
             }
             DesiredState::Yes(_) => {}
         }
+        if self.live().is_some_and(|run| run.unstoppable().is_some()) {
+            return self.not_stopped();
+        }
         let ready = condition == Condition::Ready;
         match (&self.state, blocked) {
             (RunState::Idle, Some(failure)) => never(failure),
@@ -343,6 +389,7 @@ impl ServiceState {
             }
             // Between two runs.
             _ if self.pending_restart.is_some() => GoalStatus::Yet,
+            _ if self.believed_at.is_some() && ready => GoalStatus::Yet,
             (RunState::Live(LiveRun { stage: RunStage::Ready { .. }, .. }), _) if ready => {
                 GoalStatus::True
             }

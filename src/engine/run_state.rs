@@ -4,9 +4,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::ServiceFailure;
+use super::failure::{ServiceFailure, TreeOf};
+use super::kill_progress::KillProgress;
 use super::service_state::EngineTime;
-use crate::model::{Cause, ListenAddress, Message, Phase, ProcessExit, RunId, Service};
+use crate::model::{
+    Cause, ListenAddress, Message, OnExit, Phase, Probe, ProcessExit, RunId, Service,
+};
+
+/// A program without readiness probes that runs for longer has opened its ports.
+const BINDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a service is doing. Each state carries its own deadlines.
 #[derive(Debug, Clone)]
@@ -57,9 +63,9 @@ pub(super) enum RunStage {
     /// Running and was ready, but its health probes fail.
     Unhealthy { failure: ServiceFailure },
     /// A stop or kill was ordered.
-    Stopping { cause: Cause, kill: KillDeadline },
+    Stopping { cause: Cause, kill: KillProgress },
     /// Its main process exited; other processes of its tree or unread output remain.
-    Draining { exit: ProcessExit, verdict: ExitVerdict, kill: KillDeadline },
+    Draining { exit: ProcessExit, verdict: ExitVerdict, kill: KillProgress },
 }
 
 /// What is known of a run. Kept after its end until the next run starts.
@@ -71,8 +77,12 @@ pub(super) struct RunFacts {
     /// When its process was spawned; `None`: not reported.
     pub spawned_at: Option<EngineTime>,
     pub time_to_ready: Option<Duration>,
+    /// How long its main process lived; `None`: it lives, or that is not known.
+    pub lived: Option<Duration>,
     /// What its failing readiness probe last saw.
     pub probe_failure: Option<String>,
+    /// Whether it restarts its program itself when files change.
+    pub reloads_itself: bool,
     /// A note for the user.
     pub note: Option<Message>,
     pub debugger: DebuggerState,
@@ -95,17 +105,6 @@ pub(super) enum DebuggerState {
     Missed,
 }
 
-/// When the remains of a run are killed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KillDeadline {
-    At(EngineTime),
-    /// Not by time, because it is being debugged; when to notify the user, unless already done.
-    Debugging(Option<EngineTime>),
-    Ordered,
-    /// The executor cleans up the rest on its own.
-    NotNeeded,
-}
-
 /// How a run is judged once its main process has exited.
 #[derive(Debug, Clone)]
 pub(super) enum ExitVerdict {
@@ -122,6 +121,28 @@ pub(super) enum ExitVerdict {
     Undecided(ProcessExit),
 }
 
+impl RunFacts {
+    /// Whether it listens on `port`, as far as is known.
+    pub fn listens_on(&self, port: u16) -> Option<bool> {
+        let listening = self.listening.as_ref()?.iter();
+        Some(listening.filter_map(|at| at.tcp()).any(|address| address.port() == port))
+    }
+
+    /// Returns a port that its readiness needed and that it does not listen on, as far as is known.
+    pub fn missing_port(&self) -> Option<u16> {
+        self.service.ready.probes.iter().find_map(|probe| match probe {
+            Probe::Tcp { port } | Probe::Http { own_port: Some(port), .. } => {
+                (self.listens_on(*port) == Some(false)).then_some(*port)
+            }
+            Probe::Http { own_port: None, .. }
+            | Probe::Log { .. }
+            | Probe::Exec { .. }
+            | Probe::Delay { .. }
+            | Probe::Notify => None,
+        })
+    }
+}
+
 impl LiveRun {
     pub fn new(id: RunId, service: Arc<Service>, cause: Cause) -> LiveRun {
         let facts = RunFacts {
@@ -129,7 +150,9 @@ impl LiveRun {
             service,
             spawned_at: None,
             time_to_ready: None,
+            lived: None,
             probe_failure: None,
+            reloads_itself: false,
             note: None,
             debugger: DebuggerState::Unknown,
             listening: None,
@@ -155,7 +178,40 @@ impl LiveRun {
         self.facts.service.mode.is_debug()
     }
 
+    /// How far its end is; `None`: it is up.
+    pub fn kill(&self) -> Option<&KillProgress> {
+        match &self.stage {
+            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => Some(kill),
+            RunStage::Launching { .. }
+            | RunStage::Starting { .. }
+            | RunStage::Late { .. }
+            | RunStage::Ready { .. }
+            | RunStage::Unhealthy { .. } => None,
+        }
+    }
+
+    pub fn kill_mut(&mut self) -> Option<&mut KillProgress> {
+        match &mut self.stage {
+            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => Some(kill),
+            RunStage::Launching { .. }
+            | RunStage::Starting { .. }
+            | RunStage::Late { .. }
+            | RunStage::Ready { .. }
+            | RunStage::Unhealthy { .. } => None,
+        }
+    }
+
+    /// Why it cannot be stopped, once that is known.
+    pub fn unstoppable(&self) -> Option<ServiceFailure> {
+        let survivors = self.kill()?.survivors()?.to_vec();
+        Some(ServiceFailure::Unstoppable { tree: TreeOf::Service, survivors })
+    }
+
     pub fn phase(&self) -> (Phase, Cow<'_, Cause>) {
+        if let Some(failure) = self.unstoppable() {
+            let message = failure.message(&self.facts.service.name);
+            return (Phase::Failed, Cow::Owned(Cause::Failed(message)));
+        }
         match &self.stage {
             RunStage::Launching { cause } => (Phase::Starting, Cow::Borrowed(cause)),
             RunStage::Starting { .. } => {
@@ -172,9 +228,17 @@ impl LiveRun {
         }
     }
 
-    /// Whether it may have exited because it lost a port before it was ready.
+    /// Whether it may have exited because it lost a port before it was ready, or before its
+    /// debugger was. A port that devstack does not know may be missing as well.
     pub fn may_have_lost_port(&self) -> bool {
-        self.facts.time_to_ready.is_none() && !self.facts.service.ports.is_empty()
+        let RunFacts { service, time_to_ready, lived, debugger, .. } = &*self.facts;
+        let unready = time_to_ready.is_none();
+        if service.ports.is_empty() {
+            let unproven = unready || service.ready.probes.is_empty();
+            let soon = lived.is_none_or(|lived| lived < BINDS_WITHIN);
+            return unproven && soon && service.on_exit != OnExit::Shutdown;
+        }
+        unready || (self.in_debug_mode() && *debugger != DebuggerState::Seen)
     }
 
     /// Postpones deadlines by a suspension of the machine.
@@ -191,11 +255,7 @@ impl LiveRun {
             }
             RunStage::Late { spawned, .. } => *spawned += time,
             RunStage::Ready { since, .. } => *since += time,
-            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => match kill {
-                KillDeadline::At(at) | KillDeadline::Debugging(Some(at)) => *at += time,
-                KillDeadline::Debugging(None) | KillDeadline::Ordered | KillDeadline::NotNeeded => {
-                }
-            },
+            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => kill.shift(time),
             RunStage::Launching { .. } | RunStage::Unhealthy { .. } => {}
         }
     }

@@ -1,11 +1,13 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Effect;
+use super::held_restart::HeldRestart;
 use super::history::RunHistory;
 use super::on_change::WatchActions;
 use super::run_state::{ExitVerdict, LiveRun, RunFacts, RunStage, RunState};
-use crate::model::{Cause, Message, Name, Phase, ProcessExit, RunId, Service};
+use super::{Effect, PROVEN_AFTER};
+use crate::model::{Cause, Message, Name, Phase, Probe, ProcessExit, RunId, Service};
 
 /// Time since the supervisor started, from a monotonic clock.
 pub type EngineTime = Duration;
@@ -18,6 +20,10 @@ pub(super) struct ServiceState {
     pub desired: DesiredState,
     /// Its former name; it starts once nothing runs under that name.
     pub renamed_from: Option<Name>,
+    /// The name that continues it, if it was not removed but renamed.
+    pub renamed_to: Option<Name>,
+    /// Where its data is from the time when it had another name, until its next start.
+    pub former_data: Option<PathBuf>,
     pub state: RunState,
     /// The last run that ended.
     pub last_run: Option<RunFacts>,
@@ -25,12 +31,24 @@ pub(super) struct ServiceState {
     pub inspected: Option<Arc<Service>>,
     /// Why the current run must stop and another must follow.
     pub pending_restart: Option<Cause>,
+    /// A restart that waits until the dependencies are what it needs; the current run goes on.
+    pub held_restart: Option<HeldRestart>,
     /// Why the next run starts, if not for the reason that the service is wanted.
     pub start_cause: Option<Cause>,
     /// Recent exits that were not requested, oldest first. Cleared after `STABLE_AFTER`.
     pub recent_exits: Vec<RecentExit>,
+    /// Whether it crashed and has not been ready since.
+    pub crashed: bool,
+    /// The change that led to its last start, until it is stable; a path as it is shown.
+    pub change: Option<Cause>,
+    /// When a ready run has lived long enough for `wait` and `up -d`; `None`: it has.
+    pub believed_at: Option<EngineTime>,
     /// How often in a row it lost a port before it was ready.
     pub port_losses: u32,
+    /// Whether its last run insisted on a port that it was not given.
+    pub insisted: bool,
+    /// A port that its last run could not bind because of closed connections.
+    pub lingering: Option<u16>,
     /// How its last run exited.
     pub exit: Option<ProcessExit>,
     /// How many runs there were.
@@ -78,13 +96,21 @@ impl ServiceState {
             service,
             desired: want,
             renamed_from: None,
+            renamed_to: None,
+            former_data: None,
             state: RunState::Idle,
             last_run: None,
             inspected: None,
             pending_restart: None,
+            held_restart: None,
             start_cause: None,
             recent_exits: Vec::new(),
+            crashed: false,
+            change: None,
+            believed_at: None,
             port_losses: 0,
+            insisted: false,
+            lingering: None,
             exit: None,
             runs: 0,
             reported_warnings: Vec::new(),
@@ -100,6 +126,33 @@ impl ServiceState {
             DesiredState::Yes(_) => true,
             DesiredState::No | DesiredState::Stopped | DesiredState::Removed => false,
         }
+    }
+
+    /// Returns it as its run is probed: after a crash it must last a while, too.
+    pub fn as_probed(&self) -> Arc<Service> {
+        let mut service = self.service.clone();
+        if self.must_last() {
+            let delay = Probe::Delay { delay: PROVEN_AFTER };
+            Arc::make_mut(&mut service).ready.probes.push(delay);
+        }
+        service
+    }
+
+    fn must_last(&self) -> bool {
+        self.crashed && !self.service.kind.is_task() && !self.service.mode.is_debug()
+    }
+
+    /// Returns until when its probes must succeed if they start now; `None`: there is no limit.
+    pub fn ready_by(&self, now: EngineTime) -> Option<EngineTime> {
+        let ready = &self.service.ready;
+        let limited = !ready.probes.is_empty() && !self.service.mode.is_debug();
+        let least = if self.must_last() { PROVEN_AFTER } else { Duration::ZERO };
+        limited.then(|| now + least + ready.timeout)
+    }
+
+    /// Returns why it is no longer in the stack.
+    pub fn removal(&self) -> Cause {
+        self.renamed_to.clone().map_or(Cause::Removed, Cause::Renamed)
     }
 
     /// Returns the run that has or may have live processes.
@@ -148,6 +201,7 @@ impl ServiceState {
 
     /// Ends the live run, of which nothing is left.
     pub fn end_run(&mut self, next: RunState) {
+        (self.believed_at, self.held_restart) = (None, None);
         if let RunState::Live(run) = std::mem::replace(&mut self.state, next) {
             self.last_run = Some(*run.facts);
         }
@@ -180,7 +234,20 @@ impl ServiceState {
             | RunStage::Stopping { .. }
             | RunStage::Draining { .. } => return,
         }
-        if !run.in_debug_mode() {
+        self.probe_health(effects);
+    }
+
+    /// Starts the readiness probes of the live run. A task without any is ready when it is done.
+    pub fn probe_readiness(&self, effects: &mut Vec<Effect>) {
+        let (Some(run), probed) = (self.live_run(), self.as_probed()) else { return };
+        if !(probed.kind.is_task() && probed.ready.probes.is_empty()) {
+            effects.push(Effect::StartReadyProbes(run, probed));
+        }
+    }
+
+    /// Starts or stops the health probes of the live run.
+    pub fn probe_health(&self, effects: &mut Vec<Effect>) {
+        if let Some(run) = self.live().filter(|run| !run.in_debug_mode()) {
             effects.push(Effect::StartHealthProbes(run.facts.id, self.service.clone()));
         }
     }
@@ -190,6 +257,9 @@ impl ServiceState {
             end.at += time;
         }
         self.saves.shift(time);
+        if let Some(at) = &mut self.believed_at {
+            *at += time;
+        }
         match &mut self.state {
             RunState::Live(run) => run.shift(time),
             RunState::BackingOff { until, .. } => *until += time,

@@ -30,10 +30,11 @@ impl Engine {
             (RunState::Finished(ServiceOutcome::Done(exit)), _) => {
                 (Phase::Done, Cow::Owned(Cause::Exited(*exit)))
             }
-            (RunState::Finished(ServiceOutcome::Failed(failure)), _) => (
-                Phase::Failed,
-                Cow::Owned(Cause::Failed(failure.message(&service_state.service.name))),
-            ),
+            (RunState::Finished(ServiceOutcome::Failed(failure)), _) => {
+                let message = failure.message(&service_state.service.name);
+                let message = self.with_way_back(service_state, message);
+                (Phase::Failed, Cow::Owned(Cause::Failed(message)))
+            }
         }
     }
 
@@ -45,12 +46,12 @@ impl Engine {
     ) -> (Phase, Cow<'a, Cause>) {
         let (phase, cause) = match (want, blocked) {
             (DesiredState::Yes(_), Some(failure)) => {
-                (Phase::Failed, Cause::Failed(failure.message(&state.service.name)))
+                (Phase::Blocked, Cause::Failed(failure.message(&state.service.name)))
             }
             (DesiredState::Yes(_), None) => (Phase::Waiting, self.waiting_cause(state)),
             (DesiredState::No, _) => (Phase::Idle, Cause::NotAsked),
             (DesiredState::Stopped, _) => (Phase::Idle, Cause::Requested("stop")),
-            (DesiredState::Removed, _) => (Phase::Idle, Cause::Removed),
+            (DesiredState::Removed, _) => (Phase::Idle, state.removal()),
         };
         (phase, Cow::Owned(cause))
     }
@@ -82,7 +83,7 @@ impl Engine {
         let mode = live.map_or(service.mode, |run| run.facts.service.mode);
         let (phase, cause) = self.phase_of(state, blocked.get(name));
         let message = match &*cause {
-            Cause::Failed(message) => Some(message.clone()),
+            Cause::Failed(message) | Cause::PortLingers(message) => Some(message.clone()),
             // Between two runs there is nothing newer to report.
             Cause::PortLost(message) if live.is_none() => Some(message.clone()),
             Cause::PortLost(message) => state.notice().or(Some(message)).cloned(),
@@ -95,6 +96,12 @@ impl Engine {
         let newest = state.newest_run();
         let cause = match (newest.and_then(|run| run.probe_failure.as_ref()), phase) {
             (Some(why), Phase::Starting) => format!("not ready yet: {why}"),
+            (_, Phase::Ready) => match live.and_then(|run| run.facts.missing_port()) {
+                Some(port) => {
+                    format!("was ready, but not listening on port {port} when last checked")
+                }
+                None => cause.to_string(),
+            },
             (Some(_) | None, _) => cause.to_string(),
         };
         let time_to_ready = newest.and_then(|run| run.time_to_ready);
@@ -139,7 +146,8 @@ impl ServiceState {
     fn notice(&self) -> Option<&Message> {
         let run = self.newest_run();
         let of_run = || run.and_then(|run| run.note.as_ref().or(run.warnings.first()));
-        self.saves.message().or_else(of_run)
+        let held = self.held_restart.as_ref().map(|held| &held.notice);
+        held.or_else(|| self.saves.message()).or_else(of_run)
     }
 
     /// Returns its URL: where it is listening or, until that is known, where it should.
@@ -157,6 +165,7 @@ impl ServiceState {
             (
                 Phase::Idle
                 | Phase::Waiting
+                | Phase::Blocked
                 | Phase::Starting
                 | Phase::Stopping
                 | Phase::Backoff

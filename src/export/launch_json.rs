@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic_file;
 use crate::model::{Message, MessageClass};
+use crate::regular_file::open_linked;
 
 /// The `launch.json` that VS Code reads for a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +33,8 @@ impl LaunchJson {
     /// # Errors
     /// It exists but cannot be read (class `disk`).
     pub fn read(&self) -> Result<Option<String>, Message> {
-        match fs::read_to_string(self.path()) {
+        // A link may lead elsewhere, but only a regular file is read.
+        match open_linked(&self.path()).and_then(io::read_to_string) {
             Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(self.file_error("read", &error)),
@@ -51,7 +53,7 @@ impl LaunchJson {
         let path = self.path();
         fs::create_dir_all(path.parent().unwrap_or(&self.workspace))?;
         let target = fs::canonicalize(&path).unwrap_or(path);
-        atomic_file::replace(&target, |file| {
+        atomic_file::replace(&target, atomic_file::USUAL, |file| {
             file.write_all(text.as_bytes())?;
             if let Ok(about) = fs::metadata(&target) {
                 file.set_permissions(about.permissions())?;

@@ -192,19 +192,11 @@ fn entry(one: &AttachTarget, workspace: &Path) -> LaunchEntry {
     let AttachTarget { host, port, .. } = one;
     let dir = in_workspace(&one.dir, workspace);
     let place = format!("{host}:{port}");
-    let head = |kind: &str, request: &str| -> LaunchEntry {
-        vec![
-            ("name", title(&one.service).into()),
-            ("type", kind.into()),
-            ("request", request.into()),
-        ]
-    };
-    let (mut entry, rest): (LaunchEntry, LaunchEntry) = match one.debugger {
+    let (kind, request, rest): (&str, &str, LaunchEntry) = match one.debugger {
         DebuggerKind::Debugpy => {
             // No path mappings: the editor and the service see the same files.
             let connect = json!({ "host": host, "port": port });
-            let rest = vec![("connect", connect), ("justMyCode", true.into())];
-            (head("debugpy", "attach"), rest)
+            ("debugpy", "attach", vec![("connect", connect), ("justMyCode", true.into())])
         }
         DebuggerKind::Node => {
             let rest = vec![
@@ -213,7 +205,7 @@ fn entry(one: &AttachTarget, workspace: &Path) -> LaunchEntry {
                 ("cwd", dir.into()),
                 ("restart", true.into()),
             ];
-            (head("node", "attach"), rest)
+            ("node", "attach", rest)
         }
         DebuggerKind::Delve => {
             let rest = vec![
@@ -222,15 +214,13 @@ fn entry(one: &AttachTarget, workspace: &Path) -> LaunchEntry {
                 ("port", json!(port)),
                 ("cwd", dir.into()),
             ];
-            (head("go", "attach"), rest)
+            ("go", "attach", rest)
         }
         DebuggerKind::Jdwp => {
-            let rest = vec![("hostName", json!(host)), ("port", json!(port))];
-            (head("java", "attach"), rest)
+            ("java", "attach", vec![("hostName", json!(host)), ("port", json!(port))])
         }
         DebuggerKind::Rdbg => {
-            let rest = vec![("debugPort", place.into()), ("localfs", true.into())];
-            (head("rdbg", "attach"), rest)
+            ("rdbg", "attach", vec![("debugPort", place.into()), ("localfs", true.into())])
         }
         DebuggerKind::Gdb => {
             let rest = vec![
@@ -239,7 +229,7 @@ fn entry(one: &AttachTarget, workspace: &Path) -> LaunchEntry {
                 ("MIMode", "gdb".into()),
                 ("miDebuggerServerAddress", place.into()),
             ];
-            (head("cppdbg", "launch"), rest)
+            ("cppdbg", "launch", rest)
         }
         DebuggerKind::Lldb => {
             let target = format!("target create {}", program(one, &dir));
@@ -247,11 +237,12 @@ fn entry(one: &AttachTarget, workspace: &Path) -> LaunchEntry {
                 ("targetCreateCommands", json!([target])),
                 ("processCreateCommands", json!([format!("gdb-remote {place}")])),
             ];
-            (head("lldb", "attach"), rest)
+            ("lldb", "attach", rest)
         }
     };
-    entry.extend(rest);
-    entry
+    let head =
+        [("name", title(&one.service).into()), ("type", kind.into()), ("request", request.into())];
+    head.into_iter().chain(rest).collect()
 }
 
 /// Returns the program under a native debugger, as a path for the editor.

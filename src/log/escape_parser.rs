@@ -31,26 +31,30 @@ pub(crate) enum EscapeToken {
     Hidden,
     /// The last character of a sequence: [`EscapeParser::sequence`] has it.
     Sequence,
+    /// The last character of a string that is not shown, of which [`EscapeParser::sequence`] has the
+    /// beginning, or all of it if it is short.
+    StringEnd,
 }
 
 impl EscapeParser {
     /// Longest sequence that is kept, in bytes. No longer one matters.
     const MAX_SEQUENCE: usize = 66;
 
-    /// Takes the next character.
     pub fn take(&mut self, c: char) -> EscapeToken {
         match (self.state, c) {
             // CAN and SUB abort every sequence.
             (EscapeState::Text, '\x18' | '\x1a') => return EscapeToken::Text,
             (_, '\x18' | '\x1a') => self.state = EscapeState::Text,
-            (EscapeState::String, '\x07' | '\u{9c}') => self.state = EscapeState::Text,
+            (EscapeState::String, '\x07' | '\u{9c}') | (EscapeState::StringEscape, '\\') => {
+                self.state = EscapeState::Text;
+                return EscapeToken::StringEnd;
+            }
             (EscapeState::String, '\x1b') => self.state = EscapeState::StringEscape,
-            (EscapeState::String, _) => {}
-            (EscapeState::StringEscape, '\\') => self.state = EscapeState::Text,
+            (EscapeState::String, _) => self.push(c),
             (_, '\x1b') => self.begin(EscapeState::Escape),
             // C1 controls: equivalent to ESC and the letter 64 code points below.
             (EscapeState::Text, '\u{90}' | '\u{98}' | '\u{9d}'..='\u{9f}') => {
-                self.state = EscapeState::String;
+                self.begin(EscapeState::String);
             }
             (EscapeState::Text, '\u{9b}') => {
                 self.begin(EscapeState::Control);
@@ -88,7 +92,7 @@ impl EscapeParser {
 
     fn push(&mut self, c: char) {
         if self.sequence.len() <= Self::MAX_SEQUENCE {
-            self.sequence.push(c as u8);
+            self.sequence.push(if c.is_ascii() { c as u8 } else { b'?' });
         }
     }
 

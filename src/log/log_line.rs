@@ -21,12 +21,16 @@ pub struct LogLine {
     /// Bytes of the line, without its end.
     #[serde(flatten, with = "json_bytes")]
     pub line: Vec<u8>,
-    /// Continues the previous line of the same stream: lines longer than 64 KiB come in pieces.
+    /// Continues the previous line of the same stream: lines longer than 16 MiB come in parts.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub continues: bool,
-    /// Has no line end: it continues with the next piece, or the stream ended.
+    /// Has no line end: it continues with the next part, or the stream ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub open: bool,
+    /// Is the start of a line whose end has not come: the whole line follows. Only for readers that
+    /// ask for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unfinished: bool,
 }
 
 /// `line` as text, or `line_base64` if it is not UTF-8.
@@ -87,6 +91,7 @@ mod tests {
             line: line.to_vec(),
             continues: false,
             open: false,
+            unfinished: false,
         }
     }
 

@@ -3,7 +3,7 @@ use std::ops::{Add, AddAssign, SubAssign};
 /// A number of lines and bytes in the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogSize {
-    /// Lines. Each piece of a line longer than 64 KiB counts as one.
+    /// Lines. Each stored piece of a line longer than 64 KiB counts as one.
     pub lines: u64,
     /// Bytes, line ends included.
     pub bytes: u64,

@@ -11,14 +11,9 @@ use crate::model::{Message, MessageClass};
 /// Problems with the log itself, to be reported to the user.
 #[derive(Default)]
 pub(crate) struct LogWarnings {
-    state: Mutex<WarningState>,
+    waiting: Mutex<VecDeque<Message>>,
+    disk_told: Mutex<Option<Instant>>,
     some: Notify,
-}
-
-#[derive(Default)]
-struct WarningState {
-    waiting: VecDeque<Message>,
-    disk_told: Option<Instant>,
 }
 
 impl LogWarnings {
@@ -29,54 +24,50 @@ impl LogWarnings {
 
     /// Warns that `what` cannot be written.
     pub fn disk_error(&self, what: &str, error: &std::io::Error) {
-        let mut state = lock_unpoisoned(&self.state);
-        if state.disk_told.is_some_and(|at| at.elapsed() < Self::PAUSE) {
-            return;
-        }
-        state.disk_told = Some(Instant::now());
-        let text = format!("cannot write {what}: {error}; keeping recent lines in memory");
+        let text = || format!("cannot write {what}: {error}; keeping recent lines in memory");
         let help = "free up disk space or check the permissions of .devstack/logs; writing resumes automatically";
-        let message = Message { class: MessageClass::Disk, text, help: help.to_owned() };
-        tracing::warn!("{}", message.text);
-        Self::add(&mut state, message);
-        drop(state);
-        self.some.notify_one();
+        if let Some(text) = self.tell_of_disk(text, help) {
+            tracing::warn!("{text}");
+        }
     }
 
     /// Warns that the output of a service waits for the disk.
     pub fn disk_stalled(&self, origin: &LogOrigin) {
-        let mut state = lock_unpoisoned(&self.state);
-        if state.disk_told.is_some_and(|at| at.elapsed() < Self::PAUSE) {
-            return;
-        }
-        state.disk_told = Some(Instant::now());
-        let text = format!("the disk does not respond; the output of {origin} is paused");
+        let text = || format!("the disk does not respond; the output of {origin} is paused");
         let help = "check the file system of .devstack/logs; output resumes automatically";
-        Self::add(&mut state, Message::new(MessageClass::Disk, text).help(help));
-        drop(state);
-        self.some.notify_one();
+        self.tell_of_disk(text, help);
+    }
+
+    /// Adds a warning about the disk, unless there has just been one. Returns its text if it did.
+    fn tell_of_disk(&self, text: impl FnOnce() -> String, help: &str) -> Option<String> {
+        let mut told = lock_unpoisoned(&self.disk_told);
+        if told.is_some_and(|at| at.elapsed() < Self::PAUSE) {
+            return None;
+        }
+        *told = Some(Instant::now());
+        let text = text();
+        self.tell(Message::new(MessageClass::Disk, text.clone()).help(help));
+        Some(text)
     }
 
     pub fn tell(&self, message: Message) {
-        Self::add(&mut lock_unpoisoned(&self.state), message);
+        let mut waiting = lock_unpoisoned(&self.waiting);
+        if waiting.len() < Self::MAX {
+            waiting.push_back(message);
+        }
+        drop(waiting);
         self.some.notify_one();
     }
 
-    fn add(state: &mut WarningState, message: Message) {
-        if state.waiting.len() < Self::MAX {
-            state.waiting.push_back(message);
-        }
-    }
-
     pub fn take(&self) -> Vec<Message> {
-        lock_unpoisoned(&self.state).waiting.drain(..).collect()
+        lock_unpoisoned(&self.waiting).drain(..).collect()
     }
 
     /// Waits until there is a warning to take.
     pub async fn available(&self) {
         loop {
             let notified = self.some.notified();
-            if !lock_unpoisoned(&self.state).waiting.is_empty() {
+            if !lock_unpoisoned(&self.waiting).is_empty() {
                 return;
             }
             notified.await;

@@ -20,9 +20,9 @@ impl MissedLines {
         self.0.is_empty()
     }
 
-    /// Returns how much was missed of each service with losses; `None`: of status lines.
-    pub fn iter(&self) -> impl Iterator<Item = (Option<&Name>, LogSize)> {
-        self.0.iter().map(|(service, lost)| (service.as_ref(), *lost))
+    /// Removes and returns what was missed of one service.
+    pub(super) fn pop(&mut self) -> Option<(Option<Name>, LogSize)> {
+        self.0.pop_first()
     }
 
     /// Returns the sum of all losses.

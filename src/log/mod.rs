@@ -26,6 +26,7 @@
 pub(crate) mod capture;
 pub(crate) mod escape_parser;
 pub(crate) mod format;
+mod last_lines;
 mod line_split;
 mod log_item;
 mod log_line;
@@ -42,15 +43,17 @@ mod tests;
 
 pub use crate::sys::reader_closed::reader_closed;
 pub use capture::LogCapture;
-pub use format::{EscapeMode, LineFormatter, LogOutput, LogStyle, ServicePalette};
+pub use format::{LineFormatter, LogOutput, LogStyle, ServicePalette};
+pub(crate) use last_lines::last_lines;
 pub use line_split::MAX_LINE;
 pub use log_item::LogItem;
 pub use log_line::LogLine;
 pub use log_size::LogSize;
 pub use missed_lines::MissedLines;
-pub use read::{LineFilter, LogPage, LogReader, StatusMode, StoredLogReader};
+pub(crate) use read::ItemEncoder;
+pub use read::{LineFilter, LogItems, LogReader, StatusMode, StoredLogReader};
 pub use stack_log::StackLog;
-pub(crate) use stack_log::last_lines;
+pub(crate) use status_line::EXCERPT;
 pub use status_line::{StatusLine, StatusText, StatusTone};
 pub use store::StorageCounts;
 

@@ -4,20 +4,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use regex::bytes::Regex;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::capture::{LinePatterns, LogCapture, RawChunk};
-use super::format::{LogOutput, LogStyle, PrintQueue, ServicePalette, escape_filter, log_printer};
+use super::capture::{LinePatterns, LogCapture};
+use super::format::{LogOutput, LogStyle, PrintQueue, ServicePalette, log_printer};
+use super::last_lines::last_lines;
+use super::lock_unpoisoned;
 use super::log_origin::LogOrigin;
 use super::log_warnings::LogWarnings;
-use super::read::{LineFilter, LogReader};
+use super::read::{LineFilter, LogReader, SharedLines};
 use super::status_line::{StatusLine, StatusText};
-use super::store::{
-    IndexEntry, LogChunk, LogDir, LogWriter, RetentionLimits, ServiceLog, StorageCounts,
+use super::store::{IndexEntry, LogChunk, LogDir, LogWriter, ServiceLog, StorageCounts};
+use crate::model::{
+    DirMove, LabelColor, LogRetention, Message, MessageClass, Name, OutputStream, RunId,
 };
-use super::{line_split, lock_unpoisoned};
-use crate::model::{LabelColor, LogRetention, Message, MessageClass, Name, OutputStream, RunId};
 
 /// The log of a stack: captures, stores and prints the output of its services, and serves readers.
 /// Cheap to clone. Ends with the last clone; [`StackLog::finish`] waits for the output.
@@ -27,15 +29,25 @@ pub struct StackLog {
     _end: Arc<EndOnDrop>,
 }
 
+/// Readers that read files at the same time.
+const READING: usize = 4;
+
 pub(crate) struct StackLogInner {
     dir: Option<Arc<LogDir>>,
-    limits: Arc<RetentionLimits>,
+    limits: Arc<Mutex<LogRetention>>,
     lanes: Mutex<BTreeMap<Name, Arc<ServiceLog>>>,
     /// What devstack itself reports.
     own: Arc<ServiceLog>,
+    style: LogStyle,
     pub queue: PrintQueue,
     /// Writes the files.
     pub writer: Arc<LogWriter>,
+    /// Limits how many readers read files at the same time. More would not be faster: each needs a
+    /// thread and memory, which many clients at once would leave behind.
+    pub reading: Arc<Semaphore>,
+    /// Held by the reader that joins the pieces of a long line.
+    pub joining: Arc<Semaphore>,
+    pub long_lines: SharedLines,
     pub notes: Arc<LogWarnings>,
     /// Changes whenever something is stored or the log ends; waiting readers subscribe.
     version: watch::Sender<u64>,
@@ -70,14 +82,18 @@ impl StackLog {
         }
         let shown = !matches!(output, LogOutput::None);
         let directory = directory.ok();
-        let limits = Arc::new(RetentionLimits::new(LogRetention::default()));
+        let limits = Arc::<Mutex<LogRetention>>::default();
         let inner = Arc::new(StackLogInner {
             own: Arc::new(ServiceLog::new(LogOrigin::Devstack, directory.clone(), limits.clone())),
             dir: directory,
             limits,
             lanes: Mutex::default(),
+            style,
             queue: PrintQueue::new(shown),
             writer: Arc::default(),
+            reading: Arc::new(Semaphore::new(READING)),
+            joining: Arc::new(Semaphore::new(1)),
+            long_lines: SharedLines::default(),
             notes,
             version: watch::Sender::new(0),
             ended: AtomicBool::new(false),
@@ -94,9 +110,16 @@ impl StackLog {
         StackLog { _end: Arc::new(EndOnDrop(inner.clone())), inner }
     }
 
+    /// Notes that the project directory was moved, and the log with it.
+    pub fn relocate(&self, moved: &DirMove) {
+        if let Some(dir) = &self.inner.dir {
+            dir.relocate(moved);
+        }
+    }
+
     /// Sets how much is kept on disk from now on.
     pub fn set_retention(&self, limits: LogRetention) {
-        self.inner.limits.set(limits);
+        *lock_unpoisoned(&self.inner.limits) = limits;
     }
 
     /// Sets the services and the colors the user chose; called again after a reload.
@@ -104,9 +127,14 @@ impl StackLog {
         self.inner.queue.state().table = Arc::new(ServicePalette::new(list));
     }
 
+    /// How many columns the start of a printed line takes: time, name and marker.
+    pub fn indent(&self) -> usize {
+        self.inner.style.indent(&self.inner.queue.state().table)
+    }
+
     /// Starts capturing the output of a run. Each receiver gets the first line that matches its
-    /// pattern, without line end and escape sequences; only the first 64 KiB of a longer line are
-    /// matched. It fails when the run ends without a match.
+    /// pattern, without line end and escape sequences; at most 16 MiB of a line are matched. It
+    /// fails when the run ends without a match.
     pub fn capture(
         &self,
         service: &Name,
@@ -124,13 +152,27 @@ impl StackLog {
         self.inner.write_status(&line);
     }
 
-    /// Returns at most `n` last lines of the last run of a service, as plain text for messages.
-    /// Reads no file. There may be fewer than 100 lines if these are long.
+    /// Reports how the current run of a service turned out, after its output so far: output of
+    /// crashes that repeats is not printed again.
+    pub fn judge_run(&self, service: &Name, crashed: bool) {
+        self.inner.queue.judge(service.clone(), crashed);
+    }
+
+    /// Returns at most `n` last lines of the last run of a service, as plain text for messages and
+    /// without empty ones. Reads no file. There may be fewer than 100 lines if these are long.
     pub fn tail(&self, service: &Name, n: usize) -> Vec<String> {
-        let Some(service_log) = lock_unpoisoned(&self.inner.lanes).get(service).cloned() else {
-            return Vec::new();
-        };
-        last_lines(&service_log.recent(), n)
+        last_lines(&self.recent(service).1, n)
+    }
+
+    /// Like [`StackLog::tail`] for this run, if no later one has printed anything.
+    pub fn tail_of(&self, service: &Name, run: RunId, n: usize) -> Vec<String> {
+        let (newest, text) = self.recent(service);
+        if newest == Some(run) { last_lines(&text, n) } else { Vec::new() }
+    }
+
+    fn recent(&self, service: &Name) -> (Option<RunId>, Vec<u8>) {
+        let service_log = lock_unpoisoned(&self.inner.lanes).get(service).cloned();
+        service_log.map_or_else(Default::default, |log| log.recent())
     }
 
     /// Returns a reader that starts `last` lines before the end of each service (`usize::MAX`:
@@ -195,6 +237,11 @@ impl StackLog {
         }
     }
 
+    /// Waits until everything so far is printed, for at most `limit`. Blocks.
+    pub fn wait_printed(&self, limit: Duration) {
+        self.inner.queue.wait_printed(limit);
+    }
+
     /// Waits until everything is printed and stored, and ends the readers; blocks the thread.
     /// Returns `false` if the output or the disk accepts nothing for `patience`. Later output is
     /// only stored.
@@ -206,25 +253,6 @@ impl StackLog {
         self.inner.ended.store(true, Ordering::SeqCst);
         self.inner.version.send_modify(|version| *version += 1);
         shown && stored
-    }
-}
-
-/// Longest line of `tail` in characters: it goes into a message.
-const TAIL_LINE: usize = 500;
-
-/// Returns at most `n` last lines of `bytes`, as plain text for messages.
-pub(crate) fn last_lines(bytes: &[u8], n: usize) -> Vec<String> {
-    let all: Vec<&[u8]> = line_split::lines(bytes).collect();
-    let last = &all[all.len().saturating_sub(n)..];
-    last.iter().map(|line| shorten(line_split::trim_line_end(line))).collect()
-}
-
-fn shorten(line: &[u8]) -> String {
-    // A character has at most four bytes; the rest is room for escape sequences.
-    let text = escape_filter::strip(&line[..line.len().min(TAIL_LINE * 8)]);
-    match text.char_indices().nth(TAIL_LINE) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text,
     }
 }
 
@@ -244,28 +272,31 @@ impl StackLogInner {
         lock_unpoisoned(&self.lanes).values().chain([&self.own]).cloned().collect()
     }
 
-    /// Stores a chunk and passes it to the printer and to readers.
-    pub fn store(&self, service_log: &Arc<ServiceLog>, piece: &RawChunk<'_>) {
-        let bytes = piece.joined();
-        let chunk = |batch: &IndexEntry| LogChunk {
-            origin: service_log.origin.clone(),
-            batch: *batch,
-            bytes: bytes.clone(),
+    /// Stores lines and passes them to the printer and to readers.
+    pub fn store(&self, service_log: &Arc<ServiceLog>, entry: IndexEntry, bytes: Bytes) {
+        let number = |batch: &IndexEntry| {
+            let (origin, bytes) = (service_log.origin.clone(), bytes.clone());
+            self.queue.push(LogChunk { origin, batch: *batch, bytes })
         };
-        let number = |batch: &IndexEntry| self.queue.push(chunk(batch));
-        if service_log.push(piece.entry(), bytes.clone(), number) {
+        if service_log.push(entry, bytes.clone(), number) {
             self.writer.add(service_log.clone(), &self.notes);
         }
         self.stored();
     }
 
+    /// Shows the start of a line; its whole line is stored later.
+    pub fn show_unfinished(&self, service_log: &Arc<ServiceLog>, start: IndexEntry, bytes: Bytes) {
+        let batch = IndexEntry { lines: 0, ..start };
+        service_log.set_unfinished(batch, bytes.clone());
+        self.queue.push(LogChunk { origin: service_log.origin.clone(), batch, bytes });
+        self.stored();
+    }
+
     fn write_status(&self, status: &StatusText) {
         let at = now();
-        let line = StatusLine::encode(status, at);
-        let (run, stream) = (RunId(0), OutputStream::Stdout);
-        let piece =
-            RawChunk { run, stream, continues: false, open: false, at, parts: [&line, &[]] };
-        self.store(&self.own, &piece);
+        let line = Bytes::from(StatusLine::encode(status, at));
+        let entry = IndexEntry::captured(RunId(0), OutputStream::Stdout, at, &line);
+        self.store(&self.own, entry, line);
     }
 
     fn stored(&self) {

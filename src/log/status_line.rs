@@ -5,6 +5,9 @@ use super::log_item::write_json;
 use super::log_line::json_time;
 use crate::model::Name;
 
+/// Begins a line of a text that quotes what a service printed.
+pub(crate) const EXCERPT: &str = "  | ";
+
 /// Text that devstack itself writes to the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusText {
@@ -67,7 +70,6 @@ pub struct StatusLine {
 }
 
 impl StatusLine {
-    /// Encodes a line of the log file.
     pub(super) fn encode(status: &StatusText, at: i64) -> Vec<u8> {
         let mut text = status.clone();
         if text.text.len() > MAX_LINE {

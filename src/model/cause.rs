@@ -32,6 +32,8 @@ pub enum Cause {
     },
     /// Its readiness probes passed; what the last one saw: `GET /health returned 200`.
     ProbePassed(String),
+    /// Its health probes pass again.
+    HealthRecovered,
     /// It has no readiness probe, so it is ready once started.
     NoProbe,
     /// Its process exited.
@@ -42,23 +44,29 @@ pub enum Cause {
         exit: ProcessExit,
         /// The delay before the next start.
         delay: Duration,
-        /// How many times it was started so far.
+        /// How many starts have failed so far that the restart policy still counts.
         count: u32,
     },
     /// Restarted after this exit.
     RestartedAfter(ProcessExit),
     /// Another process has one of its ports.
     PortLost(Message),
+    /// Closed connections keep one of its ports.
+    PortLingers(Message),
     /// devstack's own reservation of its port was in the way and was dropped; how, as a fragment.
     PortReservationDropped(String),
     /// Its health probes fail; the last reason.
     HealthFailed(String),
     /// A watched file changed.
     FileChanged(PathBuf),
+    /// It reloaded changed files itself.
+    ReloadedItself,
     /// The configuration changed; what exactly, as a fragment.
     ConfigChanged(String),
     /// It was removed from the configuration.
     Removed,
+    /// The configuration calls it by this name now.
+    Renamed(Name),
     /// The stack is shutting down; why, as a fragment.
     Shutdown(String),
     /// It failed with this message.
@@ -90,18 +98,21 @@ impl fmt::Display for Cause {
             Cause::WaitingForFiles => f.write_str("waiting for files to stop changing"),
             Cause::InspectingPorts => f.write_str("checking its ports"),
             Cause::ProbePassed(what) => f.write_str(what),
+            Cause::HealthRecovered => f.write_str("healthy again"),
             Cause::NoProbe => f.write_str("started; no readiness probe"),
             Cause::Exited(exit) => write!(f, "{exit}"),
             Cause::BackingOff { exit, delay, count } => {
                 write!(f, "{exit}; attempt {} in {}", count + 1, DisplayDuration(*delay))
             }
             Cause::RestartedAfter(exit) => write!(f, "restarted after {exit}"),
-            Cause::PortLost(message) => f.write_str(&message.text),
+            Cause::PortLost(message) | Cause::PortLingers(message) => f.write_str(&message.text),
             Cause::PortReservationDropped(how) => f.write_str(how),
             Cause::HealthFailed(why) => write!(f, "unhealthy: {why}"),
             Cause::FileChanged(path) => write!(f, "{} changed", DisplayPath(path)),
+            Cause::ReloadedItself => f.write_str("it reloaded itself"),
             Cause::ConfigChanged(what) => f.write_str(what),
             Cause::Removed => f.write_str("removed from the configuration"),
+            Cause::Renamed(name) => write!(f, "renamed to {name}"),
             Cause::Shutdown(why) => f.write_str(why),
             Cause::Failed(message) => f.write_str(&message.text),
         }

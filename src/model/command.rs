@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::text::join;
+
 /// A command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandLine {
@@ -19,9 +21,7 @@ impl CommandLine {
     pub fn line(&self) -> String {
         match self {
             CommandLine::Shell(text) => text.clone(),
-            CommandLine::Exec(words) => {
-                words.iter().map(RedactedText::redacted).collect::<Vec<&str>>().join(" ")
-            }
+            CommandLine::Exec(words) => join(words.iter().map(RedactedText::redacted), " "),
         }
     }
 }

@@ -2,9 +2,23 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use serde::Serializer;
+use serde::{Serialize, Serializer};
 
+use super::{Condition, MessageClass, ModeView, Phase, ServiceKindView, StackState};
 use crate::text::escape_control;
+
+/// Displays enums by their words in JSON.
+macro_rules! display_as_in_json {
+    ($($name:ty),*) => {$(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.serialize(f)
+            }
+        }
+    )*};
+}
+
+display_as_in_json!(Condition, MessageClass, ModeView, Phase, ServiceKindView, StackState);
 
 /// Displays a path on one line, with control characters escaped and U+FFFD for invalid UTF-8.
 pub struct DisplayPath<'a>(pub &'a Path);
@@ -20,7 +34,7 @@ pub(super) fn serialize_lossy<S: Serializer>(path: &Path, to: S) -> Result<S::Ok
     to.serialize_str(&path.to_string_lossy())
 }
 
-/// Displays a duration as `250ms`, `1.5s`, `2m` or `1h`.
+/// Displays a duration as `250ms`, `1.5s`, `2m` or `1h`, rounded to three digits.
 pub struct DisplayDuration(pub Duration);
 
 impl fmt::Display for DisplayDuration {
@@ -29,7 +43,12 @@ impl fmt::Display for DisplayDuration {
         if ms < 1000 {
             write!(f, "{ms}ms")
         } else if !ms.is_multiple_of(60_000) {
-            write!(f, "{}s", ms as f64 / 1000.0)
+            match ms {
+                ..10_000 => write!(f, "{}s", (ms as f64 / 10.0).round() / 100.0),
+                10_000..100_000 => write!(f, "{}s", (ms as f64 / 100.0).round() / 10.0),
+                100_000..1_000_000 => write!(f, "{}s", (ms + 500) / 1000),
+                1_000_000.. => write!(f, "{}m", (ms as f64 / 6_000.0).round() / 10.0),
+            }
         } else if !ms.is_multiple_of(3_600_000) {
             write!(f, "{}m", ms / 60_000)
         } else {
@@ -84,7 +103,13 @@ mod tests {
             (0, "0ms"),
             (999, "999ms"),
             (1_500, "1.5s"),
+            (1_234, "1.23s"),
+            (9_999, "10s"),
             (59_000, "59s"),
+            (59_688, "59.7s"),
+            (99_990, "100s"),
+            (123_456, "123s"),
+            (1_234_567, "20.6m"),
             (61_500, "61.5s"),
             (90_000, "90s"),
             (5_400_000, "90m"),

@@ -9,6 +9,9 @@ use crate::encoding::{from_base64, to_base64};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+/// The variable that names its service to a process.
+pub(crate) const SERVICE_VAR: &str = "DEVSTACK_SERVICE";
+
 /// The environment of one service: the output of `env --json` and `GET /v1/env`. Fields may be
 /// added, never renamed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -63,7 +63,8 @@ pub enum EventKind {
     Note(Message),
     /// The debugger of a run is listening; where to attach, as a fragment.
     DebuggerListening(String),
-    /// Startup is over: everything requested is ready, done or failed.
+    /// Startup is over: everything requested is ready, done or failed. Repeated once everything is
+    /// up, if something was not ready in time or failed.
     Settled {
         /// Whether nothing failed.
         well: bool,
@@ -72,6 +73,8 @@ pub enum EventKind {
     ServiceRemoved,
     /// The configuration was applied, with these changes.
     Applied(Plan),
+    /// Nothing runs, and nothing starts on its own; what the stack does now, as a fragment.
+    NothingRuns(String),
     /// The stack is shutting down; why, as a fragment.
     ShuttingDown(String),
 }
@@ -155,6 +158,8 @@ pub enum EventViewKind {
         #[serde(flatten)]
         plan: Plan,
     },
+    /// Nothing runs, and nothing starts on its own.
+    NothingRuns,
     /// The stack is shutting down.
     ShuttingDown,
 }
@@ -199,6 +204,7 @@ impl EventViewKind {
             EventKind::Settled { well } => EventViewKind::Settled { well: *well },
             EventKind::ServiceRemoved => EventViewKind::Gone,
             EventKind::Applied(plan) => EventViewKind::Applied { plan: plan.clone() },
+            EventKind::NothingRuns(_) => EventViewKind::NothingRuns,
             EventKind::ShuttingDown(_) => EventViewKind::ShuttingDown,
         }
     }
@@ -220,6 +226,7 @@ fn cause(what: &EventKind) -> String {
         }
         EventKind::ServiceRemoved => "removed from the configuration".to_owned(),
         EventKind::Applied(_) => "the configuration changed".to_owned(),
+        EventKind::NothingRuns(what) => what.clone(),
         EventKind::ShuttingDown(why) => why.clone(),
     }
 }

@@ -3,10 +3,11 @@ use std::time::Duration;
 use super::CommandLine;
 
 /// When a service counts as ready: all probes pass, or without probes as soon as it has started.
+/// `P` is the form of probes: resolved, or as written in the file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ReadyConfig {
+pub struct ReadyConfig<P = Probe> {
     /// All of them must pass.
-    pub probes: Vec<Probe>,
+    pub probes: Vec<P>,
     /// The limit after which the start counts as failed.
     pub timeout: Duration,
     /// The longest pause between two attempts of one probe.
@@ -21,12 +22,14 @@ pub enum Probe {
         /// The port on loopback.
         port: u16,
     },
-    /// `GET url` returns a status below 400, or any.
+    /// `GET url` returns a status that is accepted.
     Http {
-        /// An absolute `http://` URL.
+        /// An absolute `http://` or `https://` URL.
         url: String,
-        /// Whether any status is enough.
-        any_status: bool,
+        /// Which status is accepted.
+        status: AcceptedStatus,
+        /// Whether an `https` server may have any certificate.
+        insecure: bool,
         /// The port, if it is the service's own: its listener must be in the process tree.
         own_port: Option<u16>,
     },
@@ -49,11 +52,33 @@ pub enum Probe {
     Notify,
 }
 
-/// Probes that continue once a service is ready.
+/// Which HTTP status is a success.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AcceptedStatus {
+    /// Any below 400.
+    NoError,
+    /// Any at all.
+    Any,
+    /// One of these.
+    Only(Vec<u16>),
+}
+
+impl AcceptedStatus {
+    /// Whether this status is a success.
+    pub fn accepts(&self, status: u16) -> bool {
+        match self {
+            AcceptedStatus::NoError => status < 400,
+            AcceptedStatus::Any => true,
+            AcceptedStatus::Only(list) => list.contains(&status),
+        }
+    }
+}
+
+/// Probes that continue once a service is ready; `P` as in [`ReadyConfig`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct HealthConfig {
-    /// All of them must pass: TCP, HTTP or commands.
-    pub probes: Vec<Probe>,
+pub struct HealthConfig<P = Probe> {
+    /// All of them must pass, at least one: TCP, HTTP or commands.
+    pub probes: Vec<P>,
     /// The pause between two rounds.
     pub interval: Duration,
     /// How many rounds in a row must fail before the service is unhealthy, at least 1.

@@ -48,34 +48,6 @@ pub enum MessageClass {
     Internal,
 }
 
-impl MessageClass {
-    /// Returns the stable code, as in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            MessageClass::Config => "config",
-            MessageClass::Usage => "usage",
-            MessageClass::Port => "port",
-            MessageClass::Spawn => "spawn",
-            MessageClass::ReadyTimeout => "ready-timeout",
-            MessageClass::Exit => "exit",
-            MessageClass::Unhealthy => "unhealthy",
-            MessageClass::Build => "build",
-            MessageClass::CrashLoop => "crash-loop",
-            MessageClass::DepFailed => "dep-failed",
-            MessageClass::StopTimeout => "stop-timeout",
-            MessageClass::Orphan => "orphan",
-            MessageClass::Busy => "busy",
-            MessageClass::NotRunning => "not-running",
-            MessageClass::WatchDegraded => "watch-degraded",
-            MessageClass::LogDropped => "log-dropped",
-            MessageClass::Disk => "disk",
-            MessageClass::Limit => "limit",
-            MessageClass::Denied => "denied",
-            MessageClass::Internal => "internal",
-        }
-    }
-}
-
 /// A problem reported to the user, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
@@ -85,17 +57,26 @@ pub struct Message {
     pub text: String,
     /// What to type or change next; empty if there is nothing to do.
     pub help: String,
+    /// More that only `why` shows, because it is long.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 impl Message {
     /// Creates a message without help.
     pub fn new(class: MessageClass, text: impl Into<String>) -> Message {
-        Message { class, text: text.into(), help: String::new() }
+        Message { class, text: text.into(), help: String::new(), detail: String::new() }
     }
 
     /// Adds a help text.
     pub fn help(mut self, help: impl Into<String>) -> Message {
         self.help = help.into();
+        self
+    }
+
+    /// Adds what only `why` shows.
+    pub fn detail(mut self, detail: impl Into<String>) -> Message {
+        self.detail = detail.into();
         self
     }
 

@@ -16,6 +16,7 @@ mod port;
 mod restart;
 mod run;
 mod service;
+mod shortfall;
 mod snapshot;
 mod stack;
 mod watch;
@@ -28,11 +29,12 @@ pub use address::{
 pub use cause::Cause;
 pub use command::{CommandLine, RedactedText, RequiredPrograms};
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
+pub(crate) use environment::SERVICE_VAR;
 pub use environment::{
     EnvValue, EnvVariable, EnvView, ShadowedValue, SourceLocation, VariableOrigin,
 };
 pub use event::{Event, EventKind, EventView, EventViewKind};
-pub use health::{HealthAction, HealthConfig, Probe, ReadyConfig};
+pub use health::{AcceptedStatus, HealthAction, HealthConfig, Probe, ReadyConfig};
 pub use message::{Message, MessageClass};
 pub use mode::{DEBUG_HOST, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind, RunMode};
 pub use name::{InvalidName, Name};
@@ -42,13 +44,16 @@ pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
 };
 pub use restart::{RestartConfig, RestartPolicy, StopConfig};
-pub use run::{OutputStream, ProcessExit, RunId, signal_name, signal_number};
+pub use run::{
+    OutputStream, ProcessExit, RunId, Survivor, SurvivorState, signal_name, signal_number,
+};
 pub use service::{LabelColor, LaunchConfig, OnExit, Service, ServiceKind, TtyMode};
+pub use shortfall::Shortfall;
 pub use snapshot::{
     DebugView, Dependency, ModeView, ServiceKindView, ServiceView, Snapshot, StackState,
 };
 pub(crate) use stack::resolve_name;
-pub use stack::{CONFIG_FILE, LogRetention, Stack};
+pub use stack::{CONFIG_FILE, DirMove, LOCK_FILE, LogRetention, Stack};
 pub use watch::{WatchAction, WatchConfig, WatchId};
 pub use why::{
     BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, ProbePurpose,

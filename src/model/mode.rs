@@ -32,14 +32,6 @@ impl RunMode {
             RunMode::Debug(_) => true,
         }
     }
-
-    /// Returns the word used in JSON and in `DEVSTACK_MODE`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RunMode::Run => "run",
-            RunMode::Debug(_) => "debug",
-        }
-    }
 }
 
 impl DebugTarget {

@@ -1,5 +1,3 @@
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 /// The state of a service as seen from outside the engine.
@@ -10,6 +8,8 @@ pub enum Phase {
     Idle,
     /// Requested, but waiting for a dependency, a port or files.
     Waiting,
+    /// Requested, but a dependency failed, is not ready in time or was stopped.
+    Blocked,
     /// Its process is being started, or runs and is not ready.
     Starting,
     /// Its process runs and every readiness probe passed.
@@ -26,29 +26,6 @@ pub enum Phase {
     Failed,
 }
 
-impl Phase {
-    /// Returns the word used in the terminal and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Phase::Idle => "idle",
-            Phase::Waiting => "waiting",
-            Phase::Starting => "starting",
-            Phase::Ready => "ready",
-            Phase::Unhealthy => "unhealthy",
-            Phase::Stopping => "stopping",
-            Phase::Backoff => "backoff",
-            Phase::Done => "done",
-            Phase::Failed => "failed",
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// The condition a dependency must meet before a dependent starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -59,23 +36,6 @@ pub enum Condition {
     Ready,
     /// It has exited as expected.
     Completed,
-}
-
-impl Condition {
-    /// Returns the word used in the file and in messages.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Condition::Started => "started",
-            Condition::Ready => "ready",
-            Condition::Completed => "completed",
-        }
-    }
-}
-
-impl fmt::Display for Condition {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
 }
 
 /// What a client waits for.

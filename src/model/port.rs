@@ -46,6 +46,8 @@ pub struct PortRequest {
     pub key: PortKey,
     /// The number it should have.
     pub wanted: WantedPort,
+    /// The address that its service is told to bind.
+    pub host: String,
     /// The source, for messages: `--port`, `API_PORT`, `PORT`, `.env`, `devstack.toml`.
     pub requested_by: String,
 }
@@ -114,6 +116,14 @@ pub struct AssignedPort {
     pub pinned: bool,
     /// Why `number` is not `wanted`, as a fragment: `port 5000 is in use by python3 (pid 4121)`.
     pub moved: Option<String>,
+}
+
+#[cfg(test)]
+impl AssignedPort {
+    /// A port that any number would do for.
+    pub(crate) fn sample(name: &str, number: u16) -> AssignedPort {
+        AssignedPort { name: name.to_owned(), number, wanted: None, pinned: false, moved: None }
+    }
 }
 
 /// How to make a program use the assigned port and host, as ends of sentences: `pass --port $PORT`.

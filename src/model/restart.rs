@@ -28,13 +28,13 @@ pub enum RestartPolicy {
     Always,
 }
 
-/// How a process is stopped.
+/// How a process is stopped. `C` is the form of its command: resolved, or as written in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StopConfig {
+pub struct StopConfig<C = CommandLine> {
     /// The number of the stop signal.
     pub signal: i32,
     /// Runs instead of sending the signal, in the service's directory with its environment.
-    pub command: Option<CommandLine>,
+    pub command: Option<C>,
     /// How long a stop may take before everything left is killed.
     pub grace: Duration,
 }

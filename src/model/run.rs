@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -45,6 +46,30 @@ impl fmt::Display for ProcessExit {
     }
 }
 
+/// A process that is alive long after its tree was killed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Survivor {
+    /// Its pid.
+    pub pid: u32,
+    /// The name of its program.
+    pub command: String,
+    /// Why it is alive, as far as the system shows it.
+    pub state: SurvivorState,
+}
+
+/// What keeps a process from ending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SurvivorState {
+    /// It waits in the kernel for a device or a file system (`D`).
+    Uninterruptible,
+    /// It is stopped (`T`). SIGKILL ends what is stopped, so it is a helper that should kill others.
+    Stopped,
+    /// Its cgroup is frozen, which this file of the kernel shows and changes.
+    Frozen(PathBuf),
+    /// Nothing that is known: the state that `ps` shows, if any.
+    Other(Option<char>),
+}
+
 /// `{"code": 1}` or `{"signal": "KILL"}`, as `ps --json` shows it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -78,7 +103,7 @@ impl<'de> Deserialize<'de> for ProcessExit {
     }
 }
 
-/// Signal names and numbers: those equal on all supported systems, then those that differ.
+/// Signals by name that have the same number on all supported systems.
 const SIGNALS: &[(&str, i32)] = &[
     ("HUP", 1),
     ("INT", 2),
@@ -99,66 +124,56 @@ const SIGNALS: &[(&str, i32)] = &[
     ("VTALRM", 26),
     ("PROF", 27),
     ("WINCH", 28),
-    #[cfg(target_os = "linux")]
+];
+
+/// Those with a number of Linux.
+#[cfg(target_os = "linux")]
+const OTHER_SIGNALS: &[(&str, i32)] = &[
     ("BUS", 7),
-    #[cfg(target_os = "linux")]
     ("USR1", 10),
-    #[cfg(target_os = "linux")]
     ("USR2", 12),
-    #[cfg(target_os = "linux")]
     ("STKFLT", 16),
-    #[cfg(target_os = "linux")]
     ("CHLD", 17),
-    #[cfg(target_os = "linux")]
     ("CONT", 18),
-    #[cfg(target_os = "linux")]
     ("STOP", 19),
-    #[cfg(target_os = "linux")]
     ("TSTP", 20),
-    #[cfg(target_os = "linux")]
     ("URG", 23),
-    #[cfg(target_os = "linux")]
     ("IO", 29),
-    #[cfg(target_os = "linux")]
     ("PWR", 30),
-    #[cfg(target_os = "linux")]
     ("SYS", 31),
-    #[cfg(not(target_os = "linux"))]
+];
+
+/// Those with a number of BSD.
+#[cfg(not(target_os = "linux"))]
+const OTHER_SIGNALS: &[(&str, i32)] = &[
     ("EMT", 7),
-    #[cfg(not(target_os = "linux"))]
     ("BUS", 10),
-    #[cfg(not(target_os = "linux"))]
     ("SYS", 12),
-    #[cfg(not(target_os = "linux"))]
     ("URG", 16),
-    #[cfg(not(target_os = "linux"))]
     ("STOP", 17),
-    #[cfg(not(target_os = "linux"))]
     ("TSTP", 18),
-    #[cfg(not(target_os = "linux"))]
     ("CONT", 19),
-    #[cfg(not(target_os = "linux"))]
     ("CHLD", 20),
-    #[cfg(not(target_os = "linux"))]
     ("IO", 23),
-    #[cfg(not(target_os = "linux"))]
     ("INFO", 29),
-    #[cfg(not(target_os = "linux"))]
     ("USR1", 30),
-    #[cfg(not(target_os = "linux"))]
     ("USR2", 31),
 ];
 
+fn signals() -> impl Iterator<Item = &'static (&'static str, i32)> {
+    SIGNALS.iter().chain(OTHER_SIGNALS)
+}
+
 /// Returns the name of a signal without `SIG`, or `None` for an unnamed number.
 pub fn signal_name(number: i32) -> Option<&'static str> {
-    SIGNALS.iter().find(|(_, n)| *n == number).map(|(name, _)| *name)
+    signals().find(|(_, n)| *n == number).map(|(name, _)| *name)
 }
 
 /// Returns the number of a signal; `TERM`, `SIGTERM` and `sigterm` all mean 15.
 pub fn signal_number(name: &str) -> Option<i32> {
     let name = name.to_ascii_uppercase();
     let name = name.strip_prefix("SIG").unwrap_or(&name);
-    SIGNALS.iter().find(|(n, _)| *n == name).map(|(_, number)| *number)
+    signals().find(|(n, _)| *n == name).map(|(_, number)| *number)
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::{
-    AssignedPort, BindHints, CommandLine, Condition, DEBUG_PORT, DebugConfig, HealthConfig, Name,
-    ReadyConfig, RequiredPrograms, RestartConfig, RunMode, StopConfig, UrlFormat, WatchConfig,
+    AssignedPort, BindHints, CommandLine, Condition, DEBUG_PORT, DebugConfig, DirMove,
+    HealthConfig, Name, ReadyConfig, RequiredPrograms, RestartConfig, RunMode, StopConfig,
+    UrlFormat, WatchConfig,
 };
+
+/// The variable in which presets have the directory of their data.
+const DATA_VARIABLE: &str = "DEVSTACK_DATA";
 
 /// One complete service.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,14 +63,74 @@ impl Service {
         self.ports.first().filter(|port| !(self.mode.is_debug() && port.name == DEBUG_PORT))
     }
 
+    /// Whether it reloads changed files itself while it runs, as its configuration shows.
+    pub fn reloads_itself(&self) -> bool {
+        self.watch.iter().any(|watch| !watch.reloaded.is_empty())
+    }
+
     /// Returns the ports whose listening socket is passed to it, in their order.
     pub fn activated_ports(&self) -> impl Iterator<Item = &AssignedPort> {
         self.ports.iter().filter(|port| self.socket_activated.contains(&port.name))
     }
 
+    /// Returns the directory where its preset keeps data, if that is named after the service.
+    pub fn data_dir(&self) -> Option<&Path> {
+        let dir = self.launch.data_dir()?;
+        dir.ends_with(Path::new(".devstack/data").join(self.name.as_str())).then_some(dir)
+    }
+
     /// Returns the URL of the main port: `http://HOST:PORT` unless its preset has another format.
     pub fn url(&self) -> Option<String> {
         self.port().map(|port| self.url_form.format(&self.launch.host, port.number))
+    }
+}
+
+#[cfg(test)]
+impl Service {
+    /// A service with the defaults of the file and no ports. Its shell command is its name.
+    pub(crate) fn sample(name: &str) -> Service {
+        use super::RestartPolicy;
+        use std::time::Duration;
+
+        Service {
+            name: Name::new(name).expect("a valid name"),
+            kind: ServiceKind::Service,
+            mode: RunMode::Run,
+            debug: None,
+            launch: LaunchConfig {
+                command: CommandLine::Shell(name.to_owned()),
+                dir: "/shop".into(),
+                env: BTreeMap::new(),
+                host: "127.0.0.1".to_owned(),
+                requires: None,
+            },
+            ports: Vec::new(),
+            depends_on: BTreeMap::new(),
+            ready: ReadyConfig {
+                probes: Vec::new(),
+                timeout: Duration::from_secs(60),
+                interval: Duration::from_millis(250),
+            },
+            restart: RestartConfig {
+                policy: RestartPolicy::OnFailure,
+                max_failures: 8,
+                window: Duration::from_secs(120),
+                delay: Duration::from_millis(250),
+                max_delay: Duration::from_secs(15),
+            },
+            success_codes: BTreeSet::from([0]),
+            stop: StopConfig { signal: 15, command: None, grace: Duration::from_secs(5) },
+            watch: Vec::new(),
+            tty: TtyMode::No,
+            health: None,
+            autostart: true,
+            socket_activated: Vec::new(),
+            on_exit: OnExit::None,
+            color: None,
+            description: None,
+            url_form: UrlFormat::default(),
+            advice: None,
+        }
     }
 }
 
@@ -84,14 +148,6 @@ impl ServiceKind {
     pub fn is_task(self) -> bool {
         self == ServiceKind::Task
     }
-
-    /// Returns the word used in the file and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ServiceKind::Service => "service",
-            ServiceKind::Task => "task",
-        }
-    }
 }
 
 /// What is executed, completely resolved. Equal launches need no restart.
@@ -107,6 +163,19 @@ pub struct LaunchConfig {
     pub host: String,
     /// Programs that must be installed; `None`: unknown.
     pub requires: Option<RequiredPrograms>,
+}
+
+impl LaunchConfig {
+    /// Returns the directory where a preset keeps data.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.env.get(DATA_VARIABLE).map(Path::new)
+    }
+
+    /// Changes its paths after the project directory was moved, for what a running program still needs.
+    pub fn relocate(&mut self, moved: &DirMove) {
+        self.dir = moved.path(&self.dir);
+        self.env.values_mut().for_each(|value| *value = moved.text(value));
+    }
 }
 
 /// Whether a service gets a pseudo-terminal instead of pipes.

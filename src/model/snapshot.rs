@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::display::serialize_lossy;
 use super::{
-    Condition, ListenAddress, Message, Name, Phase, ProcessExit, RunId, RunMode, ServiceKind,
+    Condition, ListenAddress, Message, MessageClass, Name, Phase, ProcessExit, RunId, RunMode,
+    ServiceKind,
 };
 
 /// The state of the whole stack at one instant: the output of `ps --json` and `GET /v1/stack`.
@@ -43,7 +44,12 @@ impl Snapshot {
     pub fn in_progress(&self) -> impl Iterator<Item = &ServiceView> {
         self.services.iter().filter(|service| match service.phase {
             Phase::Waiting | Phase::Starting | Phase::Stopping | Phase::Backoff => true,
-            Phase::Idle | Phase::Ready | Phase::Unhealthy | Phase::Done | Phase::Failed => false,
+            Phase::Idle
+            | Phase::Blocked
+            | Phase::Ready
+            | Phase::Unhealthy
+            | Phase::Done
+            | Phase::Failed => false,
         })
     }
 }
@@ -125,6 +131,19 @@ pub struct ServiceView {
     pub ready_after_ms: Option<u64>,
     /// What the user should know about it.
     pub message: Option<Message>,
+}
+
+impl ServiceView {
+    /// Whether it runs, but was not ready in time.
+    pub fn is_late(&self) -> bool {
+        let late = |message: &Message| message.class == MessageClass::ReadyTimeout;
+        self.phase == Phase::Unhealthy && self.message.as_ref().is_some_and(late)
+    }
+
+    /// Whether it is a service and has exited as if it were a task.
+    pub fn has_exited(&self) -> bool {
+        self.phase == Phase::Done && !self.kind.is_task()
+    }
 }
 
 /// The kind of a service in a view.

@@ -1,11 +1,14 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AssignedPort, Name, PortKey, Service};
 
 /// The usual name of the configuration file.
 pub const CONFIG_FILE: &str = "devstack.toml";
+
+/// The file below a project directory that only one devstack locks.
+pub const LOCK_FILE: &str = ".devstack/lock";
 
 /// A complete stack: every default filled in, every reference resolved, every port chosen.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,5 +75,65 @@ pub(crate) fn resolve_name<V>(
     match groups.get(name) {
         Some(members) => members.clone(),
         None => services.get_key_value(name).map(|(name, _)| name.clone()).into_iter().collect(),
+    }
+}
+
+/// A directory that has another path than before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirMove {
+    /// Its former path.
+    pub from: PathBuf,
+    /// Its path now.
+    pub to: PathBuf,
+}
+
+impl DirMove {
+    /// Returns where a path leads to now: elsewhere if it was in the directory.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        match path.strip_prefix(&self.from) {
+            Ok(rest) if rest.as_os_str().is_empty() => self.to.clone(),
+            Ok(rest) => self.to.join(rest),
+            Err(_) => path.to_owned(),
+        }
+    }
+
+    /// Returns a text with the new path wherever it has the former one.
+    pub fn text(&self, text: &str) -> String {
+        let (Some(from), Some(to)) = (self.from.to_str(), self.to.to_str()) else {
+            return text.to_owned();
+        };
+        let goes_on =
+            |end: Option<char>| end.is_some_and(|c| c.is_alphanumeric() || "-_.".contains(c));
+        let (mut moved, mut done) = (String::new(), 0);
+        for (at, _) in text.match_indices(from) {
+            let end = at + from.len();
+            if !goes_on(text[..at].chars().next_back()) && !goes_on(text[end..].chars().next()) {
+                moved.push_str(&text[done..at]);
+                moved.push_str(to);
+                done = end;
+            }
+        }
+        moved.push_str(&text[done..]);
+        moved
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_in_a_moved_directory_moves_with_it() {
+        let moved = DirMove { from: "/home/me/shop".into(), to: "/srv/store".into() };
+        let path = |path: &str| moved.path(Path::new(path)).display().to_string();
+        assert_eq!(path("/home/me/shop"), "/srv/store");
+        assert_eq!(path("/home/me/shop/api"), "/srv/store/api");
+        assert_eq!(path("/home/me/shop2/api"), "/home/me/shop2/api");
+        let texts = "/home/me/shop:/home/me/shop/bin:/home/me/shop-2:/x/home/me/shop.old";
+        assert_eq!(
+            moved.text(texts),
+            "/srv/store:/srv/store/bin:/home/me/shop-2:/x/home/me/shop.old"
+        );
+        assert_eq!(moved.text("file:///home/me/shop/db"), "file:///srv/store/db");
     }
 }

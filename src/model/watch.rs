@@ -19,40 +19,50 @@ impl WatchId {
     }
 }
 
-/// Which files a service watches, and what happens when they change.
+/// Which files a service watches, and what happens when they change. `C` is the form of commands:
+/// resolved, or as written in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WatchConfig {
+pub struct WatchConfig<C = CommandLine> {
     /// The directory that the globs are relative to, absolute: the service's `dir`.
     pub root: PathBuf,
+    /// Whether paths may be missing without a warning: a preset names what a project might have.
+    pub optional: bool,
     /// Globs of files that count, such as `../shared/**`; empty: every file below `root`.
     pub include: Vec<String>,
     /// Globs of files that do not count.
     pub exclude: Vec<String>,
+    /// Globs of files that do not count while the service runs, because it reloads them itself.
+    pub reloaded: Vec<String>,
     /// The quiet period after a burst of changes before they count.
     pub debounce: Duration,
     /// How often to poll files; `None`: only where the system sends no change events.
     pub poll: Option<Duration>,
     /// What to do then.
-    pub action: WatchAction,
+    pub action: WatchAction<C>,
 }
 
 /// What happens when watched files change. Commands run like those of [`Probe::Exec`](crate::model::Probe::Exec).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WatchAction {
+pub enum WatchAction<C = CommandLine> {
     /// Restart the service.
     Restart {
         /// Runs first; the restart follows only if it exits with code 0.
-        build: Option<CommandLine>,
+        build: Option<C>,
     },
     /// Send this signal to the main process.
     Signal(i32),
     /// Run this command; the service keeps running.
-    Run(CommandLine),
+    Run(C),
 }
 
-impl WatchAction {
+impl<C> WatchAction<C> {
+    /// Whether a change leads to a restart, directly or after a command.
+    pub fn restarts(&self) -> bool {
+        matches!(self, WatchAction::Restart { .. })
+    }
+
     /// Returns its command, if any.
-    pub fn command(&self) -> Option<&CommandLine> {
+    pub fn command(&self) -> Option<&C> {
         match self {
             WatchAction::Restart { build } => build.as_ref(),
             WatchAction::Signal(_) => None,

@@ -12,7 +12,8 @@ use crate::sys::credentials::peer_credentials;
 const PREFIX: &str = "devstack-port-";
 
 /// Each lookup takes a place in the accept queue until the lease ends. When the queue is full, a
-/// lookup only learns that the port is taken.
+/// lookup only learns that the name is taken, and the lease counts as one of an unknown process:
+/// stacks of other users then rely on the port itself being in use.
 const LOOKS: i32 = 4_096;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,9 @@ fn name(port: u16) -> Result<SocketAddrUnix, Errno> {
 #[cfg(test)]
 mod tests {
     use super::{AlreadyAnnounced, PortAnnouncer, announce, announcer, listen, name, open};
+    use crate::ports::holders::system;
     use crate::ports::lease::tests::{numbers, soon};
+    use crate::ports::lease::{Announcer, LeaseAttempt, LeaseDir};
 
     #[test]
     fn a_port_is_announced_by_one_who_can_be_asked_for() {
@@ -91,6 +94,16 @@ mod tests {
         rustix::net::bind(&bound, &name(number).unwrap()).unwrap();
         assert_eq!(announce(number).unwrap_err(), AlreadyAnnounced);
         assert_eq!(announcer(number), None);
+        // Waiting for such names ends for all ports together.
+        let place = tempfile::tempdir().unwrap();
+        let leases = LeaseDir::open(place.path()).unwrap();
+        for pauses_left in [true, false] {
+            assert_eq!(leases.has_pauses(), pauses_left);
+            let LeaseAttempt::Taken(lease) = leases.take(number, place.path()) else {
+                panic!("nothing proves a devstack")
+            };
+            assert_eq!(lease.disputed_by(), Some("an unknown process"));
+        }
         drop(bound);
 
         let mut socket = None;
@@ -103,5 +116,8 @@ mod tests {
         // The first lookup fills the queue.
         assert!(announcer(number).unwrap().uid.is_some());
         assert_eq!(announcer(number), Some(PortAnnouncer::default()));
+        // Nothing proves that it is a devstack, so it keeps none from the port.
+        let unknown = Announcer::Other("an unknown process".to_owned());
+        assert_eq!(system::announcer(number), Some(unknown));
     }
 }

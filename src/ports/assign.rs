@@ -8,15 +8,15 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::choose::{ChoiceInput, PortChoice, PortChoices, PortConflict, choose};
 use super::history::PortHistory;
 use super::hold::PortClaim;
-use super::holders::system;
 use super::lease::LeaseDir;
-use super::source::SystemPorts;
+use super::source::{OtherUsers, SystemPorts};
 use super::{
-    AllowedPorts, ConflictAnswer, ConflictPrompt, LeaseOwner, PortHolder, PortObstacle,
+    AllowedPorts, BindScope, ConflictAnswer, ConflictPrompt, PortHolder, PortObstacle,
     conflict_text, first_holders_of,
 };
 use crate::model::{
-    AssignedPort, ConflictPolicy, Message, MessageClass, Name, PortKey, PortRequest, WantedPort,
+    AssignedPort, ConflictPolicy, DirMove, Message, MessageClass, Name, PortKey, PortRequest,
+    WantedPort,
 };
 
 /// The ports of one stack: chooses them, leases them against other stacks, and remembers them.
@@ -25,6 +25,8 @@ use crate::model::{
 pub struct PortAllocator {
     /// The project directory, shown by other stacks.
     pub(super) project_dir: PathBuf,
+    /// The name of the stack, shown by other stacks.
+    pub(super) stack: Option<String>,
     pub(super) seed: u64,
     pub(super) limits: AllowedPorts,
     /// `None` if leases do not work here.
@@ -74,7 +76,7 @@ impl<'a> AssignRequest<'a> {
         &self,
         conflicts: Vec<PortConflict<'w>>,
     ) -> (Vec<PortConflict<'w>>, Vec<PortConflict<'w>>) {
-        introduced(conflicts).into_iter().partition(|conflict| (self.is_required)(conflict.request))
+        conflicts.into_iter().partition(|conflict| (self.is_required)(conflict.request))
     }
 }
 
@@ -97,18 +99,7 @@ impl PortAllocator {
     /// state directory, which should exist. Never fails: problems are in [`PortAllocator::notes`].
     pub fn open(lease_dir: &Path, remembered: &Path, dir: &Path) -> PortAllocator {
         let (remembered, trouble) = PortHistory::open(remembered);
-        let (first, last) = super::ephemeral_range();
-        let mut ports = PortAllocator {
-            project_dir: dir.to_owned(),
-            seed: xxh3_64(dir.as_os_str().as_encoded_bytes()),
-            limits: AllowedPorts::new(first, last),
-            leases: None,
-            remembered,
-            taken: BTreeMap::new(),
-            given_unclaimed: BTreeMap::new(),
-            given: BTreeMap::new(),
-            notes: Vec::new(),
-        };
+        let mut ports = PortAllocator::new(None, remembered, dir);
         if let Some(trouble) = trouble {
             let text = format!("previous port choices were lost: {trouble}");
             ports.note(Message::new(MessageClass::Disk, text));
@@ -118,6 +109,39 @@ impl PortAllocator {
             Err(error) => ports.note(without_leases(&lease_dir.display().to_string(), &error)),
         }
         ports
+    }
+
+    /// Opens the ports of a stack read-only: creates nothing that [`PortAllocator::open`] would.
+    pub fn look(lease_dir: &Path, remembered: Option<&Path>, dir: &Path) -> PortAllocator {
+        PortAllocator::new(LeaseDir::find(lease_dir), PortHistory::look(remembered), dir)
+    }
+
+    fn new(leases: Option<LeaseDir>, remembered: PortHistory, dir: &Path) -> PortAllocator {
+        let (first, last) = super::ephemeral_range();
+        PortAllocator {
+            project_dir: dir.to_owned(),
+            stack: None,
+            seed: xxh3_64(dir.as_os_str().as_encoded_bytes()),
+            limits: AllowedPorts::new(first, last),
+            leases,
+            remembered,
+            taken: BTreeMap::new(),
+            given_unclaimed: BTreeMap::new(),
+            given: BTreeMap::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// Sets the name by which other stacks call this one.
+    pub fn of_stack(self, name: &str) -> PortAllocator {
+        PortAllocator { stack: Some(name.to_owned()), ..self }
+    }
+
+    /// Continues in the project directory's new place.
+    pub fn move_to(&mut self, dir: &Path) {
+        let to = dir.to_owned();
+        let moved = DirMove { from: std::mem::replace(&mut self.project_dir, to.clone()), to };
+        self.remembered.relocate(&moved);
     }
 
     /// Like [`PortAllocator::assign_with_prompt`], if all services start, and without a prompt.
@@ -193,6 +217,7 @@ impl PortAllocator {
             excluded: asked.excluded,
             claimed: BTreeMap::new(),
             lease_error: None,
+            other_users: OtherUsers::NoneMet,
         };
         let PortChoices { choices, conflicts } = choose(&self.choice_input(asked), &mut market);
         let (required, conflicts) = asked.judge(conflicts);
@@ -209,6 +234,7 @@ impl PortAllocator {
         self.given_unclaimed =
             unclaimed.map(|(key, choice)| (key.clone(), choice.number())).collect();
         self.leave_unheld(&choices);
+        self.label_leases(&choices);
         if let Some(error) = trouble {
             self.note(without_leases("a lock file", &error));
         }
@@ -262,23 +288,6 @@ impl PortAllocator {
         self.given_unclaimed.get(key) == Some(&number)
     }
 
-    /// Whether any of the service's ports is held.
-    pub fn is_held(&self, service: &Name) -> bool {
-        let mut given = self.given.iter().filter(|(key, _)| key.service == *service);
-        let held = |number| self.taken.get(number).is_some_and(|claim| claim.hold.is_some());
-        given.any(|(_, port)| held(&port.number))
-    }
-
-    /// Drops the holds on the service's ports until the next choice. False if there were none.
-    pub fn drop_holds(&mut self, service: &Name) -> bool {
-        let given = self.given.iter().filter(|(key, _)| key.service == *service);
-        let mut held = false;
-        for port in given.map(|(_, port)| port.number) {
-            held |= self.taken.get_mut(&port).is_some_and(|claim| claim.hold.take().is_some());
-        }
-        held
-    }
-
     /// Drops the holds now and for later starts, for a program that cannot bind a held port. False
     /// if there were none, so that they cannot be the reason.
     pub fn never_hold(&mut self, service: &Name) -> bool {
@@ -301,6 +310,22 @@ impl PortAllocator {
                 claim.hold = None;
             }
         }
+    }
+
+    /// Says in each lease which service it is for, and notes what else announces the port.
+    fn label_leases(&mut self, choices: &BTreeMap<PortKey, PortChoice>) {
+        let mut notes = Vec::new();
+        for (key, choice) in choices {
+            let number = choice.number();
+            let Some(claim) = self.taken.get_mut(&number) else { continue };
+            let Some(lease) = claim.lease.as_mut() else { continue };
+            lease.set_service(self.stack.as_deref(), key.service.as_str());
+            let is_new = self.given.get(key).is_none_or(|before| before.number != number);
+            if let Some(process) = lease.disputed_by().filter(|_| is_new) {
+                notes.push(conflict_text::disputed_lease(number, process));
+            }
+        }
+        notes.into_iter().for_each(|note| self.note(note));
     }
 
     /// Releases all numbers that are neither in `still` (the ports the services keep) nor in
@@ -330,7 +355,7 @@ impl PortAllocator {
         let chosen = requests.iter().filter_map(|one| Some((one, choices.get(&one.key)?)));
         let obstacles = chosen.clone().filter_map(|(request, choice)| {
             let PortChoice::Moved(_, obstacle) = choice else { return None };
-            Some((request.wanted.number()?, obstacle))
+            Some((request, obstacle))
         });
         let holders = name(obstacles);
         let describe = |(request, choice): (&PortRequest, &PortChoice)| {
@@ -357,20 +382,27 @@ impl PortAllocator {
         let wanted = request.wanted.number().filter(|wanted| *wanted != number)?;
         if let PortChoice::Moved(_, obstacle) = choice {
             let holders = holders.get(&wanted).map(Vec::as_slice).unwrap_or_default();
-            let obstacle = identify_lease_owner(wanted, obstacle.clone());
-            return Some(conflict_text::obstacle_text(wanted, &obstacle, holders));
+            return Some(conflict_text::obstacle_text(wanted, obstacle, holders));
         }
         let before = self.given.get(&request.key).filter(|before| before.number == number);
         before.and_then(|before| before.moved.clone())
     }
 
     fn remark(&mut self, given: &BTreeMap<PortKey, AssignedPort>) {
+        let mut ephemeral = Vec::new();
         for (key, port) in given {
-            if self.given.get(key).is_none_or(|before| before.number != port.number)
-                && let Some(remark) = conflict_text::browser_warning(key, port.number)
-            {
+            if self.given.get(key).is_some_and(|before| before.number == port.number) {
+                continue;
+            }
+            if port.wanted != Some(port.number) && self.limits.is_ephemeral(port.number) {
+                ephemeral.push((key, port.number));
+            }
+            if let Some(remark) = conflict_text::browser_warning(key, port.number) {
                 self.note(remark);
             }
+        }
+        if !ephemeral.is_empty() {
+            self.note(conflict_text::ephemeral_ports(&ephemeral, self.limits.ephemeral()));
         }
     }
 
@@ -393,37 +425,18 @@ fn not_remembered(error: &io::Error) -> Message {
     Message::new(MessageClass::Disk, format!("cannot save ports for the next start: {error}"))
 }
 
-fn introduced(mut conflicts: Vec<PortConflict<'_>>) -> Vec<PortConflict<'_>> {
-    for found in &mut conflicts {
-        if let Some(number) = found.request.wanted.number() {
-            let obstacle = std::mem::replace(&mut found.obstacle, PortObstacle::InUse);
-            found.obstacle = identify_lease_owner(number, obstacle);
-        }
-    }
-    conflicts
-}
-
-/// Looks up the owner of a lease that is not from this user's lease directory.
-fn identify_lease_owner(number: u16, obstacle: PortObstacle) -> PortObstacle {
-    match obstacle {
-        PortObstacle::Leased(owner) if owner == LeaseOwner::default() => {
-            PortObstacle::Leased(system::announcer(number).unwrap_or(owner))
-        }
-        other => other,
-    }
-}
-
 pub(super) fn holders_in(conflicts: &[PortConflict<'_>]) -> BTreeMap<u16, Vec<PortHolder>> {
-    let number = |found: &PortConflict<'_>| found.request.wanted.number();
-    name(conflicts.iter().filter_map(|found| Some((number(found)?, &found.obstacle))))
+    name(conflicts.iter().map(|found| (found.request, &found.obstacle)))
 }
 
 /// Finds the holders of all numbers in use, in one scan over the processes.
 fn name<'a>(
-    obstacles: impl Iterator<Item = (u16, &'a PortObstacle)>,
+    obstacles: impl Iterator<Item = (&'a PortRequest, &'a PortObstacle)>,
 ) -> BTreeMap<u16, Vec<PortHolder>> {
     let in_use = obstacles.filter(|(_, obstacle)| **obstacle == PortObstacle::InUse);
-    first_holders_of(&in_use.map(|(number, _)| number).collect())
+    let number =
+        |request: &PortRequest| Some((request.wanted.number()?, BindScope::of(&request.host)));
+    first_holders_of(&in_use.filter_map(|(request, _)| number(request)).collect())
 }
 
 fn without_leases(what: &str, error: &io::Error) -> Message {

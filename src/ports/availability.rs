@@ -1,11 +1,13 @@
 //! Checks whether a port can be bound, by binding it. Never connects.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use crate::model::accepts;
 
 /// The result of trying to bind a port.
 #[derive(Debug)]
@@ -18,6 +20,37 @@ pub enum PortAvailability {
     Denied,
     /// The attempt itself failed, for example because there are too many open files.
     Failed(io::Error),
+}
+
+/// Where a port must be free for a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BindScope {
+    /// On loopback and on all interfaces, in both families: `localhost` may mean either.
+    Everywhere,
+    /// On this address. Only listeners there and on all interfaces are in the way.
+    Address(IpAddr),
+}
+
+impl BindScope {
+    /// Returns the scope of a service that is told to bind `host`.
+    pub fn of(host: &str) -> BindScope {
+        match host.parse::<IpAddr>() {
+            Ok(ip) if ip.is_unspecified() => BindScope::Everywhere,
+            Ok(ip) if ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST => {
+                BindScope::Everywhere
+            }
+            Ok(ip) => BindScope::Address(ip),
+            Err(_) => BindScope::Everywhere,
+        }
+    }
+
+    /// Whether a listener at `address` can be in the way.
+    pub fn includes(self, address: IpAddr) -> bool {
+        match self {
+            BindScope::Everywhere => true,
+            BindScope::Address(ip) => accepts(&[address], ip),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +77,8 @@ pub(super) enum BindAddress {
     Loopback4,
     /// `::1`.
     Loopback6,
+    /// This address.
+    One(IpAddr),
 }
 
 impl BindAddress {
@@ -53,19 +88,26 @@ impl BindAddress {
             BindAddress::Wildcard4 => (Ipv4Addr::UNSPECIFIED, port).into(),
             BindAddress::Loopback4 => (Ipv4Addr::LOCALHOST, port).into(),
             BindAddress::Loopback6 => (Ipv6Addr::LOCALHOST, port).into(),
+            BindAddress::One(address) => (address, port).into(),
         }
     }
 }
 
-/// Probes all loopback and wildcard addresses. Recently closed connections (TIME_WAIT) and sockets
+/// Probes the addresses of a scope. Recently closed connections (TIME_WAIT) and sockets
 /// that are bound but not listening are ignored.
-pub fn availability(port: u16) -> PortAvailability {
-    super::holders::probe(port)
+pub fn availability(port: u16, scope: BindScope) -> PortAvailability {
+    super::holders::probe(port, scope)
 }
 
-/// Whether `port` cannot be bound without `SO_REUSEADDR`. If nothing listens on it or holds it, the
-/// reason is a closed connection (TIME_WAIT, a minute on Linux). Takes microseconds.
+/// Whether nothing listens on `port` and closed connections keep it for a while, a minute on Linux:
+/// from programs that bind without `SO_REUSEADDR`, and on Linux from all if their server did.
 pub fn is_in_time_wait(port: u16) -> bool {
+    super::holders::is_in_time_wait(port)
+}
+
+/// Whether no program can bind `port` without `SO_REUSEADDR`. Takes microseconds.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn refuses_careless_bind(port: u16) -> bool {
     let careless = |address: BindAddress| {
         let address = address.with(port);
         let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };

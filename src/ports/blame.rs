@@ -1,8 +1,10 @@
 //! Judges whether another process took a port of a service. Pure: what was seen is a parameter.
 
+mod own_port;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::address_in_use::{mentions_address_in_use, mentions_port};
+use super::address_in_use::{mentioned_ports, mentions_address_in_use, mentions_port, named_ports};
 use super::{PortHolder, loss_text};
 use crate::model::{Message, MessageClass, Service};
 
@@ -12,13 +14,16 @@ pub type HoldersByPort = BTreeMap<u16, Vec<PortHolder>>;
 /// What was seen after a run that exited before it was ready, when nothing of it was left.
 #[derive(Debug, Default)]
 pub struct ExitEvidence {
-    /// Who listens on the service's ports.
+    /// Who listens on the service's ports, and on [`suspected_ports`].
     pub holders: HoldersByPort,
     /// The last lines of the run.
     pub lines: Vec<String>,
     /// Whether devstack's own reservation held the ports.
     pub held: bool,
-    /// Its ports with connections in `TIME_WAIT`.
+    /// Numbers in the source of the program, if it reads neither variables nor arguments, or has no
+    /// port.
+    pub fixed: BTreeSet<u16>,
+    /// The searched ports on which nothing listens, but with connections in `TIME_WAIT`.
     pub lingering: BTreeSet<u16>,
 }
 
@@ -27,6 +32,11 @@ pub struct ExitEvidence {
 pub enum PortBlame {
     /// Another process took one of them.
     Taken(Message),
+    /// It insists on another port than it was given, and another process has that one. Or it has no
+    /// port, and the one that it needs is in use.
+    Insists(Message),
+    /// Closed connections keep this port for a while.
+    Lingers(u16),
     /// There is no sign that it could not.
     NoSign,
     /// A process is listening there, but may well act for the service.
@@ -69,7 +79,13 @@ pub fn judge_exit(service: &Service, evidence: &ExitEvidence) -> PortBlame {
     if let Some(text) = foreign_holder(service, &evidence.holders, certain) {
         return PortBlame::Taken(Message::new(MessageClass::Port, text));
     }
-    if evidence.holders.values().flatten().any(|holder| !holder.is_this_process()) {
+    if service.ports.is_empty() {
+        return own_port::judge(service, evidence, &blamed);
+    }
+    if let Some(message) = insistence(service, evidence, &blamed) {
+        return PortBlame::Insists(message);
+    }
+    if foreign_holder(service, &evidence.holders, |_| true).is_some() {
         return PortBlame::Unclear;
     }
     if blamed.is_empty() {
@@ -87,9 +103,79 @@ pub fn judge_exit(service: &Service, evidence: &ExitEvidence) -> PortBlame {
     // Either a process that has exited since, or connections in TIME_WAIT, which a program without
     // `SO_REUSEADDR` cannot bind over. Many programs do not report which port it was.
     let numbers = service.ports.iter().map(|port| port.number).collect::<BTreeSet<u16>>();
-    let meant = numbers.iter().find(|number| named(**number));
-    let meant = meant.or_else(|| numbers.iter().find(|it| evidence.lingering.contains(it)));
-    PortBlame::UsedBefore(meant.copied())
+    let meant = numbers.iter().copied().find(|number| named(*number));
+    let lingers = |number: &u16| evidence.lingering.contains(number);
+    match meant.or_else(|| numbers.into_iter().find(lingers)) {
+        Some(number) if lingers(&number) => PortBlame::Lingers(number),
+        meant => PortBlame::UsedBefore(meant),
+    }
+}
+
+/// Returns the ports besides its own that a run may have meant when it said that an address is in
+/// use: those it names, and those it would have without devstack. `fixed`: numbers in its source.
+pub fn suspected_ports(
+    service: &Service,
+    lines: &[String],
+    fixed: &BTreeSet<u16>,
+) -> BTreeSet<u16> {
+    let blamed: Vec<&String> = lines.iter().filter(|line| mentions_address_in_use(line)).collect();
+    if blamed.is_empty() {
+        return BTreeSet::new();
+    }
+    if service.ports.is_empty() {
+        return own_port::suspected(service, lines, &blamed, fixed);
+    }
+    let named = blamed.into_iter().flat_map(|line| named_ports(line));
+    let mut ports: BTreeSet<u16> = named.chain(unnamed_ports(service)).collect();
+    ports.retain(|number| !service.ports.iter().any(|port| port.number == *number));
+    ports
+}
+
+/// Returns the ports that a program may use without naming them in its error: those that it was not
+/// given although they are wanted for it, and the numbers in its command.
+fn unnamed_ports(service: &Service) -> Vec<u16> {
+    let wanted = service.ports.iter().filter_map(|port| port.wanted);
+    wanted.chain(mentioned_ports(&service.launch.command.line())).collect()
+}
+
+/// Explains that a run whose output has these lines about an address in use meant another port than
+/// the one it was given, if another process has that port.
+fn insistence(service: &Service, evidence: &ExitEvidence, blamed: &[&String]) -> Option<Message> {
+    let given = service.port()?.number;
+    let own = |port: u16| service.ports.iter().any(|own| own.number == port);
+    if blamed.is_empty() || blamed.iter().any(|line| mentioned_ports(line).any(own)) {
+        return None;
+    }
+    let holder = |port: u16| {
+        let mut holders = evidence.holders.get(&port)?.iter();
+        holders.find(|holder| !own(port) && !holder.is_this_process())
+    };
+    let is_held = |port: &u16| holder(*port).is_some();
+    // Without a name, devstack's own reservation may be in the way as well, unless the source or a
+    // traceback shows a number that does not stand in for a missing PORT.
+    let shows = |port: u16| {
+        let line = |line: &String| mentions_port(line, port) && !line.contains("PORT");
+        evidence.fixed.contains(&port) || evidence.lines.iter().any(line)
+    };
+    let named = blamed.iter().flat_map(|line| named_ports(line)).find(is_held);
+    let port = named.or_else(|| {
+        let mut unnamed = unnamed_ports(service).into_iter().filter(is_held);
+        unnamed.find(|port| !evidence.held || shows(*port))
+    })?;
+    let holder = holder(port)?;
+    let name = &service.name;
+    let text = format!(
+        "{name} was given PORT={given} but seems to insist on {port}, which {} holds",
+        holder.short_name()
+    );
+    let way = match &service.advice {
+        Some(advice) => advice.port.clone(),
+        None => "read PORT from the environment, or pass --port $PORT in its command".to_owned(),
+    };
+    let help = format!(
+        "{way}; or free it with `devstack ports {port} --kill`, then run `devstack restart {name}`"
+    );
+    Some(Message::new(MessageClass::Port, text).help(help))
 }
 
 /// Judges whether `holder`, which listens on `port`, took it from a run that is not ready.

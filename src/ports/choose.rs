@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::limits::FIRST_UNPRIVILEGED;
-use super::{AllowedPorts, PortObstacle, well_known};
+use super::{AllowedPorts, BindScope, PortObstacle, well_known};
 use crate::model::{AssignedPort, ConflictPolicy, Name, PortKey, PortRequest, WantedPort};
 
 #[derive(Debug, Clone, Copy)]
@@ -25,10 +25,14 @@ pub struct ChoiceInput<'q, 'w> {
 
 /// The ports of the machine, or a fake.
 pub trait PortSource {
-    /// Claims `port` for this stack, or returns the obstacle. A failed claim has no effect.
-    fn claim(&mut self, port: u16) -> Result<(), PortObstacle>;
+    /// Claims `port` for this stack, or returns the obstacle within `scope`. A failed claim has no
+    /// effect.
+    fn claim(&mut self, port: u16, scope: BindScope) -> Result<(), PortObstacle>;
     /// Suggests a number that may be free; it need not be allowed or new.
     fn suggest(&mut self) -> Option<u16>;
+    /// Takes announcements of other users for no obstacle, because nothing proves them. Returns
+    /// whether one was in the way.
+    fn disregard_other_users(&mut self) -> bool;
     /// Returns the number that `key` had last time, if it asked for `wanted` then.
     fn last(&self, key: &PortKey, wanted: Option<u16>) -> Option<u16>;
 }
@@ -178,7 +182,7 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
             if self.choices.contains_key(&request.key) {
                 continue;
             }
-            match self.take(number.get()) {
+            match self.take(request, number.get()) {
                 Ok(()) => self.give(request, PortChoice::Requested(number.get())),
                 Err(obstacle) => self.refuse(request, number.get(), obstacle, None),
             }
@@ -194,7 +198,7 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
                 continue;
             }
             let number = number.get();
-            match self.take(number) {
+            match self.take(request, number) {
                 Ok(()) => self.give(request, PortChoice::Requested(number)),
                 Err(obstacle) => moving.push(MovingRequest { request, number, policy, obstacle }),
             }
@@ -204,11 +208,10 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
 
     fn assign_any(&mut self, requests: &[&'w PortRequest]) {
         for &request in requests {
-            let key = &request.key;
-            if request.wanted != WantedPort::Any || self.choices.contains_key(key) {
+            if request.wanted != WantedPort::Any || self.choices.contains_key(&request.key) {
                 continue;
             }
-            match self.last(key, None).or_else(|| self.any_free(key)) {
+            match self.last(request, None).or_else(|| self.any_free(request)) {
                 Some(number) => self.give(request, PortChoice::Requested(number)),
                 None => self.fail(request),
             }
@@ -218,7 +221,6 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
     /// Finds another number for a preferred request, following its policy.
     fn move_request(&mut self, moving: MovingRequest<'w>) {
         let MovingRequest { request, number, policy, obstacle } = moving;
-        let key = &request.key;
         if matches!(obstacle, PortObstacle::Failed(_)) {
             return self.refuse(request, number, obstacle, None);
         }
@@ -228,23 +230,23 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
             }
             ConflictPolicy::Ask => {
                 // Offer what would be assigned.
-                let last = self.last(key, Some(number));
+                let last = self.last(request, Some(number));
                 return self.refuse(request, number, obstacle, last);
             }
             ConflictPolicy::Next => {
-                self.last(key, Some(number)).or_else(|| self.next_above(number))
+                self.last(request, Some(number)).or_else(|| self.next_above(request, number))
             }
             ConflictPolicy::Auto => {
-                self.last(key, Some(number)).or_else(|| self.unprivileged_twin(number))
+                self.last(request, Some(number)).or_else(|| self.unprivileged_twin(request, number))
             }
         };
-        match other.or_else(|| self.any_free(key)) {
+        match other.or_else(|| self.any_free(request)) {
             Some(other) => self.give(request, PortChoice::Moved(other, obstacle)),
             None => self.fail(request),
         }
     }
 
-    fn take(&mut self, number: u16) -> Result<(), PortObstacle> {
+    fn take(&mut self, request: &PortRequest, number: u16) -> Result<(), PortObstacle> {
         if let Some(owner) = self.owners.get(&number) {
             return Err(PortObstacle::SameStack(owner.service.clone()));
         }
@@ -252,11 +254,11 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
             // A service of this stack that is moving away has it, so it will be free in time.
             return Ok(());
         }
-        self.numbers.claim(number)
+        self.numbers.claim(number, BindScope::of(&request.host))
     }
 
     /// Claims a number that no request names, if it is allowed and free.
-    fn try_unrequested(&mut self, number: u16) -> bool {
+    fn try_unrequested(&mut self, request: &PortRequest, number: u16) -> bool {
         let ours = self.owners.contains_key(&number) || self.held.contains(&number);
         if ours
             || self.failure.is_some()
@@ -266,7 +268,7 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
         {
             return false;
         }
-        match self.numbers.claim(number) {
+        match self.numbers.claim(number, BindScope::of(&request.host)) {
             Ok(()) => true,
             Err(PortObstacle::Failed(why)) => {
                 self.failure = Some(why);
@@ -285,37 +287,48 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
         }
     }
 
-    fn last(&mut self, key: &PortKey, wanted: Option<u16>) -> Option<u16> {
-        let last = self.numbers.last(key, wanted)?;
-        self.try_unrequested(last).then_some(last)
+    fn last(&mut self, request: &PortRequest, wanted: Option<u16>) -> Option<u16> {
+        let last = self.numbers.last(&request.key, wanted)?;
+        self.try_unrequested(request, last).then_some(last)
     }
 
     /// Finds the next number above `number`; for a privileged one, starts at its unprivileged twin.
-    fn next_above(&mut self, number: u16) -> Option<u16> {
+    fn next_above(&mut self, request: &PortRequest, number: u16) -> Option<u16> {
         let first = if number < FIRST_UNPRIVILEGED {
             unprivileged(number)
         } else {
             number.checked_add(1)?
         };
-        (first..=u16::MAX).take(NEXT_TRIES).find(|&next| self.try_unrequested(next))
+        (first..=u16::MAX).take(NEXT_TRIES).find(|&next| self.try_unrequested(request, next))
     }
 
-    fn unprivileged_twin(&mut self, number: u16) -> Option<u16> {
+    fn unprivileged_twin(&mut self, request: &PortRequest, number: u16) -> Option<u16> {
         let counterpart = unprivileged(number);
-        (number < FIRST_UNPRIVILEGED && self.try_unrequested(counterpart)).then_some(counterpart)
+        (number < FIRST_UNPRIVILEGED && self.try_unrequested(request, counterpart))
+            .then_some(counterpart)
+    }
+
+    fn any_free(&mut self, request: &PortRequest) -> Option<u16> {
+        self.find_any(request).or_else(|| {
+            if !self.numbers.disregard_other_users() {
+                return None;
+            }
+            self.refused.clear();
+            self.find_any(request)
+        })
     }
 
     /// Finds any number: first the home port, then suggestions, then every number of the range.
-    fn any_free(&mut self, key: &PortKey) -> Option<u16> {
+    fn find_any(&mut self, request: &PortRequest) -> Option<u16> {
         let range = self.input.limits.auto_range();
         let width = u64::from(range.end() - range.start()) + 1;
-        let state = self.home_port(key);
-        if self.try_auto(state) {
+        let state = self.home_port(&request.key);
+        if self.try_auto(request, state) {
             return Some(state);
         }
         for _ in 0..SUGGESTIONS {
             if let Some(suggested) = self.numbers.suggest()
-                && self.try_auto(suggested)
+                && self.try_auto(request, suggested)
             {
                 return Some(suggested);
             }
@@ -325,7 +338,7 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
             let offset = u16::try_from((first + step) % width).expect("the range fits into u16");
             range.start() + offset
         };
-        (1..width).map(number).find(|&next| self.try_auto(next))
+        (1..width).map(number).find(|&next| self.try_auto(request, next))
     }
 
     /// The home port: an automatic number derived from project directory and port.
@@ -336,8 +349,8 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
         range.start() + u16::try_from(state).expect("the range fits into u16")
     }
 
-    fn try_auto(&mut self, number: u16) -> bool {
-        well_known::usual_program(number).is_none() && self.try_unrequested(number)
+    fn try_auto(&mut self, request: &PortRequest, number: u16) -> bool {
+        well_known::usual_program(number).is_none() && self.try_unrequested(request, number)
     }
 
     fn give(&mut self, request: &PortRequest, choice: PortChoice) {
@@ -354,8 +367,9 @@ impl<'q, 'w, N: PortSource> PortChooser<'q, 'w, N> {
         alternative: Option<u16>,
     ) {
         let key = &request.key;
-        let alternative =
-            alternative.or_else(|| self.next_above(number)).or_else(|| self.any_free(key));
+        let alternative = alternative
+            .or_else(|| self.next_above(request, number))
+            .or_else(|| self.any_free(request));
         if let Some(number) = alternative {
             // Two refusals must not suggest the same number.
             self.owners.insert(number, key.clone());

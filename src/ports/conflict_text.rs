@@ -1,10 +1,12 @@
 //! Texts about ports that are not available.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use super::choose::PortConflict;
 use super::{ConflictPrompt, PortHolder, PortObstacle, display_home_relative, well_known};
 use crate::model::{ConflictPolicy, Message, MessageClass, PortKey, PortRequest, WantedPort};
+use crate::text::join;
 
 /// Returns a fragment such as `port 5000 is in use by python3 (pid 4121: …)`.
 pub fn obstacle_text(port: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> String {
@@ -82,8 +84,7 @@ pub fn refusal_message(
     };
     let text = format!("{}{source}", obstacle_text(number, why, holders));
     let ways = [how_to_free(number, why, holders), how_to_choose_another(request, *alternative)];
-    let ways: Vec<String> = ways.into_iter().flatten().collect();
-    Message::new(class, text).help(ways.join(", or "))
+    Message::new(class, text).help(join(ways.into_iter().flatten(), ", or "))
 }
 
 /// Returns the prompt for a request; `None` if there is nothing to choose.
@@ -142,7 +143,7 @@ fn how_to_free(number: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> 
 /// How to request another port, in the same way as the current request.
 fn how_to_choose_another(request: &PortRequest, alternative: Option<u16>) -> Option<String> {
     let number = alternative?;
-    let PortRequest { key, wanted, requested_by } = request;
+    let PortRequest { key, wanted, requested_by, .. } = request;
     let variable = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let advice = match wanted {
         WantedPort::Pinned(_) if requested_by.starts_with("--") => {
@@ -161,6 +162,35 @@ fn how_to_choose_another(request: &PortRequest, alternative: Option<u16>) -> Opt
         ),
     };
     Some(advice)
+}
+
+/// Returns a note about automatic ports from the range of outgoing connections.
+pub fn ephemeral_ports(given: &[(&PortKey, u16)], range: &RangeInclusive<u16>) -> Message {
+    /// This many fit on one line.
+    const MOST: usize = 5;
+    let some = given.iter().take(MOST).map(|(key, number)| format!("{key} uses {number}"));
+    let mut some: Vec<String> = some.collect();
+    if given.len() > MOST {
+        some.push("…".to_owned());
+    }
+    let (first, last) = (range.start(), range.end());
+    let text = format!(
+        "outgoing connections may take any port from {first} to {last}, which leaves no others: {}",
+        some.join(", ")
+    );
+    let help = if cfg!(target_os = "linux") {
+        "narrow that range with `sudo sysctl net.ipv4.ip_local_port_range=\"32768 60999\"`"
+    } else {
+        "set a port outside of that range"
+    };
+    Message::new(MessageClass::Port, text).help(help)
+}
+
+/// Returns a note about a port that was given although `process` announces it as reserved.
+pub fn disputed_lease(number: u16, process: &str) -> Message {
+    let text = format!("port {number} is free, although {process} has the name of its reservation");
+    let help = format!("stop that process if it should not have @devstack-port-{number}");
+    Message::new(MessageClass::Port, text).help(help)
 }
 
 /// Returns a warning about an assigned port that browsers refuse to open.

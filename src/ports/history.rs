@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::atomic_file::{self, read_limited, set_aside};
-use crate::model::PortKey;
+use crate::atomic_file::{self, set_aside};
+use crate::model::{DirMove, PortKey};
 
 /// The ports a stack had last time: a small file in its state directory.
 #[derive(Debug)]
@@ -45,13 +45,11 @@ const MOST: usize = 1_000;
 impl PortHistory {
     /// Reads the file. An invalid one is moved aside as `.bad`, which the returned text reports.
     pub fn open(path: &Path) -> (PortHistory, Option<String>) {
-        let (entries, trouble) = match read_limited(path, LARGEST) {
-            Ok(text) if text.is_empty() => (BTreeMap::new(), None),
-            Ok(text) => match parse(&text) {
-                Some(entries) => (entries, None),
-                None => (BTreeMap::new(), Some(set_aside(path).unwrap_or_else(|why| why))),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), None),
+        let (entries, trouble) = match atomic_file::read(path, LARGEST, parse) {
+            Ok(entries) => (entries.unwrap_or_default(), None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                (BTreeMap::new(), Some(set_aside(path).unwrap_or_else(|why| why)))
+            }
             Err(error) => {
                 (BTreeMap::new(), Some(format!("cannot read {}: {error}", path.display())))
             }
@@ -61,8 +59,8 @@ impl PortHistory {
 
     /// Reads the file if it exists and is valid; never changes anything.
     pub fn look(path: Option<&Path>) -> PortHistory {
-        let text = path.and_then(|path| read_limited(path, LARGEST).ok());
-        let entries = text.and_then(|text| parse(&text)).unwrap_or_default();
+        let read = |path: &Path| atomic_file::read(path, LARGEST, parse).ok().flatten();
+        let entries = path.and_then(read).unwrap_or_default();
         PortHistory { path: path.map_or_else(PathBuf::new, Path::to_owned), entries }
     }
 
@@ -109,21 +107,37 @@ impl PortHistory {
         self.write()
     }
 
+    /// Notes that the project directory was moved, and the file with it.
+    pub fn relocate(&mut self, moved: &DirMove) {
+        self.path = moved.path(&self.path);
+    }
+
     /// Replaces the file atomically.
     fn write(&self) -> io::Result<()> {
         let stored = HistoryFile { version: VERSION, ports: self.entries.clone() };
         let mut text = serde_json::to_vec_pretty(&stored)?;
         text.push(b'\n');
-        atomic_file::replace(&self.path, |file| file.write_all(&text))
+        atomic_file::replace_in_state_dir(&self.path, &text)
     }
 }
 
 fn parse(text: &[u8]) -> Option<BTreeMap<String, HistoryEntry>> {
-    if text.len() as u64 > LARGEST {
-        return None;
+    // A full disk may have left it empty.
+    if text.is_empty() {
+        return Some(BTreeMap::new());
     }
     let stored: HistoryFile = serde_json::from_slice(text).ok()?;
     (stored.version == VERSION).then_some(stored.ports)
+}
+
+/// What was read must survive being written.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &[u8]) {
+    if let Some(ports) = parse(text) {
+        let stored = HistoryFile { version: VERSION, ports: ports.clone() };
+        let written = serde_json::to_vec_pretty(&stored).expect("plain data always serializes");
+        assert_eq!(parse(&written), Some(ports));
+    }
 }
 
 #[cfg(test)]

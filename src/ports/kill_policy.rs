@@ -5,26 +5,19 @@ use std::collections::BTreeSet;
 use super::{HolderOrigin, PortHolder};
 use crate::model::{Message, MessageClass};
 
-/// Whether the holders of a port may be killed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KillVerdict {
-    /// These pids may be killed.
-    Allowed(Vec<u32>),
-    /// These pids may be killed, but there is a better way: the text.
-    Discouraged(Vec<u32>, String),
-    /// Some may not be killed. Killing the others would not free the port.
-    Refused(Message),
-}
-
-/// `line` has the pids of this process and its ancestors; `holders` is not empty.
-pub fn kill_verdict(port: u16, holders: &[PortHolder], line: &BTreeSet<u32>) -> KillVerdict {
-    if let Some(refusal) = holders.iter().find_map(|holder| refusal(port, holder, line)) {
-        return KillVerdict::Refused(refusal);
-    }
-    let pids = holders.iter().filter_map(|holder| holder.pid).collect();
-    match holders.iter().find_map(|holder| holder.origin.as_ref()?.stop_hint()) {
-        Some(remedy) => KillVerdict::Discouraged(pids, remedy),
-        None => KillVerdict::Allowed(pids),
+/// Checks that the holders of a port may be killed. Returns a better way to stop them, if there is
+/// one. `line` has the pids of this process and its ancestors.
+///
+/// # Errors
+/// Some may not be killed (class `denied`). Killing the others would not free the port.
+pub fn check_killable(
+    port: u16,
+    holders: &[PortHolder],
+    line: &BTreeSet<u32>,
+) -> Result<Option<String>, Message> {
+    match holders.iter().find_map(|holder| refusal(port, holder, line)) {
+        Some(refusal) => Err(refusal),
+        None => Ok(holders.iter().find_map(|holder| holder.origin.as_ref()?.stop_hint())),
     }
 }
 
@@ -70,7 +63,7 @@ fn refusal(port: u16, holder: &PortHolder, line: &BTreeSet<u32>) -> Option<Messa
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{KillVerdict, kill_verdict};
+    use super::check_killable;
     use crate::model::MessageClass;
     use crate::ports::{ContainerEngine, HolderOrigin, PortHolder};
 
@@ -95,26 +88,19 @@ mod tests {
 
     #[track_caller]
     fn refused(holders: &[PortHolder], why: &str, help: &str) {
-        match kill_verdict(5000, holders, &BTreeSet::from([70, 80])) {
-            KillVerdict::Refused(message) => {
-                assert_eq!(message.class, MessageClass::Denied);
-                assert!(message.text.contains(why) && message.help.contains(help), "{message:?}");
-            }
-            other => panic!("{other:?}"),
-        }
+        let message = check_killable(5000, holders, &BTreeSet::from([70, 80])).unwrap_err();
+        assert_eq!(message.class, MessageClass::Denied);
+        assert!(message.text.contains(why) && message.help.contains(help), "{message:?}");
     }
 
     #[test]
     fn the_users_own_processes_may_be_ended_all_together() {
         let line = BTreeSet::from([70, 80]);
         let two = [holder(40), holder(41)];
-        assert_eq!(kill_verdict(5000, &two, &line), KillVerdict::Allowed(vec![40, 41]));
+        assert_eq!(check_killable(5000, &two, &line), Ok(None));
         let unit = of(42, HolderOrigin::Unit { unit: "redis.service".to_owned() });
         for (holder, remedy) in [(of(42, container()), "docker stop"), (unit, "systemctl stop")] {
-            let KillVerdict::Discouraged(pids, help) = kill_verdict(5000, &[holder], &line) else {
-                panic!()
-            };
-            assert_eq!(pids, [42]);
+            let help = check_killable(5000, &[holder], &line).unwrap().unwrap();
             assert!(help.contains(remedy), "{help}");
         }
     }

@@ -3,14 +3,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::display_home_relative;
 use super::holders::{holder, system};
 #[cfg(target_os = "linux")]
-pub use super::lease_file::project_dir_of;
-use super::lease_file::{parse_label, read_label, write_label};
+pub use super::lease_file::label_of;
+use super::lease_file::{LeaseLabel, parse_label, read_label, write_label};
+use crate::text::escape_control;
 use std::fmt;
 
 /// A port that no other devstack takes while this value lives. The kernel releases it when the
@@ -18,9 +22,29 @@ use std::fmt;
 /// that never execs would keep the lease; nothing forks once leases exist.)
 #[derive(Debug)]
 pub struct PortLease {
+    /// Makes the lease visible to other users, where the system supports it. Dropped before the
+    /// file, which proves it.
+    announcement: Option<OwnedFd>,
     file: File,
-    /// Makes the lease visible to other users, where the system supports it.
-    _announcement: Option<OwnedFd>,
+    label: LeaseLabel,
+    /// What announces the same port without being a devstack, as text.
+    disputed_by: Option<String>,
+}
+
+impl PortLease {
+    /// Names the service that has the port, for the messages of other devstacks.
+    pub fn set_service(&mut self, stack: Option<&str>, service: &str) {
+        let (stack, service) = (stack.map(str::to_owned), Some(service.to_owned()));
+        let label = LeaseLabel { stack, service, ..self.label.clone() };
+        if label != self.label {
+            write_label(&self.file, &label);
+            self.label = label;
+        }
+    }
+
+    pub fn disputed_by(&self) -> Option<&str> {
+        self.disputed_by.as_deref()
+    }
 }
 
 impl Drop for PortLease {
@@ -45,6 +69,26 @@ pub enum LeaseAttempt {
 #[derive(Debug, Clone)]
 pub struct LeaseDir {
     path: PathBuf,
+    /// How many of [`NAME_PAUSES`] are left.
+    pauses: Arc<AtomicUsize>,
+}
+
+/// What announces a port. Any process can: it only takes a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux has announcements"))]
+pub enum Announcer {
+    /// A devstack, as far as this user can see.
+    Devstack(LeaseOwner),
+    /// Another process, as text.
+    Other(String),
+}
+
+/// Which announcements keep a stack from a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Believe {
+    All,
+    /// None of other users, which cannot be proved.
+    ThisUser,
 }
 
 enum LockAttempt {
@@ -58,6 +102,12 @@ enum LockAttempt {
 /// How often to retry if the file was deleted, or is locked without a valid label. The latter lasts
 /// microseconds when another process only checks the lock.
 const TRIES: usize = 8;
+
+/// How often to wait, for all ports together, for a name that something has without listening. A
+/// busy machine may keep a devstack from listening for a while; other programs may keep many names
+/// like this for good.
+const NAME_PAUSES: usize = 100;
+const NAME_PAUSE: Duration = Duration::from_millis(2);
 
 impl LeaseDir {
     /// Creates the directory with mode 0700 if missing. Fails if another user owns it.
@@ -83,17 +133,24 @@ impl LeaseDir {
         if found.uid() != rustix::process::geteuid().as_raw() {
             return Err(io::Error::other("owned by another user"));
         }
-        Ok(LeaseDir { path: path.to_owned() })
+        Ok(LeaseDir { path: path.to_owned(), pauses: Arc::new(AtomicUsize::new(NAME_PAUSES)) })
     }
 
-    /// Tries to lease `port`; never blocks.
+    /// Tries to lease `port`. All calls together wait in vain only a fixed number of times.
     pub fn take(&self, port: u16, dir: &Path) -> LeaseAttempt {
+        self.take_believing(Believe::All, port, dir)
+    }
+
+    /// Like [`LeaseDir::take`], with some announcements disregarded.
+    pub fn take_believing(&self, believe: Believe, port: u16, dir: &Path) -> LeaseAttempt {
         for _ in 0..TRIES {
             match self.lock(port) {
-                Ok(LockAttempt::Ours(file)) => return announce_lease(file, port, dir),
+                Ok(LockAttempt::Ours(file)) => {
+                    return announce_lease(file, port, dir, believe, &self.pauses);
+                }
                 Ok(LockAttempt::Theirs(file)) => {
-                    if let Some(dir) = read_label(&file) {
-                        return LeaseAttempt::Held(LeaseOwner::this_user(Some(dir)));
+                    if let Some(label) = read_label(&file) {
+                        return LeaseAttempt::Held(LeaseOwner::this_user(label));
                     }
                     std::thread::yield_now();
                 }
@@ -110,7 +167,9 @@ impl LeaseDir {
         match file.try_lock_shared() {
             // Closing the file releases the lock immediately.
             Ok(()) | Err(TryLockError::Error(_)) => None,
-            Err(TryLockError::WouldBlock) => Some(LeaseOwner::this_user(read_label(&file))),
+            Err(TryLockError::WouldBlock) => {
+                Some(read_label(&file).map(LeaseOwner::this_user).unwrap_or_default())
+            }
         }
     }
 
@@ -161,21 +220,68 @@ impl LeaseDir {
         }
     }
 
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn has_pauses(&self) -> bool {
+        self.pauses.load(Ordering::Relaxed) > 0
+    }
+
     fn file_of(&self, port: u16) -> PathBuf {
         self.path.join(format!("{port}.lock"))
     }
 }
 
+/// Returns the devstack that has leased `port`, of this user or another one.
+pub fn owner_of_lease(leases: Option<&LeaseDir>, port: u16) -> Option<LeaseOwner> {
+    leases.and_then(|leases| leases.owner(port)).or_else(|| match system::announcer(port)? {
+        Announcer::Devstack(owner) => Some(owner),
+        Announcer::Other(_) => None,
+    })
+}
+
 /// Creates the lease, unless a devstack with another lease directory has announced the port.
-fn announce_lease(file: File, port: u16, dir: &Path) -> LeaseAttempt {
-    match system::announce(port) {
-        Ok(announcement) => {
-            write_label(&file, dir);
-            LeaseAttempt::Taken(PortLease { file, _announcement: announcement })
+fn announce_lease(
+    file: File,
+    port: u16,
+    dir: &Path,
+    believe: Believe,
+    pauses: &AtomicUsize,
+) -> LeaseAttempt {
+    let label = LeaseLabel::of(dir);
+    // First, so that what is announced can be looked up.
+    write_label(&file, &label);
+    let mut lease = PortLease { file, label, announcement: None, disputed_by: None };
+    let mut waited = 0;
+    let attempt = loop {
+        if let Ok(announcement) = system::announce(port) {
+            lease.announcement = announcement;
+            break LeaseAttempt::Taken(lease);
         }
-        // Looking up the owner is slower and only needed for messages.
-        Err(_) => LeaseAttempt::Held(LeaseOwner::default()),
-    }
+        lease.disputed_by = match system::announcer(port) {
+            Some(Announcer::Devstack(owner))
+                if believe == Believe::All || !owner.is_other_user() =>
+            {
+                break LeaseAttempt::Held(owner);
+            }
+            Some(Announcer::Devstack(owner)) => Some(owner.to_string()),
+            Some(Announcer::Other(process)) => Some(process),
+            None => None,
+        };
+        if lease.disputed_by.is_some() {
+            break LeaseAttempt::Taken(lease);
+        }
+        // It has the name and does not listen: it is about to, or has just gone.
+        let one_less = |left: usize| left.checked_sub(1);
+        if pauses.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_err() {
+            lease.disputed_by = Some("an unknown process".to_owned());
+            return LeaseAttempt::Taken(lease);
+        }
+        waited += 1;
+        #[expect(clippy::disallowed_methods, reason = "off the loop; a name gives no event")]
+        std::thread::sleep(NAME_PAUSE);
+    };
+    // Only what was waited in vain counts.
+    pauses.fetch_add(waited, Ordering::Relaxed);
+    attempt
 }
 
 #[cfg(test)]
@@ -251,6 +357,25 @@ pub(super) mod tests {
         stale.lock().unwrap();
         std::fs::write(place.path().join("notes.lock"), "").unwrap();
         assert_eq!(leases.stale(), [(9, place.path().join("9.lock"))]);
+    }
+
+    #[test]
+    fn a_lease_says_for_which_service_it_is() {
+        let place = tempfile::tempdir().unwrap();
+        let leases = LeaseDir::open(place.path()).unwrap();
+        let number = numbers() + 2;
+        let mut taken = None;
+        soon(|| {
+            if let LeaseAttempt::Taken(lease) = leases.take(number, Path::new("/srv/x")) {
+                taken = Some(lease);
+            }
+            taken.is_some()
+        });
+        let mut lease = taken.unwrap();
+        lease.set_service(Some("shop"), "a-long-name");
+        lease.set_service(Some("shop"), "web");
+        let owner = leases.owner(number).unwrap();
+        assert_eq!(owner.to_string(), "service web of stack shop in /srv/x");
     }
 
     #[test]
@@ -347,13 +472,12 @@ pub(super) mod tests {
         };
         if cfg!(target_os = "linux") {
             match second.take(number, Path::new("/srv/two")) {
-                LeaseAttempt::Held(lease_owner) => assert_eq!(lease_owner, LeaseOwner::default()),
+                LeaseAttempt::Held(owner) => {
+                    assert_eq!(owner.dir, Some("/srv/one".into()));
+                    assert_eq!(owner.pid, Some(std::process::id()));
+                }
                 other => panic!("{other:?}"),
             }
-            let lease_owner = crate::ports::holders::announcer(number).unwrap();
-            // Other tests of this process hold leases for other directories.
-            assert!(lease_owner.dir.is_some() && !lease_owner.is_other_user());
-            assert_eq!(lease_owner.pid, Some(std::process::id()));
         }
         drop(lease);
         let took = |leases: &LeaseDir, dir: &Path| {
@@ -418,6 +542,12 @@ pub struct LeaseOwner {
     /// Its project directory.
     #[serde(rename = "folder")]
     pub dir: Option<PathBuf>,
+    /// The name of its stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stack: Option<String>,
+    /// The service that has the port.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
     /// Its pid, if it belongs to another user or its directory is unknown.
     pub pid: Option<u32>,
     /// Its user.
@@ -427,16 +557,22 @@ pub struct LeaseOwner {
 }
 
 impl LeaseOwner {
-    fn this_user(dir: Option<PathBuf>) -> LeaseOwner {
-        LeaseOwner { dir, ..LeaseOwner::default() }
+    fn this_user(label: LeaseLabel) -> LeaseOwner {
+        let LeaseLabel { dir, stack, service, .. } = label;
+        LeaseOwner { dir, stack, service, ..LeaseOwner::default() }
     }
 
     #[cfg_attr(
         all(not(target_os = "linux"), not(test)),
         expect(dead_code, reason = "only Linux shows leases of other users")
     )]
-    pub(super) fn process(pid: Option<u32>, uid: Option<u32>, dir: Option<PathBuf>) -> LeaseOwner {
-        LeaseOwner { dir, pid, uid, user: uid.and_then(holder::user_name) }
+    pub(super) fn process(
+        pid: Option<u32>,
+        uid: Option<u32>,
+        label: Option<LeaseLabel>,
+    ) -> LeaseOwner {
+        let known = label.map(LeaseOwner::this_user).unwrap_or_default();
+        LeaseOwner { pid, uid, user: uid.and_then(holder::user_name), ..known }
     }
 
     /// Whether it is known to belong to another user.
@@ -445,16 +581,25 @@ impl LeaseOwner {
     }
 }
 
-/// `another devstack stack (in ~/shop)`, `a devstack of user alice (pid 4100)`, …
+/// `service api of stack shop in ~/shop`, `a stack of user alice (pid 4100)`, …
 impl fmt::Display for LeaseOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.user, self.uid) {
-            (Some(user), _) if self.is_other_user() => write!(f, "a stack of user {user}")?,
-            (None, Some(uid)) if self.is_other_user() => write!(f, "a stack of user {uid}")?,
-            (Some(_) | None, Some(_) | None) => f.write_str("another stack")?,
+        let other = self.uid.filter(|_| self.is_other_user());
+        match (&self.service, &self.stack, other) {
+            (Some(service), Some(stack), _) => {
+                let [service, stack] = [service, stack].map(|name| escape_control(name));
+                write!(f, "service {service} of stack {stack}")?;
+            }
+            (_, _, Some(_)) => f.write_str("a stack")?,
+            (_, _, None) => f.write_str("another stack")?,
+        }
+        match (&self.user, other) {
+            (Some(user), Some(_)) => write!(f, " of user {user}")?,
+            (None, Some(uid)) => write!(f, " of user {uid}")?,
+            (_, None) => {}
         }
         match (&self.dir, self.pid) {
-            (Some(dir), _) => write!(f, " (in {})", display_home_relative(dir)),
+            (Some(dir), _) => write!(f, " in {}", display_home_relative(dir)),
             (None, Some(pid)) => write!(f, " (pid {pid})"),
             (None, None) => Ok(()),
         }
@@ -463,16 +608,30 @@ impl fmt::Display for LeaseOwner {
 
 #[cfg(test)]
 mod lessee_tests {
-    use super::LeaseOwner;
+    use std::path::Path;
+
+    use super::{LeaseLabel, LeaseOwner};
 
     #[test]
     fn a_lessee_is_said_as_far_as_it_is_known() {
         let me = rustix::process::geteuid().as_raw();
         let strange =
             |pid| LeaseOwner { user: None, ..LeaseOwner::process(pid, Some(me + 7), None) };
+        let label = LeaseLabel::of(Path::new("/srv/x"));
+        let named = LeaseLabel {
+            stack: Some("shop".to_owned()),
+            service: Some("web".to_owned()),
+            ..label.clone()
+        };
+        let foreign = LeaseOwner {
+            user: None,
+            ..LeaseOwner::process(Some(7), Some(me + 7), Some(named.clone()))
+        };
         for (owner, status) in [
-            (LeaseOwner::this_user(None), "another stack".to_owned()),
-            (LeaseOwner::this_user(Some("/srv/x".into())), "another stack (in /srv/x)".to_owned()),
+            (LeaseOwner::default(), "another stack".to_owned()),
+            (LeaseOwner::this_user(label), "another stack in /srv/x".to_owned()),
+            (LeaseOwner::this_user(named), "service web of stack shop in /srv/x".to_owned()),
+            (foreign, format!("service web of stack shop of user {} in /srv/x", me + 7)),
             (LeaseOwner::process(Some(7), Some(me), None), "another stack (pid 7)".to_owned()),
             (strange(Some(7)), format!("a stack of user {} (pid 7)", me + 7)),
             (strange(None), format!("a stack of user {}", me + 7)),

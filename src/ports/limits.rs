@@ -5,8 +5,10 @@ use super::well_known;
 /// Which ports devstack may assign on this machine without a request for them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedPorts {
-    /// The kernel's outgoing range. `None` if avoiding it would leave too few ports.
-    ephemeral: Option<RangeInclusive<u16>>,
+    /// The range of ports that the kernel chooses from.
+    ephemeral: RangeInclusive<u16>,
+    /// Whether that range is avoided. Not if it would leave too few ports.
+    avoided: bool,
     auto_range: RangeInclusive<u16>,
 }
 
@@ -37,9 +39,19 @@ impl AllowedPorts {
         ];
         let outside = |range: &RangeInclusive<u16>| *range.end() < first || *range.start() > last;
         match candidates.into_iter().find(|range| wide(range) && outside(range)) {
-            Some(auto) => AllowedPorts { ephemeral: Some(ephemeral), auto_range: auto },
-            None => AllowedPorts { ephemeral: None, auto_range: AUTO },
+            Some(auto) => AllowedPorts { ephemeral, avoided: true, auto_range: auto },
+            None => AllowedPorts { ephemeral, avoided: false, auto_range: AUTO },
         }
+    }
+
+    /// Whether the kernel may choose `port` for a program that leaves the choice to it.
+    pub fn is_ephemeral(&self, port: u16) -> bool {
+        self.ephemeral.contains(&port)
+    }
+
+    /// Returns the range of ports that the kernel chooses from.
+    pub fn ephemeral(&self) -> &RangeInclusive<u16> {
+        &self.ephemeral
     }
 
     /// Returns the range of `auto`; never empty.
@@ -51,7 +63,7 @@ impl AllowedPorts {
     pub fn is_allowed(&self, port: u16) -> bool {
         port >= FIRST_UNPRIVILEGED
             && !well_known::blocked_by_browsers(port)
-            && !self.ephemeral.as_ref().is_some_and(|range| range.contains(&port))
+            && !(self.avoided && self.is_ephemeral(port))
     }
 }
 

@@ -14,7 +14,7 @@ mod blame;
 mod choose;
 mod conflict;
 mod conflict_text;
-mod history;
+pub(crate) mod history;
 mod hold;
 pub(crate) mod holders;
 mod interfaces;
@@ -33,18 +33,21 @@ pub use report::PortReport;
 
 pub use crate::sys::listening_socket::ListeningSocket;
 pub use crate::sys::process_stat::own_ancestry;
-pub use address_in_use::mentions_address_in_use;
+pub use address_in_use::{mentioned_ports, mentions_address_in_use};
 pub use assign::{AssignRequest, PortAllocator, PortAssignment};
-pub use availability::{PortAvailability, availability, is_in_time_wait};
-pub use blame::{ExitEvidence, HoldersByPort, PortBlame, judge_exit, judge_listener, judge_start};
+pub use availability::{BindScope, PortAvailability, availability, is_in_time_wait};
+pub use blame::{
+    ExitEvidence, HoldersByPort, PortBlame, judge_exit, judge_listener, judge_start,
+    suspected_ports,
+};
 pub use conflict::{ConflictAnswer, ConflictPrompt, PortObstacle};
 pub use conflict_text::{holder_text as explain_held, loss_text};
 pub use holders::{
     ContainerEngine, HolderOrigin, ListenerOwner, PortHolder, display_home_relative,
-    first_holders_of, holders_of_port, holders_of_ports,
+    first_holders_of, holders_of_listeners, holders_of_port, holders_of_ports, listener_owner,
 };
 pub use interfaces::NetworkInterface;
-pub use kill_policy::{KillVerdict, kill_verdict};
+pub use kill_policy::check_killable;
 pub use lease::{LeaseDir, LeaseOwner};
 pub use limits::{AllowedPorts, FIRST_UNPRIVILEGED};
 pub use socket_activation::{open_listener, reset_listener};
@@ -62,12 +65,6 @@ pub fn ephemeral_range() -> (u16, u16) {
 /// Returns all visible TCP listeners of this machine, both families.
 pub fn listeners() -> Vec<ListeningSocket> {
     sockets::listeners(None).unwrap_or_default()
-}
-
-/// Whether a process in `tree` listens on `port`. Takes about 20 µs if nothing listens; naming a
-/// foreign holder takes milliseconds. Processes started after `tree` was listed count as foreign.
-pub fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
-    holders::listener_owner(port, tree)
 }
 
 /// Whether this process listens on `port`, on any address.

@@ -7,14 +7,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::availability::{PortAvailability, availability};
-use super::holders::system;
-use super::lease::LeaseDir;
+use super::lease::{LeaseDir, owner_of_lease};
 use super::{
-    LeaseOwner, PortHolder, conflict_text, display_home_relative, holders_of_port,
-    holders_of_ports, well_known,
+    BindScope, LeaseOwner, PortHolder, conflict_text, holders_of_port, holders_of_ports, well_known,
 };
 use crate::model::{ListenAddress, Name, ServiceView, Snapshot};
-use crate::sys::process_stat::ancestors;
+use crate::sys::process_stat::{ancestors, is_of_run};
+use crate::text::join;
 
 /// One port of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,11 +77,10 @@ fn elsewhere(view: &ServiceView) -> Vec<u16> {
     ports.into_iter().filter(|port| !view.ports.values().any(|given| given == port)).collect()
 }
 
-/// Whether a holder is below the same keeper as this main process.
+/// Whether a holder is of the same run as this main process.
 fn is_of(holder: &PortHolder, main: Option<u32>) -> bool {
     let (Some(pid), Some(main)) = (holder.pid, main) else { return false };
-    let keeper = ancestors(main).next().map(|(keeper, _)| keeper);
-    pid == main || ancestors(pid).any(|(above, _)| above == main || Some(above) == keeper)
+    pid == main || ancestors(pid).any(|(above, _)| above == main) || is_of_run(pid, main)
 }
 
 /// Returns the rows as a JSON object: `{"version": 1, "ports": […]}`.
@@ -129,7 +127,7 @@ pub enum PortState {
 /// Inspects one port. Takes milliseconds if it is in use.
 pub fn port_report(port: u16, lease_dir: &Path) -> PortReport {
     let found = holders_of_port(port);
-    let state = match availability(port) {
+    let state = match availability(port, BindScope::Everywhere) {
         // The kernel checks privileges first, so a denied port may also have a listener.
         _ if !found.is_empty() => PortState::InUse,
         PortAvailability::Free => PortState::Free,
@@ -137,8 +135,7 @@ pub fn port_report(port: u16, lease_dir: &Path) -> PortReport {
         PortAvailability::Denied => PortState::Denied,
         PortAvailability::Failed(_) => PortState::Unknown,
     };
-    let here = LeaseDir::find(lease_dir).and_then(|leases| leases.owner(port));
-    let lease_owner = here.or_else(|| system::announcer(port));
+    let lease_owner = owner_of_lease(LeaseDir::find(lease_dir).as_ref(), port);
     PortReport {
         port,
         state,
@@ -170,14 +167,9 @@ impl PortReport {
         let addresses: BTreeSet<&IpAddr> =
             self.holders.iter().flat_map(|holder| &holder.addresses).collect();
         if !addresses.is_empty() {
-            let addresses: Vec<String> = addresses.into_iter().map(IpAddr::to_string).collect();
-            lines.push(format!("listening on {}", addresses.join(", ")));
+            lines.push(format!("listening on {}", join(addresses, ", ")));
         }
-        lines.extend(self.owner.as_ref().map(|lease_owner| match &lease_owner.dir {
-            Some(dir) => format!("reserved by the stack in {}", display_home_relative(dir)),
-            None if lease_owner.is_other_user() => format!("reserved by {lease_owner}"),
-            None => "reserved by a stack".to_owned(),
-        }));
+        lines.extend(self.owner.as_ref().map(|owner| format!("reserved by {owner}")));
         lines.extend(
             self.usually.as_ref().map(|owner| format!("{port} is commonly used by {owner}")),
         );
@@ -197,22 +189,6 @@ mod tests {
     use super::{PortReport, PortState, port_report, port_rows};
     use crate::model::{ModeView, Name, Phase, ServiceKindView, ServiceView, Snapshot, StackState};
     use crate::ports::{LeaseDir, PortHolder};
-
-    fn holder(pid: u32) -> PortHolder {
-        PortHolder {
-            pid: Some(pid),
-            name: Some("python3".to_owned()),
-            command: Some("flask run".to_owned()),
-            cwd: Some("/srv/app".into()),
-            age_seconds: Some(7_200),
-            uid: Some(1000),
-            user: None,
-            same_user: true,
-            origin: None,
-            orphan: false,
-            addresses: vec!["127.0.0.1".parse().unwrap()],
-        }
-    }
 
     #[test]
     fn a_snapshot_gives_a_row_for_each_port_with_its_listener() {
@@ -281,7 +257,7 @@ mod tests {
         let _lease = leases.take(port, Path::new("/srv/shop"));
         let found = port_report(port, place.path());
         assert_eq!(found.leased_by.as_deref(), Some(Path::new("/srv/shop")));
-        assert!(found.text().contains("reserved by the stack in /srv/shop\n"));
+        assert!(found.text().contains("reserved by another stack in /srv/shop\n"));
     }
 
     #[test]
@@ -297,8 +273,11 @@ mod tests {
             refused_by_browsers: false,
         };
         assert_eq!(plain.text(), "port 5432 is free\n5432 is commonly used by PostgreSQL\n");
-        let two =
-            PortReport { state: PortState::InUse, holders: vec![holder(1), holder(2)], ..plain };
+        let two = PortReport {
+            state: PortState::InUse,
+            holders: vec![PortHolder::sample(1), PortHolder::sample(2)],
+            ..plain
+        };
         let text = two.text();
         assert!(text.starts_with("port 5432 is in use by python3 (pid 1: "), "{text}");
         assert!(text.contains(" and 1 more\n  and by python3 (pid 2: "), "{text}");

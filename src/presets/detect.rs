@@ -1,35 +1,13 @@
+use super::package_script::script_name;
 use super::servers::servers;
 use super::{Preset, all, servers};
 use crate::model::BindHints;
 
 /// Programs that run the program named after them, and their subcommands.
-const LAUNCHERS: [&str; 26] = [
-    "auto-restart",
-    "bun",
-    "bundle",
-    "bunx",
-    "coverage",
-    "dlx",
-    "doas",
-    "dotenv",
-    "env",
-    "exec",
-    "hatch",
-    "nice",
-    "npm",
-    "npx",
-    "pdm",
-    "pipenv",
-    "pnpm",
-    "pnpx",
-    "poetry",
-    "run",
-    "sudo",
-    "time",
-    "uv",
-    "uvx",
-    "watchmedo",
-    "yarn",
+const LAUNCHERS: [&str; 27] = [
+    "auto-restart", "bun", "bundle", "bunx", "coverage", "cross-env", "dlx", "doas", "dotenv",
+    "env", "exec", "hatch", "nice", "npm", "npx", "pdm", "pipenv", "pnpm", "pnpx", "poetry", "run",
+    "sudo", "time", "uv", "uvx", "watchmedo", "yarn",
 ];
 
 /// Detects the preset of the framework that a command starts. Never guesses: `npm run dev` names
@@ -38,20 +16,50 @@ pub fn detect_preset(words: &[String]) -> Option<&'static Preset> {
     split_commands(words).find_map(|words| programs(words).find_map(preset))
 }
 
-/// Detects how a command's server takes its port and host. The server is a preset, a known server,
-/// or a package manager script, which receives the arguments after it.
+/// Detects how a command's server takes its port and host. The server is a preset or a known
+/// server; scripts of `package.json` hide theirs.
 pub fn detect_bind_hints(words: &[String]) -> Option<BindHints> {
-    split_commands(words).find_map(|words| {
+    split_commands(words).filter(|words| script_name(words).is_none()).find_map(|words| {
         let known = |found: NamedProgram<'_>| {
             let preset = preset(found).map(|preset| preset.facts().bind_hints.clone());
             preset.or_else(|| find_server(found))
         };
-        script(words).or_else(|| programs(words).find_map(known))
+        programs(words).find_map(known)
+    })
+}
+
+/// Commands that build a program before they run it, which takes minutes the first time.
+const BUILDERS: &[&[&str]] = &[
+    &["bazel", "run"],
+    &["cargo", "run"],
+    &["cargo", "watch"],
+    &["dotnet", "run"],
+    &["dotnet", "watch"],
+    &["go", "build"],
+    &["go", "run"],
+    &["gradle"],
+    &["gradlew"],
+    &["mvn"],
+    &["mvnw"],
+    &["sbt"],
+    &["swift", "run"],
+];
+
+/// Whether a command builds its program, or downloads what it needs, before it runs.
+pub fn builds_first(words: &[String]) -> bool {
+    split_commands(words).any(|words| {
+        BUILDERS.iter().any(|builder| {
+            // What follows a later one follows the first one as well.
+            let at = words.iter().position(|word| builder[0] == file_name(word));
+            at.is_some_and(|at| {
+                builder[1..].iter().all(|word| words[at + 1..].iter().any(|it| it == word))
+            })
+        })
     })
 }
 
 /// Splits a shell command into simple commands, last one first.
-fn split_commands(words: &[String]) -> impl Iterator<Item = &[String]> {
+pub(super) fn split_commands(words: &[String]) -> impl Iterator<Item = &[String]> {
     let between = |word: &String| matches!(word.as_str(), "&&" | "||" | ";" | "|" | "&");
     words.split(between).rev()
 }
@@ -89,32 +97,8 @@ fn names(entries: &[String], (program, rest): NamedProgram<'_>) -> bool {
     })
 }
 
-/// A script in `package.json`, whose command is unknown here.
-fn script(words: &[String]) -> Option<BindHints> {
-    let at =
-        words.iter().position(|word| !is_launcher_word(file_name(word)) || is_manager(word))?;
-    let manager = file_name(&words[at]);
-    match (manager, words.get(at + 1).map(String::as_str)) {
-        ("npm", Some("run" | "start" | "run-script")) => {}
-        ("pnpm" | "yarn" | "bun", Some("run" | "start" | "dev")) => {}
-        (_, _) => return None,
-    }
-    // Only npm needs `--` to pass options on.
-    let gap = if manager == "npm" && !words.iter().any(|word| word == "--") { " --" } else { "" };
-    let with = |option: &str| format!("write it as `{}{gap} {option}`", words.join(" "));
-    Some(BindHints {
-        port: with("--port $PORT"),
-        host: Some(with("--host $HOST")),
-        port_variable: None,
-    })
-}
-
-fn is_manager(word: &str) -> bool {
-    matches!(file_name(word), "npm" | "pnpm" | "yarn" | "bun")
-}
-
 /// Whether the program comes later: an option, an assignment, a launcher or Python.
-fn is_launcher_word(word: &str) -> bool {
+pub(super) fn is_launcher_word(word: &str) -> bool {
     let assigns = word.split_once('=').is_some_and(|(name, _)| {
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     });
@@ -124,6 +108,21 @@ fn is_launcher_word(word: &str) -> bool {
     word.starts_with('-') || assigns || python || LAUNCHERS.contains(&word)
 }
 
-fn file_name(word: &str) -> &str {
+pub(super) fn file_name(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_builder_is_found_by_all_its_words_in_order() {
+        let builds = |text: &str| {
+            builds_first(&text.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        };
+        assert!(builds("cargo cargo run") && builds("env A=1 cargo -q run") && builds("./gradlew"));
+        assert!(!builds("run cargo") && !builds("cargo && run") && !builds("cargo test"));
+        assert!(!builds(&"cargo ".repeat(170_000)));
+    }
 }

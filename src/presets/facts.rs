@@ -1,6 +1,6 @@
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
+use super::PresetSummary;
 use crate::model::BindHints;
 
 /// What a preset file says besides its `[service]` table.
@@ -21,9 +21,9 @@ pub struct PresetFacts {
     pub needs: Vec<String>,
     /// How to install them.
     pub install: String,
-    /// The `[service]` table, which the config module reads.
+    /// What a list shows of the `[service]` table. The config module reads all of it.
     #[serde(rename = "service")]
-    _service: IgnoredAny,
+    pub summary: PresetSummary,
 }
 
 /// Hot reload built into a framework.
@@ -40,6 +40,18 @@ pub struct FrameworkReloader {
     pub off: Vec<String>,
     /// The files it watches, as globs.
     pub files: Vec<String>,
+    /// How to recognize it in what a program prints: a program may turn it on itself.
+    pub output: Option<OwnReloaderOutput>,
+}
+
+/// What a program prints that reloads itself.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnReloaderOutput {
+    /// Matches a line that it prints when it starts.
+    pub line: String,
+    /// How to turn it off, for a message; `None`: it is what the program is for.
+    pub turn_off: Option<String>,
 }
 
 impl FrameworkReloader {

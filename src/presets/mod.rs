@@ -8,8 +8,9 @@
 mod facts;
 mod preset;
 
-pub use detect::{detect_bind_hints, detect_preset};
-pub use facts::{FrameworkReloader, PresetFacts};
+pub use detect::{builds_first, detect_bind_hints, detect_preset};
+pub use facts::{FrameworkReloader, OwnReloaderOutput, PresetFacts};
+pub use package_script::{PackageScript, package_script};
 pub use preset::Preset;
 pub use summary::PresetSummary;
 
@@ -59,7 +60,15 @@ pub fn find(name: &str) -> Option<&'static Preset> {
     ALL.iter().find(|preset| preset.name == name)
 }
 
+/// The reloaders that can be recognized in what programs print.
+pub fn printed_reloaders()
+-> impl Iterator<Item = (&'static FrameworkReloader, &'static OwnReloaderOutput)> {
+    let reloaders = ALL.iter().filter_map(|preset| preset.facts().reloader.as_ref());
+    reloaders.filter_map(|reloader| Some((reloader, reloader.output.as_ref()?)))
+}
+
 mod detect;
+mod package_script;
 mod servers;
 mod summary;
 #[cfg(test)]

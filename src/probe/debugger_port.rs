@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::probe_backoff::{FIRST, ProbeBackoff};
+use super::probe_report::ProbeReporter;
 use super::{ProbeContext, ProbeFinding, ProbeHandle, ProbeReport};
 use crate::model::{Message, MessageClass, RunId};
 use crate::ports::ListenerOwner;
@@ -16,15 +17,16 @@ pub fn start_debugger_probe(
     port: u16,
     interval: Duration,
     sight: ProbeContext,
-    report: mpsc::UnboundedSender<ProbeReport>,
+    reports: mpsc::UnboundedSender<ProbeReport>,
 ) -> ProbeHandle {
+    let reporter = ProbeReporter { run, reports };
     let task = tokio::spawn(async move {
         let mut reported = false;
         for pause in ProbeBackoff::new(FIRST, interval) {
             match sight.owner(port) {
                 // Where the system does not show the owner, at least something is listening.
                 ListenerOwner::Ours(_) | ListenerOwner::Unknown => {
-                    return send(&report, run, ProbeFinding::DebuggerListening);
+                    return reporter.send(ProbeFinding::DebuggerListening);
                 }
                 ListenerOwner::Foreign(holder) | ListenerOwner::Shared(_, holder)
                     if !std::mem::replace(&mut reported, true) =>
@@ -34,11 +36,7 @@ pub fn start_debugger_probe(
                     let help =
                         format!("stop it (see `devstack ports {port}`), or set `debug.port`");
                     let message = Message::new(MessageClass::Port, text).help(help);
-                    send(
-                        &report,
-                        run,
-                        ProbeFinding::ForeignListener(port, Box::new(holder), message),
-                    );
+                    reporter.send(ProbeFinding::ForeignListener(port, Box::new(holder), message));
                 }
                 ListenerOwner::Foreign(_)
                 | ListenerOwner::Shared(..)
@@ -48,9 +46,4 @@ pub fn start_debugger_probe(
         }
     });
     ProbeHandle::new(task.abort_handle(), Arc::new(Mutex::new(None)))
-}
-
-fn send(report: &mpsc::UnboundedSender<ProbeReport>, run: RunId, what: ProbeFinding) {
-    // The receiver is dropped when the stack shuts down.
-    let _ = report.send(ProbeReport { run, what });
 }

@@ -47,7 +47,7 @@ pub(super) async fn attempt(
     ProbeAttempt::Failed(format!("`{command}` {what}{status}"))
 }
 
-/// Runs the command of a probe under its own keeper. Its tree is gone however this ends: on exit,
+/// Runs the command of a probe, kept like a run. Its tree is gone however this ends: on exit,
 /// at the time limit, when dropped, or with devstack.
 pub async fn run_command(processes: &ProcessManager, launch: &LaunchConfig) -> ProbeCommandOutput {
     run_command_within(ATTEMPT_MAX, processes, launch).await

@@ -5,6 +5,7 @@ use tokio::sync::mpsc;
 use tokio::time::sleep;
 
 use super::probe_attempt::ProbeAttempt;
+use super::probe_report::ProbeReporter;
 use super::readiness::{ProbeHandle, attempt};
 use super::{ProbeContext, ProbeFinding, ProbeReport};
 use crate::model::{HealthConfig, LaunchConfig, Message, MessageClass, RunId};
@@ -22,15 +23,14 @@ pub fn start_health(
     health: &HealthConfig,
     launch: &LaunchConfig,
     sight: ProbeContext,
-    report: mpsc::UnboundedSender<ProbeReport>,
+    reports: mpsc::UnboundedSender<ProbeReport>,
 ) -> ProbeHandle {
     let failure = Arc::new(Mutex::new(None));
     let care = HealthTask {
-        run,
         health: health.clone(),
         launch: launch.clone(),
         sight,
-        report,
+        reporter: ProbeReporter { run, reports },
         failure: failure.clone(),
     };
     let task = tokio::spawn(care.run());
@@ -38,11 +38,10 @@ pub fn start_health(
 }
 
 struct HealthTask {
-    run: RunId,
     health: HealthConfig,
     launch: LaunchConfig,
     sight: ProbeContext,
-    report: mpsc::UnboundedSender<ProbeReport>,
+    reporter: ProbeReporter,
     failure: Arc<Mutex<Option<String>>>,
 }
 
@@ -65,19 +64,19 @@ impl HealthTask {
                     bad = 0;
                     self.note(None);
                     if well.replace(true) != Some(true) {
-                        self.send(ProbeFinding::Healthy);
+                        self.reporter.send(ProbeFinding::Healthy);
                     }
                 }
                 HealthRound::Bad(why) => {
                     bad = self.health.failures.min(bad + 1);
                     self.note(Some(why.clone()));
                     if bad >= self.health.failures && well.replace(false) != Some(false) {
-                        self.send(ProbeFinding::Unhealthy(why));
+                        self.reporter.send(ProbeFinding::Unhealthy(why));
                     }
                 }
                 HealthRound::Untried(message) => {
                     if !std::mem::replace(&mut limited, true) {
-                        self.send(ProbeFinding::Note(message));
+                        self.reporter.send(ProbeFinding::Note(message));
                     }
                 }
             }
@@ -87,7 +86,7 @@ impl HealthTask {
     /// Tries each probe once, until one fails.
     async fn round(&self) -> HealthRound {
         for probe in &self.health.probes {
-            match attempt(probe, &self.launch, &self.sight).await {
+            match attempt(probe, &self.launch, &self.sight, &|_| {}).await {
                 Some(ProbeAttempt::Held(_) | ProbeAttempt::HeldAt(..)) | None => {}
                 Some(ProbeAttempt::Failed(why)) => return HealthRound::Bad(why),
                 Some(ProbeAttempt::NotListening(port)) => {
@@ -110,11 +109,6 @@ impl HealthTask {
 
     fn note(&self, why: Option<String>) {
         *lock_unpoisoned(&self.failure) = why;
-    }
-
-    fn send(&self, what: ProbeFinding) {
-        // The receiver is dropped when the stack shuts down.
-        let _ = self.report.send(ProbeReport { run: self.run, what });
     }
 }
 

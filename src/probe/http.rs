@@ -1,6 +1,8 @@
+use std::error::Error as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -10,17 +12,23 @@ use http_body_util::{BodyExt, Empty};
 use hyper::Uri;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
+use hyper::http::uri::Scheme;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::ProbeContext;
 use super::probe_attempt::ProbeAttempt;
 use super::tcp::{self, ProbeTargets};
+use super::tls;
+use crate::model::AcceptedStatus;
 use crate::sync::lock_unpoisoned;
 
 const ATTEMPT_MAX: Duration = Duration::from_secs(5);
+
+/// When the user is told that there is no response yet.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// How long to read the body: many servers log an error when a client leaves early.
 const BODY_WAIT: Duration = Duration::from_millis(250);
@@ -34,29 +42,68 @@ const HEADERS_MAX: usize = 64 << 10;
 /// First bytes of a response that are kept to describe one that is not HTTP.
 const FIRST_MAX: usize = 32;
 
-/// Sends `GET url`; a status below 400 is a success, or any status. Does not follow redirects.
-pub(super) async fn attempt(
-    url: &str,
-    any_status: bool,
-    own_port: Option<u16>,
-    sight: &ProbeContext,
-) -> ProbeAttempt {
-    let uri: Uri = match url.parse() {
-        Ok(uri) => uri,
-        Err(error) => return ProbeAttempt::Failed(format!("invalid URL `{url}`: {error}")),
-    };
-    let host = uri.host().unwrap_or("localhost");
-    let places = match own_port.map(|port| tcp::targets(port, host, sight)).transpose() {
-        Ok(places) => places,
-        Err(attempt) => return attempt,
-    };
-    match timeout(ATTEMPT_MAX, get(&uri, any_status, places)).await {
-        Ok(attempt) => attempt,
-        Err(_) => failed(&uri, &format!("got no response within {}s", ATTEMPT_MAX.as_secs())),
+/// A `GET` of a probe. Does not follow redirects.
+pub(super) struct HttpRequest<'a> {
+    pub url: &'a str,
+    pub status: &'a AcceptedStatus,
+    /// Whether an `https` server may have any certificate.
+    pub insecure: bool,
+    /// The port, if it is the service's own.
+    pub own_port: Option<u16>,
+}
+
+impl HttpRequest<'_> {
+    /// Sends it. `slow` gets what is known so far when the response takes long.
+    pub async fn attempt(
+        self,
+        sight: &ProbeContext,
+        slow: &(dyn Fn(String) + Sync),
+    ) -> ProbeAttempt {
+        let uri: Uri = match self.url.parse() {
+            Ok(uri) => uri,
+            Err(error) => {
+                return ProbeAttempt::Failed(format!("invalid URL `{}`: {error}", self.url));
+            }
+        };
+        let host = uri.host().unwrap_or("localhost");
+        let places = match self.own_port.map(|port| tcp::targets(port, host, sight)).transpose() {
+            Ok(places) => places,
+            Err(attempt) => return attempt,
+        };
+        let connected = AtomicBool::new(false);
+        let get = get(&uri, &self, places, &connected);
+        tokio::pin!(get);
+        if let Ok(attempt) = timeout(SLOW, &mut get).await {
+            return attempt;
+        }
+        // Otherwise the user would read that nothing is listening yet.
+        if connected.load(Ordering::Relaxed) {
+            slow(unanswered(&uri, "has got no response yet"));
+        }
+        match timeout(ATTEMPT_MAX - SLOW, get).await {
+            Ok(attempt) => attempt,
+            Err(_) => {
+                let what = format!("got no response within {}s", ATTEMPT_MAX.as_secs());
+                ProbeAttempt::Failed(match connected.load(Ordering::Relaxed) {
+                    true => unanswered(&uri, &what),
+                    false => format!("GET {} {what}", path(&uri)),
+                })
+            }
+        }
     }
 }
 
-async fn get(uri: &Uri, any_status: bool, own: Option<ProbeTargets>) -> ProbeAttempt {
+/// `port 8000 accepts connections, but GET / …`
+fn unanswered(uri: &Uri, what: &str) -> String {
+    format!("port {} accepts connections, but GET {} {what}", port(uri), path(uri))
+}
+
+async fn get(
+    uri: &Uri,
+    asked: &HttpRequest<'_>,
+    own: Option<ProbeTargets>,
+    connected: &AtomicBool,
+) -> ProbeAttempt {
     let addresses = match addresses(uri, own.as_ref()).await {
         Ok(addresses) => addresses,
         Err(error) => return ProbeAttempt::of_error(error, format!("cannot resolve {uri}")),
@@ -68,14 +115,28 @@ async fn get(uri: &Uri, any_status: bool, own: Option<ProbeTargets>) -> ProbeAtt
             return ProbeAttempt::of_error(error, text);
         }
     };
+    connected.store(true, Ordering::Relaxed);
     let first = Arc::new(Mutex::new(Vec::new()));
-    match exchange(uri, PrefixRecorder { stream, first: first.clone() }).await {
-        Ok(status) if status < 400 || any_status => {
+    let answer = if is_https(uri) {
+        let bare = bare_host(uri);
+        match tls::connect(stream, bare, asked.insecure).await {
+            Ok(stream) => exchange(uri, PrefixRecorder { stream, first: first.clone() }).await,
+            Err(error) => return failed(uri, &tls::describe_error(&error)),
+        }
+    } else {
+        exchange(uri, PrefixRecorder { stream, first: first.clone() }).await
+    };
+    match answer {
+        Ok(status) if asked.status.accepts(status) => {
             let what = format!("GET {} returned {status}", path(uri));
             match own {
                 Some(places) => places.held(what),
                 None => ProbeAttempt::Held(what),
             }
+        }
+        // Proof of a server that works, if not for everyone.
+        Ok(status @ (401 | 403)) => {
+            failed(uri, &format!("returned {status}; to accept it, add it to `status`"))
         }
         Ok(status) => failed(uri, &format!("returned {status}")),
         Err(error) => {
@@ -85,7 +146,10 @@ async fn get(uri: &Uri, any_status: bool, own: Option<ProbeTargets>) -> ProbeAtt
     }
 }
 
-async fn exchange(uri: &Uri, stream: PrefixRecorder) -> hyper::Result<u16> {
+async fn exchange<S>(uri: &Uri, stream: PrefixRecorder<S>) -> hyper::Result<u16>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut builder = http1::Builder::new();
     let (mut sender, connection) =
         builder.max_buf_size(HEADERS_MAX).handshake(TokioIo::new(stream)).await?;
@@ -136,13 +200,25 @@ async fn addresses(uri: &Uri, own: Option<&ProbeTargets>) -> io::Result<Vec<Sock
     if let Some(places) = own {
         return Ok(places.reachable.clone());
     }
-    let host = uri.host().unwrap_or("localhost");
-    let port = uri.port_u16().unwrap_or(80);
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let (bare, port) = (bare_host(uri), port(uri));
     if bare == "localhost" {
         return Ok(tcp::addresses(bare, port));
     }
     Ok(lookup_host((bare, port)).await?.collect())
+}
+
+fn is_https(uri: &Uri) -> bool {
+    uri.scheme() == Some(&Scheme::HTTPS)
+}
+
+fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if is_https(uri) { 443 } else { 80 })
+}
+
+/// Returns the host without the brackets of an IPv6 address.
+fn bare_host(uri: &Uri) -> &str {
+    let host = uri.host().unwrap_or("localhost");
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn path(uri: &Uri) -> &str {
@@ -155,7 +231,9 @@ fn failed(uri: &Uri, what: &str) -> ProbeAttempt {
 
 /// Describes a response that is not valid HTTP.
 fn describe_error(error: &hyper::Error, first: &[u8]) -> String {
-    if matches!(first, [0x15 | 0x16, 3, ..]) {
+    if is_reset(error) {
+        "got no complete response: the connection was reset".into()
+    } else if matches!(first, [0x15 | 0x16, 3, ..]) {
         "got a TLS response: the port speaks https, not http".into()
     } else if first.is_empty() {
         "got no response: the connection was closed".into()
@@ -170,13 +248,25 @@ fn describe_error(error: &hyper::Error, first: &[u8]) -> String {
     }
 }
 
+fn is_reset(error: &hyper::Error) -> bool {
+    let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if inner.downcast_ref().is_some_and(reset) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
+}
+
 /// A connection that records the first bytes it reads.
-struct PrefixRecorder {
-    stream: TcpStream,
+struct PrefixRecorder<S> {
+    stream: S,
     first: Arc<Mutex<Vec<u8>>>,
 }
 
-impl AsyncRead for PrefixRecorder {
+impl<S: AsyncRead + Unpin> AsyncRead for PrefixRecorder<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -191,7 +281,7 @@ impl AsyncRead for PrefixRecorder {
     }
 }
 
-impl AsyncWrite for PrefixRecorder {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PrefixRecorder<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -19,6 +19,7 @@ mod readiness;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub use debugger_port::start_debugger_probe;
 pub use exec::{ProbeCommandEnd, ProbeCommandOutput, run_command, run_command_within};

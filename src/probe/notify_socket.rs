@@ -3,19 +3,20 @@
 #[cfg(test)]
 mod tests;
 
-use crate::sys::notify_sender::NotifySender;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::{fs, io};
 
-use rustix::process::{Pid, test_kill_process};
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use crate::model::RunId;
+use crate::process::random_name;
 use crate::sync::lock_unpoisoned;
+use crate::sys::credentials::{enable_credentials, recv_with_sender};
+use crate::sys::notify_sender::NotifySender;
+use crate::sys::signal::process_exists;
 
 /// The environment variable with the socket's path.
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
@@ -42,21 +43,18 @@ struct NotifyState {
 }
 
 impl NotifySocket {
-    /// Opens the socket of a run in `dir`, a private directory with a short path. Must be called
-    /// before the spawn, inside a runtime; early messages wait.
+    /// Opens the socket of a run in `dir`, a private directory with a short path. Its name cannot be
+    /// guessed by other services. Must be called before the spawn, inside a runtime; early messages
+    /// wait.
     ///
     /// # Errors
     /// The system's error when the socket cannot be created.
-    pub fn open(dir: &Path, run: RunId) -> io::Result<NotifySocket> {
-        let path = dir.join(format!("n{}-{}", std::process::id(), run.0));
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+    pub fn open(dir: &Path) -> io::Result<NotifySocket> {
+        let path = dir.join(format!("n{}-{}", std::process::id(), random_name()?));
         let socket = UnixDatagram::bind(&path)?;
         let notice = NotifySocket { path, socket: Some(socket), task: None, heard: Arc::default() };
         if let Some(socket) = &notice.socket {
-            crate::sys::credentials::enable_credentials(socket)?;
+            enable_credentials(socket)?;
         }
         Ok(notice)
     }
@@ -90,7 +88,12 @@ impl NotifySocket {
     pub fn remove_stale(dir: &Path) {
         let Ok(entries) = fs::read_dir(dir) else { return };
         for entry in entries.flatten() {
-            if entry.file_name().to_str().and_then(supervisor_of).is_some_and(is_gone) {
+            if entry
+                .file_name()
+                .to_str()
+                .and_then(supervisor_of)
+                .is_some_and(|pid| !process_exists(pid))
+            {
                 // Another supervisor may have removed it just now.
                 let _ = fs::remove_file(entry.path());
             }
@@ -110,14 +113,10 @@ impl Drop for NotifySocket {
 
 /// Returns the pid of the supervisor from the name of a socket.
 fn supervisor_of(name: &str) -> Option<u32> {
-    let (pid, run) = name.strip_prefix('n')?.split_once('-')?;
-    run.parse::<u64>().ok()?;
-    pid.parse().ok()
-}
-
-fn is_gone(pid: u32) -> bool {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.is_some_and(|pid| test_kill_process(pid) == Err(rustix::io::Errno::SRCH))
+    let (pid, secret) = name.strip_prefix('n')?.split_once('-')?;
+    // Older versions put the number of the run there.
+    let is_ours = secret.len() == 26 || secret.parse::<u64>().is_ok();
+    is_ours.then(|| pid.parse().ok())?
 }
 
 async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mutex<NotifyState>>) {
@@ -125,7 +124,7 @@ async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mu
     let mut ready = false;
     loop {
         let Ok(()) = socket.readable().await else { return };
-        let receive = || crate::sys::credentials::recv_with_sender(&socket, &mut buffer);
+        let receive = || recv_with_sender(&socket, &mut buffer);
         let Ok((count, sender)) = socket.try_io(Interest::READABLE, receive) else { continue };
         if !ready
             && let Some(what) = readiness(&buffer[..count])
@@ -142,11 +141,11 @@ async fn listen(socket: UnixDatagram, tree: impl Fn() -> Vec<u32>, heard: Arc<Mu
     }
 }
 
-/// Whether the sender belongs to the run. One that has exited cannot be looked up; it was at least
-/// of this user, as no other can reach the socket.
+/// Whether the sender belongs to the run. One that has exited cannot be looked up; it knew the name
+/// of the socket, which is only in the environment of the run.
 fn is_from_tree(sender: NotifySender, tree: impl Fn() -> Vec<u32>) -> bool {
     match sender {
-        NotifySender::Pid(pid) => tree().contains(&pid) || is_gone(pid),
+        NotifySender::Pid(pid) => tree().contains(&pid) || !process_exists(pid),
         NotifySender::Hidden => false,
         NotifySender::Unknown => true,
     }

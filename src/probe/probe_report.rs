@@ -1,3 +1,5 @@
+use tokio::sync::mpsc;
+
 use crate::model::{ListenAddress, Message, RunId};
 use crate::ports::PortHolder;
 
@@ -39,9 +41,24 @@ pub enum ProbeFinding {
     Unhealthy(String),
     /// Health probes succeed again.
     Healthy,
+    /// The run printed this line, which only programs do that reload themselves.
+    ReloadsItself(String),
     /// The debugger is listening. Reported once.
     DebuggerListening,
     /// A note that changes nothing: a stop command failed, or a limit of devstack prevents probing
     /// (reported once).
     Note(Message),
+}
+
+/// Sends what the probes of one run find.
+pub(super) struct ProbeReporter {
+    pub run: RunId,
+    pub reports: mpsc::UnboundedSender<ProbeReport>,
+}
+
+impl ProbeReporter {
+    pub fn send(&self, what: ProbeFinding) {
+        // The receiver is dropped when the stack shuts down.
+        let _ = self.reports.send(ProbeReport { run: self.run, what });
+    }
 }

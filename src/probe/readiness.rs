@@ -6,10 +6,14 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::http::HttpRequest;
 use super::probe_attempt::ProbeAttempt;
 use super::probe_backoff::{FIRST, FIRST_EXEC, ProbeBackoff};
-use super::{ProbeContext, ProbeFinding, ProbeReport, exec, http, tcp};
-use crate::model::{self, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId};
+use super::probe_report::ProbeReporter;
+use super::{ProbeContext, ProbeFinding, ProbeReport, exec, tcp};
+use crate::model::{
+    self, DisplayDuration, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId,
+};
 use crate::ports::PortHolder;
 use crate::sync::lock_unpoisoned;
 
@@ -51,7 +55,7 @@ pub fn start_readiness(
     launch: &LaunchConfig,
     sight: ProbeContext,
     matches: Vec<oneshot::Receiver<String>>,
-    report: mpsc::UnboundedSender<ProbeReport>,
+    reports: mpsc::UnboundedSender<ProbeReport>,
 ) -> ProbeHandle {
     let failure = Arc::new(Mutex::new(None));
     let (tell, reported) = mpsc::unbounded_channel();
@@ -79,8 +83,7 @@ pub fn start_readiness(
         tasks.spawn(single.run(matched));
     }
     let watch = ReadinessTracker {
-        run,
-        report,
+        reporter: ProbeReporter { run, reports },
         failure: failure.clone(),
         status: BTreeSet::new(),
         sight,
@@ -118,9 +121,10 @@ impl ProbeTask {
             model::Probe::Log { pattern } => self.wait_for_line(pattern, matched).await,
             model::Probe::Notify => self.wait_for_notice(matched).await,
             model::Probe::Delay { delay } => {
-                self.say(ProbeUpdate::Failed(format!("has not been running for {delay:?} yet")));
+                let shown = DisplayDuration(*delay);
+                self.say(ProbeUpdate::Failed(format!("has not been running for {shown} yet")));
                 sleep_until(self.begin + *delay).await;
-                self.say(ProbeUpdate::Held(format!("has been running for {delay:?}")));
+                self.say(ProbeUpdate::Held(format!("has been running for {shown}")));
             }
             model::Probe::Tcp { .. } | model::Probe::Http { .. } => self.repeat(FIRST).await,
             model::Probe::Exec { .. } => self.repeat(FIRST_EXEC).await,
@@ -153,7 +157,8 @@ impl ProbeTask {
 
     async fn repeat(&self, first: Duration) {
         for pause in ProbeBackoff::new(first, self.interval) {
-            let Some(attempt) = attempt(&self.probe, &self.launch, &self.sight).await else {
+            let slow = |what| self.say(ProbeUpdate::Failed(what));
+            let Some(attempt) = attempt(&self.probe, &self.launch, &self.sight, &slow).await else {
                 return;
             };
             match attempt {
@@ -203,16 +208,19 @@ impl ProbeTask {
     }
 }
 
-/// Tries a probe once; `None` for probes that only wait.
+/// Tries a probe once; `None` for probes that only wait. `slow` gets what is known so far when the
+/// attempt takes long.
 pub(super) async fn attempt(
     probe: &model::Probe,
     launch: &LaunchConfig,
     sight: &ProbeContext,
+    slow: &(dyn Fn(String) + Sync),
 ) -> Option<ProbeAttempt> {
     match probe {
         model::Probe::Tcp { port } => Some(tcp::attempt(*port, &launch.host, sight).await),
-        model::Probe::Http { url, any_status, own_port } => {
-            Some(http::attempt(url, *any_status, *own_port, sight).await)
+        model::Probe::Http { url, status, insecure, own_port } => {
+            let request = HttpRequest { url, status, insecure: *insecure, own_port: *own_port };
+            Some(request.attempt(sight, slow).await)
         }
         model::Probe::Exec { command } => Some(exec::attempt(command, launch, sight).await),
         model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => None,
@@ -221,8 +229,7 @@ pub(super) async fn attempt(
 
 /// Combines the updates of a run's probes.
 struct ReadinessTracker {
-    run: RunId,
-    report: mpsc::UnboundedSender<ProbeReport>,
+    reporter: ProbeReporter,
     failure: Arc<Mutex<Option<String>>>,
     /// Findings that are reported only once, by kind and port.
     status: BTreeSet<(&'static str, u16)>,
@@ -254,7 +261,7 @@ impl ReadinessTracker {
         self.report_addresses();
         let held: Vec<String> = held.into_iter().flatten().collect();
         let what = if held.is_empty() { "started".into() } else { held.join(", ") };
-        self.send(ProbeFinding::Ready(what));
+        self.reporter.send(ProbeFinding::Ready(what));
     }
 
     /// Reports where the run listens. Always checks the main port, even if no probe did, so that
@@ -264,7 +271,7 @@ impl ReadinessTracker {
         let main = if known { None } else { self.sight.main_port() };
         if main.is_some() || !self.seen.is_empty() {
             self.seen.extend(main.into_iter().flatten());
-            self.send(ProbeFinding::ListeningOn(self.seen.iter().cloned().collect()));
+            self.reporter.send(ProbeFinding::ListeningOn(self.seen.iter().cloned().collect()));
         }
     }
 
@@ -274,7 +281,7 @@ impl ReadinessTracker {
         if *last != why {
             *last = why.clone();
             if let Some(why) = why {
-                self.send(ProbeFinding::Failed(why));
+                self.reporter.send(ProbeFinding::Failed(why));
             }
         }
     }
@@ -292,17 +299,13 @@ impl ReadinessTracker {
             | ProbeFinding::Unhealthy(_)
             | ProbeFinding::Healthy
             | ProbeFinding::DebuggerListening
+            | ProbeFinding::ReloadsItself(_)
             | ProbeFinding::Scanned { .. } => {
-                return self.send(finding);
+                return self.reporter.send(finding);
             }
         };
         if self.status.insert(key) {
-            self.send(finding);
+            self.reporter.send(finding);
         }
-    }
-
-    fn send(&self, what: ProbeFinding) {
-        // The receiver is dropped when the stack shuts down.
-        let _ = self.report.send(ProbeReport { run: self.run, what });
     }
 }

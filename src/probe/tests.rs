@@ -1,5 +1,7 @@
 //! Real sockets on loopback, with owners faked by the test.
 
+mod answers;
+
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +16,8 @@ use super::{
     start_readiness,
 };
 use crate::model::{
-    CommandLine, LaunchConfig, ListenAddress, MessageClass, Probe, ProcessExit, ReadyConfig, RunId,
+    AcceptedStatus, CommandLine, LaunchConfig, ListenAddress, MessageClass, Probe, ProcessExit,
+    ReadyConfig, RunId,
 };
 use crate::ports::{ListenerOwner, PortHolder};
 
@@ -149,7 +152,8 @@ async fn server(answer: Vec<u8>) -> (SocketAddr, Arc<AtomicUsize>) {
 fn http(address: SocketAddr) -> Probe {
     Probe::Http {
         url: format!("http://{address}/health"),
-        any_status: false,
+        status: AcceptedStatus::NoError,
+        insecure: false,
         own_port: Some(address.port()),
     }
 }
@@ -188,7 +192,7 @@ fn stranger() -> PortHolder {
 }
 
 #[tokio::test]
-async fn a_stranger_on_the_port_is_never_ready_and_told_once() {
+async fn foreign_listener_is_never_ready_and_reported_once() {
     let (address, connections) = server(b"HTTP/1.1 200 OK\r\n\r\n".to_vec()).await;
     for probe in [Probe::Tcp { port: address.port() }, http(address)] {
         let who = ListenerOwner::Foreign(stranger());
@@ -222,7 +226,7 @@ fn at(ports: &[u16]) -> Vec<ListenAddress> {
 }
 
 #[tokio::test]
-async fn it_is_told_where_the_port_was_found() {
+async fn listen_addresses_are_reported() {
     // Only its own listen address is tried: nothing accepts on the other loopback address.
     let (listener, port) = listen("127.0.0.1:0");
     let here = listener.local_addr().unwrap();
@@ -235,7 +239,7 @@ async fn it_is_told_where_the_port_was_found() {
 }
 
 #[tokio::test]
-async fn a_service_that_listens_elsewhere_is_told_so_once() {
+async fn wrong_port_is_reported_once() {
     let mut scene = ProbeFixture::new(ListenerOwner::NotListening, vec![Probe::Tcp { port: 5001 }]);
     *scene.listening.lock().unwrap() = at(&[5000, 9229]);
     scene.failing().await;
@@ -271,7 +275,7 @@ async fn statuses_below_400_hold() {
 }
 
 #[tokio::test]
-async fn answers_that_are_none_are_told_apart() {
+async fn invalid_answers_have_different_reasons() {
     let bomb = [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'x'; 1 << 20]].concat();
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "A: b\r\n".repeat(5000)).into_bytes();
     for (answer, expected) in [

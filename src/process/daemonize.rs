@@ -7,13 +7,12 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use rustix::fs::OFlags;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::sync::oneshot;
 
 use crate::model::ProcessExit;
-use crate::sys::fork::{ForkResult, fork};
-use crate::sys::process;
+use crate::sys::fork::{ForkResult, detach_stdio, fork};
+use crate::sys::{process, signal};
 
 /// Which side of the fork this process is.
 #[derive(Debug)]
@@ -40,7 +39,7 @@ pub fn daemonize() -> io::Result<ForkSide> {
         }
         ForkResult::Parent(child) => {
             drop(theirs);
-            Ok(ForkSide::Front(Foreground { child: child.cast_signed(), socket: Some(ours) }))
+            Ok(ForkSide::Front(Foreground { child, socket: ours }))
         }
     }
 }
@@ -57,19 +56,14 @@ impl Daemon {
     /// # Errors
     /// The system's error when /dev/null cannot be opened or the session not be changed.
     pub fn leave_terminal(self, stderr: &Path) -> io::Result<UnixStream> {
-        let null = File::options().read(true).write(true).open("/dev/null")?;
-        // A full disk must not prevent the start.
-        let errors = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(stderr);
+        // A full disk must not prevent the start. A new file is neither a link nor a pipe.
+        let _ = std::fs::remove_file(stderr);
+        let errors = File::options().write(true).create_new(true).mode(0o600).open(stderr);
         rustix::process::setsid()?;
-        rustix::stdio::dup2_stdin(&null)?;
-        rustix::stdio::dup2_stdout(&null)?;
-        rustix::stdio::dup2_stderr(errors.as_ref().unwrap_or(&null))?;
+        detach_stdio()?;
+        if let Ok(errors) = &errors {
+            rustix::stdio::dup2_stderr(errors)?;
+        }
         self.0.set_nonblocking(true)?;
         Ok(self.0)
     }
@@ -79,37 +73,31 @@ impl Daemon {
 /// the child's pid is not recycled while this process lives.
 #[derive(Debug)]
 pub struct Foreground {
-    child: i32,
-    socket: Option<UnixStream>,
+    child: u32,
+    socket: UnixStream,
 }
 
 impl Foreground {
     /// Returns the pid of the daemon.
     pub fn child(&self) -> u32 {
-        self.child.unsigned_abs()
+        self.child
     }
 
-    /// Takes the socket that the daemon writes to, non-blocking.
+    /// Returns the socket that the daemon writes to, non-blocking. The daemon sees it close when
+    /// this process has exited.
     ///
     /// # Errors
-    /// When it was taken before.
-    pub fn socket(&mut self) -> io::Result<UnixStream> {
-        let socket = self.socket.take().ok_or(io::ErrorKind::NotConnected)?;
+    /// When there is no file descriptor left.
+    pub fn socket(&self) -> io::Result<UnixStream> {
+        let socket = self.socket.try_clone()?;
         socket.set_nonblocking(true)?;
         Ok(socket)
     }
 
     /// Forwards a signal that ends devstack. Does nothing once the daemon has exited.
     pub fn forward_signal(&self, signal: i32) {
-        let signal = match signal {
-            libc::SIGINT => Signal::INT,
-            libc::SIGQUIT => Signal::QUIT,
-            _ => Signal::TERM,
-        };
-        if let Some(child) = Pid::from_raw(self.child) {
-            // Fails when the daemon has exited.
-            let _ = kill_process(child, signal);
-        }
+        let other = !matches!(signal, libc::SIGINT | libc::SIGQUIT);
+        signal::kill(self.child, if other { libc::SIGTERM } else { signal });
     }
 
     /// Resolves to the daemon's exit status once it has exited.
@@ -129,8 +117,8 @@ impl Foreground {
     }
 }
 
-fn wait(child: i32) -> Option<ProcessExit> {
-    let child = Pid::from_raw(child)?;
+fn wait(child: u32) -> Option<ProcessExit> {
+    let child = Pid::from_raw(child.cast_signed())?;
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     loop {
         match waitid(WaitId::Pid(child), options) {

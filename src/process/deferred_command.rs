@@ -1,19 +1,16 @@
 //! A program that is started later, outside of the process tree that devstack ends.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::process::Stdio;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, waitpid};
-
 use super::spawn::exec;
-use crate::sys::fork::{ForkResult, exit_now, fork};
+use crate::sys::fork::{ForkResult, detach_stdio, exit_now, fork};
 use crate::sys::process;
+use crate::sys::wait::wait_and_reap;
 
 /// In bytes.
 const MAX_WORD: u64 = 64 * 1024;
@@ -45,10 +42,7 @@ impl DeferredCommand {
             }
             ForkResult::Parent(child) => {
                 drop(read);
-                let child = Pid::from_raw(child.cast_signed());
-                while waitpid(child, WaitOptions::empty()).is_err_and(|error| error == Errno::INTR)
-                {
-                }
+                wait_and_reap(child);
                 Ok(DeferredCommand(write))
             }
         }
@@ -65,11 +59,7 @@ fn wait_and_exec(read: PipeReader, finish: impl FnOnce(OsString) -> Vec<OsString
     process::close_fds_except(read.as_raw_fd());
     process::set_process_name(c"ds-open");
     // The output of a browser does not belong in the log.
-    if let Ok(null) = File::options().read(true).write(true).open("/dev/null") {
-        let _ = rustix::stdio::dup2_stdin(&null);
-        let _ = rustix::stdio::dup2_stdout(&null);
-        let _ = rustix::stdio::dup2_stderr(&null);
-    }
+    let _ = detach_stdio();
     let mut word = Vec::new();
     if read.take(MAX_WORD).read_to_end(&mut word).is_ok() && !word.is_empty() {
         let dir = std::env::current_dir().unwrap_or_default();

@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! devstack            the supervisor: `ProcessManager`, one task per run (`RunTask`)
-//!  └─ ds-guard        forked first thing in main; adopts orphans of dead keepers (`guard_loop`)
-//!      └─ ds-keep     one per run, forked from the guard; adopts its orphans (`keeper_loop`)
-//!          └─ service session and group of its own (`posix_spawn`)
+//!  └─ ds-guard        forked first thing in main; keeps all runs (`keeper_loop`, `kept_runs`)
+//!      ├─ service     marked, in a session and group of its own (`fork_exec`)
+//!      └─ orphan      what a service left; its mark says of which run (`run_mark`)
 //! ```
 //!
-//! When one of them dies, another sees the end of file on a socket or pipe and ends the trees:
-//! keepers watch supervisor and guard, the guard watches keepers, the supervisor watches both. A
-//! tree is empty when `waitpid` reports that its keeper has no children: on Linux every orphan
-//! becomes a child of its keeper, so none can escape. If all are killed at once, a record on disk
-//! (`process_record`, `record_writer`) lets the next devstack end what is left (`previous_stack`).
+//! When the supervisor dies, the guard sees the end of file on its socket and ends the trees; when
+//! the guard dies, the kernel kills the main processes, and the supervisor adopts and kills the
+//! rest. A tree is empty when the guard has no child that carries its mark: on Linux every orphan
+//! becomes a child of the guard, so none can escape. Systems without marks have a keeper for each
+//! run below the guard (`keeper_relay`). If all are killed at once, the mark and a record on disk
+//! (`process_record`, `record_writer`) let the next devstack end what is left (`previous_stack`).
 
 pub(crate) mod cleanup;
 mod daemonize;
@@ -22,20 +23,27 @@ mod process_manager;
 mod process_tree;
 pub(crate) mod run;
 pub(crate) mod spawn;
+mod stack_mark;
+mod start_retry;
 
+pub use crate::sys::file_id::FileId;
 #[doc(hidden)]
 pub use crate::sys::fork::allow_idle_threads;
+pub(crate) use crate::sys::process::{has_pidfd as can_pin_processes, proc_is_mounted};
 pub use crate::sys::pty::{Pty, TermSize};
-pub(crate) use crate::sys::signal::{ignore_file_size_signal, ignores_hangup, own_group};
-pub use crate::sys::tty_id::TtyId;
+pub use crate::sys::signal::exit;
+pub(crate) use crate::sys::signal::{
+    ignore_file_size_signal, ignores_hangup, note_interrupt, own_group,
+};
 pub use cleanup::{
-    CleanupReport, CommandOrphans, KillOutcome, KillTarget, clean_up, clean_up_by_token,
-    find_orphans, find_orphans_by_token, kill_holders,
+    CleanupReport, CommandOrphans, KillOutcome, KillTarget, OwnChildren, clean_up, find_orphans,
+    find_orphans_by_token, kill_holders,
 };
 pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;
 pub use guard::GuardHandle;
 pub use process_manager::ProcessManager;
+pub(crate) use process_manager::random_name;
 pub(crate) use run::OutputTail;
 pub use run::{
     BoxFuture, OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage,
@@ -44,24 +52,9 @@ pub use spawn::{
     EnvProvider, ExecError, InheritedEnv, ListenFd, check_launch, exec, exec_refused,
     locate_program,
 };
-pub(crate) use spawn::{command_summary, display_command, runs_under_shell};
-
-/// Whether processes can be pinned while they are inspected, so that no recycled pid is signalled.
-pub fn can_pin_processes() -> bool {
-    crate::sys::process::has_pidfd()
-}
-
-/// Whether `/proc` shows this process and its descendants. Without that a tree cannot be ended
-/// reliably, so nothing may be started.
-pub fn proc_is_mounted() -> bool {
-    crate::sys::process::proc_is_mounted()
-}
+pub(crate) use spawn::{check_data_dir, command_summary, display_command, runs_under_shell};
 
 /// Sends TERM to a child that has not been reaped, so its pid cannot have been recycled.
 pub fn terminate_child(child: u32) {
-    let pid = i32::try_from(child).ok().and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        // It may have exited already.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
+    crate::sys::signal::kill(child, libc::SIGTERM);
 }

@@ -1,29 +1,30 @@
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::cleanup::{RecordWriter, adopted_orphans};
-use super::guard::{GuardConnection, GuardHandle};
-use super::keeper::{KeeperConnection, KeeperOrder};
+use super::guard::{GuardConnection, GuardHandle, RunStart};
+use super::keeper::KeeperOrder;
+use super::process_tree;
 use super::run::{
-    OneShotCommand, OutputSink, PtySet, RunChange, RunChannels, RunHandle, RunPids, RunProgress,
-    RunReport, RunTask, send_report, stop_command,
+    MainPids, OneShotCommand, OutputSink, PtySet, RunChange, RunChannels, RunHandle, RunPids,
+    RunProgress, RunReport, RunTask, send_report,
 };
 use super::spawn::{InheritedEnv, ListenFd, MAX_LISTEN_FDS, PreparedSpawn, prepare, spawn_errors};
-use crate::model::{LaunchConfig, Message, RunId, TtyMode};
+use super::stack_mark::StackMark;
+use crate::model::{DirMove, LaunchConfig, Message, RunId, SERVICE_VAR, Survivor, TtyMode};
 use crate::sys::pty::{Pty, TermSize};
 
 /// How long killed trees may take to disappear at the end. SIGKILL takes milliseconds; what is
 /// stuck in the kernel for longer is left to the guard.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the guard may take to exit once it has no keepers.
+/// How long the guard may take to exit once it keeps no run.
 const GUARD_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Starts processes and reports what happens to them.
@@ -37,6 +38,8 @@ pub struct ProcessManager {
     terminals: PtySet,
     on_terminal: bool,
     token: String,
+    mark: StackMark,
+    mains: Arc<MainPids>,
 }
 
 impl ProcessManager {
@@ -53,17 +56,17 @@ impl ProcessManager {
         let link = Arc::new(GuardConnection::new(guard.socket, guard.pid));
         let listening = link.listen()?;
         tokio::spawn(link.clone().serve(listening));
-        let token = random_token()?;
+        let token = format!("{:032x}", random_bits()?);
         let environment = InheritedEnv::new(std::env::vars_os(), color, token.clone());
-        let environment = Arc::new(environment);
-        let (asides, terminals) = (AtomicU64::new(0), PtySet::default());
         Ok(ProcessManager {
             link,
             facts,
-            environment,
-            asides,
-            terminals,
+            environment: Arc::new(environment),
+            asides: AtomicU64::new(0),
+            terminals: PtySet::default(),
             on_terminal: false,
+            mark: StackMark::of_token(&token).expect("a token has 32 hexadecimal digits"),
+            mains: Arc::default(),
             token,
         })
     }
@@ -71,12 +74,16 @@ impl ProcessManager {
     /// Records live runs in this file, for `clean_up` after a crash. `shut_down` removes it unless
     /// a process is left. Must be called before the first spawn.
     pub fn record_to(self, file: &Path) -> ProcessManager {
-        self.link.set_record_writer(RecordWriter::open(
-            file,
-            self.token.clone(),
-            self.link.guard(),
-        ));
+        let writer = RecordWriter::open(file, self.token.clone(), self.link.guard());
+        self.link.set_record_writer(writer);
         self
+    }
+
+    /// Continues the record of live runs in the project directory's new place.
+    pub fn relocate(&self, moved: &DirMove) {
+        if let Some(ledger) = self.link.ledger() {
+            ledger.relocate(moved);
+        }
     }
 
     /// Returns the value of `DEVSTACK_RUN` that marks every process of this stack.
@@ -101,19 +108,10 @@ impl ProcessManager {
 
     /// Starts a run. Never blocks and never fails: its run reports follow, the last of them
     /// `TreeEmpty`. A run number must not be reused. Output to a pty arrives as stdout.
+    ///
+    /// The program is passed the sockets `handed`, at most 64: as descriptors from 3 on, described
+    /// by `LISTEN_FDS` and so on as in sd_listen_fds(3). No other process inherits them.
     pub fn spawn(
-        &self,
-        run: RunId,
-        launch: &LaunchConfig,
-        tty: TtyMode,
-        sink: impl OutputSink,
-    ) -> RunHandle {
-        self.spawn_with(run, launch, tty, Vec::new(), sink)
-    }
-
-    /// Like `spawn`, for a program that is passed sockets, at most 64: as descriptors from 3 on,
-    /// described by `LISTEN_FDS` and so on as in sd_listen_fds(3). No other process inherits them.
-    pub fn spawn_with(
         &self,
         run: RunId,
         launch: &LaunchConfig,
@@ -140,8 +138,8 @@ impl ProcessManager {
     ) -> RunHandle {
         match self.prepare_run(facts, run, launch, tty, handed, &mut sink) {
             Ok(life) => {
-                let (line, pids) = (Some(life.line.clone()), life.pids.clone());
-                let leash = RunHandle { line, pids, stopper: life.stopper.clone() };
+                let (link, pids) = (Some((run, life.link.clone())), life.pids.clone());
+                let leash = RunHandle { link, pids, stopper: life.stopper.clone() };
                 tokio::spawn(life.run(sink));
                 leash
             }
@@ -149,22 +147,13 @@ impl ProcessManager {
         }
     }
 
-    /// Starts a command that is not a run of a service, such as a probe.
+    /// Starts a short command that is not a run of a service, such as a probe. It is kept, ended
+    /// and proved gone like one, but its reports go only to the caller.
     pub fn spawn_one_shot(&self, launch: &LaunchConfig, sink: impl OutputSink) -> OneShotCommand {
-        let (leash, facts) = self.start_aside(launch, sink);
-        OneShotCommand { leash, facts }
-    }
-
-    /// Starts a short command that is not a run of a service. It is kept, ended and proved gone
-    /// like one, but its reports go only to the caller.
-    fn start_aside(
-        &self,
-        launch: &LaunchConfig,
-        sink: impl OutputSink,
-    ) -> (RunHandle, mpsc::UnboundedReceiver<RunReport>) {
         let (tell, facts) = mpsc::unbounded_channel();
         let run = RunId(u64::MAX - self.asides.fetch_add(1, Ordering::Relaxed));
-        (self.start(&tell, run, launch, TtyMode::No, Vec::new(), sink), facts)
+        let leash = self.start(&tell, run, launch, TtyMode::No, Vec::new(), sink);
+        OneShotCommand { leash, facts }
     }
 
     /// Stops a run with a command, which gets the main pid in `MAINPID` and has a tree of its own.
@@ -180,16 +169,14 @@ impl ProcessManager {
     ) {
         let Some(main) = leash.main() else { return leash.stop(otherwise) };
         let Some(place) = leash.stopper.reserve() else { return };
-        if let Some(line) = &leash.line {
-            line.send_order(KeeperOrder::Stopping);
-        }
+        leash.order(KeeperOrder::Stopping);
         let mut launch = launch.clone();
         launch.env.insert("MAINPID".to_owned(), main.to_string());
-        let (command, facts) = self.start_aside(&launch, sink);
-        place.fill(command);
+        let mut command = self.spawn_one_shot(&launch, sink);
+        place.fill(command.leash().clone());
         let leash = leash.clone();
         tokio::spawn(async move {
-            if let Some(why) = stop_command::failure(facts).await
+            if let Some(why) = command.failure().await
                 && !leash.stopper.was_killed()
             {
                 tell(spawn_errors::stop_command_failed(&launch.command, &why, otherwise));
@@ -213,28 +200,26 @@ impl ProcessManager {
             prepare(launch, &self.environment, terminal.is_some(), &handed)?;
         // Before the process exists, so that the pty has its size when the program reads it.
         sink.starting(terminal.as_ref());
-        let ends = RunChannels::open(terminal)
+        let RunChannels { outlets, fds } = RunChannels::open(terminal)
             .map_err(|error| spawn_errors::out_of_resources("pipes", &error))?;
-        let line = Arc::new(KeeperConnection::new(ends.socket.get_ref().clone()));
-        let pids = Arc::new(RunPids::default());
+        let service = launch.env.get(SERVICE_VAR).cloned();
+        let pids = Arc::new(RunPids::new(self.mains.clone(), service));
         let sockets = handed.into_iter().map(|handed| handed.socket).take(MAX_LISTEN_FDS);
-        let keeper = ends.keeper.into_iter().chain(sockets).collect();
-        let lost =
-            self.request_keeper(run, keeper, &line, &pids).ok_or_else(spawn_errors::guard_lost)?;
-        line.send_request(parcel);
+        let fds = fds.into_iter().chain(sockets).collect();
+        let mark = self.mark.run(run);
+        let reports = self.link.start(run, RunStart { mark, parcel, fds }, pids.clone());
+        let reports = reports.ok_or_else(spawn_errors::guard_lost)?;
         Ok(RunTask {
             run,
             facts: facts.clone(),
             link: self.link.clone(),
-            line,
             pids,
             stopper: Arc::default(),
-            socket: ends.socket,
-            outlets: ends.outlets,
-            lost,
+            mark,
+            reports,
+            outlets,
             program,
             dir,
-            inbox: Vec::new(),
             reported: RunProgress::Nothing,
         })
     }
@@ -249,30 +234,19 @@ impl ProcessManager {
     }
 
     fn terminal(&self, tty: TtyMode) -> Result<Option<Arc<Pty>>, Message> {
-        match tty {
-            TtyMode::Yes => {
-                let terminal = self.terminals.open();
-                terminal
-                    .map(Some)
-                    .map_err(|error| spawn_errors::out_of_resources("a terminal", &error))
-            }
-            TtyMode::Auto if self.on_terminal => {
-                let complain =
-                    |error: &io::Error| tracing::debug!("cannot open a terminal: {error}");
-                Ok(self.terminals.open().inspect_err(complain).ok())
-            }
-            TtyMode::Auto | TtyMode::No => Ok(None),
+        if !self.gives_terminal(tty) {
+            return Ok(None);
         }
-    }
-
-    fn request_keeper(
-        &self,
-        run: RunId,
-        ends: Vec<OwnedFd>,
-        line: &Arc<KeeperConnection>,
-        pids: &Arc<RunPids>,
-    ) -> Option<oneshot::Receiver<()>> {
-        self.link.request(run, ends, line.clone(), pids.clone())
+        match self.terminals.open() {
+            Ok(terminal) => Ok(Some(terminal)),
+            Err(error) if tty == TtyMode::Yes => {
+                Err(spawn_errors::out_of_resources("a terminal", &error))
+            }
+            Err(error) => {
+                tracing::debug!("cannot open a terminal: {error}");
+                Ok(None)
+            }
+        }
     }
 
     /// Resolves when the guard was killed from outside. Runs end as usual, but none can be started
@@ -285,8 +259,19 @@ impl ProcessManager {
         }
     }
 
-    /// Kills what still runs and waits for its end, then for that of the guard and its keepers.
-    /// Takes at most about twelve seconds. True when it is proved that no process is left.
+    /// Returns a function that lists what is left of the tree of a run, and which helpers do not
+    /// work. It reads files: not for the loop.
+    pub fn survivors(
+        &self,
+        run: &RunHandle,
+    ) -> impl Fn() -> Vec<Survivor> + Clone + Send + 'static {
+        let (run, guard) = (run.clone(), self.link.guard());
+        move || process_tree::survivors(&run.tree_pids(), guard)
+    }
+
+    /// Kills what still runs and waits for its end, then for that of the guard.
+    /// Takes at most about twelve seconds. True when it is proved that no process is left; otherwise
+    /// the guard goes on killing and ends once nothing is left.
     pub async fn shut_down(&self) -> bool {
         let proved = self.end().await;
         if let Some(ledger) = self.link.ledger().filter(|_| proved) {
@@ -295,22 +280,29 @@ impl ProcessManager {
         proved
     }
 
+    /// Kills what still runs, and leaves it to the guard to see it gone.
+    pub fn kill_all(&self) {
+        self.link.kill_all();
+    }
+
     async fn end(&self) -> bool {
         let mut gone = self.link.closed();
         let guard_was_lost = *gone.borrow();
         self.link.kill_all();
         let mut alive = self.link.alive();
-        let empty = timeout(KILL_TIMEOUT, alive.wait_for(|count| *count == 0)).await.is_ok();
+        if timeout(KILL_TIMEOUT, alive.wait_for(|count| *count == 0)).await.is_err() {
+            return false;
+        }
         if !guard_was_lost {
             self.link.close();
             if timeout(GUARD_TIMEOUT, gone.wait_for(|gone| *gone)).await.is_err() {
-                // The guard hangs or was stopped. Its keepers see it exit and finish on their own.
+                // The guard hangs. Keepers, where there are any, see it exit and finish on their own.
                 crate::sys::signal::kill(self.link.guard(), libc::SIGKILL);
                 adopted_orphans::reap_guard(self.link.guard()).await;
             }
         }
         // Orphans that the guard did not reap are our children now.
-        adopted_orphans::kill_all(&self.link).await && empty
+        adopted_orphans::kill_all(&self.link).await
     }
 }
 
@@ -323,12 +315,18 @@ fn not_started(
     super::run::PanicSafeSink::new(sink).close(None);
     send_report(facts, run, RunChange::SpawnFailed(why));
     send_report(facts, run, RunChange::TreeEmpty { orphans: Vec::new() });
-    RunHandle { line: None, pids: Arc::default(), stopper: Arc::default() }
+    RunHandle { link: None, pids: Arc::default(), stopper: Arc::default() }
 }
 
-/// Returns 128 random bits in hexadecimal.
-fn random_token() -> io::Result<String> {
+/// Returns 128 random bits as 26 letters and digits, for paths of sockets, which must be short.
+pub(crate) fn random_name() -> io::Result<String> {
+    let bits = random_bits()?;
+    let digit = |at: u32| char::from_digit((bits >> (5 * at)) as u32 & 31, 32);
+    Ok((0..26).rev().filter_map(digit).collect())
+}
+
+fn random_bits() -> io::Result<u128> {
     let mut bytes = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+    Ok(u128::from_ne_bytes(bytes))
 }

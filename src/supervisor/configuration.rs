@@ -64,6 +64,7 @@ impl Supervisor {
     }
 
     pub(super) fn on_reload(&mut self, reloaded: ReloadOutcome, inputs: &mut Vec<Input>) {
+        let Some(reloaded) = self.reloader.current(reloaded) else { return };
         let config = match &reloaded {
             ReloadOutcome::Stack(LoadedStack { config: draft, .. })
             | ReloadOutcome::Switched(LoadedStack { config: draft, .. }) => Some(draft),
@@ -104,10 +105,15 @@ impl Supervisor {
             ReloadOutcome::Panicked(bug) => self.note(bug),
             ReloadOutcome::Invalid { why, text, files } => {
                 self.broken = true;
+                // What cannot be loaded has no new values to restart with.
+                self.awaiting_reload.retain(|_, path| !files.contains(path));
                 self.status.write(vec![event_lines::not_applied(why, &text)]);
                 let stack = self.stack().clone();
                 self.hands.watch(&stack, &files);
             }
+        }
+        if !self.reloader.has_unread_changes() && !self.awaiting_reload.is_empty() {
+            inputs.push(Input::FilesChanged(std::mem::take(&mut self.awaiting_reload)));
         }
     }
 

@@ -1,17 +1,20 @@
 //! Turns what woke the loop into engine inputs.
 
+use std::borrow::Cow;
+
 use super::env_inputs::EnvInputs;
-use super::executor::JobReport;
+use super::executor::{JobChange, JobReport};
+use super::script_hints::with_hints;
 use super::shutdown_request::ShutdownRequest;
 use super::signal_listener::SignalAction;
-use super::status::{listen_notes, orphans, wrong_port};
+use super::status::{early_end, event_lines, listen_notes, wrong_port};
 use super::supervisor::{Supervisor, WakeReason};
 use super::supervisor_handle::{AttachReply, ControlRequest, SupervisorRequest};
-use crate::engine::{Input, ShutdownMode, Ticket};
-use crate::model::{Message, MessageClass, Name, RunId, Service};
+use crate::engine::{Input, KilledTree, ShutdownMode, Ticket};
+use crate::model::{Event, EventKind, LOCK_FILE, Message, MessageClass, Name, RunId, Service};
 use crate::ports::{self, NetworkInterface};
 use crate::probe::{ProbeFinding, ProbeReport};
-use crate::process::{RunChange, RunReport};
+use crate::process::{self, RunChange, RunReport};
 use crate::terminal::ClientScreen;
 use crate::watch::WatchReport;
 
@@ -22,9 +25,13 @@ impl Supervisor {
             WakeReason::Fact(fact) => self.on_run_report(fact, inputs),
             WakeReason::Report(report) => self.on_probe_report(report, inputs),
             WakeReason::Ports(report) => inputs.push(self.on_port_report(report)),
-            WakeReason::Done(JobReport { job, result }) => {
+            WakeReason::Found(found) => inputs.push(found),
+            WakeReason::Done(JobReport { job, what: JobChange::Ended(result) }) => {
                 self.hands.forget_job(job);
                 inputs.push(Input::JobEnded(job, result));
+            }
+            WakeReason::Done(JobReport { job, what: JobChange::Survived(left) }) => {
+                inputs.push(Input::Survived(KilledTree::Job(job), left));
             }
             WakeReason::Change(change) => self.on_watch_report(change, inputs),
             WakeReason::Ask(SupervisorRequest::Control(
@@ -34,6 +41,12 @@ impl Supervisor {
                 self.take_switch(names, on, tell);
             }
             WakeReason::Ask(SupervisorRequest::Control(request, tell)) => {
+                if let ControlRequest::Restart(names) = &request
+                    && let Some(refusal) = self.launch_obstacle(names)
+                {
+                    // The client may have left.
+                    return drop(tell.send(Err(refusal)));
+                }
                 let ticket = self.ticket(tell);
                 inputs.push(request.into_input(ticket));
             }
@@ -72,11 +85,7 @@ impl Supervisor {
             WakeReason::Signal(SignalAction::End(number, name)) => {
                 self.on_signal(number, name, inputs)
             }
-            WakeReason::Signal(SignalAction::Resized) => {
-                if let Some((rows, columns)) = (self.terminal_size)() {
-                    self.hands.resize(rows, columns);
-                }
-            }
+            WakeReason::Signal(SignalAction::Resized) => self.resize_terminals(),
             WakeReason::Ending(ShutdownRequest { why, code, haste }) => {
                 inputs.push(Input::Shutdown { ticket: None, why, code, haste });
             }
@@ -89,6 +98,16 @@ impl Supervisor {
             }
             WakeReason::Deadline => inputs.push(Input::Tick),
         }
+    }
+
+    /// Returns why a restart is refused: one of these services runs and could not be started again.
+    fn launch_obstacle(&self, names: &[Name]) -> Option<Message> {
+        let named = names.iter().flat_map(|name| self.stack().services_named(name));
+        named.filter(|name| self.engine.is_up(name)).find_map(|name| {
+            let why = process::check_launch(&self.stack().services.get(&name)?.launch)?;
+            let text = format!("{name} keeps running and is not restarted: {}", why.text);
+            Some(Message { text, ..why })
+        })
     }
 
     fn attach(&mut self, name: &Name, screen: ClientScreen) -> Result<AttachReply, Message> {
@@ -104,13 +123,20 @@ impl Supervisor {
     fn on_run_report(&mut self, fact: RunReport, inputs: &mut Vec<Input>) {
         let run = fact.run;
         match fact.what {
-            RunChange::Spawned { pid } => inputs.push(Input::Spawned(run, pid)),
+            RunChange::Spawned { pid } => {
+                // Otherwise the watcher reports when the lock is gone.
+                if !self.reloader.follows {
+                    self.keep_lock();
+                }
+                inputs.push(Input::Spawned(run, pid));
+            }
             RunChange::SpawnFailed(message) => {
-                self.hands.forget(run);
+                let stack = self.stack().clone();
+                self.hands.forget(run, &stack);
                 inputs.push(Input::SpawnFailed(run, message));
             }
             RunChange::Exited(exit) => {
-                self.hands.stop_probing(run);
+                self.hands.exited(run, exit);
                 inputs.push(Input::Exited(run, exit));
             }
             RunChange::TreeEmpty { orphans: leftovers } => {
@@ -118,10 +144,11 @@ impl Supervisor {
                 while let Ok(report) = self.senses.reports.try_recv() {
                     self.on_probe_report(report, inputs);
                 }
-                self.hands.forget(run);
-                if let Some(message) = orphans(&leftovers) {
-                    inputs.push(Input::Note(run, message));
-                }
+                let stack = self.stack().clone();
+                let own = self.hands.forget(run, &stack);
+                let service = self.engine.launched_service(run);
+                let why = service.and_then(|service| early_end(service, own, &leftovers));
+                inputs.extend(why.map(|message| Input::Note(run, message)));
                 inputs.push(Input::TreeEmpty(run));
                 self.reloader.run_ended();
             }
@@ -133,8 +160,20 @@ impl Supervisor {
             return;
         }
         match change {
+            // One save may change the configuration too: then its new values come with the restart.
+            WatchReport::Services(files) if self.reloader.has_unread_changes() => {
+                self.awaiting_reload.extend(files);
+            }
             WatchReport::Services(files) => inputs.push(Input::FilesChanged(files)),
-            WatchReport::Config(_) => self.reloader.files_changed(),
+            WatchReport::Config(files) => {
+                let lock = self.stack().dir.join(LOCK_FILE);
+                if files.contains(&lock) {
+                    self.keep_lock();
+                }
+                if files.iter().any(|file| *file != lock) {
+                    self.reloader.files_changed();
+                }
+            }
             WatchReport::StillChanging(more) => inputs.push(Input::StillChanging(more)),
             WatchReport::Degraded(message) => self.note(message),
         }
@@ -147,6 +186,14 @@ impl Supervisor {
             ProbeFinding::Failed(why) => inputs.push(Input::ProbeFailed(run, why)),
             ProbeFinding::Unhealthy(why) => inputs.push(Input::HealthFailed(run, why)),
             ProbeFinding::Healthy => inputs.push(Input::HealthRecovered(run)),
+            ProbeFinding::ReloadsItself(line) => {
+                let stack = self.stack().clone();
+                inputs.push(Input::ReloadsItself(run));
+                if let Some((name, note)) = self.hands.leave_to_reloader(run, &line, &stack) {
+                    // Nothing is wrong, so the service keeps no message.
+                    self.emit(Event { service: Some(name), what: EventKind::Note(note) });
+                }
+            }
             ProbeFinding::DebuggerListening => inputs.push(Input::DebuggerListening(run)),
             ProbeFinding::ForeignListener(port, holder, message) => {
                 let service = self.engine.launched_service(run);
@@ -164,7 +211,7 @@ impl Supervisor {
                 if service.mode.is_debug() {
                     return;
                 }
-                let message = wrong_port(service, given, &actual);
+                let message = wrong_port(&service, given, &actual);
                 // The scan after the service is ready clears this if it is no longer true.
                 inputs.extend([
                     Input::ListeningOn(run, actual),
@@ -173,7 +220,7 @@ impl Supervisor {
             }
             ProbeFinding::Scanned { listening, early } => {
                 let Some(service) = self.service_of(run) else { return };
-                let remarks = listen_notes(service, &listening, early, NetworkInterface::list);
+                let remarks = listen_notes(&service, &listening, early, NetworkInterface::list);
                 inputs.extend([
                     Input::ListeningOn(run, listening),
                     Input::ListenWarnings(run, remarks),
@@ -196,9 +243,10 @@ impl Supervisor {
         })
     }
 
-    /// The service of a run, as configured now.
-    fn service_of(&self, run: RunId) -> Option<&Service> {
-        self.stack().services.get(self.engine.service_of(run)?).map(|service| &**service)
+    /// The service of a run, as configured now, with what is known about its script.
+    fn service_of(&self, run: RunId) -> Option<Cow<'_, Service>> {
+        let service = self.stack().services.get(self.engine.service_of(run)?)?;
+        Some(with_hints(service, self.script_hints.get(&service.name).cloned()))
     }
 
     /// The first signal stops gracefully, the second kills, the third leaves the rest to the guard.
@@ -212,12 +260,15 @@ impl Supervisor {
                 code,
                 haste: ShutdownMode::Polite,
             }),
-            2 => inputs.push(Input::Shutdown {
-                ticket: None,
-                why: format!("{name} again"),
-                code,
-                haste: ShutdownMode::Now,
-            }),
+            2 => {
+                self.status.write(vec![event_lines::killing(name)]);
+                inputs.push(Input::Shutdown {
+                    ticket: None,
+                    why: format!("{name} again"),
+                    code,
+                    haste: ShutdownMode::Now,
+                });
+            }
             _ => self.exit_code = Some(code),
         }
     }

@@ -56,6 +56,13 @@ impl Supervisor {
         if self.engine.is_ending() {
             return Some(Message::new(MessageClass::NotRunning, "the stack is stopping"));
         }
+        let is_other = |name: &&Name| {
+            self.stack().services.get(*name).is_some_and(|service| service.mode.is_debug() != on)
+        };
+        let restarted: Vec<Name> = names.iter().filter(is_other).cloned().collect();
+        if let Some(error) = self.engine.restart_obstacle(&restarted) {
+            return Some(error.message());
+        }
         let can = |name: &Name| {
             self.stack().services.get(name).is_some_and(|service| service.debug.is_some())
         };

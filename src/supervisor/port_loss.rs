@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::off_loop::off_loop;
-use super::port_evidence::{AboutToStart, inspect, investigate};
+use super::port_evidence::{AboutToStart, ExitFinding, StartVerdict, inspect, investigate};
 use super::status::run_notes;
 use super::supervisor::Supervisor;
 use crate::engine::{Effect, ExitBlame, Input};
@@ -14,16 +14,21 @@ use crate::ports::PortBlame;
 /// What was found out about ports off the loop.
 pub(super) enum PortVerdict {
     /// Whether this service may start on its ports.
-    Start(Arc<Service>, Result<(), Message>),
+    Start(Arc<Service>, StartVerdict),
     /// Why a run of this service exited before it was ready.
-    Exit(RunId, Arc<Service>, PortBlame),
+    Exit(RunId, Arc<Service>, ExitFinding),
 }
 
 impl Supervisor {
     /// Inspects the ports of all services that are about to start: one scan serves them all.
     pub(super) fn inspect_ports(&self, effects: &[Effect]) {
         let asked = effects.iter().filter_map(|effect| match effect {
-            Effect::InspectPorts { service, first } => Some((service.clone(), *first)),
+            Effect::InspectPorts { service, first, lingering, former_data } => Some(AboutToStart {
+                service: service.clone(),
+                first: *first,
+                lingering: *lingering,
+                former_data: former_data.clone(),
+            }),
             _ => None,
         });
         let asked: Vec<AboutToStart> = asked.collect();
@@ -35,8 +40,10 @@ impl Supervisor {
             let services = asked.clone();
             let found = off_loop(move || inspect(&services, &ports)).await;
             // Without an answer they start: if a port is taken, the exit shows it.
-            let verdicts = found.unwrap_or_else(|| vec![Ok(()); asked.len()]);
-            for ((service, _), verdict) in asked.into_iter().zip(verdicts) {
+            let mut verdicts = found.unwrap_or_default().into_iter();
+            for AboutToStart { service, .. } in asked {
+                let clear = StartVerdict { ports: Ok(()), data: None, hints: None };
+                let verdict = verdicts.next().unwrap_or(clear);
                 // The supervisor may have finished meanwhile.
                 let _ = tell.send(PortVerdict::Start(service, verdict));
             }
@@ -50,8 +57,8 @@ impl Supervisor {
         let tell = self.port_reports.0.clone();
         tokio::spawn(async move {
             let exited = service.clone();
-            let blame = off_loop(move || investigate(&exited, &logs, &ports)).await;
-            let blame = blame.unwrap_or(PortBlame::Unclear);
+            let blame = off_loop(move || investigate(&exited, run, &logs, &ports)).await;
+            let blame = blame.unwrap_or(ExitFinding::Ports(PortBlame::Unclear));
             // The supervisor may have finished meanwhile.
             let _ = tell.send(PortVerdict::Exit(run, service, blame));
         });
@@ -59,9 +66,25 @@ impl Supervisor {
 
     pub(super) fn on_port_report(&mut self, report: PortVerdict) -> Input {
         match report {
-            PortVerdict::Start(service, verdict) => Input::PortsInspected(service, verdict),
-            PortVerdict::Exit(run, service, blame) => {
-                Input::ExitInvestigated(run, self.exit_blame(&service, blame))
+            PortVerdict::Start(service, StartVerdict { ports, data, hints }) => {
+                match hints {
+                    Some(hints) => drop(self.script_hints.insert(service.name.clone(), hints)),
+                    None => drop(self.script_hints.remove(&service.name)),
+                }
+                if let Some(message) = data {
+                    self.emit(Event {
+                        service: Some(service.name.clone()),
+                        what: EventKind::Note(message),
+                    });
+                }
+                Input::PortsInspected(service, ports)
+            }
+            PortVerdict::Exit(run, service, finding) => {
+                let blame = match finding {
+                    ExitFinding::Ports(blame) => self.exit_blame(&service, blame),
+                    ExitFinding::CannotRun(message) => ExitBlame::CannotRun(message),
+                };
+                Input::ExitInvestigated(run, blame)
             }
         }
     }
@@ -69,6 +92,8 @@ impl Supervisor {
     fn exit_blame(&mut self, service: &Service, blame: PortBlame) -> ExitBlame {
         match blame {
             PortBlame::Taken(message) => ExitBlame::PortTaken(message),
+            PortBlame::Insists(message) => ExitBlame::InsistsOnPort(message),
+            PortBlame::Lingers(port) => ExitBlame::PortLingers(port),
             PortBlame::OpenedPassedPort(number) => {
                 self.emit(Event {
                     service: Some(service.name.clone()),
@@ -77,7 +102,7 @@ impl Supervisor {
                 ExitBlame::None
             }
             PortBlame::Reservation => {
-                let text = "restarting without the port reservation (the service binds without SO_REUSEADDR)";
+                let text = "address already in use; trying again without the port reservation";
                 ExitBlame::ReservationInTheWay(Message::new(MessageClass::Port, text))
             }
             // If the port may not move, time may help.

@@ -3,7 +3,10 @@
 use super::status::{event_lines, qr_code};
 use super::supervisor::{Supervisor, colors};
 use crate::engine::{Effect, EngineTime};
-use crate::model::{Event, EventKind, Message, Phase, Snapshot};
+use crate::model::{Cause, Event, EventKind, Message, Phase, Snapshot, Stack};
+
+/// Services get at least this many columns, however narrow the terminal is.
+const MIN_COLUMNS: u16 = 40;
 
 impl Supervisor {
     /// Drops the old snapshot before sending events: the reader of an event never gets an older
@@ -35,14 +38,24 @@ impl Supervisor {
             self.hands.scan_listeners(run);
             event.service.iter().for_each(|name| self.reloader.clear_avoided(name));
         }
+        if let (EventKind::Phase { to, cause, .. }, Some(name)) = (&event.what, &event.service) {
+            match to {
+                Phase::Backoff | Phase::Failed => self.logs.judge_run(name, true),
+                // Not known yet.
+                Phase::Waiting | Phase::Starting => {}
+                Phase::Stopping if matches!(cause, Cause::Exited(_)) => {}
+                _ => self.logs.judge_run(name, false),
+            }
+        }
         let stack = self.stack().clone();
         if let EventKind::Applied(_) = event.what {
-            self.logs.set_services(&colors(&stack));
+            self.set_log_columns(&stack);
             self.hands.close_terminals(&stack);
         }
         let scene = self.snapshot_for(&event);
         let settled = matches!(event.what, EventKind::Settled { .. });
-        match event_lines::shown_log(&event).cloned() {
+        let unseen = self.output_unseen && !self.settled;
+        match event_lines::shown_log(&event, unseen).cloned() {
             Some(service) => self.status.write_with_log(
                 service,
                 Box::new(move |tail| event_lines::event_lines(&event, &scene, &stack, tail)),
@@ -50,8 +63,8 @@ impl Supervisor {
             None => {
                 let lines = event_lines::event_lines(&event, &scene, &stack, &[]);
                 self.status.write(lines);
-                if let Some(before) = self.qr.filter(|_| settled) {
-                    self.write_qr_code(&scene, before);
+                if self.qr && settled {
+                    self.write_qr_code(&scene);
                 }
             }
         }
@@ -66,14 +79,26 @@ impl Supervisor {
         }
     }
 
-    fn write_qr_code(&mut self, scene: &Snapshot, before: u16) {
-        // Each line starts with a service name and a marker.
-        let stack = self.stack();
-        let names = stack.services.keys().map(|name| name.as_str().len()).max();
-        let before = usize::from(before) + names.unwrap_or(0) + 3;
+    fn write_qr_code(&mut self, scene: &Snapshot) {
         let width = (self.terminal_size)().map(|(_, columns)| usize::from(columns));
-        let room = width.map(|width| width.saturating_sub(before));
-        self.status.write(vec![qr_code(scene, stack, room)]);
+        let room = width.map(|width| width.saturating_sub(self.logs.indent()));
+        self.status.write(vec![qr_code(scene, self.stack(), room)]);
+    }
+
+    /// Sets the names at the start of printed lines, which the terminals of services leave room for.
+    pub(super) fn set_log_columns(&mut self, stack: &Stack) {
+        self.logs.set_services(&colors(stack));
+        self.resize_terminals();
+    }
+
+    /// Makes the terminals of services as wide as what is printed of them.
+    pub(super) fn resize_terminals(&self) {
+        if let Some((rows, columns)) = (self.terminal_size)()
+            && columns > 0
+        {
+            let indent = u16::try_from(self.logs.indent()).unwrap_or(u16::MAX);
+            self.hands.resize(rows, columns.saturating_sub(indent).max(MIN_COLUMNS));
+        }
     }
 
     /// Reports the notes of a configuration load, except those of the previous load.

@@ -59,7 +59,10 @@ impl SignalListener {
             }
         };
         tokio::select! {
-            Some(()) = self.interrupt.recv() => SignalAction::End(2, "Ctrl-C"),
+            Some(()) = self.interrupt.recv() => {
+                process::note_interrupt();
+                SignalAction::End(2, "Ctrl-C")
+            }
             Some(()) = self.terminate.recv() => SignalAction::End(15, "SIGTERM"),
             Some(()) = hangup => SignalAction::End(1, "SIGHUP"),
             Some(()) = self.quit.recv() => SignalAction::End(3, "SIGQUIT"),

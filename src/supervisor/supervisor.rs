@@ -1,6 +1,7 @@
 //! The supervisor's loop.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,21 +11,20 @@ use super::clock::Clock;
 use super::executor::{Executor, JobReport};
 use super::feed::EventFeed;
 use super::port_loss::PortVerdict;
+use super::project_place::ProjectPlace;
 use super::reload::{ConfigReloader, PreviewResult, ReloadOutcome, ReloadTask};
 use super::shutdown_request::{ShutdownHandle, ShutdownRequest};
 use super::signal_listener::{SignalAction, SignalListener};
-use super::status::{LogTail, StatusQueue, event_lines};
+use super::status::{LogTail, StatusQueue};
 use super::supervisor_handle::{RequestResult, SupervisorHandle, SupervisorRequest};
 use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket, WhenIdle};
 use crate::log::StackLog;
-use crate::model::{LabelColor, Message, Name, Plan, Snapshot, Stack, StackState};
+use crate::model::{
+    BindHints, LabelColor, Message, Name, Plan, Snapshot, Stack, StackState, WatchId,
+};
 use crate::probe::ProbeReport;
 use crate::process::RunReport;
 use crate::watch::WatchReport;
-
-/// Maximum number of inputs for one engine step. A burst is handled in one step; a flood still
-/// leaves room for deadlines.
-const BATCH: usize = 256;
 
 /// If a deadline is missed by this much, devstack itself was not running: it was stopped (Ctrl-Z)
 /// or the machine slept. That time does not count towards deadlines.
@@ -50,12 +50,14 @@ pub struct SupervisorSetup {
     pub selection: Option<Selection>,
     /// Reloads the configuration and reassigns ports.
     pub reloader: ConfigReloader,
+    /// Follows the project directory when it is moved.
+    pub place: ProjectPlace,
     /// What happens when no service runs.
     pub when_idle: WhenIdle,
     /// Size of devstack's terminal, if there is one.
     pub terminal_size: TerminalSizeFn,
-    /// Shows a QR code after the start; with the number of columns before the names in each line.
-    pub qr: Option<u16>,
+    /// Shows a QR code after the start.
+    pub qr: bool,
 }
 
 /// Returns the current rows and columns of a terminal.
@@ -88,6 +90,11 @@ pub struct Supervisor {
     /// The initial stack; the engine has the current one.
     pub(super) first_stack: Arc<Stack>,
     pub(super) reloader: ConfigReloader,
+    pub(super) place: ProjectPlace,
+    /// Changed files of services, seen while changed configuration files are read.
+    pub(super) awaiting_reload: BTreeMap<WatchId, PathBuf>,
+    /// How the servers behind scripts of `package.json` take their ports, as of the last start.
+    pub(super) script_hints: BTreeMap<Name, BindHints>,
     /// Notes of the last configuration load.
     pub(super) notes: Vec<Message>,
     /// Mode requests that wait for their stack.
@@ -101,6 +108,8 @@ pub struct Supervisor {
     reloaded: (mpsc::UnboundedSender<ReloadOutcome>, mpsc::UnboundedReceiver<ReloadOutcome>),
     pub(super) port_reports:
         (mpsc::UnboundedSender<PortVerdict>, mpsc::UnboundedReceiver<PortVerdict>),
+    /// What was found out off the loop.
+    pub(super) found: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
     asks: mpsc::UnboundedReceiver<SupervisorRequest>,
     pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<RequestResult>>,
     tickets: u64,
@@ -112,21 +121,14 @@ pub struct Supervisor {
     pub(super) state: watch::Sender<StackState>,
     /// Whether everything requested has been ready, done or failed once.
     pub(super) settled: bool,
+    /// Whether the user sees only status lines until then.
+    pub(super) output_unseen: bool,
     pub(super) start_done: watch::Sender<bool>,
     pub(super) terminal_size: TerminalSizeFn,
-    pub(super) qr: Option<u16>,
+    pub(super) qr: bool,
     ender: ShutdownHandle,
     endings: mpsc::UnboundedReceiver<ShutdownRequest>,
     pub(super) exit_code: Option<i32>,
-}
-
-/// How the stack ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StackOutcome {
-    /// The exit code.
-    pub code: i32,
-    /// Whether it is proven that no process is left.
-    pub proved: bool,
 }
 
 /// The result of a preview, and where to send it.
@@ -140,6 +142,7 @@ pub(super) enum WakeReason {
     Change(WatchReport),
     Ask(SupervisorRequest),
     Ports(PortVerdict),
+    Found(Input),
     Reloaded(ReloadOutcome),
     Previewed(PreviewResult, super::configuration::PlanReply),
     Signal(SignalAction),
@@ -157,7 +160,8 @@ impl Supervisor {
         let (ender, endings) = ShutdownHandle::new();
         let (state, _) = watch::channel(StackState::Starting);
         let teller = EventFeed::new();
-        let handle = SupervisorHandle::new(ask, setup.logs.clone(), teller.subscribe());
+        let handle = SupervisorHandle::new(ask, setup.logs.clone(), teller.subscribe())
+            .printing_into(setup.hands.output_files());
         let supervisor = Supervisor {
             engine: Engine::new(setup.selection, setup.when_idle),
             clock,
@@ -168,8 +172,11 @@ impl Supervisor {
             teller,
             first_stack: setup.stack,
             reloader: setup.reloader,
+            place: setup.place,
             terminal_size: setup.terminal_size,
             qr: setup.qr,
+            awaiting_reload: BTreeMap::new(),
+            script_hints: BTreeMap::new(),
             notes: Vec::new(),
             switches: Vec::new(),
             broken: false,
@@ -177,6 +184,7 @@ impl Supervisor {
             previewed: mpsc::unbounded_channel(),
             reloaded: mpsc::unbounded_channel(),
             port_reports: mpsc::unbounded_channel(),
+            found: mpsc::unbounded_channel(),
             asks,
             waiting: BTreeMap::new(),
             tickets: 0,
@@ -185,6 +193,7 @@ impl Supervisor {
             snapshot: None,
             state,
             settled: false,
+            output_unseen: false,
             start_done: watch::Sender::new(false),
             ender,
             endings,
@@ -203,48 +212,20 @@ impl Supervisor {
         self.start_done.subscribe()
     }
 
+    /// Lets the start be over only once services have had time to crash, and shows what they print
+    /// then: for a start whose result is not corrected later, and whose output is not seen.
+    pub fn start_cautiously(&mut self) {
+        self.engine.start_cautiously();
+        self.output_unseen = true;
+    }
+
     /// Returns a handle to shut the stack down.
     pub fn ender(&self) -> ShutdownHandle {
         self.ender.clone()
     }
 
-    /// Runs until everything is over. Processes left then are up to the guard.
-    pub async fn run(mut self) -> StackOutcome {
-        let stack = self.first_stack.clone();
-        self.logs.set_services(&colors(&stack));
-        self.hands.set_watch_baseline();
-        self.step_engine(vec![Input::Apply(stack)]);
-        let mut watching = false;
-        while self.exit_code.is_none() {
-            // The file walk would compete with starting services; it notices changes made before
-            // it.
-            if !watching && !self.engine.has_pending_spawn() {
-                watching = true;
-                let stack = self.stack().clone();
-                self.hands.watch(&stack, &Default::default());
-            }
-            let first = self.wake().await;
-            // Whatever follows a new stack must find it in the engine.
-            let batch = if matches!(first, WakeReason::Reloaded(_)) { 0 } else { BATCH };
-            let mut inputs = Vec::new();
-            self.collect_inputs(first, &mut inputs);
-            while inputs.len() < batch
-                && let Some(next) = self.try_wake()
-            {
-                self.collect_inputs(next, &mut inputs);
-            }
-            self.step_engine(inputs);
-        }
-        self.status.finish().await;
-        let proved = self.hands.finish().await;
-        if !proved {
-            self.logs.write_status(event_lines::unproved());
-        }
-        StackOutcome { code: self.exit_code.unwrap_or(1), proved }
-    }
-
     /// Waits for whatever comes first. The arms only produce a value.
-    async fn wake(&mut self) -> WakeReason {
+    pub(super) async fn wake(&mut self) -> WakeReason {
         let deadline = self.next_wake().map(|at| self.clock.instant(at));
         let sleep = async {
             match deadline {
@@ -258,6 +239,7 @@ impl Supervisor {
             Some(fact) = self.senses.facts.recv() => WakeReason::Fact(fact),
             Some(ask) = self.asks.recv() => WakeReason::Ask(ask),
             Some(report) = self.port_reports.1.recv() => WakeReason::Ports(report),
+            Some(found) = self.found.1.recv() => WakeReason::Found(found),
             Some(report) = self.senses.reports.recv() => WakeReason::Report(report),
             Some(done) = self.senses.done.recv() => WakeReason::Done(done),
             Some(change) = self.senses.changes.recv() => WakeReason::Change(change),
@@ -276,7 +258,7 @@ impl Supervisor {
     }
 
     /// Returns what has already arrived.
-    fn try_wake(&mut self) -> Option<WakeReason> {
+    pub(super) fn try_wake(&mut self) -> Option<WakeReason> {
         if let Ok(fact) = self.senses.facts.try_recv() {
             return Some(WakeReason::Fact(fact));
         }
@@ -290,7 +272,7 @@ impl Supervisor {
     }
 
     /// Steps the engine, publishes the new state, then carries out the effects.
-    fn step_engine(&mut self, mut inputs: Vec<Input>) {
+    pub(super) fn step_engine(&mut self, mut inputs: Vec<Input>) {
         let now = self.clock.now();
         let late = self.next_wake().and_then(|at| now.checked_sub(at));
         if let Some(late) = late.filter(|late| *late > SLEEP_THRESHOLD) {
@@ -338,10 +320,17 @@ impl Supervisor {
         match effect {
             // All of a step are inspected together.
             Effect::InspectPorts { .. } => {}
-            Effect::Spawn(run, service) => self.hands.spawn(run, &service),
+            Effect::Spawn(run, service) => {
+                self.hands.spawn(run, &service);
+                if service.reloads_itself() {
+                    let stack = self.stack().clone();
+                    self.hands.watch_again(&stack);
+                }
+            }
             Effect::Stop(run, stop) => self.hands.stop(run, &stop),
             Effect::StartHealthProbes(run, service) => self.hands.watch_health(run, &service),
             Effect::Kill(run) => self.hands.kill(run),
+            Effect::InspectSurvivors(tree) => self.inspect_survivors(tree),
             Effect::Signal(run, signal) => self.hands.signal(run, signal),
             Effect::StartJob(job, service, run, command) => {
                 self.hands.start_job(job, &service, run, &command);

@@ -13,6 +13,7 @@ use crate::model::{
     EnvView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WaitCondition, WhyView,
 };
 use crate::terminal::{Attachment, ClientScreen};
+use crate::watch::OutputFiles;
 
 /// Number of log lines in `why`: they fit on a screen with the rest.
 const WHY_LINES: usize = 10;
@@ -72,7 +73,12 @@ pub struct SupervisorHandle {
     asks: mpsc::UnboundedSender<SupervisorRequest>,
     logs: StackLog,
     meter: Arc<Mutex<UsageMeter>>,
+    /// Locked while a plan is made: each reads the configuration once more, and holds all of it.
+    planning: Arc<Mutex<()>>,
+    /// Locked while an environment is composed.
+    composing: Arc<Mutex<()>>,
     feed: FeedSubscriber,
+    output: OutputFiles,
 }
 
 /// A message to the supervisor.
@@ -113,7 +119,14 @@ impl SupervisorHandle {
         logs: StackLog,
         feed: FeedSubscriber,
     ) -> SupervisorHandle {
-        SupervisorHandle { asks, logs, meter: Arc::default(), feed }
+        let (meter, planning, composing) = Default::default();
+        let output = OutputFiles::default();
+        SupervisorHandle { asks, logs, meter, planning, composing, feed, output }
+    }
+
+    /// Sets the files that devstack itself writes.
+    pub(crate) fn printing_into(self, output: OutputFiles) -> SupervisorHandle {
+        SupervisorHandle { output, ..self }
     }
 
     /// Sends a request and waits until it took effect. Dropping the future only cancels the wait;
@@ -173,6 +186,7 @@ impl SupervisorHandle {
     /// When the stack has stopped, the files are invalid, or a running stack cannot change that
     /// way.
     pub async fn plan(&self) -> Result<PlanView, Message> {
+        let _one_at_a_time = self.planning.lock().await;
         self.send_and_wait(SupervisorRequest::Plan).await?
     }
 
@@ -199,6 +213,7 @@ impl SupervisorHandle {
     /// When the stack has stopped, or the service has been removed.
     pub async fn environment(&self, service: Name) -> Result<EnvView, Message> {
         let left = left(&service);
+        let _one_at_a_time = self.composing.lock().await;
         let given = self
             .send_and_wait(|tell| SupervisorRequest::EnvInputs(service, tell))
             .await?
@@ -214,6 +229,11 @@ impl SupervisorHandle {
         let why = self.send_and_wait(|tell| SupervisorRequest::Why(service.clone(), tell)).await?;
         let why = why.ok_or_else(|| left(&service))?;
         Ok(WhyView { log: self.logs.tail(&service, WHY_LINES), ..why })
+    }
+
+    /// The files that devstack itself writes.
+    pub fn output_files(&self) -> &OutputFiles {
+        &self.output
     }
 
     /// The log of the stack.

@@ -1,7 +1,7 @@
 //! Forks this process, and what a forked process does to itself.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -46,16 +46,18 @@ pub(crate) fn fork() -> io::Result<ForkResult> {
     }
 }
 
+/// Makes stdin, stdout and stderr of this process /dev/null.
+pub(crate) fn detach_stdio() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    rustix::stdio::dup2_stdout(&null)?;
+    Ok(rustix::stdio::dup2_stderr(&null)?)
+}
+
 /// Ends a forked process without running the exit handlers of its parent.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: ends the process, so nothing is used afterwards.
     unsafe { libc::_exit(code) }
-}
-
-/// Closes a forked process's copy of a descriptor whose owner is never used nor dropped there.
-pub(crate) fn close_copy(fd: RawFd) {
-    // SAFETY: the caller never uses or drops the owner, because it ends with `exit_now`.
-    unsafe { libc::close(fd) };
 }
 
 #[cfg(test)]

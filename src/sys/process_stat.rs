@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::process::process_stat;
+use super::run_mark;
 
 /// What the system reports of one process at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,19 @@ pub(crate) fn ancestors(pid: u32) -> impl Iterator<Item = (u32, ProcessStat)> {
     let read = |pid: u32| Some((pid, process_stat(pid)?));
     let first = process_stat(pid).and_then(|process| read(process.parent));
     std::iter::successors(first, move |(_, process)| read(process.parent)).take(MAX_DEPTH)
+}
+
+/// What `ps` shows as the name of a guard, the parent of services.
+pub(crate) const GUARD_NAME: &str = "ds-guard";
+
+/// Whether a process is of the same run as this main process: it carries the same mark, or is below
+/// the same keeper.
+pub(crate) fn is_of_run(pid: u32, main: u32) -> bool {
+    if let Some(mark) = run_mark::of(main) {
+        return run_mark::of(pid) == Some(mark);
+    }
+    let keeper = ancestors(main).next().filter(|(_, above)| above.name != GUARD_NAME);
+    keeper.is_some_and(|(keeper, _)| ancestors(pid).any(|(above, _)| above == keeper))
 }
 
 /// Returns the pids of this process and its ancestors.

@@ -2,7 +2,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Mutex;
 
-use super::tty_id::TtyId;
+use super::file_id::FileId;
 use crate::sync::lock_unpoisoned;
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::OpenptFlags;
@@ -27,6 +27,15 @@ impl TermSize {
     pub fn common(self, other: TermSize) -> TermSize {
         TermSize { rows: self.rows.min(other.rows), columns: self.columns.min(other.columns) }
     }
+}
+
+/// The screen of a client that attaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientScreen {
+    /// Its size.
+    pub size: TermSize,
+    /// Its terminal; `None` if it is not one or unknown.
+    pub terminal: Option<FileId>,
 }
 
 /// Both ends of a service's pty.
@@ -83,8 +92,8 @@ impl Pty {
     }
 
     /// Identifies the terminal as the service sees it.
-    pub fn device(&self) -> Option<TtyId> {
-        TtyId::of(&self.user)
+    pub fn device(&self) -> Option<FileId> {
+        FileId::of(&self.user)
     }
 
     /// Returns another descriptor of the controller end.

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn it_is_told_when_a_reader_goes_and_not_before() {
+    async fn resolves_only_when_the_reader_is_gone() {
         let (reader, mut writer) = std::io::pipe().unwrap();
         let mut gone = Box::pin(reader_closed(writer.try_clone().unwrap().into()));
         writer.write_all(b"line\n").unwrap();

@@ -1,11 +1,16 @@
 //! Signals to processes and groups, and how this process reacts to some of them.
 
-use std::io;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
+#[cfg(target_os = "linux")]
+use libc::__errno_location as errno_location;
+#[cfg(not(target_os = "linux"))]
+use libc::__error as errno_location;
 use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 /// Signals a process. It must be an unreaped child of this process, which keeps its pid.
 pub(crate) fn kill(pid: u32, signal: i32) {
@@ -13,6 +18,12 @@ pub(crate) fn kill(pid: u32, signal: i32) {
         // SAFETY: takes numbers only. Fails when the process is gone.
         unsafe { libc::kill(pid, signal) };
     }
+}
+
+/// Whether a process with this pid exists, of whatever user.
+pub(crate) fn process_exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
 }
 
 /// Signals a process group; 0 only checks. Returns whether it has members.
@@ -70,6 +81,39 @@ pub(crate) fn ignores_hangup() -> bool {
     asked == 0 && unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
+/// Whether a caught SIGINT has asked this process to end.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Records that a SIGINT was caught, for [`exit`].
+pub(crate) fn note_interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// Ends the program with this code. After a caught Ctrl-C it dies of SIGINT: a shell ends its loop
+/// only for a program that died of the signal, not for one that exits with 130. The first process
+/// of a container cannot.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only exit of the program, after everything was torn down"
+)]
+pub fn exit(code: i32) -> ! {
+    if code == 128 + libc::SIGINT && INTERRUPTED.load(Ordering::Relaxed) {
+        // The reader may have closed it.
+        let _ = io::stdout().flush();
+        // SAFETY: an empty set is a valid one, and all arguments outlive the calls. The default
+        // action ends the process, unless it is the first one of a pid namespace.
+        unsafe {
+            let mut interrupt = MaybeUninit::<libc::sigset_t>::zeroed();
+            libc::sigemptyset(interrupt.as_mut_ptr());
+            libc::sigaddset(interrupt.as_mut_ptr(), libc::SIGINT);
+            libc::signal(libc::SIGINT, libc::SIG_DFL);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, interrupt.as_ptr(), std::ptr::null_mut());
+            libc::raise(libc::SIGINT);
+        }
+    }
+    std::process::exit(code)
+}
+
 /// Descriptor that the Ctrl-C handler writes to; negative: none.
 static CTRL_C: AtomicI32 = AtomicI32::new(-1);
 
@@ -107,7 +151,32 @@ impl Drop for CtrlCHandler {
 }
 
 extern "C" fn on_ctrl_c(_signal: libc::c_int) {
-    // SAFETY: `write` is async-signal-safe; the descriptor is open as long as the handler is set.
+    note_interrupt();
     // The pipe cannot fill up from a user pressing Ctrl-C.
-    unsafe { libc::write(CTRL_C.load(Ordering::SeqCst), b"!".as_ptr().cast(), 1) };
+    write_from_handler(CTRL_C.load(Ordering::SeqCst));
+}
+
+/// Writes a byte from a signal handler. What the handler interrupts finds its `errno` unchanged.
+pub(crate) fn write_from_handler(fd: RawFd) {
+    // SAFETY: `write` is async-signal-safe and takes a byte that lives on; a closed descriptor is an
+    // error. The location of `errno` is valid as long as its thread lives.
+    unsafe {
+        let errno = *errno_location();
+        libc::write(fd, b"!".as_ptr().cast(), 1);
+        *errno_location() = errno;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handler_keeps_errno() {
+        // SAFETY: the location is that of this thread.
+        unsafe { *errno_location() = libc::ERANGE };
+        // Fails, because there is no such descriptor.
+        write_from_handler(-1);
+        assert_eq!(io::Error::last_os_error().raw_os_error(), Some(libc::ERANGE));
+    }
 }

@@ -1,7 +1,13 @@
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use super::KeyWriter;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
 use super::service_terminal::ServiceTerminal;
+use crate::sys::async_fd::register;
+use crate::sys::pty::Pty;
 
 /// Bytes that may wait for a service that does not read: a large paste.
 const MAX_WAITING: usize = 1 << 20;
@@ -47,7 +53,7 @@ impl KeyQueue {
     pub fn follow_run(&mut self) {
         let present = self.console.terminal();
         let same = match (&self.typist, &present) {
-            (Some(typist), Some(terminal)) => Arc::ptr_eq(typist.terminal(), terminal),
+            (Some(typist), Some(terminal)) => Arc::ptr_eq(&typist.terminal, terminal),
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         };
@@ -56,5 +62,40 @@ impl KeyQueue {
             // Without a descriptor, act as if the service did not read.
             self.typist = present.and_then(|terminal| KeyWriter::new(terminal).ok());
         }
+    }
+}
+
+/// Writes keys to the pty of a service without blocking.
+#[derive(Debug)]
+struct KeyWriter {
+    terminal: Arc<Pty>,
+    fd: AsyncFd<OwnedFd>,
+}
+
+impl KeyWriter {
+    fn new(terminal: Arc<Pty>) -> io::Result<KeyWriter> {
+        // Its own descriptor: the output reader is registered on the other one.
+        let fd = register(terminal.controller_fd()?, Interest::WRITABLE)?;
+        Ok(KeyWriter { terminal, fd })
+    }
+
+    /// Writes as many keys as fit now, and returns how many bytes that was.
+    fn write(&self, keys: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < keys.len() {
+            let write = |fd: &OwnedFd| Ok(rustix::io::write(fd, &keys[taken..])?);
+            match self.fd.try_io(Interest::WRITABLE, write) {
+                Ok(count) if count > 0 => taken += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(_) | Err(_) => break,
+            }
+        }
+        taken
+    }
+
+    /// Waits until there may be room.
+    async fn writable(&self) {
+        // Fails only when the runtime is shutting down.
+        let _ = self.fd.writable().await.map(|mut room| room.retain_ready());
     }
 }

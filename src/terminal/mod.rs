@@ -13,28 +13,19 @@
 mod attachment;
 mod crlf_stripper;
 mod key_queue;
-mod key_writer;
-mod output_view;
-mod redraw_trigger;
 mod run_output_sink;
 mod screen_replay;
 mod scrollback;
 mod service_terminal;
 mod subscriber;
 mod terminal_modes;
-mod terminal_update;
 
-pub use crate::sys::client_screen::ClientScreen;
-pub use key_writer::KeyWriter;
-
-pub use attachment::Attachment;
+pub use crate::sys::pty::ClientScreen;
+pub use attachment::{Attachment, OutputView, RedrawTrigger, TerminalUpdate};
 pub use key_queue::KeyQueue;
-pub use output_view::OutputView;
-pub use redraw_trigger::RedrawTrigger;
 pub(crate) use run_output_sink::RunOutputSink;
 pub use service_terminal::ServiceTerminal;
 pub use terminal_modes::TerminalModes;
-pub use terminal_update::TerminalUpdate;
 
 /// Everything that reads the output of programs, in pieces as reads may cut it.
 #[cfg(fuzzing)]

@@ -1,5 +1,7 @@
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::crlf_stripper::CrlfStripper;
 use super::service_terminal::ServiceTerminal;
 use crate::log::LogCapture;
@@ -51,6 +53,14 @@ impl OutputSink for RunOutputSink {
 
     fn full(&self) -> Option<BoxFuture> {
         self.capture.full()
+    }
+
+    fn quiet_at(&self) -> Option<Instant> {
+        self.capture.quiet_at()
+    }
+
+    fn quiet(&mut self, now: Instant) {
+        self.capture.quiet(now);
     }
 
     fn closed(&mut self, exit: Option<ProcessExit>) {

@@ -12,7 +12,7 @@ pub(super) fn replay_screen(output: &[u8], elsewhere: bool) -> Vec<u8> {
         match escapes.take(byte_character(*byte)) {
             EscapeToken::Text => replay.text(*byte),
             EscapeToken::Sequence => replay.sequence(escapes.sequence()),
-            EscapeToken::Hidden => {}
+            EscapeToken::StringEnd | EscapeToken::Hidden => {}
         }
     }
     if elsewhere && !replay.elsewhere {

@@ -3,16 +3,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 
-use super::attachment::Attachment;
+use super::attachment::{Attachment, OutputView, RedrawTrigger, TerminalUpdate};
 use super::key_queue::KeyQueue;
-use super::output_view::OutputView;
-use super::redraw_trigger::RedrawTrigger;
 use super::scrollback::Scrollback;
 use super::subscriber::TerminalSubscriber;
 use super::terminal_modes::TerminalModes;
-use super::terminal_update::TerminalUpdate;
 use crate::model::{Message, ProcessExit, RunId};
-use crate::process::{Pty, TermSize, TtyId};
+use crate::process::{FileId, Pty, TermSize};
 use crate::sync::lock_unpoisoned;
 
 /// The terminal of a service through all its runs, and the clients attached to it.
@@ -56,11 +53,11 @@ impl ServiceTerminal {
             false if state.traces.is_alt_screen() => {
                 state.nudges += 1;
                 state.fit_viewers();
-                Some(RedrawTrigger::new(self.clone()))
+                Some(RedrawTrigger(self.clone()))
             }
             true | false => None,
         };
-        let view = OutputView::new(self.clone(), number, bell);
+        let view = OutputView { console: self.clone(), number, bell };
         Attachment { view, keyboard: KeyQueue::new(self.clone()), nudge }
     }
 
@@ -76,7 +73,7 @@ impl ServiceTerminal {
     }
 
     /// Whether the service currently runs on this terminal.
-    pub fn is_shown_on(&self, terminal: TtyId) -> bool {
+    pub fn is_shown_on(&self, terminal: FileId) -> bool {
         self.terminal().is_some_and(|own| own.device() == Some(terminal))
     }
 
@@ -99,7 +96,7 @@ impl ServiceTerminal {
     pub(super) fn end(&self, run: RunId, exit: Option<ProcessExit>) {
         let mut state = self.lock();
         if state.present.take_if(|present| present.run == run).is_some() {
-            if !state.traces.restore().is_empty() {
+            if state.traces.is_switched() {
                 let undo = state.traces.undo();
                 state.show(&undo);
             }

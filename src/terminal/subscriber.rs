@@ -4,9 +4,9 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use tokio::sync::Notify;
 
+use super::attachment::TerminalUpdate;
 use super::scrollback::Scrollback;
 use super::terminal_modes::TerminalModes;
-use super::terminal_update::TerminalUpdate;
 use crate::model::{Message, RunId};
 use crate::process::TermSize;
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn who_does_not_keep_up_is_told_how_much_is_missing_and_what_is_so_now() {
+    fn slow_client_learns_the_gap_and_the_present_state() {
         let (mut place, mut newest) = (place(Some(RunId(1))), Scrollback::default());
         let mut sent = 0;
         let mut send = |place: &mut TerminalSubscriber, newest: &mut Scrollback, text: &str| {
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn restarts_that_nobody_reads_of_do_not_pile_up() {
+    fn unread_restarts_do_not_pile_up() {
         let mut place = place(None);
         for run in (1..10_000).map(RunId) {
             place.event(TerminalUpdate::Began(run));

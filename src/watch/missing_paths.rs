@@ -39,7 +39,7 @@ mod tests {
     use crate::model::Name;
 
     #[test]
-    fn a_wait_is_told_once_until_it_has_ended() {
+    fn missing_path_is_reported_once_until_it_exists() {
         let mut waits = MissingPaths::default();
         let name = WatchId::first(Name::new("api").unwrap());
         let mut reported = |paths: &[&str]| {

@@ -24,6 +24,7 @@ pub(crate) mod events;
 pub(crate) mod filter;
 mod missing_paths;
 mod mount_table;
+mod output_files;
 mod poll_schedule;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -34,6 +35,7 @@ mod watch_worker;
 mod watched_files;
 mod watcher;
 
+pub use output_files::{OutputClaim, OutputFiles};
 pub use watch_report::WatchReport;
 pub use watcher::Watcher;
 

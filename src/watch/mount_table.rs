@@ -7,34 +7,9 @@ use crate::sys::mounts;
 /// File systems whose files can change without an event of this kernel: on a server, on the host of
 /// a virtual machine, in a program. FUSE subtypes (`fuse.…`) count as well.
 const REMOTE_FILE_SYSTEMS: &[&str] = &[
-    "9p",
-    "acfs",
-    "afpfs",
-    "afs",
-    "beegfs",
-    "ceph",
-    "cifs",
-    "coda",
-    "davfs",
-    "fakeowner",
-    "fuse",
-    "fuseblk",
-    "gfs2",
-    "gpfs",
-    "lustre",
-    "macfuse",
-    "ncpfs",
-    "nfs",
-    "nfs4",
-    "ocfs2",
-    "osxfuse",
-    "prl_fs",
-    "smb3",
-    "smbfs",
-    "vboxsf",
-    "virtiofs",
-    "vmhgfs",
-    "webdav",
+    "9p", "acfs", "afpfs", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "fakeowner", "fuse",
+    "fuseblk", "gfs2", "gpfs", "lustre", "macfuse", "ncpfs", "nfs", "nfs4", "ocfs2", "osxfuse",
+    "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav",
 ];
 
 /// Mounts by path.

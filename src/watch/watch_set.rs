@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use notify::event::EventKindMask;
 use notify::{Config, ErrorKind, PathOp, RecommendedWatcher, Watcher as _};
@@ -8,6 +8,7 @@ use notify::{Config, ErrorKind, PathOp, RecommendedWatcher, Watcher as _};
 use super::events::EventInbox;
 use super::mount_table::MountTable;
 use crate::model::{DisplayPath, Message, MessageClass};
+use crate::sys::inotify::BackgroundClose;
 
 /// Maximum number of watched directories; any more are polled. The default limit on Linux is
 /// between 8,192 and 1,048,576 for all programs of a user, and each watch costs the kernel about 1
@@ -18,26 +19,16 @@ pub(super) const MAX_DIRS: usize = 200_000;
 const RECURSIVE: bool = cfg!(target_os = "macos");
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum WatchReason {
     /// It contains files of services.
-    Tree,
+    Tree = 1,
     /// It contains a configuration file, or would if that file existed.
-    Config,
+    Config = 2,
     /// A missing directory that should be watched will appear below it.
-    Await,
+    Await = 4,
     /// It contains a symlink that leads to watched files, or the target of one.
-    Link,
-}
-
-impl WatchReason {
-    fn bit(self) -> u8 {
-        match self {
-            WatchReason::Tree => 1,
-            WatchReason::Config => 2,
-            WatchReason::Await => 4,
-            WatchReason::Link => 8,
-        }
-    }
+    Link = 8,
 }
 
 /// Directories watched by the system, and those that have to be polled.
@@ -45,6 +36,7 @@ pub(crate) struct WatchSet {
     inbox: Arc<EventInbox>,
     /// Created on first use: systems allow few instances, often 128 for all programs of a user.
     notify: Option<RecommendedWatcher>,
+    /// The reasons to watch each, as a sum.
     uses: BTreeMap<PathBuf, u8>,
     /// Subset of `uses` that has to be polled.
     unwatched: BTreeSet<PathBuf>,
@@ -89,7 +81,7 @@ impl WatchSet {
         for dir in dirs {
             let uses = self.uses.entry(dir.clone()).or_default();
             let new = *uses == 0;
-            *uses |= usage.bit();
+            *uses |= usage as u8;
             if new {
                 self.note_distant(&dir);
                 if !self.is_below_recursive(&dir) {
@@ -100,10 +92,29 @@ impl WatchSet {
         self.add(ops);
     }
 
+    /// Watches these directories and no others for a reason; `held` has those of the last call.
+    /// Returns whether some are new.
+    pub fn set_watched(
+        &mut self,
+        held: &mut BTreeSet<PathBuf>,
+        need: BTreeSet<PathBuf>,
+        usage: WatchReason,
+    ) -> bool {
+        for dir in held.difference(&need) {
+            self.release(dir, usage);
+        }
+        let missing = |dir: &&PathBuf| !self.holds_for(dir, usage);
+        let new: Vec<PathBuf> = need.iter().filter(missing).cloned().collect();
+        *held = need;
+        let some = !new.is_empty();
+        self.watch(new.into_iter(), usage);
+        some
+    }
+
     /// Removes one reason to watch a directory; without any it is unwatched.
     pub fn release(&mut self, dir: &Path, usage: WatchReason) {
         let Some(uses) = self.uses.get_mut(dir) else { return };
-        *uses &= !usage.bit();
+        *uses &= !(usage as u8);
         if *uses == 0 {
             self.drop_use(dir);
             self.remove(vec![dir.to_owned()]);
@@ -155,9 +166,8 @@ impl WatchSet {
         self.uses.contains_key(dir)
     }
 
-    /// Returns whether this directory is watched or polled for this reason.
-    pub fn holds_for(&self, dir: &Path, usage: WatchReason) -> bool {
-        self.uses.get(dir).is_some_and(|uses| uses & usage.bit() != 0)
+    fn holds_for(&self, dir: &Path, usage: WatchReason) -> bool {
+        self.uses.get(dir).is_some_and(|uses| uses & (usage as u8) != 0)
     }
 
     /// Returns whether any directory has to be polled.
@@ -215,7 +225,7 @@ impl WatchSet {
 
     fn is_below_recursive(&self, dir: &Path) -> bool {
         let tree =
-            |path| self.uses.get(path).is_some_and(|uses| uses & WatchReason::Tree.bit() != 0);
+            |path| self.uses.get(path).is_some_and(|uses| uses & (WatchReason::Tree as u8) != 0);
         RECURSIVE && dir.ancestors().skip(1).any(tree)
     }
 
@@ -279,7 +289,18 @@ impl WatchSet {
                 | EventKindMask::MODIFY_NAME
                 | EventKindMask::ACCESS_CLOSE;
             let config = Config::default().with_event_kinds(kinds).with_follow_symlinks(false);
-            let made = RecommendedWatcher::new(move |event| inbox.push(event), config);
+            // Dropped with the handler, after the instance.
+            let close = Arc::new(OnceLock::new());
+            let kept = close.clone();
+            let handler = move |event| {
+                let _ = &kept;
+                inbox.push(event);
+            };
+            let (made, prepared) =
+                BackgroundClose::of_inotify(|| RecommendedWatcher::new(handler, config));
+            if let Some(prepared) = prepared {
+                let _ = close.set(prepared);
+            }
             let made =
                 made.map_err(|error| limit(&error.kind).unwrap_or_else(|| error.to_string()))?;
             if made.watched_paths().is_err() {

@@ -12,20 +12,15 @@ use super::events::{
 };
 use super::filter::{WatchFilter, git};
 use super::missing_paths::MissingPaths;
+use super::output_files::OutputFiles;
 use super::poll_schedule::PollSchedule;
 use super::tree::{ChangedFile, FileTree, FilterId, UnknownFile};
 use super::watch_set::{WatchReason, WatchSet};
-use super::watched_files::{WatchedFiles, nearest_folder};
+use super::watched_files::{ROUNDS_MAX, WatchedFiles, nearest_folder};
 use crate::model::{WatchAction, WatchConfig, WatchId};
 use crate::sys::file_clock::file_time_now;
 
 use crate::sys::mounts;
-
-/// Delay of background hashing after a walk: services start first.
-pub(super) const HASH_DELAY: Duration = Duration::from_secs(1);
-
-/// Pause between two hashed directories, to use little CPU time.
-const HASH_PAUSE: Duration = Duration::from_millis(1);
 
 /// Maximum bytes read to hash files in advance. Beyond it, the first save of a file counts even if
 /// it changes nothing.
@@ -34,24 +29,10 @@ const MAX_HASHED: u64 = 256 << 20;
 /// How often to check git while it is busy.
 const GIT_PAUSE: Duration = Duration::from_millis(5);
 
-/// Directories may appear while the nearest ones are searched; this many rounds suffice for any
-/// sane tree.
-const ROUNDS_MAX: usize = 8;
-
-/// Limits that tests reduce.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct WatchLimits {
-    /// Maximum number of watched directories.
-    pub dirs: usize,
-    /// See [`HASH_DELAY`].
-    pub read_after: Duration,
-}
-
 /// The watching thread: its state and its loop.
 pub(super) struct WatchWorker {
     inbox: Arc<EventInbox>,
     changes: mpsc::UnboundedSender<WatchReport>,
-    limits: WatchLimits,
     cover: WatchSet,
     tree: FileTree,
     files: WatchedFiles,
@@ -72,7 +53,8 @@ pub(super) struct WatchWorker {
     polls: PollSchedule,
     /// Keeps the thread alive that reports mount changes.
     mounts: Option<OwnedFd>,
-    read_at: Option<Instant>,
+    /// Whether files are still to be hashed; events come first.
+    reading: bool,
     read: u64,
 }
 
@@ -80,15 +62,14 @@ impl WatchWorker {
     pub fn new(
         inbox: Arc<EventInbox>,
         changes: mpsc::UnboundedSender<WatchReport>,
-        limits: WatchLimits,
-        own: BTreeSet<(u64, u64)>,
+        max_dirs: usize,
+        output: OutputFiles,
     ) -> WatchWorker {
         WatchWorker {
-            cover: WatchSet::new(inbox.clone(), limits.dirs),
+            cover: WatchSet::new(inbox.clone(), max_dirs),
             inbox,
             changes,
-            limits,
-            tree: FileTree::without(own),
+            tree: FileTree::without(output),
             files: WatchedFiles::default(),
             filters: Vec::new(),
             next_id: 0,
@@ -102,12 +83,11 @@ impl WatchWorker {
             git_since: None,
             polls: PollSchedule::default(),
             mounts: None,
-            read_at: None,
+            reading: false,
             read: 0,
         }
     }
 
-    /// Runs until the inbox is closed.
     pub fn run(mut self) {
         loop {
             match self.inbox.next(self.deadline()) {
@@ -133,7 +113,8 @@ impl WatchWorker {
 
     fn deadline(&self) -> Option<Instant> {
         let due = self.pending.due(self.shortest_settle());
-        [due, self.polls.at(), self.read_at, self.delayed.due()].into_iter().flatten().min()
+        let read = self.reading.then(Instant::now);
+        [due, self.polls.at(), read, self.delayed.due()].into_iter().flatten().min()
     }
 
     fn set(&mut self, order: WatchTargets) {
@@ -172,12 +153,13 @@ impl WatchWorker {
             self.cover.reload_mounts();
         }
         let late = self.files.set(&order.files, order.files_since, &mut self.cover);
-        let mut changed =
-            self.tree.walk(&new, UnknownFile::Old(order.services_since), &mut self.cover);
-        changed.extend(self.watch_missing(0));
+        self.tree.walk(&new, UnknownFile::Old(order.services_since), &mut self.cover);
+        self.watch_missing(0);
         let starts = self.tree.starts();
         self.git_dirs = starts.iter().filter_map(|start| git::git_dir(start)).collect();
-        self.read_at = Some(Instant::now() + self.limits.read_after);
+        // At once: the first save may come at any time, and then the bytes before it are gone.
+        self.reading = true;
+        let changed = self.tree.take_changed();
         self.report_changes(changed, Instant::now());
         late.into_iter().chain(self.tree.take_late()).for_each(|path| self.inbox.push_found(path));
     }
@@ -222,7 +204,7 @@ impl WatchWorker {
         let due = self.pending.take(self.shortest_settle(), Instant::now());
         let mut config = BTreeSet::new();
         let about_files = due.paths.keys().any(|path| self.files.may_concern(path));
-        let mut changed = self.compare(&due);
+        self.compare(&due);
         if due.everywhere || about_files {
             config = self.files.compare();
         }
@@ -230,63 +212,57 @@ impl WatchWorker {
         // A write alone neither adds nor removes directories.
         if due.everywhere || due.paths.values().any(|touch| touch.is_create_or_remove()) {
             config.extend(self.files.watch_parents(&mut self.cover));
-            changed.extend(self.watch_missing(u64::MAX));
+            self.watch_missing(u64::MAX);
         }
-        changed.extend(self.tree.refresh(file_time_now(), &mut self.cover));
+        self.tree.refresh(file_time_now(), &mut self.cover);
+        let changed = self.tree.take_changed();
         self.tree.take_late().into_iter().for_each(|path| self.inbox.push_found(path));
         if !changed.is_empty() || !config.is_empty() {
             let only = (due.paths.len() == 1).then(|| due.paths.into_keys().next()).flatten();
             self.pending.reported(Instant::now(), only);
         }
-        self.report_changes(changed, due.last);
+        // First, so that what the same save means for services follows the new configuration.
         self.report_config(config);
+        self.report_changes(changed, due.last);
     }
 
-    fn compare(&mut self, due: &SettledEvents) -> Vec<ChangedFile> {
-        let mut changed = Vec::new();
+    fn compare(&mut self, due: &SettledEvents) {
         if due.everywhere {
             self.cover.renew();
-            changed = self.tree.resync_all(0, &mut self.cover);
+            self.tree.resync_all(0, &mut self.cover);
         }
         for (path, touch) in &due.paths {
             if touch.lost {
                 self.cover.forget(path);
             }
-            self.tree.compare_path(path, *touch, &mut self.cover, &mut changed);
+            self.tree.compare_path(path, *touch, &mut self.cover);
         }
-        changed
     }
 
     /// Walks missing directories that have appeared, and watches the nearest existing ones for the
     /// others.
-    fn watch_missing(&mut self, order: u64) -> Vec<ChangedFile> {
-        let mut changed = Vec::new();
+    fn watch_missing(&mut self, order: u64) {
         for _ in 0..ROUNDS_MAX {
             let absent = self.tree.absent();
             if absent.iter().any(|start| start.is_dir()) {
                 let all = self.filters.iter().map(|(_, id)| *id).collect();
-                changed.extend(self.tree.walk(&all, UnknownFile::New(order), &mut self.cover));
+                self.tree.walk(&all, UnknownFile::New(order), &mut self.cover);
             }
             self.tree.watch_links(&mut self.cover);
             let absent = self.tree.absent();
             let need: BTreeSet<PathBuf> =
                 absent.iter().filter_map(|start| nearest_folder(start.parent()?)).collect();
-            for dir in self.missing_dirs.difference(&need) {
-                self.cover.release(dir, WatchReason::Await);
-            }
-            let held = |dir: &&PathBuf| !self.cover.holds_for(dir, WatchReason::Await);
-            let new: Vec<PathBuf> = need.iter().filter(held).cloned().collect();
-            self.missing_dirs = need;
-            if new.is_empty() {
+            if !self.cover.set_watched(&mut self.missing_dirs, need, WatchReason::Await) {
                 break;
             }
-            self.cover.watch(new.into_iter(), WatchReason::Await);
         }
-        let absent = self.services.iter().map(|(name, (id, _))| (name, self.tree.absent_of(*id)));
+        let optional = |id| self.filters.iter().any(|(watch, own)| *own == id && watch.optional);
+        let required = self.services.iter().filter(|(_, (id, _))| !optional(*id));
+        let required = required.filter(|(_, (id, _))| has_root(&self.filters, *id));
+        let absent = required.map(|(name, (id, _))| (name, self.tree.absent_of(*id)));
         for message in self.waits.new_warnings(absent) {
             self.send(WatchReport::Degraded(message));
         }
-        changed
     }
 
     fn on_time(&mut self) {
@@ -301,7 +277,7 @@ impl WatchWorker {
         if self.polls.at().is_some_and(|at| at <= now) {
             self.poll();
         }
-        if self.read_at.is_some_and(|at| at <= now) {
+        if self.reading {
             self.hash_some();
         }
         let due = self.delayed.take(now);
@@ -327,7 +303,7 @@ impl WatchWorker {
     fn hash_some(&mut self) {
         let read = if self.read < MAX_HASHED { self.tree.hash_some() } else { None };
         self.read += read.unwrap_or_default();
-        self.read_at = read.map(|_| Instant::now() + HASH_PAUSE);
+        self.reading = read.is_some();
     }
 
     /// Reports files to the services that want them, or delays the report for a longer quiet
@@ -340,11 +316,14 @@ impl WatchWorker {
             let wanted = |changed: &&ChangedFile| {
                 changed.ids.contains(id) && self.is_source(&changed.path, *id)
             };
-            let Some(first) = changed.iter().find(wanted) else {
+            let Some(first) = changed.iter().find(wanted).filter(|_| has_root(&self.filters, *id))
+            else {
                 continue;
             };
-            // What has settled is good enough unless the service asks for a longer quiet period.
-            if *settle <= SETTLE || last + *settle <= now {
+            // What has settled is good enough unless the service asks for a longer quiet period. A
+            // configuration file is applied now anyway.
+            let configures = self.files.holds(&first.path);
+            if *settle <= SETTLE || last + *settle <= now || configures {
                 ready.insert(name.clone(), first.path.clone());
             } else {
                 self.delayed.add(name.clone(), first.path.clone(), last, *settle);
@@ -383,6 +362,12 @@ impl WatchWorker {
         // Without a receiver the stack is shutting down, and the inbox will be closed.
         let _ = self.changes.send(change);
     }
+}
+
+/// Whether the directory still exists where the service runs. If it was moved or deleted, a restart
+/// would stop what cannot start again.
+fn has_root(filters: &[(WatchConfig, FilterId)], id: FilterId) -> bool {
+    filters.iter().any(|(watch, own)| *own == id && watch.root.is_dir())
 }
 
 /// Returns whether `path` can be a missing directory, or lead to one.

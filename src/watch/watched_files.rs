@@ -8,7 +8,7 @@ use crate::sys::file_clock::FileTime;
 
 /// Directories may appear while the nearest ones are searched; this many rounds suffice for any
 /// sane tree.
-const ROUNDS_MAX: usize = 8;
+pub(super) const ROUNDS_MAX: usize = 8;
 
 /// Single files that are watched whether they exist or not.
 #[derive(Debug, Default)]
@@ -119,19 +119,9 @@ impl WatchedFiles {
             let paths = self.known.values().flat_map(|known| &known.paths);
             let need: BTreeSet<PathBuf> =
                 paths.filter_map(|path| nearest_folder(path.parent()?)).collect();
-            for dir in self.dirs.difference(&need) {
-                cover.release(dir, WatchReason::Config);
-            }
-            let new: Vec<PathBuf> = need
-                .iter()
-                .filter(|dir| !cover.holds_for(dir, WatchReason::Config))
-                .cloned()
-                .collect();
-            self.dirs = need;
-            if new.is_empty() {
+            if !cover.set_watched(&mut self.dirs, need, WatchReason::Config) {
                 break;
             }
-            cover.watch(new.into_iter(), WatchReason::Config);
             changed.extend(self.compare());
         }
         changed
@@ -163,7 +153,7 @@ fn look_hashed(path: &Path) -> Option<Fingerprint> {
 fn look(path: &Path) -> Option<Fingerprint> {
     match PathKind::at(path) {
         PathKind::File(mark) | PathKind::Link { mark, dir: false } => Some(mark),
-        PathKind::Folder | PathKind::Link { .. } | PathKind::Special => {
+        PathKind::Folder | PathKind::Link { .. } | PathKind::Special | PathKind::Output => {
             Some(Fingerprint::of_text(b"no file"))
         }
         PathKind::Missing => None,
@@ -178,7 +168,7 @@ mod tests {
 
     /// The reader of the files may have seen a state that the watcher did not.
     #[test]
-    fn a_file_that_was_gone_for_a_moment_has_changed_for_who_read_it_then() {
+    fn file_that_disappeared_for_a_moment_has_changed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().canonicalize().unwrap().join("devstack.toml");
         let other = path.with_file_name("other.toml");

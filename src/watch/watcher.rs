@@ -1,17 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 
-use rustix::fs::FileType;
 use tokio::sync::mpsc;
 
+use super::WatchReport;
 use super::events::{EventInbox, WatchTargets};
+use super::output_files::OutputFiles;
 use super::watch_set::MAX_DIRS;
-use super::watch_worker::{WatchLimits, WatchWorker};
-use super::{WatchReport, watch_worker};
+use super::watch_worker::WatchWorker;
 use crate::model::{Message, MessageClass, WatchConfig, WatchId};
 use crate::sys::file_clock::{FileTime, file_time_now};
 
@@ -20,7 +19,9 @@ pub struct Watcher {
     pub(super) inbox: Arc<EventInbox>,
     changes: mpsc::UnboundedSender<WatchReport>,
     started: bool,
-    limits: WatchLimits,
+    /// Maximum number of watched directories.
+    max_dirs: usize,
+    output: OutputFiles,
     /// See [`WatchTargets`]; for the first targets, which may be set late.
     files_since: Option<FileTime>,
     services_since: Option<FileTime>,
@@ -30,28 +31,35 @@ impl Watcher {
     /// Creates a watcher that reports to `changes`. It uses no system resources before the first
     /// [`Watcher::set`] with targets; single files modified after this call still count as changed.
     pub fn start(changes: mpsc::UnboundedSender<WatchReport>) -> Watcher {
-        let limits = WatchLimits { dirs: MAX_DIRS, read_after: watch_worker::HASH_DELAY };
-        Watcher::limited(changes, limits)
+        Watcher::limited(changes, MAX_DIRS)
     }
 
-    pub(super) fn limited(
-        changes: mpsc::UnboundedSender<WatchReport>,
-        limits: WatchLimits,
-    ) -> Watcher {
+    pub(super) fn limited(changes: mpsc::UnboundedSender<WatchReport>, max_dirs: usize) -> Watcher {
         Watcher {
             inbox: Arc::default(),
             changes,
             started: false,
-            limits,
+            max_dirs,
+            output: OutputFiles::default(),
             files_since: Some(file_time_now()),
             services_since: None,
         }
+    }
+
+    /// Files that devstack itself writes.
+    pub fn output_files(&self) -> &OutputFiles {
+        &self.output
     }
 
     /// Files of services modified after this call count as changed, however late the first
     /// [`Watcher::set`] is.
     pub fn set_baseline(&mut self) {
         self.services_since = Some(file_time_now());
+    }
+
+    /// Files modified after this moment count as changed in the next [`Watcher::set`].
+    pub fn set_since(&mut self, since: FileTime) {
+        (self.services_since, self.files_since) = (Some(since), Some(since));
     }
 
     /// Replaces what is watched: files of services by their globs, and single `files`, which need
@@ -71,9 +79,10 @@ impl Watcher {
     }
 
     fn spawn(&self) -> bool {
-        let (inbox, changes, limits) = (self.inbox.clone(), self.changes.clone(), self.limits);
+        let (inbox, changes, max_dirs) = (self.inbox.clone(), self.changes.clone(), self.max_dirs);
+        let output = self.output.clone();
         let work = move || {
-            let lookout = WatchWorker::new(inbox, changes.clone(), limits, own_log_files());
+            let lookout = WatchWorker::new(inbox, changes.clone(), max_dirs, output);
             if catch_unwind(AssertUnwindSafe(|| lookout.run())).is_err() {
                 let text = "internal error: file watcher stopped; changes will be missed";
                 let message = Message::new(MessageClass::Internal, text).help("restart devstack");
@@ -93,17 +102,6 @@ impl Watcher {
             }
         }
     }
-}
-
-/// Device and inode number of devstack's own output files, as in `devstack up > log`.
-fn own_log_files() -> BTreeSet<(u64, u64)> {
-    fn file(output: impl AsFd) -> Option<(u64, u64)> {
-        let stat = rustix::fs::fstat(output).ok()?;
-        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-        // The same numbers as in a fingerprint, whatever their types on this system.
-        is_file.then_some((stat.st_dev as u64, stat.st_ino as u64))
-    }
-    [file(std::io::stdout()), file(std::io::stderr())].into_iter().flatten().collect()
 }
 
 impl Drop for Watcher {

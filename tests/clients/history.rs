@@ -77,7 +77,7 @@ impl Seen {
             "starting" => 0,
             "ready" | "unhealthy" => 1,
             "stopping" => 2,
-            "idle" | "waiting" | "backoff" | "done" | "failed" => 3,
+            "idle" | "waiting" | "blocked" | "backoff" | "done" | "failed" => 3,
             other => panic!("there is no phase {other}"),
         };
         Progress { run: self.run.unwrap_or(0), stage, restarts: self.restarts }

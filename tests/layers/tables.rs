@@ -36,10 +36,10 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 21] = [
+pub const LAYERS: [Layer; 22] = [
     Layer {
         path: "src/suggest",
-        only: Some(&["suggest"]),
+        only: Some(&["suggest", "text"]),
         never: &[],
         only_dependencies: Some(&["strsim"]),
         never_dependencies: &[],
@@ -60,9 +60,16 @@ pub const LAYERS: [Layer; 21] = [
     },
     Layer {
         path: "src/atomic_file",
-        only: Some(&["atomic_file"]),
+        only: Some(&["atomic_file", "regular_file"]),
         never: &[],
         only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/regular_file",
+        only: Some(&["regular_file"]),
+        never: &[],
+        only_dependencies: Some(&["rustix"]),
         never_dependencies: &[],
     },
     Layer {
@@ -109,18 +116,13 @@ pub const LAYERS: [Layer; 21] = [
     },
     Layer {
         path: "src/config",
-        only: Some(&["config", "model", "presets", "suggest", "encoding", "text", "units"]),
+        only: Some(&[
+            "config", "model", "presets", "suggest", "encoding", "text", "units", "regular_file",
+        ]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &[
-            "tokio",
-            "hyper",
-            "hyper_util",
-            "notify",
-            "portpicker",
-            "rustix",
-            "libc",
-            "clap",
+            "tokio", "hyper", "hyper_util", "notify", "portpicker", "rustix", "libc", "clap",
         ],
     },
     Layer {
@@ -132,14 +134,14 @@ pub const LAYERS: [Layer; 21] = [
     },
     Layer {
         path: "src/process",
-        only: Some(&["process", "model", "sys", "sync", "atomic_file"]),
+        only: Some(&["process", "model", "sys", "sync", "atomic_file", "regular_file"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
     },
     Layer {
         path: "src/log",
-        only: Some(&["encoding", "log", "model", "sys", "sync"]),
+        only: Some(&["atomic_file", "encoding", "log", "model", "sys", "sync"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
@@ -367,6 +369,7 @@ pub const FENCES: [Fence; 15] = [
             "lock_unpoisoned(",
             "listener_owner(",
             "holders_of_ports(",
+            "holders_of_listeners(",
             "ports::listeners(",
             "is_in_time_wait(",
         ]),
@@ -436,6 +439,8 @@ pub const FENCES: [Fence; 15] = [
                 "src/control/instance/mod.rs",
                 "before any loop runs; a file lock tells nobody when it is free",
             ),
+            ("src/control/instance/dir_lock.rs", "the same lock, of the directory"),
+            ("src/ports/lease.rs", "off the loop; a name that does not listen gives no event"),
             (
                 "src/process/guard/guard_loop.rs",
                 "after a panic of the guard, when there is no loop any more",

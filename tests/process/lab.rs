@@ -106,8 +106,16 @@ pub async fn eventually(holds: impl Fn() -> bool) {
 
 /// Forks a guard, then runs `body` in a runtime, as devstack does.
 pub fn lab<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
-    let guard = GuardHandle::start().expect("a process can be forked");
-    lab_with(guard, body);
+    lab_with(guard(), body);
+}
+
+/// Forks a guard.
+pub fn guard() -> GuardHandle {
+    let guard = match crate::keepers::per_run() {
+        true => GuardHandle::start_without_marks(),
+        false => GuardHandle::start(),
+    };
+    guard.expect("a process can be forked")
 }
 
 /// The same with a guard that is there already.
@@ -156,7 +164,7 @@ impl Lab {
     ) -> (RunId, RunHandle) {
         self.next += 1;
         let run = RunId(self.next);
-        (run, self.processes.spawn(run, launch, self.tty, sink))
+        (run, self.processes.spawn(run, launch, self.tty, Vec::new(), sink))
     }
 
     /// The next fact about a run.

@@ -5,6 +5,7 @@
 mod alone;
 mod asides;
 mod handovers;
+mod keepers;
 mod kills;
 mod lab;
 mod output;

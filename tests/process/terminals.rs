@@ -5,7 +5,7 @@ use std::fs;
 use devstack::model::{CommandLine, ProcessExit, TtyMode};
 
 use crate::alone::alone;
-use crate::lab::{Lab, lab};
+use crate::lab::{Lab, children, eventually, lab};
 use crate::sample::fds;
 
 /// A place where everything gets a terminal.
@@ -138,12 +138,13 @@ fn terminals_leave_no_descriptors() {
             let first = lab.script("exit 0");
             lab.whole(first.run).await;
             drop(first);
+            eventually(|| children(lab.guard).is_empty()).await;
             let before = (fds(std::process::id()), fds(lab.guard));
             for _ in 0..50 {
                 let started = lab.script("echo up; exit 3");
                 assert_eq!(lab.whole(started.run).await, ProcessExit::Code(3));
             }
-            assert_eq!((fds(std::process::id()), fds(lab.guard)), before);
+            eventually(|| (fds(std::process::id()), fds(lab.guard)) == before).await;
             lab.finish().await;
         })
     });

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
-use devstack::model::ProcessExit;
+use devstack::model::{CommandLine, ProcessExit};
 
 use crate::alone::alone;
-use crate::lab::lab;
+use crate::lab::{Lab, eventually, lab};
 use crate::pinned::Pinned;
 use crate::sample::{TREE, all_gone, becomes_sleep, parent_of, tree};
 
@@ -160,5 +161,35 @@ fn finish_ends_what_still_runs() {
             lab.finish().await;
             all_gone(&pids);
         })
+    });
+}
+
+/// As `su` does it through PAM: the mark is lost, and the session too.
+#[test]
+fn an_orphan_without_its_mark_ends_with_its_own_service_and_no_other() {
+    alone(|| {
+        lab(async |mut lab| {
+            let leaves = "prlimit --locks=unlimited setsid -f sh -c 'echo $$; exec sleep 1000'";
+            let start = |lab: &mut Lab, service: &str, script: &str| {
+                let mut launch = lab.launch(CommandLine::Shell(script.to_owned()));
+                launch.env.insert("DEVSTACK_SERVICE".to_owned(), service.to_owned());
+                lab.start(&launch)
+            };
+            let db = start(&mut lab, "db", &format!("{leaves}; exec sleep 1000"));
+            let web = start(&mut lab, "web", "exec sleep 1000");
+            lab.spawned(db.run).await;
+            lab.spawned(web.run).await;
+            let pid = db.heard.lines(1).await.remove(0).parse().expect("a pid");
+            let orphan = Pinned::new(pid);
+            eventually(|| parent_of(pid) == lab.guard || crate::keepers::per_run()).await;
+            assert!(db.leash.tree_pids().contains(&pid) && !web.leash.tree_pids().contains(&pid));
+            web.leash.stop(libc::SIGTERM);
+            lab.whole_end(web.run).await;
+            assert!(!orphan.ends_within(Duration::ZERO), "it ended with another service");
+            db.leash.stop(libc::SIGTERM);
+            lab.whole_end(db.run).await;
+            assert!(orphan.ends_within(Duration::ZERO), "it outlives its service");
+            lab.finish().await;
+        });
     });
 }

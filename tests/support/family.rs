@@ -1,6 +1,7 @@
 use std::fs;
+use std::path::Path;
 
-use super::{RunningProgram, Signal, kill_processes, signal_all};
+use super::{OrphanProcess, RunningProgram, Signal, TestProject, kill_processes, signal_all};
 
 /// Returns the children of a process with this name, sorted by pid, including unreaped zombies.
 pub fn children(parent: u32, name: &str) -> Vec<u32> {
@@ -26,23 +27,34 @@ pub fn guard(up: &RunningProgram) -> u32 {
     guard
 }
 
-/// Returns the keepers of a devstack: one per run.
-#[track_caller]
-pub fn keepers(up: &RunningProgram) -> Vec<u32> {
-    children(guard(up), "ds-keep")
-}
-
-/// Kills a devstack, its guard and its keepers at the same moment, so that none of them can react
-/// to the end of another.
+/// Kills a devstack and its guard at the same moment, so that neither can react to the end of the
+/// other. The kernel kills the main processes and the groups that the guard knows.
 #[track_caller]
 pub fn kill_all_at_once(up: &RunningProgram) {
     let guard = guard(up);
     up.stop();
     signal_all(&[guard], Signal::STOP);
-    let keepers = children(guard, "ds-keep");
-    signal_all(&keepers, Signal::STOP);
-    // Bottom-up: a stopped process group continues when its parent exits.
-    kill_processes(&keepers);
     kill_processes(&[guard]);
     up.kill9();
+}
+
+/// Like `kill_all_at_once`, but first lets services that wait for the file `go` in this directory
+/// start processes that the guard does not see any more, until these texts are shown.
+#[track_caller]
+pub fn leave_behind(up: &RunningProgram, project: &TestProject, dir: &Path, shown: &[&str]) {
+    signal_all(&[guard(up)], Signal::STOP);
+    project.write(dir.join("go"), "");
+    for text in shown {
+        up.wait_for(text);
+    }
+    kill_all_at_once(up);
+}
+
+/// The processes of the fixture that are alive.
+pub fn misbehaving(project: &TestProject) -> Vec<OrphanProcess> {
+    let is_fixture = |one: &OrphanProcess| {
+        // A shell has its name among its arguments.
+        one.command.split(' ').next().is_some_and(|program| program.ends_with("misbehave"))
+    };
+    project.alive().into_iter().filter(is_fixture).collect()
 }

@@ -42,7 +42,7 @@ mod terminal;
 pub use dice::SeededRng;
 pub use edited::{EditedStack, idler};
 #[cfg(target_os = "linux")]
-pub use family::{children, guard, keepers, kill_all_at_once};
+pub use family::{children, guard, kill_all_at_once, leave_behind, misbehaving};
 pub use gate::{FifoGate, make_fifo};
 pub use http::{HttpReply, http_get, http_socket, try_http_get};
 pub use launch::{CommandOutput, TestCommand};
@@ -53,7 +53,9 @@ pub use need::{require, require_program, user_namespaces};
 pub use number::env_number;
 #[cfg(target_os = "linux")]
 pub use other::OtherUser;
-pub use patience::{eventually, wait_at_most, wait_limit};
+#[cfg(target_os = "linux")]
+pub use patience::wait_at_most;
+pub use patience::{eventually, wait_limit};
 pub use plain::strip_ansi;
 pub use ports::{PortOccupier, free_port, free_ports, lock_usual_ports, occupy, occupy_on};
 pub use project::{TestProject, service, up};

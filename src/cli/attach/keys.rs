@@ -44,7 +44,7 @@ fn read_once(chunk: &mut [u8]) -> io::Result<usize> {
 }
 
 /// Returns the keys before the first detach key, and whether there is one.
-pub(super) fn split_at_detach(typed: &[u8]) -> (&[u8], bool) {
+pub(crate) fn split_at_detach(typed: &[u8]) -> (&[u8], bool) {
     let at = |keys: &&[u8]| memchr::memmem::find(typed, keys);
     match DETACH_KEYS.iter().filter_map(at).min() {
         Some(at) => (&typed[..at], true),

@@ -1,6 +1,6 @@
 //! `devstack attach SERVICE`: shows the terminal of a service in this one.
 
-mod keys;
+pub(crate) mod keys;
 mod raw_mode;
 mod screen;
 
@@ -18,7 +18,7 @@ use crate::control::{
 };
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
-use crate::process::{TermSize, TtyId};
+use crate::process::{FileId, TermSize};
 use crate::supervisor::{SignalAction, SignalListener};
 use crate::terminal;
 use keys::KeyReader;
@@ -61,7 +61,7 @@ async fn begin(
     service: &str,
 ) -> Result<(AttachConnection, AttachTerminal), CommandError> {
     let client = ControlClient::here(dir)?;
-    let screen = terminal::ClientScreen { size: screen_size(), terminal: TtyId::of(stdout()) };
+    let screen = terminal::ClientScreen { size: screen_size(), terminal: FileId::of(stdout()) };
     let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
     // From here on no signal kills this process, which would leave the terminal in raw mode.

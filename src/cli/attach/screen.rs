@@ -13,6 +13,10 @@ const TURN: usize = 3;
 /// How long to wait for a paused terminal at the end.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// Saves the title of the window, and restores it.
+const SAVE_TITLE: &[u8] = b"\x1b[22;0t";
+const RESTORE_TITLE: &[u8] = b"\x1b[23;0t";
+
 /// Writes from a thread, so that the user can detach even while the terminal is paused.
 pub(super) struct ScreenWriter {
     to: mpsc::Sender<Vec<u8>>,
@@ -37,7 +41,9 @@ impl ScreenWriter {
             let _ = tell.send(());
         };
         std::thread::Builder::new().name("screen".to_owned()).spawn(write)?;
-        Ok(ScreenWriter { to, done, traces: TerminalModes::default(), color })
+        let mut screen = ScreenWriter { to, done, traces: TerminalModes::default(), color };
+        screen.write(SAVE_TITLE.to_vec());
+        Ok(screen)
     }
 
     /// Waits until there is room for more; returns false if the terminal is gone.
@@ -70,8 +76,9 @@ impl ScreenWriter {
         self.write(b"\x07".to_vec());
     }
 
-    /// Waits until everything is written, within a time limit.
-    pub async fn finish(self) {
+    /// Restores the title, and waits until everything is written, within a time limit.
+    pub async fn finish(mut self) {
+        self.write(RESTORE_TITLE.to_vec());
         let ScreenWriter { to, done, .. } = self;
         drop(to);
         // On timeout, a paused terminal loses the rest.

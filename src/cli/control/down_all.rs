@@ -71,14 +71,7 @@ fn clear(stack: &CrashedInstance) -> Option<DownResult> {
     let mut swept = CleanupReport::default();
     let settled = stack.clean_up(|| {
         let record = stack.state_dir.as_ref().map(StateDir::process_record);
-        let by_record = record.as_deref().map_or(CleanupReport::default(), process::clean_up);
-        // Even if there is a record: it may belong to another stack of the same directory.
-        let by_mark = stack
-            .holder
-            .token
-            .as_deref()
-            .map_or(CleanupReport::default(), process::clean_up_by_token);
-        swept = by_record.and(by_mark);
+        swept = process::clean_up(record.as_deref(), stack.holder.token.as_deref());
         swept.is_clean()
     });
     let result = match (summary(&swept), settled) {

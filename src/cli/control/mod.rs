@@ -12,5 +12,5 @@ mod wait_progress;
 pub(crate) use down_all::down_all;
 pub(crate) use options::ClientOptions;
 pub(crate) use orphan_cleanup::OrphanCleanup;
-pub(crate) use services::{DebugArgs, ServicesArgs, debug, down, restart, start, stop};
-pub(crate) use wait::{WaitArgs, WaitOptions, wait};
+pub(crate) use services::{DebugArgs, ServicesAction, ServicesArgs, change, down};
+pub(crate) use wait::{WaitArgs, wait};

@@ -1,24 +1,35 @@
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use crate::control::{ClaimError, ClientError, InstanceLock, StateDir};
+use crate::control::{
+    ClaimError, ClientError, CrashedInstance, InstanceLock, ProjectDir, StateDir,
+};
 use crate::model::{CONFIG_FILE, Message, MessageClass};
 use crate::process;
 use crate::process::CleanupReport;
+use crate::text::join;
 
 /// What a stack that no longer runs has left in its project.
 pub(crate) struct OrphanCleanup {
     pub project: PathBuf,
-    pub state_dir: StateDir,
+    /// With the record of its processes, unless it was removed.
+    pub state_dir: Option<StateDir>,
+    /// Marks its processes, if it was killed. Not in the project, so it outlives the record.
+    token: Option<String>,
 }
 
 impl OrphanCleanup {
     /// Finds the project that contains `start`; `None` if no stack was ever started there.
     pub fn find(start: &Path) -> Option<OrphanCleanup> {
         let start = fs::canonicalize(start).ok()?;
+        let mut killed = CrashedInstance::all();
         for dir in start.ancestors() {
-            if let Some(state_dir) = StateDir::existing(dir) {
-                return Some(OrphanCleanup { project: dir.to_owned(), state_dir });
+            let is_here = |one: &CrashedInstance| matches!(&one.dir, ProjectDir::InPlace(place) if place == dir);
+            let killed = killed.extract_if(.., |one| is_here(one)).next();
+            let state_dir = StateDir::existing(dir);
+            if state_dir.is_some() || killed.is_some() {
+                let token = killed.and_then(|killed| killed.holder.token);
+                return Some(OrphanCleanup { project: dir.to_owned(), state_dir, token });
             }
             if dir.join(CONFIG_FILE).exists() {
                 return None;
@@ -27,27 +38,40 @@ impl OrphanCleanup {
         None
     }
 
-    /// Terminates processes of a devstack that was killed with its helpers; `None` if there are
-    /// none. Blocks for up to four seconds.
+    /// Lists the processes that are left. Changes nothing.
+    pub fn processes(&self) -> io::Result<Vec<(u32, String)>> {
+        process::find_orphans(self.record().as_deref(), self.token.as_deref())
+    }
+
+    fn record(&self) -> Option<PathBuf> {
+        self.state_dir.as_ref().map(StateDir::process_record)
+    }
+
+    /// Terminates processes of a devstack that was killed with its guard; `None` if there are none.
+    /// Blocks for up to four seconds.
     pub fn run(&self) -> Result<Option<String>, ClientError> {
-        let record = self.state_dir.process_record();
-        if !record.exists() {
+        let record = self.record().filter(|record| record.exists());
+        if record.is_none() && self.token.is_none() {
             return Ok(None);
         }
         let name = self.project.file_name().unwrap_or_default().to_string_lossy();
         // Keeps an `up` from starting meanwhile.
-        let _claim = InstanceLock::claim(&self.project, &name).map_err(|error| match error {
+        let claim = InstanceLock::claim(&self.project, &name).map_err(|error| match error {
             ClaimError::Busy(_) => ClientError::Busy(error.message()),
             ClaimError::Failed(message) => ClientError::Denied(message),
         })?;
-        summary(&process::clean_up(&record))
+        let swept = process::clean_up(record.as_deref(), self.token.as_deref());
+        if swept.is_clean() {
+            claim.nothing_is_left();
+        }
+        summary(&swept)
     }
 }
 
 /// Describes a cleanup; `None` if nothing was left. An error if processes are still running.
 pub(super) fn summary(swept: &CleanupReport) -> Result<Option<String>, ClientError> {
     let messages: Vec<Message> = swept.messages();
-    let text = messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("; ");
+    let text = join(&messages, "; ");
     if !swept.is_clean() {
         let help = messages.last().map_or("", |message| message.help.as_str());
         return Err(ClientError::Refused(Message::new(MessageClass::Orphan, text).help(help)));

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{down, restart, start, stop};
+use super::ServicesAction::{Restart, Start, Stop};
+use super::{change, down};
 use crate::cli::ClientOptions;
 use crate::cli::inspect::{LogsOptions, logs, ps};
 use crate::cli::render::{CommandError, LogRenderer};
+use crate::control::LogQuery;
 use crate::control::tests::{Rig, line, name, print, snapshot, stored_log, until_readers};
 use crate::exit_code::ExitCode;
-use crate::log::{LogLine, LogStyle, StatusMode};
+use crate::log::{LogLine, LogStyle};
 
 fn options(rig: &Rig) -> ClientOptions {
     ClientOptions {
@@ -40,9 +42,8 @@ fn logs_of(
     follow: bool,
     last: Option<usize>,
 ) -> LogsOptions {
-    let services = names(services);
-    let (since, stream, grep, status_mode) = (None, None, None, StatusMode::Without);
-    LogsOptions { control, services, follow, last, since, stream, grep, status_mode }
+    let query = LogQuery { follow, last, ..LogQuery::default() };
+    LogsOptions { control, services: names(services), query }
 }
 
 /// Prints an error like `main`; returns the exit code.
@@ -75,7 +76,7 @@ fn text(bytes: Vec<u8>) -> String {
 }
 
 fn face() -> LogRenderer {
-    LogRenderer::new(LogStyle::new(false, true))
+    LogRenderer::new(LogStyle::new(false))
 }
 
 #[tokio::test]
@@ -95,9 +96,9 @@ async fn the_verbs_say_what_is_so() {
     let rig = Rig::new();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let (options, json) = (options(&rig), json_options(&rig));
-    assert_eq!(start(&options, &names(&["api"]), &mut out).await.code(&mut err), 0);
-    assert_eq!(stop(&options, &names(&["api"]), &mut out).await.code(&mut err), 0);
-    assert_eq!(restart(&json, &names(&["api"]), &mut out).await.code(&mut err), 0);
+    assert_eq!(change(&options, Start, &names(&["api"]), &mut out).await.code(&mut err), 0);
+    assert_eq!(change(&options, Stop, &names(&["api"]), &mut out).await.code(&mut err), 0);
+    assert_eq!(change(&json, Restart, &names(&["api"]), &mut out).await.code(&mut err), 0);
     assert_eq!(down(&options, &mut out).await.code(&mut err), 0);
     let expected =
         "started api\nstopped api\n{\"text\":\"restarted api\"}\neverything is stopped\n";
@@ -108,13 +109,16 @@ async fn the_verbs_say_what_is_so() {
 async fn errors_are_for_people_or_for_programs() {
     let rig = Rig::new();
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    assert_eq!(stop(&options(&rig), &names(&["apu"]), &mut out).await.code(&mut err), 3);
+    assert_eq!(change(&options(&rig), Stop, &names(&["apu"]), &mut out).await.code(&mut err), 3);
     assert_eq!(
         text(err),
         "error: unknown service `apu` in stack shop\n  help: did you mean `api`?\n"
     );
     let mut err = Vec::new();
-    assert_eq!(start(&json_options(&rig), &names(&["db"]), &mut out).await.json_code(&mut err), 1);
+    assert_eq!(
+        change(&json_options(&rig), Start, &names(&["db"]), &mut out).await.json_code(&mut err),
+        1
+    );
     let error = json!({"class": "crash-loop", "text": "db crashes", "help": "see its log"});
     assert_eq!(serde_json::from_slice::<Value>(&err).unwrap(), json!({ "error": error }));
     assert_eq!(text(out), "");

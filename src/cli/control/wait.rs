@@ -11,7 +11,7 @@ use super::wait_progress::WaitProgress;
 use crate::cli::ClientOptions;
 use crate::cli::args::{FileArgs, duration};
 use crate::cli::render::CommandError;
-use crate::control::{ClientError, ControlClient, LineStream};
+use crate::control::{ClientError, ControlClient, WaitUpdate};
 use crate::exit_code::ExitCode;
 use crate::model::{DisplayDuration, EventView, Message, MessageClass, Snapshot, WaitCondition};
 
@@ -55,19 +55,6 @@ impl ValueEnum for WaitCondition {
 /// Time limit for the answer after the timeout, if the condition already looks true.
 const FINAL_CHECK: Duration = Duration::from_secs(1);
 
-/// Options of `devstack wait`.
-#[derive(Debug, Clone)]
-pub struct WaitOptions {
-    /// The stack to ask.
-    pub control: ClientOptions,
-    /// Services to wait for; empty for all requested ones.
-    pub services: Vec<String>,
-    /// What to wait for; `None`: services are ready and tasks have completed.
-    pub what: WaitCondition,
-    /// When to give up.
-    pub timeout: Option<Duration>,
-}
-
 #[derive(Deserialize)]
 struct SnapshotLine {
     stack: Snapshot,
@@ -76,46 +63,39 @@ struct SnapshotLine {
 /// `devstack wait`: waits until services are ready, completed or stopped. Prints progress to `err`
 /// and the result to `out`.
 pub async fn wait(
-    options: &WaitOptions,
+    control: &ClientOptions,
+    args: &WaitArgs,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {
-    print_result(&wait_with_progress(options, err).await?, options.control.json, out)
-}
-
-enum WaitInput {
-    Answer(Result<String, ClientError>),
-    Events(Option<Vec<bytes::Bytes>>),
-    TimeIsUp,
+    print_result(&wait_with_progress(control, args, err).await?, control.json, out)
 }
 
 async fn wait_with_progress(
-    options: &WaitOptions,
+    control: &ClientOptions,
+    args: &WaitArgs,
     err: &mut dyn Write,
 ) -> Result<String, CommandError> {
-    let client = options.control.client()?;
-    // Subscribe first, so that no change is missed while the request is on its way.
-    let mut events = Some(client.events().await?);
-    let mut progress = WaitProgress::new(&options.services, options.what);
-    let mut answer = pin!(client.wait(&options.services, options.what));
-    let mut limit = pin!(limit(options.timeout));
+    let what = args.what.unwrap_or_default();
+    let client = control.client()?;
+    let mut updates = client.wait(&args.services, what).await?;
+    let mut progress = WaitProgress::new(&args.services, what);
+    let mut limit = pin!(limit(args.timeout));
     let mut up = false;
     loop {
-        let turn = tokio::select! {
+        let update = tokio::select! {
             biased;
-            answer = &mut answer => WaitInput::Answer(answer),
-            lines = next(&mut events) => WaitInput::Events(lines),
-            () = &mut limit => WaitInput::TimeIsUp,
+            update = updates.next() => Some(update),
+            () = &mut limit => None,
         };
-        match turn {
-            WaitInput::Answer(answer) => return Ok(or_ended(answer, options.what)?),
-            WaitInput::Events(None) => events = None,
-            WaitInput::Events(Some(lines)) if options.control.json => drop(lines),
-            WaitInput::Events(Some(lines)) => say(&mut progress, &lines, err)?,
-            WaitInput::TimeIsUp => {
+        match update {
+            Some(WaitUpdate::Answer(answer)) => return Ok(or_ended(answer, what)?),
+            Some(WaitUpdate::Event(_)) if control.json => {}
+            Some(WaitUpdate::Event(line)) => say(&mut progress, &line, err)?,
+            None => {
                 let missing = missing(&client, &progress).await?;
                 if up || !missing.is_empty() {
-                    return Err(late(options, &missing).into());
+                    return Err(late(what, args.timeout, &missing).into());
                 }
                 up = true;
                 limit.set(self::limit(Some(FINAL_CHECK)));
@@ -131,26 +111,15 @@ async fn limit(timeout: Option<Duration>) {
     }
 }
 
-/// Returns the next event lines; `None` at the end of the stream, after which it never resolves.
-async fn next(events: &mut Option<LineStream>) -> Option<Vec<bytes::Bytes>> {
-    match events {
-        // The answer to the wait request explains the failure.
-        Some(lines) => lines.next().await.unwrap_or(None),
-        None => std::future::pending().await,
-    }
-}
-
-fn say(progress: &mut WaitProgress, lines: &[bytes::Bytes], err: &mut dyn Write) -> io::Result<()> {
-    for line in lines {
-        // A newer devstack may send events that this version does not know.
-        let status = match serde_json::from_slice::<EventView>(line) {
-            Ok(event) => progress.handle_event(&event),
-            Err(_) => serde_json::from_slice::<SnapshotLine>(line)
-                .map_or_else(|_| Vec::new(), |begin| progress.start(&begin.stack)),
-        };
-        for text in status {
-            writeln!(err, "{text}")?;
-        }
+fn say(progress: &mut WaitProgress, line: &[u8], err: &mut dyn Write) -> io::Result<()> {
+    // A newer devstack may send events that this version does not know.
+    let status = match serde_json::from_slice::<EventView>(line) {
+        Ok(event) => progress.handle_event(&event),
+        Err(_) => serde_json::from_slice::<SnapshotLine>(line)
+            .map_or_else(|_| Vec::new(), |begin| progress.start(&begin.stack)),
+    };
+    for text in status {
+        writeln!(err, "{text}")?;
     }
     err.flush()
 }
@@ -181,13 +150,13 @@ async fn missing(
     }
 }
 
-fn late(options: &WaitOptions, missing: &[String]) -> ClientError {
-    let what = match options.what {
+fn late(what: WaitCondition, timeout: Option<Duration>, missing: &[String]) -> ClientError {
+    let what = match what {
         WaitCondition::Up | WaitCondition::Ready => "ready",
         WaitCondition::Completed => "completed",
         WaitCondition::Stopped => "stopped",
     };
-    let limit = DisplayDuration(options.timeout.unwrap_or_default());
+    let limit = DisplayDuration(timeout.unwrap_or_default());
     let text = format!("not {what} within {limit}: {}", missing.join(", "));
     let help = "run `devstack why SERVICE` for details; work already requested continues";
     ClientError::Refused(Message::new(MessageClass::ReadyTimeout, text).help(help))

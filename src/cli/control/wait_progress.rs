@@ -64,6 +64,7 @@ impl WaitProgress {
             | EventViewKind::Note { .. }
             | EventViewKind::Settled { .. }
             | EventViewKind::Applied { .. }
+            | EventViewKind::NothingRuns
             | EventViewKind::ShuttingDown => {}
         }
         self.changed_lines()
@@ -117,7 +118,9 @@ impl WaitProgress {
         match self.what {
             WaitCondition::Up | WaitCondition::Ready => matches!(phase, Phase::Ready | Phase::Done),
             WaitCondition::Completed => phase == Phase::Done,
-            WaitCondition::Stopped => matches!(phase, Phase::Idle | Phase::Done | Phase::Failed),
+            WaitCondition::Stopped => {
+                matches!(phase, Phase::Idle | Phase::Blocked | Phase::Done | Phase::Failed)
+            }
         }
     }
 
@@ -142,18 +145,8 @@ fn why(view: &ServiceView) -> String {
 }
 
 fn state(phase: Phase, why: &str) -> String {
-    match phase {
-        // The cause already names the phase.
-        Phase::Waiting => why.to_owned(),
-        Phase::Idle
-        | Phase::Starting
-        | Phase::Ready
-        | Phase::Unhealthy
-        | Phase::Stopping
-        | Phase::Backoff
-        | Phase::Done
-        | Phase::Failed => format!("{phase}, {why}"),
-    }
+    // The cause already names this phase.
+    if phase == Phase::Waiting { why.to_owned() } else { format!("{phase}, {why}") }
 }
 
 #[cfg(test)]

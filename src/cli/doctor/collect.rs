@@ -8,16 +8,17 @@ use std::thread;
 use std::time::Duration;
 
 use super::facts::{
-    ConfigStatus, DoctorFacts, LocalhostNames, MachineFacts, MovedPort, OrphanFacts, OrphanedStack,
-    ProjectFacts, StackFacts, UnstartableService,
+    ConfigStatus, DoctorFacts, LOCALHOST_NAME, LocalhostNames, MachineFacts, MovedPort,
+    OrphanFacts, OrphanedStack, ProjectFacts, StackFacts, UnstartableService,
 };
 use super::judge::port_label;
 use super::system;
+use crate::cli::context;
 use crate::cli::control::OrphanCleanup;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
-use crate::control::{ControlClient, CrashedInstance, ProjectDir, RuntimeDir, StateDir};
+use crate::control::{CrashedInstance, ProjectDir, RuntimeDir, StateDir};
 use crate::model::{AssignedPort, CONFIG_FILE, Message, PortKey};
-use crate::ports::{self, FIRST_UNPRIVILEGED, LeaseDir, PortAllocator, availability};
+use crate::ports::{self, BindScope, FIRST_UNPRIVILEGED, LeaseDir, PortAllocator, availability};
 use crate::process;
 use crate::supervisor::reload::LoadConstraints;
 use crate::watch::remote_file_system;
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Collects all facts. Takes milliseconds, or a second if no name server responds.
 pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
     let names = resolve_localhost();
-    let sources = crate::cli::context::sources(files, ConfigOverrides::default())?;
+    let sources = context::sources(files, ConfigOverrides::default())?;
     let (configuration, dir) = configuration(&sources);
     let project = ProjectFacts {
         writable: can_write(&dir),
@@ -53,7 +54,7 @@ pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
 fn resolve_localhost() -> mpsc::Receiver<LocalhostNames> {
     let (answer, answers) = mpsc::channel();
     let ask = move || {
-        let found = match ("api.localhost", 0).to_socket_addrs() {
+        let found = match (LOCALHOST_NAME, 0).to_socket_addrs() {
             Ok(mut addresses) => {
                 let strange = addresses.find(|address| !address.ip().is_loopback());
                 strange.map_or(LocalhostNames::Loopback, |address| {
@@ -116,15 +117,16 @@ fn stack(config: &Config) -> StackFacts {
         watches: stack.services.values().any(|service| !service.watch.is_empty()),
         runs: running.is_some(),
         unstartable: unstartable.collect(),
-        privileged: low.map(|number| (number, availability(number))).collect(),
+        privileged: low
+            .map(|number| (number, availability(number, BindScope::Everywhere)))
+            .collect(),
         port_requests: config.port_requests().to_vec(),
         ports: moves,
     }
 }
 
 fn running(dir: &Path) -> Option<BTreeMap<PortKey, u16>> {
-    let client = ControlClient::here(dir).ok()?;
-    let snapshot = crate::cli::context::runtime().ok()?.block_on(client.stack()).ok()?;
+    let snapshot = context::snapshot(dir).ok()?;
     let ports = snapshot.services.into_iter().flat_map(|service| {
         let name = service.name;
         service
@@ -159,8 +161,7 @@ fn left(dir: &Path) -> OrphanFacts {
     dirs.dedup();
     let recorded =
         dirs.iter().filter_map(|dir| OrphanCleanup::find(dir)).map(|left| OrphanedStack {
-            processes: process::find_orphans(&left.state_dir.process_record())
-                .map_err(|error| error.to_string()),
+            processes: left.processes().map_err(|error| error.to_string()),
             dir: Some(left.project),
         });
     // The directory is gone, and the process record with it; only the token is left.

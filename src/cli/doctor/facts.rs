@@ -53,6 +53,10 @@ pub(super) enum ProcessVisibility {
     Nothing,
 }
 
+/// The name below `localhost` that is looked up. A name server may be asked for it, so it is none of
+/// a service.
+pub(super) const LOCALHOST_NAME: &str = "devstack.localhost";
+
 #[derive(Debug)]
 pub(super) enum LocalhostNames {
     /// This machine, as they should.

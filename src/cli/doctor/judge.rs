@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::facts::{
-    ConfigStatus, DoctorFacts, LimitUsage, LocalhostNames, MachineFacts, OrphanFacts,
-    ProcessVisibility, ProjectFacts, StackFacts, UnstartableService,
+    ConfigStatus, DoctorFacts, LOCALHOST_NAME, LimitUsage, LocalhostNames, MachineFacts,
+    OrphanFacts, ProcessVisibility, ProjectFacts, StackFacts, UnstartableService,
 };
 use super::finding::DoctorFinding;
 use crate::model::{MAIN_PORT, Message, PortKey};
@@ -13,13 +13,13 @@ use crate::ports::{PortAvailability, display_home_relative, well_known};
 /// Files that devstack opens for itself.
 const OWN_FILES: u64 = 64;
 
-/// Files that devstack opens per service: output, keeper, log, probes, port.
+/// Files that devstack opens per service: output, log, probes, port.
 const FILES_OF_ONE: u64 = 8;
 
 /// Processes that devstack itself needs.
 const OWN_PROCESSES: u64 = 16;
 
-/// Processes per service with its keeper, for a server with a few workers.
+/// Processes per service, for a server with a few workers.
 const PROCESSES_OF_ONE: u64 = 8;
 
 /// A lower limit is soon exhausted: a web project with its packages has thousands of directories.
@@ -152,21 +152,23 @@ fn sight(sight: &ProcessVisibility) -> DoctorFinding {
 
 fn localhost(names: &LocalhostNames) -> DoctorFinding {
     let check = "localhost-names";
-    let help = "add 127.0.0.1 api.localhost to /etc/hosts for programs other than browsers, which resolve it themselves";
+    let help = "add such names to /etc/hosts with 127.0.0.1, for programs other than browsers, which resolve them themselves";
     match names {
         LocalhostNames::Loopback => {
-            DoctorFinding::ok(check, "names such as api.localhost resolve to this machine")
+            let text = format!("names such as {LOCALHOST_NAME} resolve to this machine");
+            DoctorFinding::ok(check, text)
         }
         LocalhostNames::Elsewhere(address) => DoctorFinding::wrong(
             check,
-            format!("api.localhost resolves to {address}, which is not this machine"),
-            "add 127.0.0.1 api.localhost to /etc/hosts; your name server resolves it incorrectly",
+            format!("{LOCALHOST_NAME} resolves to {address}, which is not this machine"),
+            "add such names to /etc/hosts with 127.0.0.1; your name server resolves them incorrectly",
         ),
         LocalhostNames::Unknown(why) => {
-            DoctorFinding::note(check, format!("cannot resolve api.localhost: {why}"), help)
+            DoctorFinding::note(check, format!("cannot resolve {LOCALHOST_NAME}: {why}"), help)
         }
         LocalhostNames::Silent => {
-            DoctorFinding::note(check, "no name server responds for api.localhost", help)
+            let text = format!("no name server responds for {LOCALHOST_NAME}");
+            DoctorFinding::note(check, text, help)
         }
     }
 }
@@ -303,7 +305,11 @@ fn left(left: &OrphanFacts) -> Vec<DoctorFinding> {
                     format!("processes of a killed devstack are still running: {}", first_few(all.collect()));
                 let help = match &dir {
                     Some(dir) => format!("run `cd {dir} && devstack down`"),
-                    None => "run `devstack down --all`".to_owned(),
+                    // `down --all` would stop every other stack, too.
+                    None => {
+                        let pids = processes.iter().map(|(pid, _)| pid.to_string());
+                        format!("run `kill {}`", pids.collect::<Vec<_>>().join(" "))
+                    }
                 };
                 findings.push(DoctorFinding::wrong("leftovers", text, help));
             }
@@ -326,7 +332,7 @@ fn left(left: &OrphanFacts) -> Vec<DoctorFinding> {
         findings.push(DoctorFinding::note(
             "stale-sockets",
             text,
-            "run `devstack down --all` to remove them; they are harmless, and the next `up` replaces them",
+            "they are harmless: the next `devstack up` in the same directory replaces them",
         ));
     }
     findings.push(leases(&left.leases));

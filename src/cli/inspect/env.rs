@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::service_env::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
 use crate::cli::args::FileArgs;
-use crate::cli::render::{CommandError, EnvText, dotenv, print_bytes, shell, table, warn};
+use crate::cli::render::{CommandError, EnvText, dotenv, print, print_exact, shell, table, warn};
 use crate::exit_code::ExitCode;
 use crate::model::{EnvView, VariableOrigin};
 
@@ -57,7 +57,13 @@ pub(crate) fn env(files: Vec<PathBuf>, args: &EnvArgs) -> Result<ExitCode, Comma
     if let EnvViewSource::Files = source {
         warn(NOT_RUNNING_NOTE);
     }
-    print_bytes(&text(&view, form, args.explain))
+    let text = text(&view, form, args.explain);
+    match form {
+        EnvFormat::Dotenv | EnvFormat::Shell if !args.explain => print_exact(&text),
+        EnvFormat::Dotenv | EnvFormat::Shell | EnvFormat::Json => {
+            print(&String::from_utf8_lossy(&text))
+        }
+    }
 }
 
 fn text(view: &EnvView, form: EnvFormat, explain: bool) -> Vec<u8> {

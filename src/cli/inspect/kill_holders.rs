@@ -6,28 +6,20 @@ use serde::Serialize;
 
 use crate::model::{Message, MessageClass};
 use crate::ports::{
-    self, KillVerdict, PortAvailability, PortHolder, explain_held, holders_of_port, kill_verdict,
+    self, PortAvailability, PortHolder, check_killable, explain_held, holders_of_port,
 };
 use crate::process::{KillOutcome, KillTarget, kill_holders};
+use crate::text::join;
 
 /// How long a process may take to exit after TERM; the default grace period of services.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Whether the listeners of a port may be killed.
-pub(crate) enum KillDecision {
-    Nobody,
-    /// These processes may be killed.
-    Allowed(KillCandidates),
-    /// They may be killed, but the text suggests something better.
-    Discouraged(KillCandidates, String),
-    /// They must not be killed.
-    Refused(Message),
-}
-
-/// The listeners of a port at the time they were found.
+/// The listeners of a port at the time they were found. They may be killed.
 pub(crate) struct KillCandidates {
     port: u16,
     list: Vec<(KillTarget, PortHolder)>,
+    /// A better way to stop them, if there is one.
+    pub instead: Option<String>,
 }
 
 /// Result of killing the listeners of a port.
@@ -48,30 +40,27 @@ struct KilledProcess {
     signal: &'static str,
 }
 
-/// Finds what listens on `port`, and decides whether it may be killed.
-pub(crate) fn find_candidates(port: u16) -> KillDecision {
+/// Finds what listens on `port`.
+///
+/// # Errors
+/// It must not be killed.
+pub(crate) fn find_candidates(port: u16) -> Result<KillCandidates, Message> {
     let holders = holders_of_port(port);
-    if holders.is_empty() {
-        return KillDecision::Nobody;
-    }
-    let suspects = |pids: Vec<u32>| {
-        let list =
-            holders.iter().filter(|holder| holder.pid.is_some_and(|pid| pids.contains(&pid)));
-        let known = |holder: &PortHolder| Some((KillTarget::of(holder.pid?)?, holder.clone()));
-        KillCandidates { port, list: list.filter_map(known).collect() }
-    };
-    match kill_verdict(port, &holders, &ports::own_ancestry()) {
-        KillVerdict::Allowed(pids) => KillDecision::Allowed(suspects(pids)),
-        KillVerdict::Discouraged(pids, remedy) => KillDecision::Discouraged(suspects(pids), remedy),
-        KillVerdict::Refused(message) => KillDecision::Refused(message),
-    }
+    let instead = check_killable(port, &holders, &ports::own_ancestry())?;
+    let known = |holder: PortHolder| Some((KillTarget::of(holder.pid?)?, holder));
+    let list = holders.into_iter().filter_map(known).collect();
+    Ok(KillCandidates { port, list, instead })
 }
 
 impl KillCandidates {
+    /// Whether nothing is listening.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Describes the processes, for a prompt.
     pub fn describe(&self) -> String {
-        let all: Vec<String> = self.list.iter().map(|(_, holder)| holder.to_string()).collect();
-        all.join(" and ")
+        join(self.list.iter().map(|(_, holder)| holder), " and ")
     }
 
     /// Kills the processes, then checks whether the port is free. Blocks for up to seven seconds.
@@ -90,12 +79,6 @@ impl KillCandidates {
 }
 
 impl KillResult {
-    pub fn nobody(port: u16) -> KillResult {
-        let mut outcome = KillResult { port, ended: Vec::new(), free: false, notes: Vec::new() };
-        outcome.look();
-        outcome
-    }
-
     fn take(&mut self, pid: u32, holder: &PortHolder, eviction: KillOutcome) {
         let status = holder.to_string();
         let mut ended =
@@ -116,7 +99,7 @@ impl KillResult {
     /// Checks whether the port is available, and if not, notes why.
     fn look(&mut self) {
         let port = self.port;
-        self.free = match ports::availability(port) {
+        self.free = match ports::availability(port, ports::BindScope::Everywhere) {
             PortAvailability::Free => true,
             PortAvailability::InUse => {
                 let holders = holders_of_port(port);

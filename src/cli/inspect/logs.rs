@@ -5,44 +5,25 @@ use crate::cli::ClientOptions;
 use crate::cli::control::OrphanCleanup;
 use crate::cli::render::{CommandError, LogRenderer};
 pub(crate) use crate::control::protocol::find_services;
-use crate::control::{ClientError, ControlClient, LogPattern, LogQuery};
+use crate::control::{ClientError, ControlClient, LogQuery};
 use crate::exit_code::ExitCode;
-use crate::log::{LogItem, StatusMode, StoredLogReader};
-use crate::model::{Message, MessageClass, Name, OutputStream, Snapshot};
+use crate::log::{LogItem, StoredLogReader};
+use crate::model::{Message, MessageClass, Name, Snapshot};
 
 /// Options of `devstack logs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogsOptions {
     /// The stack, and the output format.
     pub control: ClientOptions,
-    /// Services to show; empty for all.
+    /// Services to show, as typed; empty for all.
     pub services: Vec<String>,
-    /// Whether to show new lines until the stack stops.
-    pub follow: bool,
-    /// How many existing lines of each service to show; `None`: all.
-    pub last: Option<usize>,
-    /// Only lines read at this time or later, in milliseconds since 1970.
-    pub since: Option<i64>,
-    /// Only lines of this stream.
-    pub stream: Option<OutputStream>,
-    /// Only lines that match.
-    pub grep: Option<LogPattern>,
-    /// Whether to include status lines, or only those.
-    pub status_mode: StatusMode,
+    /// Which of their lines to show. The services in it are ignored.
+    pub query: LogQuery,
 }
 
 impl LogsOptions {
     fn query(&self, services: Vec<Name>, follow: bool) -> LogQuery {
-        let LogsOptions { last, since, stream, status_mode: narration, .. } = *self;
-        LogQuery {
-            services,
-            last,
-            follow,
-            since,
-            stream,
-            grep: self.grep.clone(),
-            status_mode: narration,
-        }
+        LogQuery { services, follow, ..self.query.clone() }
     }
 }
 
@@ -89,10 +70,11 @@ async fn print_live(
     let all = snapshot.services.iter().map(|service| service.name.clone());
     face.set_services(&if wanted.is_empty() { all.collect() } else { wanted.clone() });
 
-    let mut lines = client.logs(&options.query(wanted, options.follow)).await?;
+    let mut lines = client.logs(&options.query(wanted, options.query.follow)).await?;
     let mut text = Vec::new();
     while let Some(lines) = lines.next().await? {
         text.clear();
+        face.fit_terminal();
         for line in &lines {
             if options.control.json {
                 text.extend_from_slice(line);
@@ -105,7 +87,10 @@ async fn print_live(
         // Lines should appear at once when following.
         out.flush()?;
     }
-    Ok(())
+    text.clear();
+    face.end(&mut text);
+    out.write_all(&text)?;
+    Ok(out.flush()?)
 }
 
 /// Prints the stored log of a stack that does not run, if there is one.
@@ -115,10 +100,10 @@ fn print_stored(
     face: &mut LogRenderer,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
-    let Some(left) = OrphanCleanup::find(&options.control.dir) else {
+    let left = OrphanCleanup::find(&options.control.dir).and_then(|left| left.state_dir);
+    let Some(dir) = left.map(|state_dir| state_dir.logs()) else {
         return Err(not_running.into());
     };
-    let dir = left.state_dir.logs();
     let services = match StoredLogReader::services(&dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(not_running.into()),
         services => services.map_err(|error| unreadable(&dir, &error))?,
@@ -134,15 +119,19 @@ fn print_stored(
         .map_err(|error| unreadable(&dir, &error))?;
     for page in pages {
         text.clear();
-        for item in &page.items() {
+        face.fit_terminal();
+        for item in page {
             if options.control.json {
                 item.write_json(&mut text);
             } else {
-                face.paint(item, &mut text);
+                face.paint(&item, &mut text);
             }
         }
         out.write_all(&text)?;
     }
+    text.clear();
+    face.end(&mut text);
+    out.write_all(&text)?;
     Ok(out.flush()?)
 }
 

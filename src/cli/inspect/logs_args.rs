@@ -32,6 +32,9 @@ pub struct LogsArgs {
     #[arg(long = "said", value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           conflicts_with_all = ["grep", "stream"])]
     pub status: Option<StatusLinesArg>,
+    /// With --json: also the start of a line whose end has not come; the whole line follows
+    #[arg(long)]
+    pub unfinished: bool,
     #[command(flatten)]
     pub shown: LogStyleArgs,
     /// Print one JSON object per line; same as --output json
@@ -103,6 +106,12 @@ impl LogsArgs {
     /// Returns whether the output is JSON.
     pub fn is_json(&self) -> bool {
         self.json || self.shown.is_json()
+    }
+
+    /// Returns whether to show starts of lines. In JSON, where every object is a line that counts, only
+    /// for programs that ask for them.
+    pub fn shows_unfinished(&self) -> bool {
+        self.unfinished || !self.is_json()
     }
 
     /// Returns whether to show status lines; not by default in JSON, where programs expect lines.

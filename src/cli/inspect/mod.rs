@@ -17,7 +17,7 @@ mod why;
 
 pub(crate) use check::{CheckArgs, check};
 pub(crate) use env::{EnvArgs, env};
-pub(crate) use kill_holders::{KillDecision, find_candidates};
+pub(crate) use kill_holders::find_candidates;
 pub(crate) use logs::{LogsOptions, logs};
 pub(crate) use logs_args::{LogStyleArgs, LogsArgs};
 pub(crate) use plan::{PlanArgs, plan};

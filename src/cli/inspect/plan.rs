@@ -34,7 +34,7 @@ pub(crate) fn plan(files: Vec<PathBuf>, args: &PlanArgs) -> Result<ExitCode, Com
 }
 
 fn of_running(client: &ControlClient, args: &PlanArgs) -> Result<String, CommandError> {
-    if !args.up.is_empty() {
+    if args.up != UpPreviewArgs::default() {
         let text = "a stack is running in this directory, so services and options cannot be given";
         return Err(Message::new(MessageClass::Usage, text)
             .help("omit them; they apply only when no stack is running")

@@ -1,16 +1,17 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
-use super::kill_holders::{KillDecision, KillResult, find_candidates};
+use super::kill_holders::{KillResult, find_candidates};
 use crate::cli::args::FileArgs;
 use crate::cli::context;
 use crate::cli::render::{CommandError, message_text, ports_table, print, warn};
 use crate::cli::start::{PromptReply, TtyPrompt};
-use crate::control::{ControlClient, RuntimeDir};
+use crate::control::RuntimeDir;
 use crate::exit_code::ExitCode;
-use crate::model::{Message, MessageClass, Snapshot};
+use crate::model::{Message, MessageClass};
 use crate::ports::{PortReport, report};
+use crate::text::join;
 
 /// `devstack ports`.
 #[derive(Debug, Args)]
@@ -18,7 +19,7 @@ pub struct PortsArgs {
     #[command(flatten)]
     pub files: FileArgs,
     /// Ports to look up [default: all ports of this stack]
-    #[arg(value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(value_name = "PORT", value_parser = port)]
     pub ports: Vec<u16>,
     /// Kill the process listening on PORT (asks first)
     #[arg(long, requires = "ports")]
@@ -29,6 +30,14 @@ pub struct PortsArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    let number = text.parse().ok().filter(|port| *port > 0);
+    number.ok_or_else(|| {
+        "a port is a number from 1 to 65535; `devstack ports` lists those of the services"
+            .to_owned()
+    })
 }
 
 /// `devstack ports`: lists the ports of the stack, or shows or kills what uses the given ports.
@@ -58,25 +67,19 @@ fn port_reports(ports: &[u16], as_json: bool) -> Result<String, CommandError> {
 }
 
 fn stack_ports(files: &[PathBuf], as_json: bool) -> Result<String, CommandError> {
-    let rows = report::port_rows(&snapshot(&context::project_dir(files))?);
+    let rows = report::port_rows(&context::snapshot(&context::project_dir(files))?);
     Ok(match as_json {
         true => report::json(&rows).to_string() + "\n",
         false => ports_table(&rows),
     })
 }
 
-fn snapshot(dir: &Path) -> Result<Snapshot, CommandError> {
-    let client = ControlClient::here(dir)?;
-    Ok(context::runtime()?.block_on(client.stack())?)
-}
-
 /// Kills what listens on these ports, one after another; fails if one of them does.
 fn kill(args: &PortsArgs) -> Result<ExitCode, CommandError> {
     let mut person = TtyPrompt::here();
     if !args.yes && person.is_none() {
-        let ports: Vec<String> = args.ports.iter().map(u16::to_string).collect();
         let message = Message::new(MessageClass::Usage, "cannot prompt: stdin is not a terminal")
-            .help(format!("use `devstack ports {} --kill --yes`", ports.join(" ")));
+            .help(format!("use `devstack ports {} --kill --yes`", join(&args.ports, " ")));
         return Err(message.into());
     }
     let mut asking = if args.yes { None } else { person.as_mut() };
@@ -107,23 +110,19 @@ fn kill(args: &PortsArgs) -> Result<ExitCode, CommandError> {
 
 /// Kills what listens on the port, after a prompt unless `person` is `None`.
 fn kill_after_prompt(port: u16, person: Option<&mut TtyPrompt>) -> Result<KillResult, Message> {
-    let (suspects, remedy) = match find_candidates(port) {
-        KillDecision::Nobody => return Ok(KillResult::nobody(port)),
-        KillDecision::Allowed(suspects) => (suspects, None),
-        KillDecision::Discouraged(suspects, remedy) => (suspects, Some(remedy)),
-        KillDecision::Refused(message) => return Err(message),
-    };
-    if let Some(person) = person {
-        let who = suspects.describe();
-        let (question, yes): (String, &[&str]) = match &remedy {
+    let candidates = find_candidates(port)?;
+    if let Some(person) = person.filter(|_| !candidates.is_empty()) {
+        let (who, instead) = (candidates.describe(), &candidates.instead);
+        let (question, yes): (String, &[&str]) = match instead {
             None => (format!("kill {who}? [y/N]"), &["y", "yes"]),
-            Some(remedy) => (format!("consider: {remedy}. Kill {who} anyway? [yes/N]"), &["yes"]),
+            Some(instead) => (format!("consider: {instead}. Kill {who} anyway? [yes/N]"), &["yes"]),
         };
         let agreed = matches!(person.ask(&question), PromptReply::Line(line) if yes.contains(&line.as_str()));
         if !agreed {
             let text = format!("aborted; port {port} is still in use by {who}");
-            return Err(Message::new(MessageClass::Port, text).help(remedy.unwrap_or_default()));
+            let help = instead.clone().unwrap_or_default();
+            return Err(Message::new(MessageClass::Port, text).help(help));
         }
     }
-    Ok(suspects.kill())
+    Ok(candidates.kill())
 }

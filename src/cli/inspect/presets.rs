@@ -1,9 +1,10 @@
 use clap::Args;
+use serde_json::{Map, Value};
 
 use crate::cli::context;
 use crate::cli::render::{CommandError, Table, print};
 use crate::exit_code::ExitCode;
-use crate::presets::{self, Preset, PresetSummary};
+use crate::presets::{self, Preset};
 
 /// `devstack presets`.
 #[derive(Debug, Args)]
@@ -19,11 +20,10 @@ pub struct PresetsArgs {
 /// `devstack presets`: lists all presets. `devstack presets flask`: prints the file of one.
 pub(crate) fn presets(args: &PresetsArgs) -> Result<ExitCode, CommandError> {
     let Some(name) = &args.name else {
-        let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
-        return print(&if args.json { list_json(&rows) } else { list(&rows) });
+        return print(&if args.json { list_json() } else { list() });
     };
     match presets::find(name) {
-        Some(preset) if args.json => print(&(PresetRow::of(preset).json(true).to_string() + "\n")),
+        Some(preset) if args.json => print(&(json(preset, true).to_string() + "\n")),
         Some(preset) => print(preset.text),
         None => {
             let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
@@ -32,44 +32,34 @@ pub(crate) fn presets(args: &PresetsArgs) -> Result<ExitCode, CommandError> {
     }
 }
 
-struct PresetRow {
-    preset: &'static Preset,
-    outline: PresetSummary,
+fn json(preset: &Preset, whole: bool) -> Value {
+    let outline = preset.outline();
+    let ports = outline.ports().map(|(name, port)| (name.to_owned(), port.into()));
+    let mut value = serde_json::json!({
+        "name": preset.name,
+        "description": outline.description,
+        "port": outline.port(),
+        "ports": ports.collect::<Map<String, Value>>(),
+    });
+    if whole {
+        value["toml"] = preset.text.into();
+    }
+    value
 }
 
-impl PresetRow {
-    fn of(preset: &'static Preset) -> PresetRow {
-        PresetRow { preset, outline: preset.outline() }
-    }
-
-    fn json(&self, whole: bool) -> serde_json::Value {
-        let ports: serde_json::Map<String, serde_json::Value> =
-            self.outline.ports.iter().map(|(name, port)| (name.clone(), (*port).into())).collect();
-        let mut value = serde_json::json!({
-            "name": self.preset.name,
-            "description": self.outline.description,
-            "port": self.outline.port(),
-            "ports": ports,
-        });
-        if whole {
-            value["toml"] = self.preset.text.into();
-        }
-        value
-    }
-}
-
-fn list(rows: &[PresetRow]) -> String {
+fn list() -> String {
     let mut table = Table::new(2).right(&[1]);
-    for row in rows {
-        let port = row.outline.port().map_or_else(|| "-".to_owned(), |port| port.to_string());
-        table.row([row.preset.name.into(), port.into(), row.outline.description.as_str().into()]);
+    for preset in presets::all() {
+        let outline = preset.outline();
+        let port = outline.port().map_or_else(|| "-".to_owned(), |port| port.to_string());
+        table.row([preset.name.into(), port.into(), outline.description.as_str().into()]);
     }
     table.render()
 }
 
-fn list_json(rows: &[PresetRow]) -> String {
-    let rows: Vec<serde_json::Value> = rows.iter().map(|row| row.json(false)).collect();
-    serde_json::json!({ "presets": rows }).to_string() + "\n"
+fn list_json() -> String {
+    let presets: Vec<Value> = presets::all().iter().map(|preset| json(preset, false)).collect();
+    serde_json::json!({ "presets": presets }).to_string() + "\n"
 }
 
 #[cfg(test)]
@@ -78,9 +68,8 @@ mod tests {
 
     #[test]
     fn all_presets_are_listed() {
-        let rows: Vec<PresetRow> = presets::all().iter().map(PresetRow::of).collect();
         insta::with_settings!({ omit_expression => true }, {
-            insta::assert_snapshot!("list", list(&rows));
+            insta::assert_snapshot!("list", list());
         });
     }
 }

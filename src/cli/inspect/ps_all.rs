@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::ps::now;
 use super::stack_entry::{StackEntry, json_of_all, say_none};
 use crate::cli::ClientOptions;
-use crate::cli::render::{CommandError, stacks_table};
+use crate::cli::render::{CommandError, clean_stderr, stacks_table};
 use crate::control::{ClientError, ControlClient, LocatedInstance};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, Snapshot};
@@ -19,7 +19,7 @@ pub async fn ps_all(
 ) -> Result<ExitCode, CommandError> {
     let stacks = ask_all(LocatedInstance::all()).await;
     if stacks.is_empty() && !options.json {
-        say_none(&mut std::io::stderr());
+        say_none(&mut clean_stderr());
     }
     show(options, stacks, out)?;
     Ok(ExitCode::OK)

@@ -13,8 +13,8 @@ use crate::exit_code::ExitCode;
 pub struct WhyArgs {
     #[command(flatten)]
     pub files: FileArgs,
-    /// Service name
-    pub service: String,
+    /// Service name; not needed if there is only one
+    pub service: Option<String>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -23,14 +23,15 @@ pub struct WhyArgs {
 /// `devstack why SERVICE`: explains a service's state; with `json`, prints the data as received.
 pub async fn why(
     options: &ClientOptions,
-    service: &str,
+    service: Option<&str>,
     out: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {
     let client = options.client()?;
+    let service = options.named(service).await?;
     if options.json {
-        out.write_all(&client.why_json(service).await?)?;
+        out.write_all(&client.why_json(&service).await?)?;
     } else {
-        let why = client.why(service).await?;
+        let why = client.why(&service).await?;
         out.write_all(why_text(&why, now()?, options.color).as_bytes())?;
     }
     out.flush()?;

@@ -1,4 +1,4 @@
-use std::io::{self, Write, stderr};
+use std::io;
 
 use serde_json::json;
 
@@ -118,22 +118,4 @@ pub(crate) fn received_text(message: &Message) -> String {
 /// Formats a note like an error.
 pub(crate) fn note_text(note: &Message) -> String {
     note.render().replacen("error:", "note:", 1)
-}
-
-/// Writes to stderr. If that fails, the exit code still reports the error.
-pub(crate) fn warn(text: &str) {
-    let _ = stderr().write_all(text.as_bytes());
-}
-
-/// Prints the output of a command.
-pub(crate) fn print(text: &str) -> Result<ExitCode, CommandError> {
-    print_bytes(text.as_bytes())
-}
-
-/// Like [`print()`], for output that may not be text.
-pub(crate) fn print_bytes(bytes: &[u8]) -> Result<ExitCode, CommandError> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()?;
-    Ok(ExitCode::OK)
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::log::{
-    LineFormatter, LogItem, LogStyle, ServicePalette, StatusLine, StatusText, StatusTone,
+    LineFormatter, LogItem, LogOutput, LogStyle, ServicePalette, StatusLine, StatusText, StatusTone,
 };
 use crate::model::Name;
 
@@ -17,6 +17,16 @@ impl LogRenderer {
     pub fn set_services(&mut self, services: &[Name]) {
         let list: Vec<_> = services.iter().map(|name| (name.clone(), None)).collect();
         self.0.set_palette(Arc::new(ServicePalette::new(&list)));
+    }
+
+    /// Takes the current width of the terminal, if stdout is one.
+    pub fn fit_terminal(&mut self) {
+        self.0.set_columns(LogOutput::Stdout.columns());
+    }
+
+    /// Ends the output with a newline, whatever came last.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        self.0.end(out);
     }
 
     /// Appends a formatted item, with its newline.

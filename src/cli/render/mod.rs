@@ -3,6 +3,7 @@
 mod env;
 pub(crate) mod errors;
 mod log;
+mod output;
 mod plan;
 mod ports;
 mod ps;
@@ -11,10 +12,9 @@ mod table;
 mod why;
 
 pub(crate) use env::{EnvText, dotenv, shell, table};
-pub(crate) use errors::{
-    CommandError, message_text, note_text, print, print_bytes, received_text, warn,
-};
+pub(crate) use errors::{CommandError, message_text, note_text, received_text};
 pub(crate) use log::LogRenderer;
+pub(crate) use output::{begin_line, clean_stderr, clean_stdout, print, print_exact, warn};
 pub(crate) use plan::text;
 pub(crate) use ports::ports_table;
 pub(crate) use ps::ps_table;

@@ -1,6 +1,7 @@
 use super::errors::note_text;
 use super::table::Table;
-use crate::model::{ChangeAction, Name, PlanView, ServiceChange};
+use crate::model::{ChangeAction, PlanView, ServiceChange};
+use crate::text::join;
 
 pub(crate) fn text(view: &PlanView) -> String {
     let mut text = match view.running {
@@ -17,7 +18,7 @@ fn of_running(view: &PlanView) -> String {
     let (stack, plan) = (&view.stack, &view.plan);
     let keeps = match plan.unchanged.len() {
         0 => String::new(),
-        _ => format!("; unchanged: {}", names(&plan.unchanged)),
+        _ => format!("; unchanged: {}", join(&plan.unchanged, ", ")),
     };
     if plan.is_empty() {
         return format!("{stack} matches its configuration{keeps}\n");
@@ -47,8 +48,8 @@ fn of_up(view: &PlanView) -> String {
     }
     text += &table.render();
     if !rest.is_empty() {
-        let rest: Vec<Name> = rest.iter().map(|change| change.service.clone()).collect();
-        text += &format!("not started: {}\n", names(&rest));
+        let rest = rest.iter().map(|change| &change.service);
+        text += &format!("not started: {}\n", join(rest, ", "));
     }
     text
 }
@@ -72,9 +73,4 @@ fn start_details(change: &ServiceChange) -> String {
         parts.push(format!("when {}", needs.join(", ")));
     }
     parts.join(", ")
-}
-
-fn names(names: &[Name]) -> String {
-    let names: Vec<&str> = names.iter().map(Name::as_str).collect();
-    names.join(", ")
 }

@@ -1,6 +1,7 @@
 use super::table::Table;
 use crate::ports::PortHolder;
 use crate::ports::report::PortRow;
+use crate::text::join;
 
 /// Formats the ports of a stack as a table, followed by what has the wanted ones.
 pub(crate) fn ports_table(rows: &[PortRow]) -> String {
@@ -13,7 +14,7 @@ pub(crate) fn ports_table(rows: &[PortRow]) -> String {
         let wanted = row.wanted.map_or("any".to_owned(), |wanted| wanted.to_string());
         let holder = match &row.holder {
             None if row.elsewhere.is_empty() => "none".to_owned(),
-            None => format!("none; {} is listening on {}", row.service, list(&row.elsewhere)),
+            None => format!("none; {} is listening on {}", row.service, join(&row.elsewhere, ", ")),
             // The line already starts with the name of the service.
             Some(holder) if row.own => PortHolder { origin: None, ..holder.clone() }.to_string(),
             Some(holder) => holder.to_string(),
@@ -39,31 +40,11 @@ fn preferred_port_note(row: &PortRow) -> Option<String> {
     })
 }
 
-fn list(ports: &[u16]) -> String {
-    ports.iter().map(u16::to_string).collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Name;
     use crate::ports::report::json;
-
-    fn holder(pid: u32) -> PortHolder {
-        PortHolder {
-            pid: Some(pid),
-            name: Some("python3".to_owned()),
-            command: Some("flask run".to_owned()),
-            cwd: Some("/srv/app".into()),
-            age_seconds: Some(7_200),
-            uid: Some(1000),
-            user: None,
-            same_user: true,
-            origin: None,
-            orphan: false,
-            addresses: vec!["127.0.0.1".parse().unwrap()],
-        }
-    }
 
     fn row(service: &str, wanted: Option<u16>, actual: u16, pid: Option<u32>) -> PortRow {
         PortRow {
@@ -72,10 +53,10 @@ mod tests {
             wanted,
             actual,
             listening: pid.is_some(),
-            holder: pid.map(holder),
+            holder: pid.map(PortHolder::sample),
             own: pid.is_some(),
             elsewhere: if pid.is_none() { vec![8080, 8081] } else { Vec::new() },
-            wanted_holder: wanted.map(|_| holder(4000)),
+            wanted_holder: wanted.map(|_| PortHolder::sample(4000)),
         }
     }
 

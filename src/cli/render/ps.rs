@@ -35,7 +35,7 @@ const COLUMNS: &[TableColumn] = &[
     },
     TableColumn { head: "DEBUG", cell: |service, _| or_none(service.debug.as_ref().map(attach)) },
     TableColumn { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(one_line)) },
-    TableColumn { head: "WHY", cell: |service, _| one_line(&service.cause) },
+    TableColumn { head: "WHY", cell: |service, _| first_line(&service.cause) },
 ];
 
 /// Formats services as a table, without empty columns, followed by messages.
@@ -68,6 +68,11 @@ pub(crate) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
     text
 }
 
+/// A table has room for the first line; the others are in `why`.
+fn first_line(text: &str) -> String {
+    one_line(text.lines().next().unwrap_or_default())
+}
+
 /// Appends messages that the table does not already contain.
 fn messages_below(text: &mut String, services: &[ServiceView]) {
     let mut gap = "\n";
@@ -77,8 +82,8 @@ fn messages_below(text: &mut String, services: &[ServiceView]) {
         let lines = match (message.text == service.cause, message.help.is_empty()) {
             (true, true) => continue,
             (true, false) => one_line(&message.help),
-            (false, true) => one_line(&message.text),
-            (false, false) => format!("{}\n  {help}", one_line(&message.text)),
+            (false, true) => first_line(&message.text),
+            (false, false) => format!("{}\n  {help}", first_line(&message.text)),
         };
         let _ = writeln!(text, "{gap}{}: {lines}", service.name);
         gap = "";
@@ -131,7 +136,7 @@ pub(super) fn phase_style(phase: Phase, color: bool) -> Style {
     }
     match phase {
         Phase::Idle => Style::new().effects(Effects::DIMMED),
-        Phase::Waiting | Phase::Starting | Phase::Stopping | Phase::Backoff => {
+        Phase::Waiting | Phase::Blocked | Phase::Starting | Phase::Stopping | Phase::Backoff => {
             AnsiColor::Yellow.on_default()
         }
         Phase::Ready | Phase::Done => AnsiColor::Green.on_default(),
@@ -222,6 +227,7 @@ mod tests {
     fn it_is_said_who_can_reach_what() {
         let api = ServiceView {
             url: Some("http://127.0.0.1:5001".to_owned()),
+            host: "0.0.0.0".to_owned(),
             listening: Some(vec!["0.0.0.0:5001".parse().unwrap()]),
             ..view("api", Phase::Ready)
         };

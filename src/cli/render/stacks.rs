@@ -11,7 +11,7 @@ use crate::text::one_line;
 const HEADERS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
 
 /// The order in which phases are listed.
-const PHASES: [Phase; 9] = [
+const PHASES: [Phase; 10] = [
     Phase::Ready,
     Phase::Done,
     Phase::Starting,
@@ -20,6 +20,7 @@ const PHASES: [Phase; 9] = [
     Phase::Stopping,
     Phase::Unhealthy,
     Phase::Failed,
+    Phase::Blocked,
     Phase::Idle,
 ];
 
@@ -58,14 +59,14 @@ pub(crate) fn stacks_table(
 fn state_cell(answer: &Result<Snapshot, ClientError>, color: bool) -> TableCell {
     match answer {
         Ok(snapshot) => {
-            let (word, like) = match snapshot.state {
-                StackState::Starting => ("starting", Phase::Starting),
-                StackState::Up => ("up", Phase::Ready),
-                StackState::Degraded => ("degraded", Phase::Failed),
-                StackState::Stopping => ("stopping", Phase::Stopping),
-                StackState::Stopped => ("stopped", Phase::Idle),
+            let like = match snapshot.state {
+                StackState::Starting => Phase::Starting,
+                StackState::Up => Phase::Ready,
+                StackState::Degraded => Phase::Failed,
+                StackState::Stopping => Phase::Stopping,
+                StackState::Stopped => Phase::Idle,
             };
-            TableCell(word.to_owned(), phase_style(like, color))
+            TableCell(snapshot.state.to_string(), phase_style(like, color))
         }
         Err(failure) => {
             let word = match failure {

@@ -4,6 +4,7 @@ use anstyle::{Effects, Style};
 use jiff::Timestamp;
 
 use super::ps::{age, phase_style};
+use crate::log::EXCERPT;
 use crate::model::{BlockedOn, DisplayDuration, PastRun, PortStatus, WhyView};
 use crate::text::one_line;
 
@@ -28,7 +29,7 @@ pub(crate) fn why_text(why: &WhyView, now: Timestamp, color: bool) -> String {
     );
     page.section("ports", why.ports.iter().map(port));
     page.section("listens", listens(why));
-    page.section("log", why.log.iter().cloned());
+    page.section("log", log(why).iter().cloned());
     page.text
 }
 
@@ -43,13 +44,16 @@ impl WhyPage {
         let style = phase_style(service.phase, self.color);
         let since = age(&service.since, now);
         let (name, phase) = (&service.name, service.phase);
-        self.line(&format!("{name}: {style}{phase}{style:#} for {since}: "), &service.cause);
+        self.block(&format!("{name}: {style}{phase}{style:#} for {since}: "), &service.cause);
         let Some(message) = &service.message else { return };
         if message.text != service.cause {
-            self.line("  ", &message.text);
+            self.block("  ", &message.text);
         }
         if !message.help.is_empty() {
             self.line("  help: ", &message.help);
+        }
+        if !message.detail.is_empty() {
+            self.line("  ", &message.detail);
         }
     }
 
@@ -59,6 +63,13 @@ impl WhyPage {
             let label = if at == 0 { label } else { "" };
             self.line(&format!("{bold}{label:LABEL$}{bold:#}  "), &line);
         }
+    }
+
+    /// Adds a text with its lines; those after the first are indented.
+    fn block(&mut self, before: &str, text: &str) {
+        let mut lines = text.lines();
+        self.line(before, lines.next().unwrap_or_default());
+        lines.for_each(|line| self.line("  ", line));
     }
 
     /// Adds one line, with control characters removed from `what`.
@@ -71,6 +82,12 @@ impl WhyPage {
 
 fn next(why: &WhyView) -> String {
     match why.next.in_ms {
+        // The seconds of a minute are enough.
+        Some(ms @ 10_000..) => format!(
+            "{} in {}",
+            why.next.text,
+            DisplayDuration(Duration::from_secs(ms.saturating_add(500) / 1000))
+        ),
         Some(ms) => format!("{} in {}", why.next.text, DisplayDuration(Duration::from_millis(ms))),
         None => why.next.text.clone(),
     }
@@ -85,7 +102,7 @@ fn past(past: &PastRun, now: Timestamp) -> String {
     let lived =
         past.lived_ms.map(|ms| format!(", ran for {}", DisplayDuration(Duration::from_millis(ms))));
     let (start, ago, by) = (past.start, age(&past.at, now), past.by.as_str());
-    format!("attempt {start}, {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
+    format!("start {start}, {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
 }
 
 fn port(port: &PortStatus) -> String {
@@ -113,6 +130,14 @@ fn listens(why: &WhyView) -> Option<String> {
     (!elsewhere.is_empty()).then(|| elsewhere.join(", "))
 }
 
+/// Returns the last log lines without those that the message already shows.
+fn log(why: &WhyView) -> &[String] {
+    let text = why.service.message.as_ref().map_or("", |message| &message.text);
+    let shown: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix(EXCERPT)).collect();
+    let rest = why.log.len().saturating_sub(shown.len());
+    if why.log[rest..] == shown[..] { &why.log[..rest] } else { &why.log }
+}
+
 fn lines(text: &str) -> Vec<String> {
     text.lines().map(str::to_owned).collect()
 }
@@ -121,6 +146,7 @@ fn lines(text: &str) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::control::tests::why;
+    use crate::model::{Message, MessageClass};
 
     fn now() -> Timestamp {
         "2026-11-20T09:00:12Z".parse().unwrap()
@@ -136,10 +162,23 @@ mod tests {
     }
 
     #[test]
-    fn ends_are_counted_like_the_next_attempt() {
+    fn attempts_in_a_row_and_all_starts_have_different_names() {
         let text = why_text(&why(), now(), false);
         assert!(text.contains("next       attempt 3 in "), "{text}");
-        assert!(text.contains("exits      attempt 2, ") && !text.contains('#'), "{text}");
+        assert!(text.contains("exits      start 2, ") && !text.contains('#'), "{text}");
+    }
+
+    #[test]
+    fn what_a_failed_build_printed_is_shown_once() {
+        let mut why = why();
+        let text = "`make` failed (exit 2)\n  | no such type\n  | at main.c";
+        why.service.message = Some(Message::new(MessageClass::Build, text));
+        why.log = ["old", "no such type", "at main.c"].map(str::to_owned).into();
+        let text = why_text(&why, now(), false);
+        assert_eq!(text.matches("no such type").count(), 1, "{text}");
+        assert!(text.contains("log        old\n"), "{text}");
+        why.log.push("later".to_owned());
+        assert!(why_text(&why, now(), false).contains("           at main.c\n"));
     }
 
     #[test]

@@ -166,7 +166,9 @@ impl StartFollower {
             ),
             (StartProgress::Begun { errors } | StartProgress::Unsettled { errors }, _) => {
                 let text = match how {
-                    ProcessExit::Code(_) => "the stack has stopped".to_owned(),
+                    ProcessExit::Code(_) | ProcessExit::Signal(libc::SIGINT) => {
+                        "the stack has stopped".to_owned()
+                    }
                     ProcessExit::Signal(_) => {
                         format!("devstack in the background was killed by {how}")
                     }

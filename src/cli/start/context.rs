@@ -2,6 +2,8 @@ use std::io::stderr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use rustix::process::{Resource, getrlimit};
+
 use super::options::StartOptions;
 use super::port_prompt::{PromptInterrupted, resolve_conflict};
 use super::prompt::TtyPrompt;
@@ -15,8 +17,8 @@ use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Name, Stack};
 use crate::ports::{ConflictAnswer, ConflictPrompt, PortAllocator};
 use crate::process;
-use crate::supervisor::no_debug_entry;
 use crate::supervisor::reload::{LoadConstraints, StackLoader, check_hosts};
+use crate::supervisor::{kept_data, no_debug_entry};
 
 /// What a stack needs before it starts, held until it stops: the lock keeps other devstacks out of
 /// the directory, and leases keep them off its ports.
@@ -40,6 +42,7 @@ impl StartContext {
         if !process::proc_is_mounted() {
             return Err(refuse(no_proc_error()));
         }
+        require_open_files().map_err(refuse)?;
         let draft = Arc::new(config::load(&sources(plan)?)?);
         let debugged = debugged(&draft, plan.debug.as_deref())?;
         check_hosts(&draft)?;
@@ -47,9 +50,15 @@ impl StartContext {
         let state_dir = StateDir::create(draft.dir()).map_err(refuse)?;
         let runtime_dir = RuntimeDir::create().map_err(refuse)?;
         let record = state_dir.process_record();
-        let mut notes = process::clean_up(&record).messages();
+        let swept = process::clean_up(Some(&record), instance.left_token());
+        let mut notes = swept.messages();
+        if !swept.alive.is_empty() {
+            // A second copy of a service must not run beside it.
+            return Err(CommandError::Messages(notes, plan.refused));
+        }
+        instance.nothing_is_left();
         let (leases, history) = (runtime_dir.port_leases(), state_dir.port_history());
-        let ports = PortAllocator::open(&leases, &history, draft.dir());
+        let ports = PortAllocator::open(&leases, &history, draft.dir()).of_stack(draft.name());
         let loader = StackLoader {
             sources: sources(plan)?,
             ports: Arc::new(Mutex::new(ports)),
@@ -73,6 +82,7 @@ impl StartContext {
             None => CommandError::Messages(conflicts, plan.refused),
         })?;
         notes.extend(more);
+        notes.extend(kept_data::take_over(&draft, &stack));
         let selection = situation.selection;
         Ok(StartContext {
             instance,
@@ -93,6 +103,23 @@ fn no_proc_error() -> Message {
     let text = "/proc is not mounted; devstack needs it to track service processes";
     Message::new(MessageClass::Limit, text)
         .help("run `mount -t proc proc /proc` (also needed in a new PID namespace)")
+}
+
+/// With fewer open files, devstack itself fails here and there instead of one service.
+const MIN_OPEN_FILES: u64 = 40;
+
+fn require_open_files() -> Result<(), Message> {
+    let limit = getrlimit(Resource::Nofile).current;
+    match limit.filter(|limit| *limit < MIN_OPEN_FILES) {
+        None => Ok(()),
+        Some(limit) => {
+            let text = format!(
+                "the open file limit is {limit}; devstack needs at least {MIN_OPEN_FILES}, and more for each service"
+            );
+            let help = "run `ulimit -n 10240` in the shell that starts devstack, or raise nofile in /etc/security/limits.conf";
+            Err(Message::new(MessageClass::Limit, text).help(help))
+        }
+    }
 }
 
 /// Returns the services that `--debug` names, or all that have a `debug` entry.
@@ -131,6 +158,7 @@ fn no_claim(error: ClaimError) -> CommandError {
 
 fn sources(plan: &StartOptions) -> Result<ConfigSources, Message> {
     let overrides = ConfigOverrides {
+        default_name: None,
         ports: plan.starting.ports.clone(),
         strict_ports: plan.strict_ports,
         host: match plan.starting.lan {

@@ -2,10 +2,10 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 
 use crate::cli::inspect::{LogStyleArgs, LogsOptions, logs};
-use crate::cli::render::{CommandError, LogRenderer};
+use crate::cli::render::{CommandError, LogRenderer, clean_stdout};
 use crate::cli::{ClientOptions, context};
 pub(crate) use crate::control::protocol::find_services;
-use crate::control::{AlreadyRunning, ClientError, ControlClient};
+use crate::control::{AlreadyRunning, ClientError, ControlClient, LogQuery};
 use crate::exit_code::ExitCode;
 use crate::log::StatusMode;
 use crate::model::Phase;
@@ -75,16 +75,14 @@ impl ExistingStack {
         let mut signals = SignalListener::listen().map_err(|_| self.error(hint))?;
         self.print_header(hint);
         let (control, services) = (self.control(), self.services.clone());
-        let options = LogsOptions {
-            control,
-            services,
+        let query = LogQuery {
             follow: true,
             last: Some(LAST),
-            since: None,
-            stream: None,
-            grep: None,
             status_mode: StatusMode::With,
+            unfinished: !control.json,
+            ..LogQuery::default()
         };
+        let options = LogsOptions { control, services, query };
         let mut face = LogRenderer::new(context::log_style(true, shown));
         let mut out = stdout();
         tokio::select! {
@@ -118,13 +116,13 @@ impl ExistingStack {
             text.push('\n');
         }
         // A closed terminal is noticed when the log is written.
-        let _ = stdout().write_all(text.as_bytes());
+        let _ = clean_stdout().write_all(text.as_bytes());
     }
 }
 
 fn is_inactive(phase: Phase) -> bool {
     match phase {
-        Phase::Idle | Phase::Done | Phase::Failed => true,
+        Phase::Idle | Phase::Blocked | Phase::Done | Phase::Failed => true,
         Phase::Waiting
         | Phase::Starting
         | Phase::Ready

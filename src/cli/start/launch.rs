@@ -13,26 +13,26 @@ use crate::control;
 use crate::exit_code::ExitCode;
 use crate::log::StackLog;
 use crate::model::Stack;
-use crate::process::{GuardHandle, ProcessManager};
+use crate::process::{GuardHandle, OwnChildren, ProcessManager};
 use crate::supervisor::executor::Executor;
 use crate::supervisor::reload::ConfigReloader;
 use crate::supervisor::{
-    InputSources, ShutdownHandle, SignalListener, Supervisor, SupervisorHandle, SupervisorSetup,
-    TerminalSizeFn,
+    InputSources, ProjectPlace, ShutdownHandle, SignalListener, Supervisor, SupervisorHandle,
+    SupervisorSetup, TerminalSizeFn,
 };
+use crate::sys::allocator;
+use crate::sys::file_id::own_output;
 use crate::watch::{WatchReport, Watcher};
 
 /// How long the last lines may take to be written if the reader is slow.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Columns of a timestamp at the start of a line.
-const STAMP: u16 = 9;
 
 pub(super) struct StartedStack {
     pub supervisor: Supervisor,
     pub handle: SupervisorHandle,
     pub stack: Arc<Stack>,
     pub timeout: Option<Duration>,
+    pub children: OwnChildren,
 }
 
 /// Starts a stack and runs it until it stops. Only once per process, which holds the lock of the
@@ -46,12 +46,15 @@ pub(super) fn start<F>(
 where
     F: Future<Output = Result<ExitCode, CommandError>>,
 {
+    allocator::limit_heaps();
     let code = plan.refused;
     let internal = |what, error| CommandError::internal(what, &error, code);
     let guard = GuardHandle::start().map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read, so that later changes are not missed.
     let watcher = plan.follow.then(|| Watcher::start(changes));
+    // In the background, this is the output of the process in front.
+    let printed = watcher.as_ref().map(|it| it.output_files().claim(own_output()));
     let ground = match StartContext::prepare(&plan) {
         Ok(ground) => ground,
         Err(no) => {
@@ -68,13 +71,18 @@ where
     let errors = ground.state_dir.background_errors();
     let back = plan.daemon.take().map(|back| back.leave_terminal(&errors)).transpose();
     let front = back.map_err(|error| internal("detach into the background", error))?;
+    let children = OwnChildren::new(guard.pid());
     let outcome = runtime.block_on(async {
+        tokio::spawn(children.clone().reap_others());
         let setup =
             build_supervisor(guard, &plan, &ground, &logs, (watcher, changes_in), terminal_size)
                 .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
         supervisor.load_notes(ground.notes.clone());
+        if front.is_some() {
+            supervisor.start_cautiously();
+        }
         end_when(&supervisor, guard_lost, |ender, ()| {
             ender.kill("the guard process was killed", ExitCode::FAILED.0);
         });
@@ -97,9 +105,9 @@ where
             let first =
                 StartupMessage::Begins { services, errors: errors.to_string_lossy().into_owned() };
             let (handle, logs, settled) = (handle.clone(), logs.clone(), supervisor.settled());
-            StartRelay::begin(front, first, RelaySource { logs, handle, settled })
+            StartRelay::begin(front, printed, first, RelaySource { logs, handle, settled })
         });
-        let result = drive(StartedStack { supervisor, handle, stack, timeout }).await;
+        let result = drive(StartedStack { supervisor, handle, stack, timeout, children }).await;
         if let Some(relay) = relay {
             relay.finish(LOG_FLUSH_TIMEOUT).await;
         }
@@ -161,11 +169,6 @@ fn build_supervisor(
     if plan.on_terminal() {
         processes = processes.with_terminal();
     }
-    if plan.on_terminal()
-        && let Some((rows, columns)) = terminal_size()
-    {
-        processes.resize(rows, columns);
-    }
     let mut hands = Executor::new(processes, logs.clone(), reports, done, watcher);
     hands.sockets_in(ground.runtime_dir.path().to_owned());
     Ok(SupervisorSetup {
@@ -181,9 +184,10 @@ fn build_supervisor(
         stack: ground.stack.clone(),
         selection: ground.selection.clone(),
         reloader: ConfigReloader::new(ground.loader.clone(), ground.config.clone(), plan.follow),
+        place: ProjectPlace::new(ground.config.dir(), Arc::new(ground.instance.follower())),
         when_idle: plan.when_idle,
         terminal_size,
-        qr: plan.qr.then_some(if plan.shown.timestamps { STAMP } else { 0 }),
+        qr: plan.qr,
     })
 }
 

@@ -1,5 +1,5 @@
 use super::prompt::{PromptReply, TtyPrompt};
-use crate::cli::inspect::{KillDecision, find_candidates};
+use crate::cli::inspect::find_candidates;
 use crate::ports::{ConflictAnswer, ConflictPrompt};
 use crate::text::one_line;
 
@@ -34,19 +34,21 @@ pub(super) fn resolve_conflict(
 /// Kills what listens on the port, by the rules of `--kill`; returns whether to check it again.
 fn kill_holders(port: u16, person: &mut TtyPrompt) -> bool {
     match find_candidates(port) {
-        KillDecision::Nobody => true,
-        KillDecision::Allowed(suspects) => {
-            let outcome = suspects.kill();
-            outcome.lines().iter().for_each(|line| person.print(line));
-            // If another process has the port by now, the user is asked again.
-            true
-        }
-        KillDecision::Discouraged(_, remedy) => {
-            let way = format!("or kill it anyway with `devstack ports {port} --kill`");
-            person.print(&format!("consider: {remedy}, {way}"));
-            false
-        }
-        KillDecision::Refused(message) => {
+        Ok(candidates) => match &candidates.instead {
+            None if candidates.is_empty() => true,
+            None => {
+                let outcome = candidates.kill();
+                outcome.lines().iter().for_each(|line| person.print(line));
+                // If another process has the port by now, the user is asked again.
+                true
+            }
+            Some(instead) => {
+                let way = format!("or kill it anyway with `devstack ports {port} --kill`");
+                person.print(&format!("consider: {instead}, {way}"));
+                false
+            }
+        },
+        Err(message) => {
             person.print(&format!("refused: {}", message.text));
             if !message.help.is_empty() {
                 person.print(&format!("  help: {}", message.help));

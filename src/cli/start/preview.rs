@@ -15,7 +15,7 @@ use crate::ports::PortAllocator;
 use crate::supervisor::reload::{LoadConstraints, check_hosts};
 
 /// What of `up` matters to a plan while no stack runs. A running one is compared as it was started.
-#[derive(Debug, Args, Default)]
+#[derive(Debug, Args, Default, PartialEq, Eq)]
 pub struct UpPreviewArgs {
     /// Services to plan for, as for `up` [default: all]
     pub services: Vec<String>,
@@ -36,19 +36,6 @@ pub struct UpPreviewArgs {
     pub strict_ports: bool,
 }
 
-impl UpPreviewArgs {
-    /// Returns whether no option is given.
-    pub fn is_empty(&self) -> bool {
-        let UpPreviewArgs { services, ports, profiles, host, no_deps, strict_ports } = self;
-        services.is_empty()
-            && ports.is_empty()
-            && profiles.is_empty()
-            && host.is_none()
-            && !no_deps
-            && !strict_ports
-    }
-}
-
 /// A stack as `up` would start it now. Creates, leases and remembers nothing.
 pub(crate) struct StackPreview {
     pub config: Config,
@@ -61,6 +48,7 @@ impl StackPreview {
     pub fn look(files: Vec<PathBuf>, up: &UpPreviewArgs) -> Result<StackPreview, CommandError> {
         let UpPreviewArgs { services, ports, profiles, host, no_deps, strict_ports } = up;
         let overrides = ConfigOverrides {
+            default_name: None,
             ports: ports.clone(),
             strict_ports: *strict_ports,
             host: host.clone(),

@@ -3,6 +3,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, poll};
 
+use crate::cli::render::{clean_stderr, warn};
 use crate::sys::signal::{CtrlCHandler, in_foreground};
 
 /// The user at a terminal, who can be asked.
@@ -31,7 +32,7 @@ impl TtyPrompt {
 
     pub fn print(&mut self, text: &str) {
         // If this cannot be written, the next prompt fails as well.
-        let _ = writeln!(stderr(), "{text}");
+        warn(&format!("{text}\n"));
     }
 
     pub fn ask(&mut self, question: &str) -> PromptReply {
@@ -51,7 +52,7 @@ fn read_answer(question: &str) -> io::Result<PromptReply> {
     let _guard = CtrlCHandler::install(writer.into())?;
     // Discard what was typed before the question.
     let _ = rustix::termios::tcflush(stdin(), rustix::termios::QueueSelector::IFlush);
-    write!(stderr(), "{question} ").and_then(|()| stderr().flush())?;
+    write!(clean_stderr(), "{question} ").and_then(|()| stderr().flush())?;
     read_line(&interrupted.into())
 }
 

@@ -1,15 +1,18 @@
 use std::os::unix::net;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::OwnedWriteHalf;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::startup_message::StartupMessage;
-use crate::log::{LineFilter, LogPage, LogReader, StackLog, StatusMode};
-use crate::model::{Message, MessageClass, Phase, Snapshot, StackState};
+use crate::log::{LineFilter, LogReader, StackLog, StatusMode};
+use crate::model::{Message, MessageClass, Phase, ServiceView, Snapshot, StackState};
 use crate::supervisor::SupervisorHandle;
+use crate::text::join;
+use crate::watch::OutputClaim;
 
 /// Sends status lines from the background to the foreground process until the start is finished.
 /// Slows nothing down: it reads like any log reader.
@@ -25,13 +28,24 @@ pub(super) struct RelaySource {
 }
 
 impl StartRelay {
-    /// Starts the relay with a first message.
-    pub fn begin(socket: net::UnixStream, first: StartupMessage, start: RelaySource) -> StartRelay {
+    /// Starts the relay with a first message. The foreground process holds `output` until it exits.
+    pub fn begin(
+        socket: net::UnixStream,
+        output: Option<OutputClaim>,
+        first: StartupMessage,
+        start: RelaySource,
+    ) -> StartRelay {
         let (end, ended) = oneshot::channel();
         let task = tokio::spawn(async move {
-            let Ok(mut socket) = UnixStream::from_std(socket) else { return };
+            let Ok(socket) = UnixStream::from_std(socket) else { return };
+            let (mut read, mut write) = socket.into_split();
+            tokio::spawn(async move {
+                // It sends nothing.
+                let _ = read.read(&mut [0]).await;
+                drop(output);
+            });
             // The foreground process is gone, which does not matter to the stack.
-            let _ = start.tell(first, ended, &mut socket).await;
+            let _ = start.tell(first, ended, &mut write).await;
         });
         StartRelay { task, end }
     }
@@ -50,15 +64,15 @@ impl RelaySource {
         mut self,
         first: StartupMessage,
         mut ended: oneshot::Receiver<()>,
-        socket: &mut UnixStream,
+        socket: &mut OwnedWriteHalf,
     ) -> std::io::Result<()> {
         write(socket, [first]).await?;
         let wanted = LineFilter { status_mode: StatusMode::Only, ..LineFilter::default() };
         let mut reader = self.logs.search(None, usize::MAX, true, wanted);
         let last = self.follow(&mut reader, &mut ended, socket).await?;
         reader.stop_at_end();
-        while let Some(page) = reader.next().await {
-            write(socket, messages(page)).await?;
+        while let Some(items) = reader.next().await {
+            write(socket, items.map(StartupMessage::Log)).await?;
         }
         write(socket, last).await
     }
@@ -68,14 +82,14 @@ impl RelaySource {
         &mut self,
         reader: &mut LogReader,
         ended: &mut oneshot::Receiver<()>,
-        socket: &mut UnixStream,
+        socket: &mut OwnedWriteHalf,
     ) -> std::io::Result<Option<StartupMessage>> {
         let mut over = false;
         loop {
             tokio::select! {
                 biased;
-                page = reader.next() => match page {
-                    Some(page) => write(socket, messages(page)).await?,
+                items = reader.next() => match items {
+                    Some(items) => write(socket, items.map(StartupMessage::Log)).await?,
                     None => return Ok(self.unsettled()),
                 },
                 // An error means the same.
@@ -110,32 +124,38 @@ async fn over_once(settled: &mut watch::Receiver<bool>) {
     let _ = settled.wait_for(|settled| *settled).await;
 }
 
-/// Describes failed and unhealthy services, if there are any.
+/// Describes the services that are not as they should be, causes first.
 fn failure_summary(snapshot: &Snapshot) -> Option<Message> {
-    let bad = |phase| matches!(phase, Phase::Failed | Phase::Unhealthy);
-    let bad: Vec<_> = snapshot.services.iter().filter(|one| bad(one.phase)).collect();
+    let is_bad = |one: &ServiceView| one.phase != Phase::Done || one.has_exited();
+    let of = |phase| {
+        let in_phase = move |one: &&ServiceView| one.phase == phase && is_bad(one);
+        snapshot.services.iter().filter(in_phase)
+    };
+    let bad = [Phase::Failed, Phase::Done, Phase::Unhealthy, Phase::Blocked];
+    let bad: Vec<&ServiceView> = bad.into_iter().flat_map(of).collect();
     let first = bad.first()?;
     let class = first.message.as_ref().map_or(MessageClass::Exit, |message| message.class);
-    let each: Vec<String> =
-        bad.iter().map(|one| format!("{} {}", one.name, is(one.phase))).collect();
-    let text = format!("not all services are ready: {}", each.join(", "));
-    let help = "the rest keeps running in the background; follow with `devstack logs -f`, stop with `devstack down`";
+    let each = bad.iter().map(|one| format!("{} {}", one.name, what_is(one)));
+    let text = format!("not all services are ready: {}", join(each, ", "));
+    let runs = snapshot.services.iter().any(|one| one.pid.is_some());
+    let stays = if runs { "the rest keeps running" } else { "devstack waits for a change" };
+    let help = format!(
+        "{stays} in the background; follow with `devstack logs -f`, stop with `devstack down`"
+    );
     Some(Message::new(class, text).help(help))
 }
 
-fn is(phase: Phase) -> String {
-    match phase {
+fn what_is(view: &ServiceView) -> String {
+    match view.phase {
         Phase::Failed => "failed".to_owned(),
+        Phase::Done => format!("exited ({})", view.cause),
+        _ if view.is_late() => "is not ready yet".to_owned(),
         other => format!("is {other}"),
     }
 }
 
-fn messages(page: LogPage) -> impl Iterator<Item = StartupMessage> {
-    page.items().into_iter().map(StartupMessage::Log)
-}
-
 async fn write(
-    socket: &mut UnixStream,
+    socket: &mut OwnedWriteHalf,
     words: impl IntoIterator<Item = StartupMessage>,
 ) -> std::io::Result<()> {
     let mut text = Vec::new();

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::launch::{self, StartedStack};
 use super::options::{LogTarget, StartOptions};
 use super::up::not_ready_within;
-use crate::cli::args::{FileArgs, StartupArgs};
+use crate::cli::args::{FileArgs, StartupArgs, duration};
 use crate::cli::inspect::LogStyleArgs;
-use crate::cli::render::{CommandError, message_text, warn};
+use crate::cli::render::{CommandError, begin_line, message_text, warn};
 use crate::engine::WhenIdle;
 use crate::exit_code::ExitCode;
 use crate::model::{
@@ -22,8 +21,9 @@ use crate::model::{
     StackState, connectable_host,
 };
 use crate::process;
-use crate::process::{CommandOrphans, ExecError};
-use crate::supervisor::{ShutdownHandle, SignalListener, SupervisorHandle};
+use crate::process::{CommandOrphans, ExecError, OwnChildren};
+use crate::supervisor::{ShutdownHandle, SignalListener, StackEnd, SupervisorHandle};
+use crate::text::join;
 
 /// `devstack run`.
 #[derive(Debug, Args)]
@@ -35,6 +35,9 @@ pub struct RunArgs {
     pub services: Vec<String>,
     #[command(flatten)]
     pub starting: StartupArgs,
+    /// Give up if the stack is not ready within this time
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub ready_timeout: Option<Duration>,
     /// Let ports move if they are in use, as the file says [default: fail]
     #[arg(long)]
     pub no_strict_ports: bool,
@@ -49,6 +52,9 @@ pub struct RunArgs {
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the command may take to exit after Ctrl-C at the terminal, before it also gets TERM.
 const SIGINT_GRACE: Duration = Duration::from_secs(2);
+
+/// How long the command may wait for the log to be printed; a terminal can be stuck.
+const PRINT_LIMIT: Duration = Duration::from_secs(1);
 
 /// `devstack run -- CMD`: runs a command once the stack is ready, stops everything, exits with its
 /// code.
@@ -70,8 +76,9 @@ pub(crate) fn run(files: Vec<std::path::PathBuf>, args: RunArgs) -> Result<ExitC
         daemon: None,
     };
     let (command, json) = (args.command, args.shown.is_json());
+    let ready_timeout = args.ready_timeout;
     launch::start(plan, |launched| async move {
-        let StartedStack { supervisor, handle, stack, timeout } = launched;
+        let StartedStack { supervisor, handle, stack, timeout, children } = launched;
         let signals = SignalListener::listen().map_err(|error| {
             Message::new(MessageClass::Limit, format!("cannot listen for signals: {error}"))
         })?;
@@ -85,31 +92,51 @@ pub(crate) fn run(files: Vec<std::path::PathBuf>, args: RunArgs) -> Result<ExitC
             signals,
             died: BTreeSet::new(),
             json,
+            children,
         };
-        let smoke = tokio::spawn(smoke.run(timeout));
+        let smoke = tokio::spawn(smoke.run(timeout, ready_timeout));
         let outcome = supervisor.run().await;
         // The stack has stopped, so the command was terminated as well; its task is bounded.
         let finished = smoke.await.unwrap_or_default();
         let left = match finished.orphans {
-            Some(orphans) => orphans.kill_remaining().await,
-            None => Vec::new(),
+            Some(orphans) if outcome.end != StackEnd::Abandoned => orphans.kill_remaining().await,
+            Some(_) | None => Vec::new(),
         };
         if !left.is_empty() {
-            tell(json, &do_not_end(&left));
+            tell(json, do_not_end(&left)).await;
         }
-        let clean = outcome.proved && left.is_empty();
-        match (ExitCode(outcome.code), finished.code) {
-            (ExitCode::OK, Some(_)) if !clean => Ok(ExitCode::RUN_NOT_CLEAN),
-            (ExitCode::OK, Some(own)) => Ok(own),
-            (ExitCode::OK, None) => Err(CommandError::new(stopped_early(), ExitCode::FAILED)),
-            (code, Some(_) | None) => Ok(code),
-        }
+        let unproved = outcome.end == StackEnd::Proved && !left.is_empty();
+        let end = if unproved { StackEnd::Unproved } else { outcome.end };
+        exit_code(ExitCode(outcome.code), end, finished.code)
     })
 }
 
+/// Returns the result: `code` and `end` are those of the stack, `own` is the command's, if any.
+fn exit_code(
+    code: ExitCode,
+    end: StackEnd,
+    own: Option<ExitCode>,
+) -> Result<ExitCode, CommandError> {
+    match (end, code, own) {
+        (StackEnd::Panicked, _, _) => Ok(ExitCode::RUN_INTERNAL),
+        // Why the run failed comes first.
+        (StackEnd::Unproved, ExitCode(120..=127), _) => Ok(code),
+        (StackEnd::Unproved, _, _) => Ok(ExitCode::RUN_NOT_CLEAN),
+        (_, ExitCode::OK, Some(own)) => Ok(own),
+        (_, ExitCode::OK, None) => Err(CommandError::new(stopped_early(), ExitCode::FAILED)),
+        (_, code, _) => Ok(code),
+    }
+}
+
 /// Prints a message to stderr, between the lines of the log.
-fn tell(json: bool, message: &Message) {
-    warn(&message_text(message, json));
+async fn tell(json: bool, message: Message) {
+    off_loop(move || warn(&message_text(&message, json))).await;
+}
+
+/// Does what may wait for the terminal on another thread; goes on without it if it takes longer.
+async fn off_loop(act: impl FnOnce() + Send + 'static) {
+    // A panic has been printed.
+    drop(tokio::time::timeout(PRINT_LIMIT, tokio::task::spawn_blocking(act)).await);
 }
 
 /// The stack was stopped regularly before the command finished.
@@ -119,13 +146,10 @@ fn stopped_early() -> Message {
 }
 
 fn do_not_end(left: &[u32]) -> Message {
-    let pids: Vec<String> = left.iter().map(u32::to_string).collect();
-    let text = format!(
-        "cannot kill processes left by the command, even with SIGKILL: pid {}",
-        pids.join(", ")
-    );
-    Message::new(MessageClass::Orphan, text)
-        .help(format!("inspect them with `ps -o pid,stat,args -p {}`", pids.join(",")))
+    let pids = join(left, ", ");
+    let text = format!("cannot kill processes left by the command, even with SIGKILL: pid {pids}");
+    let help = format!("inspect them with `ps -o pid,stat,args -p {}`", join(left, ","));
+    Message::new(MessageClass::Orphan, text).help(help)
 }
 
 /// Disables restarts: during a smoke run a crash is a finding, not something to hide.
@@ -154,6 +178,7 @@ struct CommandRun {
     signals: SignalListener,
     died: BTreeSet<Name>,
     json: bool,
+    children: OwnChildren,
 }
 
 #[derive(Default)]
@@ -166,20 +191,26 @@ struct FinishedCommand {
 
 impl CommandRun {
     /// Runs the command once the stack is ready, then stops the stack.
-    async fn run(mut self, timeout: Option<Duration>) -> FinishedCommand {
-        let limit = async {
-            match timeout {
-                Some(time) => tokio::time::sleep(time).await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn run(
+        mut self,
+        timeout: Option<Duration>,
+        ready_timeout: Option<Duration>,
+    ) -> FinishedCommand {
+        let limit = passed(timeout);
         tokio::pin!(limit);
-        let state = tokio::select! {
-            state = wait_for_start(&mut self.state) => state,
-            () = &mut limit => {
-                let Ok(snapshot) = self.handle.snapshot().await else { return FinishedCommand::default() };
-                let why = not_ready_within(timeout.unwrap_or_default(), &snapshot);
-                return self.give_up(why, ExitCode::RUN_NOT_READY);
+        let started = tokio::select! {
+            biased;
+            state = wait_for_start(&mut self.state) => Ok(state),
+            time = passed(ready_timeout) => Err((time, ExitCode::RUN_NOT_READY)),
+            time = &mut limit => Err((time, ExitCode::RUN_TIMEOUT)),
+        };
+        let state = match started {
+            Ok(state) => state,
+            Err((time, code)) => {
+                let Ok(snapshot) = self.handle.snapshot().await else {
+                    return FinishedCommand::default();
+                };
+                return self.give_up(not_ready_within(time, &snapshot), code);
             }
         };
         let snapshot = match state {
@@ -196,17 +227,16 @@ impl CommandRun {
                 return FinishedCommand::default();
             }
         };
+        self.finish_log().await;
         let mut orphans = CommandOrphans::before_start();
-        // Register before the command runs, so that no exit is missed.
-        let ends = signal(SignalKind::child()).ok();
         let mut child = match self.spawn(&snapshot) {
             Ok(child) => child,
             Err((message, code)) => {
-                tell(self.json, &message);
+                tell(self.json, message.clone()).await;
                 return self.give_up(message.text, code);
             }
         };
-        let code = self.attend(&mut child, &orphans, ends, timeout, limit).await;
+        let code = self.attend(&mut child, limit).await;
         let left = orphans.terminate();
         if left > 0 {
             let text = match left {
@@ -214,11 +244,17 @@ impl CommandRun {
                 _ => format!("the command left {left} processes running; terminating them"),
             };
             match self.json {
-                true => tell(true, &Message::new(MessageClass::Orphan, text)),
-                false => warn(&format!("note: {text}\n")),
+                true => tell(true, Message::new(MessageClass::Orphan, text)).await,
+                false => off_loop(move || warn(&format!("note: {text}\n"))).await,
             }
         }
         FinishedCommand { code, orphans: Some(orphans) }
+    }
+
+    /// Lets what led to this moment be shown before the command prints.
+    async fn finish_log(&self) {
+        let log = self.handle.logs().clone();
+        off_loop(move || log.wait_printed(PRINT_LIMIT)).await;
     }
 
     fn give_up(&self, why: String, code: ExitCode) -> FinishedCommand {
@@ -243,35 +279,36 @@ impl CommandRun {
         command.arg0(&self.command[0]).args(&self.command[1..]);
         command.envs(variables(&self.stack, snapshot));
         command.stdin(Stdio::inherit()).kill_on_drop(true);
-        command.spawn().map_err(|error| refuse(process::exec_refused(&program, &dir, &error)))
+        let child = command
+            .spawn()
+            .map_err(|error| refuse(process::exec_refused(&program, &dir, &error)))?;
+        self.children.add_command(child.id().unwrap_or(0));
+        Ok(child)
     }
 
     /// Waits for the command. `None`: the stack was stopped for another reason.
     async fn attend(
         &mut self,
         child: &mut Child,
-        orphans: &CommandOrphans,
-        mut ends: Option<Signal>,
-        timeout: Option<Duration>,
-        limit: impl Future<Output = ()>,
+        limit: impl Future<Output = Duration>,
     ) -> Option<ExitCode> {
         tokio::pin!(limit);
-        let any_end = async |ends: &mut Option<Signal>| match ends {
-            Some(ends) => drop(ends.recv().await),
-            None => std::future::pending().await,
-        };
         loop {
             tokio::select! {
                 biased;
-                status = child.wait() => return Some(self.finished(status).await),
+                status = child.wait() => {
+                    let json = self.json;
+                    off_loop(move || begin_line(json)).await;
+                    return Some(self.finished(status).await);
+                }
                 number = self.signals.end() => {
                     // The supervisor received the signal, too, and stops the stack.
                     self.stop(child, at_terminal(number)).await;
                     return None;
                 }
-                () = &mut limit => {
+                time = &mut limit => {
                     self.stop(child, false).await;
-                    let time = crate::model::DisplayDuration(timeout.unwrap_or_default());
+                    let time = crate::model::DisplayDuration(time);
                     let why = format!("the command did not finish within {time}");
                     self.ender.0.shut_down(why, ExitCode::RUN_TIMEOUT.0);
                     return Some(ExitCode::RUN_TIMEOUT);
@@ -284,7 +321,6 @@ impl CommandRun {
                         return None;
                     }
                 }
-                () = any_end(&mut ends) => orphans.reap_exited(child.id()),
             }
         }
     }
@@ -292,7 +328,8 @@ impl CommandRun {
     async fn note_dead(&mut self) {
         // A stopped stack has already reported what failed.
         let Ok(snapshot) = self.handle.snapshot().await else { return };
-        let failed = snapshot.services.iter().filter(|service| service.phase == Phase::Failed);
+        let dead = |phase| matches!(phase, Phase::Failed | Phase::Blocked);
+        let failed = snapshot.services.iter().filter(|service| dead(service.phase));
         self.died.extend(failed.map(|service| service.name.clone()));
     }
 
@@ -329,8 +366,11 @@ impl CommandRun {
         }
         match wait {
             WaitResult::Ended => {}
-            // It may have exited just now.
-            WaitResult::Over | WaitResult::Interrupted => drop(child.kill().await),
+            // It may have exited just now. What SIGKILL does not end is left over.
+            WaitResult::Over | WaitResult::Interrupted => {
+                drop(child.start_kill());
+                self.wait(GRACE, child).await;
+            }
         }
     }
 
@@ -356,6 +396,15 @@ fn at_terminal(signal: i32) -> bool {
         && foreground().is_some_and(|group| group.as_raw_pid() == process::own_group())
 }
 
+/// Waits for this time and returns it; for ever without one.
+async fn passed(time: Option<Duration>) -> Duration {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
+    }
+    time.unwrap_or_default()
+}
+
 async fn wait_for_start(state: &mut watch::Receiver<StackState>) -> StackState {
     match state.wait_for(|state| *state != StackState::Starting).await {
         Ok(state) => *state,
@@ -365,9 +414,6 @@ async fn wait_for_start(state: &mut watch::Receiver<StackState>) -> StackState {
 
 /// Returns why the start failed, if it did, and the exit code.
 fn failure(snapshot: &Snapshot) -> Option<(String, ExitCode)> {
-    let because_of_another = |service: &&ServiceView| {
-        service.message.as_ref().is_some_and(|message| message.class == MessageClass::DepFailed)
-    };
     let of = |phase| snapshot.services.iter().filter(move |service| service.phase == phase);
     // It exited as it may, but never was ready: a command that depends on it would fail.
     let mut unseen =
@@ -379,11 +425,10 @@ fn failure(snapshot: &Snapshot) -> Option<(String, ExitCode)> {
     let late = |service: &ServiceView| {
         (format!("{}: {}", service.name, service.cause), ExitCode::RUN_NOT_READY)
     };
-    let root = of(Phase::Failed).find(|service| !because_of_another(service));
-    root.or_else(|| unseen.next())
-        .map(before_ready)
+    let failed = of(Phase::Failed).next().or_else(|| unseen.next()).map(before_ready);
+    failed
         .or_else(|| of(Phase::Unhealthy).next().map(late))
-        .or_else(|| of(Phase::Failed).next().map(before_ready))
+        .or_else(|| of(Phase::Blocked).next().map(before_ready))
 }
 
 /// Returns variables with the addresses of the requested services.

@@ -18,8 +18,8 @@ use crate::exit_code::ExitCode;
 use crate::model::{DisplayDuration, Snapshot};
 use crate::process;
 use crate::process::ForkSide;
-use crate::supervisor::{ShutdownHandle, SupervisorHandle};
-use crate::text::one_line;
+use crate::supervisor::{ShutdownHandle, StackEnd, SupervisorHandle};
+use crate::text::{join, one_line};
 
 /// `devstack up`.
 #[derive(Debug, Args)]
@@ -65,7 +65,7 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
         qr: args.qr,
         place: LogTarget::Stdout,
         modify_stack: |_| {},
-        when_idle: WhenIdle::Exit,
+        when_idle: WhenIdle::AwaitSave,
         may_ask: true,
         refused: ExitCode::FAILED,
         daemon: None,
@@ -87,6 +87,11 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
             ForkSide::Back(back) => (plan.place, plan.daemon) = (LogTarget::Background, Some(back)),
         }
     }
+    plan.when_idle = match plan.daemon.is_some() || plan.on_terminal() {
+        _ if !plan.follow => WhenIdle::Exit,
+        true => WhenIdle::AwaitChange,
+        false => WhenIdle::AwaitSave,
+    };
     let joins = plan.on_terminal().then_some(plan.shown);
     let (dir, services) = (context::project_dir(&plan.files), plan.services.clone());
     // In the background, the foreground process opens the page.
@@ -120,9 +125,11 @@ fn run(plan: StartOptions, opener: &mut Option<PageOpener>) -> Result<ExitCode, 
                 tokio::spawn(stop_when_late(timeout, settled, handle, ender));
             }
             let outcome = supervisor.run().await;
-            Ok(match (ExitCode(outcome.code), outcome.proved) {
-                (ExitCode::OK, false) => ExitCode::FAILED,
-                (code, true | false) => code,
+            Ok(match outcome.end {
+                StackEnd::Proved | StackEnd::Abandoned | StackEnd::Panicked => {
+                    ExitCode(outcome.code)
+                }
+                StackEnd::Unproved => ExitCode::FAILED,
             })
         }
     })
@@ -150,11 +157,10 @@ async fn is_late(time: Duration, mut settled: watch::Receiver<bool>) -> bool {
 
 /// Describes what is not ready, and why.
 pub(super) fn not_ready_within(time: Duration, snapshot: &Snapshot) -> String {
-    let open: Vec<String> = snapshot
+    let open = snapshot
         .in_progress()
-        .map(|service| format!("{} is {} ({})", service.name, service.phase, service.cause))
-        .collect();
-    format!("not ready within {}: {}", DisplayDuration(time), open.join("; "))
+        .map(|service| format!("{} is {} ({})", service.name, service.phase, service.cause));
+    format!("not ready within {}: {}", DisplayDuration(time), join(open, "; "))
 }
 
 #[cfg(test)]

@@ -38,53 +38,68 @@ pub enum CompletionShell {
 /// Variable with which a shell asks for completions of the words after `--`.
 const VARIABLE: &str = "DEVSTACK_COMPLETE";
 
+const BASH: &str = "bash";
+
 /// Name of the program in shells.
 const PROGRAM: &str = "devstack";
 
 /// `devstack completions SHELL`: prints the script for the shell to evaluate.
 pub(crate) fn completions(shell: CompletionShell) -> Result<ExitCode, CommandError> {
     let shells = Shells::builtins();
-    let name = match shell {
-        CompletionShell::Bash => "bash",
-        CompletionShell::Zsh => "zsh",
-        CompletionShell::Fish => "fish",
-    };
-    let shell: &dyn EnvCompleter = shells.completer(name).expect("all three shells are built in");
+    let value = shell.to_possible_value().expect("no shell is hidden");
+    let completer: &dyn EnvCompleter =
+        shells.completer(value.get_name()).expect("all three shells are built in");
     let mut script = Vec::new();
-    shell
+    completer
         .write_registration(VARIABLE, PROGRAM, PROGRAM, PROGRAM, &mut script)
         .expect("writing to a Vec never fails");
-    print(&String::from_utf8_lossy(&script))
+    let script = String::from_utf8_lossy(&script);
+    print(&match shell {
+        // bash inserts the words of a function unquoted, so file names are left to bash.
+        CompletionShell::Bash => script.replace("-o bashdefault", "-o bashdefault -o default"),
+        CompletionShell::Zsh | CompletionShell::Fish => script.into_owned(),
+    })
 }
 
 /// Answers a completion request from a shell, if there is one. Errors are silent: they would appear
 /// in the middle of the command line.
 pub(crate) fn complete_if_asked() -> bool {
-    if std::env::var_os(VARIABLE).is_none() {
-        return false;
-    }
-    let engine = CompleteEnv::with_factory(command).var(VARIABLE).bin(PROGRAM).completer(PROGRAM);
+    let Some(shell) = std::env::var_os(VARIABLE) else { return false };
+    let engine = CompleteEnv::with_factory(|| command_for(&shell))
+        .var(VARIABLE)
+        .bin(PROGRAM)
+        .completer(PROGRAM);
     let cwd = std::env::current_dir().ok();
     engine.try_complete(std::env::args_os(), cwd.as_deref()).unwrap_or(true)
 }
 
-fn command() -> Command {
-    add_completers(Cli::command())
+fn command_for(shell: &OsStr) -> Command {
+    let command = add_completers(Cli::command());
+    if shell == BASH { without_files(command) } else { command }
 }
 
 fn add_completers(command: Command) -> Command {
     command.mut_args(add_completer).mut_subcommands(add_completers)
 }
 
+/// Offers no files: bash completes them when there is nothing else.
+fn without_files(command: Command) -> Command {
+    let without = |arg: Arg| match arg.get_action().takes_values() {
+        true => arg.value_hint(ValueHint::Other),
+        false => arg,
+    };
+    command.mut_args(without).mut_subcommands(without_files)
+}
+
 /// Chooses the completer by the value name, so that every command gets it.
 fn add_completer(arg: Arg) -> Arg {
     let called = arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
     let completer = match called.as_deref() {
-        Some("SERVICE" | "SERVICES") => ArgValueCompleter::new(services),
-        Some("SERVICE=N") => ArgValueCompleter::new(service_equals),
-        Some("PROFILE" | "PROFILES") => ArgValueCompleter::new(profiles),
-        Some("PRESET") => ArgValueCompleter::new(preset_names),
-        Some("COMMAND") => ArgValueCompleter::new(commands),
+        Some("SERVICE" | "SERVICES") => complete(|| names().services),
+        Some("SERVICE=N") => complete(|| names().services.into_iter().map(|name| name + "=")),
+        Some("PROFILE" | "PROFILES") => complete(|| names().profiles),
+        Some("PRESET") => complete(|| presets::all().iter().map(|preset| preset.name.to_owned())),
+        Some("COMMAND") => complete(commands),
         Some("FILE") => return arg.value_hint(ValueHint::FilePath),
         Some("DIR") => return arg.value_hint(ValueHint::DirPath),
         _ => return arg,
@@ -92,32 +107,19 @@ fn add_completer(arg: Arg) -> Arg {
     arg.add(completer)
 }
 
-fn services(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, names().services)
+/// Completes what was typed to one of these names.
+fn complete<N: IntoIterator<Item = String> + 'static>(names: fn() -> N) -> ArgValueCompleter {
+    ArgValueCompleter::new(move |typed: &OsStr| -> Vec<CompletionCandidate> {
+        let typed = typed.to_string_lossy();
+        let fits = names().into_iter().filter(|name| name.starts_with(&*typed));
+        fits.collect::<BTreeSet<String>>().into_iter().map(CompletionCandidate::new).collect()
+    })
 }
 
-fn service_equals(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, names().services.into_iter().map(|name| name + "="))
-}
-
-fn profiles(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, names().profiles)
-}
-
-fn preset_names(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, presets::all().iter().map(|preset| preset.name.to_owned()))
-}
-
-fn commands(current: &OsStr) -> Vec<CompletionCandidate> {
+fn commands() -> Vec<String> {
     let command = Cli::command();
     let shown = command.get_subcommands().filter(|command| !command.is_hide_set());
-    candidates(current, shown.map(|command| command.get_name().to_owned()))
-}
-
-fn candidates(current: &OsStr, all: impl IntoIterator<Item = String>) -> Vec<CompletionCandidate> {
-    let begin = current.to_string_lossy();
-    let all: BTreeSet<String> = all.into_iter().filter(|name| name.starts_with(&*begin)).collect();
-    all.into_iter().map(CompletionCandidate::new).collect()
+    shown.map(|command| command.get_name().to_owned()).collect()
 }
 
 /// Returns the names in the configuration that the command line refers to.
@@ -152,7 +154,7 @@ mod tests {
     #[test]
     fn every_argument_about_services_completes_them() {
         let mut reported = Vec::new();
-        for command in command().get_subcommands() {
+        for command in command_for(OsStr::new("fish")).get_subcommands() {
             for arg in command.get_arguments() {
                 let known = arg.get::<ArgValueCompleter>().is_some();
                 if arg.get_id().as_str().contains("service") {

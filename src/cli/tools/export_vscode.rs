@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -7,7 +7,7 @@ use crate::cli::args::FileArgs;
 use crate::cli::context;
 use crate::cli::render::{CommandError, print, warn};
 use crate::config::{self, Config, ConfigOverrides};
-use crate::control::{ControlClient, RuntimeDir, StateDir};
+use crate::control::{RuntimeDir, StateDir};
 use crate::exit_code::ExitCode;
 use crate::export::LaunchJson;
 use crate::export::vscode::{AttachTarget, merge};
@@ -15,6 +15,7 @@ use crate::model::{
     DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, PortRequest, Service, Snapshot,
 };
 use crate::ports::PortAllocator;
+use crate::text::join;
 
 /// `devstack export vscode`.
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ pub(crate) fn export(files: Vec<PathBuf>, args: &VscodeArgs) -> Result<ExitCode,
     let failed = |message: Message| CommandError::new(message, ExitCode::FAILED);
     let sources = context::sources(files, ConfigOverrides::default())?;
     let draft = config::load(&sources)?;
-    let running = running(draft.dir());
+    let running = context::snapshot(draft.dir()).ok();
     let ports = ports(&draft, running.as_ref()).map_err(failed)?;
     let (attach, left_out) = entries(&draft, &ports);
     if attach.is_empty() {
@@ -51,11 +52,13 @@ pub(crate) fn export(files: Vec<PathBuf>, args: &VscodeArgs) -> Result<ExitCode,
     if existing.as_ref() != Some(&text) {
         file.write(&text).map_err(failed)?;
     }
-    let reported: Vec<String> = attach.iter().map(describe).collect();
     let verb = if existing.as_ref() == Some(&text) { "is up to date" } else { "written" };
     let path = file.path();
     let path = path.strip_prefix(&sources.cwd).unwrap_or(&path).display().to_string();
-    print(&format!("{path} {verb}: {}\n{left_out}{newline}", reported.join(", ")))
+    print(&format!(
+        "{path} {verb}: {}\n{left_out}{newline}",
+        join(attach.iter().map(describe), ", ")
+    ))
 }
 
 fn list(before: &str, of: &[String]) -> String {
@@ -64,11 +67,6 @@ fn list(before: &str, of: &[String]) -> String {
 
 fn describe(one: &AttachTarget) -> String {
     format!("{} ({} at {}:{})", one.service, one.debugger.as_str(), one.host, one.port)
-}
-
-fn running(dir: &Path) -> Option<Snapshot> {
-    let runtime = context::runtime().ok()?;
-    runtime.block_on(async { ControlClient::here(dir)?.stack().await }).ok()
 }
 
 /// Returns the debugger port of each debuggable service: the current one, or one chosen now and

@@ -39,9 +39,10 @@ pub(crate) fn page(stack: &Snapshot, name: &Name) -> Result<ServicePage, Message
             Ok(ServicePage::NotYet(view.cause.clone()))
         }
         Phase::Ready | Phase::Unhealthy => url(view).map(ServicePage::Ready),
-        Phase::Failed => {
+        Phase::Failed | Phase::Blocked => {
+            let what = if view.phase == Phase::Failed { "failed" } else { "is blocked" };
             let message =
-                Message::new(MessageClass::Exit, format!("{name} failed: {}", view.cause));
+                Message::new(MessageClass::Exit, format!("{name} {what}: {}", view.cause));
             Err(message.help(format!("run `devstack why {name}` for details")))
         }
         Phase::Idle | Phase::Stopping | Phase::Done => {
@@ -79,7 +80,7 @@ pub(crate) async fn wait_for_page(
         ServicePage::Ready(url) => return Ok((name, url)),
         ServicePage::NotYet(why) => say(&name, &why),
     }
-    client.wait(&[name.to_string()], WaitCondition::Ready).await?;
+    client.wait(&[name.to_string()], WaitCondition::Ready).await?.answer().await?;
     match page(&client.stack().await?, &name).map_err(ClientError::Refused)? {
         ServicePage::Ready(url) => Ok((name, url)),
         ServicePage::NotYet(why) => {

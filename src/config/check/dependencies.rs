@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::{Condition, Name};
+use crate::text::join;
 
 use super::ConfigChecker;
 use crate::config::diagnostics::{DiagnosticBuilder, Span, did_you_mean, quote, replicas_help};
@@ -15,12 +16,16 @@ pub(crate) const CONDITIONS: [(&str, Condition); 3] = [
 
 impl ConfigChecker<'_, '_> {
     /// Checks `depends_on`: a list of names, or a table with a condition for each.
-    pub(super) fn depends_on(&mut self, node: &SpannedValue<'_>) -> BTreeMap<Name, DependencySpec> {
+    pub(super) fn depends_on(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+    ) -> Option<BTreeMap<Name, DependencySpec>> {
         let mut all = BTreeMap::new();
         match &node.value {
             RawValue::List(list) => {
                 for item in list {
-                    let Some(name) = self.text("depends_on", item) else { continue };
+                    let Some(name) = self.text(key, item) else { continue };
                     if let Some(name) = self.dependency(name, item.at) {
                         all.insert(name, DependencySpec { condition: None, at: item.at });
                     }
@@ -28,22 +33,20 @@ impl ConfigChecker<'_, '_> {
             }
             RawValue::Table(table) => {
                 for (name, entry) in table {
-                    let condition = self.keyword("depends_on", &entry.node, &CONDITIONS);
+                    let condition = self.keyword(key, &entry.node, &CONDITIONS);
                     if let Some(name) = self.dependency(name, entry.key) {
                         all.insert(name, DependencySpec { condition, at: entry.key });
                     }
                 }
             }
             RawValue::Text(name) => {
-                let fault = DiagnosticBuilder::at(
-                    node.at,
-                    "expected an array or a table for `depends_on`, found a string",
-                );
-                self.error(fault.help(format!("write [\"{}\"]", quote(name).trim_matches('`'))));
+                let text = format!("expected an array or a table for `{key}`, found a string");
+                let help = format!("write [\"{}\"]", quote(name).trim_matches('`'));
+                return self.reject(node.at, text, help);
             }
-            _ => self.type_error("depends_on", "an array or a table", node),
+            _ => return self.type_error(key, "an array or a table", node),
         }
-        all
+        Some(all)
     }
 
     fn dependency(&mut self, name: &str, at: Span) -> Option<Name> {
@@ -60,14 +63,11 @@ impl ConfigChecker<'_, '_> {
         if let Some((group, _)) = split_replica_name(name)
             && let Some(of) = ConfigChecker::replicas_of(self.services, group)
         {
-            self.error(DiagnosticBuilder::at(at, text).help(replicas_help(group, of)));
-            return None;
+            return self.reject(at, text, replicas_help(group, of));
         }
         let names = self.services.keys().map(|key| &**key);
-        let known: Vec<&str> = names.clone().collect();
-        let help =
-            did_you_mean(name, names, || format!("available services: {}", known.join(", ")));
-        self.error(DiagnosticBuilder::at(at, text).help(help));
-        None
+        let all = || format!("available services: {}", join(names.clone(), ", "));
+        let help = did_you_mean(name, names.clone(), all);
+        self.reject(at, text, help)
     }
 }

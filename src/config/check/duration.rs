@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ConfigChecker;
-use crate::config::diagnostics::{DiagnosticBuilder, quote};
+use crate::config::diagnostics::quote;
 use crate::config::parse::{RawValue, SpannedValue};
 use crate::units::parse_duration;
 
@@ -15,27 +15,17 @@ impl ConfigChecker<'_, '_> {
         let text = match &node.value {
             RawValue::Text(text) => &**text,
             RawValue::Integer(Some(number @ 0..)) => {
-                let text = format!("`{key}` has no unit");
                 let help = format!("use \"{number}s\" or \"{number}ms\"");
-                self.error(DiagnosticBuilder::at(node.at, text).help(help));
-                return None;
+                return self.reject(node.at, format!("`{key}` has no unit"), help);
             }
-            _ => {
-                self.type_error(key, "a duration", node);
-                return None;
-            }
+            _ => return self.type_error(key, "a duration", node),
         };
         match parse_duration(text) {
             Some(duration) if duration <= MAX_DURATION => Some(duration),
-            Some(_) => {
-                let text = format!("`{key}` must not exceed one week");
-                self.error(DiagnosticBuilder::at(node.at, text).help(help));
-                None
-            }
+            Some(_) => self.reject(node.at, format!("`{key}` must not exceed one week"), help),
             None => {
                 let text = format!("invalid value {} for `{key}`", quote(text));
-                self.error(DiagnosticBuilder::at(node.at, text).help(help));
-                None
+                self.reject(node.at, text, help)
             }
         }
     }
@@ -47,11 +37,7 @@ impl ConfigChecker<'_, '_> {
     ) -> Option<Duration> {
         let duration = self.duration(key, node)?;
         if duration.is_zero() {
-            self.error(DiagnosticBuilder::at(
-                node.at,
-                format!("`{key}` must be greater than zero"),
-            ));
-            return None;
+            return self.reject(node.at, format!("`{key}` must be greater than zero"), "");
         }
         Some(duration)
     }

@@ -1,5 +1,5 @@
 use super::ConfigChecker;
-use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
+use crate::config::diagnostics::quote;
 use crate::config::parse::{RawValue, SpannedValue};
 use crate::config::schema::misplaced;
 use crate::config::spec::{EnvFileSpec, TemplateVars};
@@ -7,22 +7,19 @@ use crate::config::template::{Template, TemplateSyntax};
 
 impl ConfigChecker<'_, '_> {
     /// Checks `env`: names with strings; numbers and booleans are taken as written.
-    pub(super) fn variables(&mut self, node: &SpannedValue<'_>) -> TemplateVars {
+    pub(super) fn variables(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<TemplateVars> {
         let mut variables = TemplateVars::new();
-        let Some(table) = self.table("env", node) else { return variables };
-        for (name, entry) in table {
+        for (name, entry) in self.table(key, node)? {
             if name.is_empty() || name.contains(['=', '\0']) {
                 let text = format!("invalid variable name {}", quote(name));
-                self.error(
-                    DiagnosticBuilder::at(entry.key, text).help("use a non-empty name without `=`"),
-                );
+                self.error_at(entry.key, text, "use a non-empty name without `=`");
                 continue;
             }
             if let Some(template) = self.variable(name, &entry.node) {
                 variables.insert(name.clone().into_owned(), template);
             }
         }
-        variables
+        Some(variables)
     }
 
     fn variable(&mut self, name: &str, node: &SpannedValue<'_>) -> Option<Template> {
@@ -33,55 +30,43 @@ impl ConfigChecker<'_, '_> {
             RawValue::Integer(Some(number)) => Some(Template::plain(number.to_string(), at)),
             RawValue::Float(number) => Some(Template::plain(number.as_str(), at)),
             RawValue::Integer(None) | RawValue::Date | RawValue::List(_) | RawValue::Table(_) => {
-                self.type_error(quote(name).trim_matches('`'), "a string", node);
-                None
+                self.type_error(quote(name).trim_matches('`'), "a string", node)
             }
         }
     }
 
     /// Checks `env_file`: one path or a list of paths.
-    pub(super) fn env_files(&mut self, node: &SpannedValue<'_>) -> Vec<EnvFileSpec> {
-        match &node.value {
-            RawValue::List(list) => list.iter().filter_map(|item| self.env_file(item)).collect(),
-            _ => self.env_file(node).into_iter().collect(),
-        }
+    pub(super) fn env_files(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+    ) -> Option<Vec<EnvFileSpec>> {
+        let files = node.one_or_more().iter();
+        Some(files.filter_map(|file| self.env_file(key, file)).collect())
     }
 
-    fn env_file(&mut self, node: &SpannedValue<'_>) -> Option<EnvFileSpec> {
-        match &node.value {
-            RawValue::Text(_) => self.env_path(node, false, node.at),
+    fn env_file(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<EnvFileSpec> {
+        let (node, optional) = match &node.value {
+            RawValue::Text(_) => (node, false),
             RawValue::Table(table) => {
                 self.check_keys(table, misplaced::ENV_FILE, "an `env_file` entry");
-                let optional = table
-                    .get("optional")
-                    .and_then(|entry| self.boolean("optional", &entry.node))
-                    .unwrap_or(false);
+                let optional = self.get(table, "optional", Self::boolean).unwrap_or(false);
                 let Some(path) = table.get("path") else {
-                    let fault =
-                        DiagnosticBuilder::at(node.at, "missing `path` in `env_file` entry");
-                    self.error(fault.help("write { path = \".env\", optional = true }"));
-                    return None;
+                    let text = "missing `path` in `env_file` entry";
+                    return self.reject(
+                        node.at,
+                        text,
+                        "write { path = \".env\", optional = true }",
+                    );
                 };
-                self.env_path(&path.node, optional, path.node.at)
+                (&path.node, optional)
             }
             _ => {
-                self.type_error(
-                    "env_file",
-                    "a path, an array of paths, or { path, optional }",
-                    node,
-                );
-                None
+                let must = "a path, an array of paths, or { path, optional }";
+                return self.type_error(key, must, node);
             }
-        }
-    }
-
-    fn env_path(
-        &mut self,
-        node: &SpannedValue<'_>,
-        optional: bool,
-        at: Span,
-    ) -> Option<EnvFileSpec> {
-        let path = self.path("env_file", node)?;
-        Some(EnvFileSpec { path, optional, at: Some(at) })
+        };
+        let path = self.path(key, node)?;
+        Some(EnvFileSpec { path, optional, at: Some(node.at) })
     }
 }

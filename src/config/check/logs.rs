@@ -1,6 +1,6 @@
 use super::ConfigChecker;
-use crate::config::diagnostics::{DiagnosticBuilder, quote};
-use crate::config::parse::{RawTable, RawValue, SpannedValue};
+use crate::config::diagnostics::quote;
+use crate::config::parse::{RawValue, SpannedValue};
 use crate::config::schema::misplaced;
 use crate::model::LogRetention;
 use crate::units::parse_size;
@@ -15,45 +15,33 @@ pub(in crate::config) const MAX_KEPT: i64 = 1000;
 const HELP: &str = "use a number with a unit: \"500KB\", \"50MB\", \"2GB\"";
 
 impl ConfigChecker<'_, '_> {
-    pub(super) fn logs(&mut self, stack: &RawTable<'_>) -> LogRetention {
-        let mut limits = LogRetention::default();
-        let Some(entry) = stack.get("logs") else { return limits };
-        let Some(table) = self.table("logs", &entry.node) else { return limits };
+    pub(super) fn logs(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<LogRetention> {
+        let table = self.table(key, node)?;
         self.check_keys(table, misplaced::LOGS, "[stack.logs]");
-        if let Some(size) = table.get("max_size").and_then(|entry| self.size(&entry.node)) {
-            limits.max_size = size;
-        }
-        let kept = table.get("keep").and_then(|e| self.number("keep", &e.node, 0..=MAX_KEPT));
-        if let Some(keep) = kept.and_then(|keep| u32::try_from(keep).ok()) {
-            limits.keep = keep;
-        }
-        limits
+        let usual = LogRetention::default();
+        Some(LogRetention {
+            max_size: self.get(table, "max_size", Self::size).unwrap_or(usual.max_size),
+            keep: self
+                .get(table, "keep", |check, key, node| check.number(key, node, 0..=MAX_KEPT))
+                .unwrap_or(usual.keep),
+        })
     }
 
     /// Checks a size such as `"50MB"`; returns bytes.
-    fn size(&mut self, node: &SpannedValue<'_>) -> Option<u64> {
+    fn size(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<u64> {
         let text = match &node.value {
             RawValue::Text(text) => &**text,
             RawValue::Integer(_) => {
-                self.error(DiagnosticBuilder::at(node.at, "`max_size` has no unit").help(HELP));
-                return None;
+                return self.reject(node.at, format!("`{key}` has no unit"), HELP);
             }
-            _ => {
-                self.type_error("max_size", "a size", node);
-                return None;
-            }
+            _ => return self.type_error(key, "a size", node),
         };
         match parse_size(text) {
             Some(size) if (MIN_LOG_SIZE..=MAX_LOG_SIZE).contains(&size) => Some(size),
-            Some(_) => {
-                let text = "`max_size` must be between 256KB and 10TB";
-                self.error(DiagnosticBuilder::at(node.at, text));
-                None
-            }
+            Some(_) => self.reject(node.at, format!("`{key}` must be between 256KB and 10TB"), ""),
             None => {
-                let text = format!("invalid value {} for `max_size`", quote(text));
-                self.error(DiagnosticBuilder::at(node.at, text).help(HELP));
-                None
+                let text = format!("invalid value {} for `{key}`", quote(text));
+                self.reject(node.at, text, HELP)
             }
         }
     }

@@ -9,7 +9,7 @@ pub(super) mod health;
 pub(super) mod logs;
 pub(super) mod port;
 mod preset;
-mod probe;
+pub(super) mod probe;
 pub(super) mod profiles;
 mod ready;
 pub(super) mod replicas;
@@ -17,7 +17,6 @@ pub(super) mod restart;
 pub(super) mod service;
 mod stack;
 mod stop;
-mod unsupported;
 pub(super) mod watch;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +24,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, list_or, quote};
 use super::parse::{RawEntry, RawTable, RawValue, SpannedValue};
 use super::schema::{SchemaKey, has};
+use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 use super::template::{StackField, Template, TemplateParser, TemplatePart, TemplateSyntax};
 
@@ -34,7 +34,7 @@ pub(super) fn check(
     file: &RawTable<'_>,
     first: Span,
     dir: &Path,
-    host: Option<&str>,
+    overrides: &ConfigOverrides,
     report: &mut LoadReport,
 ) -> Option<StackSpec> {
     let empty = RawTable::new();
@@ -42,8 +42,9 @@ pub(super) fn check(
         Some(RawValue::Table(services)) => services,
         _ => &empty,
     };
-    let mut check = ConfigChecker { report, services, stack_name: String::new(), dir };
-    check.file(file, first, host)
+    let stack_name = overrides.default_name.clone().unwrap_or_else(|| stack::slug(dir));
+    let mut check = ConfigChecker { report, services, stack_name, dir };
+    check.file(file, first, overrides.host.as_deref())
 }
 
 struct ConfigChecker<'c, 't> {
@@ -59,13 +60,39 @@ impl ConfigChecker<'_, '_> {
         self.report.error(fault);
     }
 
-    fn type_error(&mut self, key: &str, must: &str, node: &SpannedValue<'_>) {
+    fn error_at(&mut self, at: Span, text: impl Into<String>, help: impl Into<String>) {
+        self.report.error_at(at, text, help);
+    }
+
+    /// Reports an error instead of a value.
+    fn reject<T>(
+        &mut self,
+        at: Span,
+        text: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<T> {
+        self.error_at(at, text, help);
+        None
+    }
+
+    /// Reports a value of the wrong type.
+    fn type_error<T>(&mut self, key: &str, must: &str, node: &SpannedValue<'_>) -> Option<T> {
         let text = format!("expected {must} for `{key}`, found {}", node.value.type_name());
-        let fault = DiagnosticBuilder::at(node.at, text);
-        self.error(match syntax_hint(must, &node.value) {
-            Some(help) => fault.help(help),
-            None => fault,
-        });
+        self.reject(node.at, text, syntax_hint(must, &node.value).unwrap_or_default())
+    }
+
+    /// Checks the value of a key. `None` if the key is not there, or its value was rejected.
+    fn get<'a, 't, T>(
+        &mut self,
+        table: &'a RawTable<'t>,
+        key: &str,
+        check: impl FnOnce(&mut Self, &str, &'a SpannedValue<'t>) -> Option<T>,
+    ) -> Option<T> {
+        check(self, key, &table.get(key)?.node)
+    }
+
+    fn check_keys(&mut self, table: &RawTable<'_>, known: &[SchemaKey], what: &str) {
+        self.unknown_keys(table, known, what, |_| None);
     }
 
     /// Reports the keys of `table` that are not in `known`; `elsewhere` suggests where they belong.
@@ -87,58 +114,45 @@ impl ConfigChecker<'_, '_> {
                 self.report.error(fault);
                 continue;
             }
-            let help = unknown_key_help(key, known, elsewhere);
-            self.error(fault.help(help));
+            self.error(fault.help(unknown_key_help(key, known, elsewhere)));
         }
     }
 
     fn text<'a>(&mut self, key: &str, node: &'a SpannedValue<'_>) -> Option<&'a str> {
         match &node.value {
             RawValue::Text(text) => Some(text),
-            _ => {
-                self.type_error(key, "a string", node);
-                None
-            }
+            _ => self.type_error(key, "a string", node),
         }
     }
 
     fn boolean(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<bool> {
         match node.value {
             RawValue::Boolean(yes) => Some(yes),
-            _ => {
-                self.type_error(key, "a boolean", node);
-                None
-            }
+            _ => self.type_error(key, "a boolean", node),
         }
     }
 
-    fn number(
+    /// Checks an integer. `range` is one of `N`.
+    fn number<N: TryFrom<i64>>(
         &mut self,
         key: &str,
         node: &SpannedValue<'_>,
         range: std::ops::RangeInclusive<i64>,
-    ) -> Option<i64> {
+    ) -> Option<N> {
         match node.value {
-            RawValue::Integer(Some(number)) if range.contains(&number) => Some(number),
+            RawValue::Integer(Some(number)) if range.contains(&number) => number.try_into().ok(),
             RawValue::Integer(_) => {
                 let text = format!("`{key}` must be between {} and {}", range.start(), range.end());
-                self.error(DiagnosticBuilder::at(node.at, text));
-                None
+                self.reject(node.at, text, "")
             }
-            _ => {
-                self.type_error(key, "an integer", node);
-                None
-            }
+            _ => self.type_error(key, "an integer", node),
         }
     }
 
     fn table<'a, 't>(&mut self, key: &str, node: &'a SpannedValue<'t>) -> Option<&'a RawTable<'t>> {
         match &node.value {
             RawValue::Table(table) => Some(table),
-            _ => {
-                self.type_error(key, "a table", node);
-                None
-            }
+            _ => self.type_error(key, "a table", node),
         }
     }
 
@@ -151,11 +165,7 @@ impl ConfigChecker<'_, '_> {
         let RawValue::Text(text) = &node.value else {
             let known: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
             let text = format!("expected a string for `{key}`, found {}", node.value.type_name());
-            self.error(
-                DiagnosticBuilder::at(node.at, text)
-                    .help(format!("use one of {}", known.join(", "))),
-            );
-            return None;
+            return self.reject(node.at, text, format!("use one of {}", known.join(", ")));
         };
         if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*meaning);
@@ -163,9 +173,7 @@ impl ConfigChecker<'_, '_> {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let help =
             did_you_mean(text, known.iter().copied(), || format!("use one of {}", list_or(&known)));
-        let text = format!("invalid value {} for `{key}`", quote(text));
-        self.error(DiagnosticBuilder::at(node.at, text).help(help));
-        None
+        self.reject(node.at, format!("invalid value {} for `{key}`", quote(text)), help)
     }
 
     fn template(&mut self, text: &str, at: Span, syntax: TemplateSyntax) -> Template {
@@ -174,10 +182,15 @@ impl ConfigChecker<'_, '_> {
         TemplateParser { is_service: &is_service, report: self.report }.parse(text, at, syntax)
     }
 
+    /// Checks a text that may refer to services and the stack, but keeps variables as written.
+    fn template_text(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<Template> {
+        let text = self.text(key, node)?;
+        Some(self.template(text, node.at, TemplateSyntax::References))
+    }
+
     /// Checks a text that must be known before ports are chosen: it may only refer to the stack.
     fn static_text(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<String> {
-        let text = self.text(key, node)?;
-        let template = self.template(text, node.at, TemplateSyntax::References);
+        let template = self.template_text(key, node)?;
         let mut out = String::new();
         for part in &template.parts {
             match part {
@@ -189,11 +202,9 @@ impl ConfigChecker<'_, '_> {
                     out.push_str(&self.dir.to_string_lossy());
                 }
                 TemplatePart::Service { at, .. } | TemplatePart::Variable { at, .. } => {
-                    let fault =
-                        DiagnosticBuilder::at(*at, format!("`{key}` cannot refer to services"));
+                    let text = format!("`{key}` cannot refer to services");
                     let help = "use only `${stack.name}` and `${stack.dir}` here";
-                    self.error(fault.help(help));
-                    return None;
+                    return self.reject(*at, text, help);
                 }
             }
         }
@@ -204,9 +215,8 @@ impl ConfigChecker<'_, '_> {
     fn path(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<PathBuf> {
         let text = self.static_text(key, node)?;
         if text.is_empty() {
-            let fault = DiagnosticBuilder::at(node.at, format!("`{key}` is empty"));
-            self.error(fault.help("use `.` for the directory of devstack.toml"));
-            return None;
+            let help = "use `.` for the directory of devstack.toml";
+            return self.reject(node.at, format!("`{key}` is empty"), help);
         }
         Some(normalize(&self.dir.join(text)))
     }
@@ -239,13 +249,7 @@ fn syntax_hint(must: &str, value: &RawValue<'_>) -> Option<&'static str> {
         _ if must == "a duration" => Some("use a number with a unit: \"250ms\", \"5s\", \"2m\""),
         _ if must == "a table" => Some("write a table as { key = value }"),
         _ if must.starts_with("an array") => Some("write an array as [\"one\", \"two\"]"),
-        RawValue::Text(_)
-        | RawValue::Integer(_)
-        | RawValue::Float(_)
-        | RawValue::Boolean(_)
-        | RawValue::Date
-        | RawValue::List(_)
-        | RawValue::Table(_) => None,
+        _ => None,
     }
 }
 
@@ -265,8 +269,4 @@ fn unknown_key_help(
         }
         known => format!("use one of {}", list_or(known)),
     })
-}
-
-fn nowhere(_: &str) -> Option<String> {
-    None
 }

@@ -1,7 +1,7 @@
 use crate::model::{ConflictPolicy, MAIN_PORT, Name};
 
 use super::{ConfigChecker, in_order};
-use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
+use crate::config::diagnostics::{DiagnosticBuilder, quote};
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
 use crate::config::spec::PortSpec;
@@ -36,9 +36,8 @@ impl ConfigChecker<'_, '_> {
         let Some(entry) = ports else { return (Vec::new(), false) };
         let Some(named) = self.table("ports", &entry.node) else { return (Vec::new(), true) };
         if named.len() > MAX_PORTS {
-            let fault =
-                DiagnosticBuilder::at(entry.key, format!("too many ports: {}", named.len()));
-            self.error(fault.help(format!("use at most {MAX_PORTS}")));
+            let text = format!("too many ports: {}", named.len());
+            self.error_at(entry.key, text, format!("use at most {MAX_PORTS}"));
             return (Vec::new(), true);
         }
         let mut list = Vec::with_capacity(named.len());
@@ -46,7 +45,7 @@ impl ConfigChecker<'_, '_> {
             if Name::new(name).is_err() {
                 let text = format!("invalid port name {}", quote(name));
                 let help = "use a-z, 0-9 and `-`, starting with a letter or digit";
-                self.error(DiagnosticBuilder::at(entry.key, text).help(help));
+                self.error_at(entry.key, text, help);
                 continue;
             }
             list.push(self.port(name, &format!("ports.{name}"), &entry.node, on_conflict));
@@ -73,15 +72,10 @@ impl ConfigChecker<'_, '_> {
             spec.preferred = self.port_number("prefer", &entry.node).flatten();
             spec.at = entry.node.at;
         }
-        if let Some(entry) = table.get("on_conflict") {
-            spec.on_conflict = self.on_conflict(&entry.node).unwrap_or(on_conflict);
-        }
-        if let Some(entry) = table.get("env") {
-            spec.env = self.variable_name(&entry.node);
-        }
-        if let Some(entry) = table.get("pass") {
-            spec.socket_activation = self.boolean("pass", &entry.node).unwrap_or(false);
-        }
+        let policy = self.get(table, "on_conflict", Self::on_conflict);
+        spec.on_conflict = policy.unwrap_or(on_conflict);
+        spec.env = self.get(table, "env", Self::variable_name);
+        spec.socket_activation = self.get(table, "pass", Self::boolean).unwrap_or(false);
         spec
     }
 
@@ -93,49 +87,43 @@ impl ConfigChecker<'_, '_> {
     ) -> Option<Option<u16>> {
         match &node.value {
             RawValue::Integer(Some(number @ 1..=65535)) => Some(u16::try_from(*number).ok()),
+            RawValue::Integer(Some(0)) => {
+                self.reject(node.at, "invalid port 0", "use \"auto\" for any free port")
+            }
             RawValue::Integer(number) => {
-                let help = match number {
-                    Some(0) => "use \"auto\" for any free port".to_owned(),
-                    _ => "use 1 to 65535, or \"auto\" for any free port".to_owned(),
-                };
-                let text = match number {
-                    Some(number) => format!("invalid port {number}"),
-                    None => "invalid port".to_owned(),
-                };
-                self.error(DiagnosticBuilder::at(node.at, text).help(help));
-                None
+                let number = number.map_or(String::new(), |number| format!(" {number}"));
+                let help = "use 1 to 65535, or \"auto\" for any free port";
+                self.reject(node.at, format!("invalid port{number}"), help)
             }
             RawValue::Text(text) if text == "auto" => Some(None),
-            RawValue::Text(text) if text.parse::<u16>().is_ok_and(|port| port > 0) => {
-                let fault = DiagnosticBuilder::at(
-                    node.at,
-                    format!("expected an integer for `{key}`, found a string"),
-                );
-                self.error(fault.help(format!("remove the quotes: {text}")));
-                None
+            RawValue::Text(number) if number.parse::<u16>().is_ok_and(|port| port > 0) => {
+                let text = format!("expected an integer for `{key}`, found a string");
+                self.reject(node.at, text, format!("remove the quotes: {number}"))
             }
             RawValue::Text(text) => {
-                let fault = DiagnosticBuilder::at(node.at, format!("invalid port {}", quote(text)));
-                self.error(fault.help("use a number from 1 to 65535, or \"auto\""));
-                None
+                let help = "use a number from 1 to 65535, or \"auto\"";
+                self.reject(node.at, format!("invalid port {}", quote(text)), help)
             }
             RawValue::Float(_)
             | RawValue::Boolean(_)
             | RawValue::Date
             | RawValue::List(_)
             | RawValue::Table(_) => {
-                self.type_error(key, "an integer from 1 to 65535 or \"auto\"", node);
-                None
+                self.type_error(key, "an integer from 1 to 65535 or \"auto\"", node)
             }
         }
     }
 
-    pub(super) fn on_conflict(&mut self, node: &SpannedValue<'_>) -> Option<ConflictPolicy> {
-        self.keyword("on_conflict", node, &ON_CONFLICT)
+    pub(super) fn on_conflict(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+    ) -> Option<ConflictPolicy> {
+        self.keyword(key, node, &ON_CONFLICT)
     }
 
-    fn variable_name(&mut self, node: &SpannedValue<'_>) -> Option<String> {
-        let text = self.text("env", node)?;
+    fn variable_name(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<String> {
+        let text = self.text(key, node)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         if !text.is_empty()
             && text.chars().all(plain)
@@ -143,15 +131,7 @@ impl ConfigChecker<'_, '_> {
         {
             return Some(text.to_owned());
         }
-        let fault =
-            DiagnosticBuilder::at(node.at, format!("invalid variable name {}", quote(text)));
-        self.error(fault.help("use a name such as \"WEB_PORT\""));
-        None
-    }
-
-    pub(super) fn unsupported_key(&mut self, key: &str, at: Span) {
-        let shown = if key.contains('"') { key.to_owned() } else { format!("`{key}`") };
-        let fault = DiagnosticBuilder::at(at, format!("{shown} is not supported yet"));
-        self.error(fault.help("remove it for now"));
+        let text = format!("invalid variable name {}", quote(text));
+        self.reject(node.at, text, "use a name such as \"WEB_PORT\"")
     }
 }

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use crate::model::RequiredPrograms;
 use crate::presets::{self, Preset};
+use crate::text::join;
 
 use super::ConfigChecker;
-use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
+use crate::config::diagnostics::{LoadReport, Span, did_you_mean, quote};
 use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue, merge, parse};
 use crate::config::spec::TemplateVars;
 use crate::config::template::{Template, TemplateSyntax};
@@ -49,15 +50,16 @@ impl ConfigChecker<'_, '_> {
         begin: Span,
         written: &'a RawTable<'t>,
     ) -> (Option<ChosenPreset>, Cow<'a, RawTable<'t>>) {
-        let Some(chosen) = written.get("preset").and_then(|entry| self.preset(&entry.node)) else {
+        let Some(chosen) = self.get(written, "preset", Self::preset) else {
             return (None, Cow::Borrowed(written));
         };
         let mut base = chosen.service(begin);
         // Preset variables are a layer of their own, below env files.
         base.remove("env");
-        // A preset's debug command belongs to the command of the preset.
+        // A preset's debug and build commands belong to the command of the preset.
         if written.contains_key("command") {
             base.remove("debug");
+            drop_build(&mut base);
         }
         if let Some(ready) = written.get("ready") {
             drop_probes(&mut base, ready);
@@ -69,22 +71,18 @@ impl ConfigChecker<'_, '_> {
         (Some(chosen), Cow::Owned(table))
     }
 
-    fn preset(&mut self, node: &SpannedValue<'_>) -> Option<ChosenPreset> {
-        let name = self.text("preset", node)?;
+    fn preset(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<ChosenPreset> {
+        let name = self.text(key, node)?;
         if let Some(preset) = presets::find(name) {
             return Some(ChosenPreset { preset, at: node.at });
         }
         let names = presets::all().iter().map(|preset| preset.name);
-        let all: Vec<&str> = names.clone().collect();
-        let all = all.join(", ");
+        let all = join(names.clone(), ", ");
         let help = match did_you_mean(name, names, String::new) {
             near if near.is_empty() => format!("available presets: {all}"),
             near => format!("{near} Available presets: {all}"),
         };
-        self.error(
-            DiagnosticBuilder::at(node.at, format!("unknown preset {}", quote(name))).help(help),
-        );
-        None
+        self.reject(node.at, format!("unknown preset {}", quote(name)), help)
     }
 
     /// Returns the URL of a preset as the templates before and after the address.
@@ -94,8 +92,14 @@ impl ConfigChecker<'_, '_> {
     }
 
     pub(super) fn preset_env(&mut self, chosen: ChosenPreset) -> TemplateVars {
-        let env = chosen.service(chosen.at).remove("env");
-        env.map_or_else(TemplateVars::new, |entry| self.variables(&entry.node))
+        self.get(&chosen.service(chosen.at), "env", Self::variables).unwrap_or_default()
+    }
+}
+
+/// Drops the command that a preset runs before it restarts a service.
+fn drop_build(base: &mut RawTable<'_>) {
+    if let Some(RawValue::Table(watch)) = base.get_mut("watch").map(|entry| &mut entry.node.value) {
+        watch.remove("run");
     }
 }
 

@@ -2,8 +2,12 @@ use super::ConfigChecker;
 use crate::config::diagnostics::{DiagnosticBuilder, Span, did_you_mean, quote};
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
-use crate::config::spec::{PortSpec, ProbeSpec};
-use crate::config::template::{Template, TemplatePart, TemplateSyntax};
+use crate::config::spec::{HttpSpec, HttpTarget, PortSpec, ProbeSpec};
+use crate::config::template::{Template, TemplatePart};
+use crate::model::AcceptedStatus;
+
+/// Every HTTP status.
+pub(in crate::config) const STATUS: std::ops::RangeInclusive<i64> = 100..=599;
 
 enum ProbePort {
     Own(String),
@@ -29,11 +33,26 @@ impl ConfigChecker<'_, '_> {
             probes.extend(match key {
                 "delay" => self.duration("delay", node).map(ProbeSpec::Delay),
                 "tcp" => self.tcp(node, ports),
-                "http" => self.http(node, ports),
-                "log" => self.log(node),
+                "http" | "https" => self.http(key, node, ports).map(|target| {
+                    ProbeSpec::Http(HttpSpec {
+                        target,
+                        https: key == "https",
+                        insecure: self.get(table, "insecure", Self::boolean).unwrap_or(false),
+                        status: self.status(table),
+                    })
+                }),
+                "log" => self.template_text("log", node).map(ProbeSpec::Log),
                 "exec" => self.command("exec", node).map(ProbeSpec::Exec),
                 _ => self.boolean("notify", node).and_then(|yes| yes.then_some(ProbeSpec::Notify)),
             });
+        }
+        if !table.contains_key("http") && !table.contains_key("https") {
+            for key in ["status", "insecure"] {
+                if let Some(entry) = table.get(key) {
+                    let text = format!("`{key}` needs an HTTP probe");
+                    self.error_at(entry.key, text, "set `http` or `https`");
+                }
+            }
         }
         if let (true, false, Some(main)) = (by_default, chosen, ports.first()) {
             probes.push(match main.socket_activation {
@@ -79,53 +98,67 @@ impl ConfigChecker<'_, '_> {
     ) -> Option<ProbePort> {
         match &node.value {
             RawValue::Boolean(true) => self.main_port(node.at, ports).map(ProbePort::Own),
-            RawValue::Text(name) => match ports.iter().find(|port| port.name == **name) {
-                Some(port) => Some(ProbePort::Own(port.name.clone())),
-                None => {
-                    let names = ports.iter().map(|port| port.name.as_str());
-                    let help = did_you_mean(name, names, || {
-                        "use true for the main port, a number, or a name from `ports`".into()
-                    });
-                    let text = format!("unknown port {}", quote(name));
-                    self.error(DiagnosticBuilder::at(node.at, text).help(help));
-                    None
-                }
-            },
-            RawValue::Integer(_) => self.port_number(key, node)?.map(ProbePort::Number),
-            _ => {
-                self.type_error(key, "a boolean, a port or the name of a port", node);
-                None
+            RawValue::Text(name) if ports.iter().any(|port| port.name == **name) => {
+                Some(ProbePort::Own(name.clone().into_owned()))
             }
+            RawValue::Text(name) => {
+                let names = ports.iter().map(|port| port.name.as_str());
+                let help = did_you_mean(name, names, || {
+                    "use true for the main port, a number, or a name from `ports`".into()
+                });
+                self.reject(node.at, format!("unknown port {}", quote(name)), help)
+            }
+            RawValue::Integer(_) => self.port_number(key, node)?.map(ProbePort::Number),
+            _ => self.type_error(key, "a boolean, a port or the name of a port", node),
         }
     }
 
     fn main_port(&mut self, at: Span, ports: &[PortSpec]) -> Option<String> {
         if ports.is_empty() {
-            let fault = DiagnosticBuilder::at(at, "this service has no port to probe");
-            self.error(fault.help("set `port = \"auto\"` or a number"));
+            let help = "set `port = \"auto\"` or a number";
+            self.error_at(at, "this service has no port to probe", help);
         }
         ports.first().map(|port| port.name.clone())
     }
 
-    /// Checks `http`: a path on the main port, a URL, or `{ path, port }`.
-    fn http(&mut self, node: &SpannedValue<'_>, ports: &[PortSpec]) -> Option<ProbeSpec> {
+    /// Checks `status`: which ones an HTTP probe accepts.
+    fn status(&mut self, table: &RawTable<'_>) -> AcceptedStatus {
+        let Some(node) = table.get("status").map(|entry| &entry.node) else {
+            return AcceptedStatus::NoError;
+        };
+        let list = node.one_or_more();
+        if list.is_empty() {
+            let help = "list what the server may return: status = [200, 401]";
+            self.error_at(node.at, "`status` must not be empty", help);
+        }
+        let codes = list.iter().filter_map(|node| self.number("status", node, STATUS));
+        AcceptedStatus::Only(codes.collect())
+    }
+
+    /// Checks `http` or `https`: a path on the main port, a URL, or `{ path, port }`.
+    fn http(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+        ports: &[PortSpec],
+    ) -> Option<HttpTarget> {
         match &node.value {
             RawValue::Text(_) => {
-                let template = self.http_text(node)?;
+                let template = self.template_text(key, node)?;
                 let starts_with = |prefix: &str| match template.parts.first() {
                     Some(TemplatePart::Text(text)) => text.starts_with(prefix),
                     _ => false,
                 };
                 if starts_with("/") {
                     let port = self.main_port(node.at, ports)?;
-                    return Some(ProbeSpec::OwnHttp { port, path: template });
+                    return Some(HttpTarget::OwnPort { port, path: template });
                 }
-                Some(ProbeSpec::Http(template))
+                Some(HttpTarget::Url(template))
             }
             RawValue::Table(table) => {
-                self.check_keys(table, misplaced::HTTP, "`http`");
+                self.check_keys(table, misplaced::HTTP, &format!("`{key}`"));
                 let path = match table.get("path") {
-                    Some(entry) => self.http_text(&entry.node)?,
+                    Some(entry) => self.template_text("path", &entry.node)?,
                     None => Template::plain("/", node.at),
                 };
                 let port = match table.get("port") {
@@ -133,24 +166,11 @@ impl ConfigChecker<'_, '_> {
                     None => ProbePort::Own(self.main_port(node.at, ports)?),
                 };
                 Some(match port {
-                    ProbePort::Own(port) => ProbeSpec::OwnHttp { port, path },
-                    ProbePort::Number(port) => ProbeSpec::PortHttp { port, path },
+                    ProbePort::Own(port) => HttpTarget::OwnPort { port, path },
+                    ProbePort::Number(port) => HttpTarget::Port { port, path },
                 })
             }
-            _ => {
-                self.type_error("http", "a path such as \"/health\" or a URL", node);
-                None
-            }
+            _ => self.type_error(key, "a path such as \"/health\" or a URL", node),
         }
-    }
-
-    fn http_text(&mut self, node: &SpannedValue<'_>) -> Option<Template> {
-        let text = self.text("http", node)?;
-        Some(self.template(text, node.at, TemplateSyntax::References))
-    }
-
-    fn log(&mut self, node: &SpannedValue<'_>) -> Option<ProbeSpec> {
-        let text = self.text("log", node)?;
-        Some(ProbeSpec::Log(self.template(text, node.at, TemplateSyntax::References)))
     }
 }

@@ -1,7 +1,7 @@
 use crate::model::Name;
 
 use super::ConfigChecker;
-use crate::config::diagnostics::{DiagnosticBuilder, quote};
+use crate::config::diagnostics::quote;
 use crate::config::parse::{RawValue, SpannedValue};
 use crate::config::spec::ProfilesSpec;
 
@@ -9,25 +9,22 @@ pub(in crate::config) const MAX_PROFILES: usize = 64;
 
 impl ConfigChecker<'_, '_> {
     /// Checks `profiles`; an empty list is the same as none.
-    pub(super) fn profiles(&mut self, node: &SpannedValue<'_>) -> Option<ProfilesSpec> {
+    pub(super) fn profiles(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<ProfilesSpec> {
         let RawValue::List(list) = &node.value else {
-            self.type_error("profiles", "an array of strings", node);
-            return None;
+            return self.type_error(key, "an array of strings", node);
         };
         if list.len() > MAX_PROFILES {
-            let fault =
-                DiagnosticBuilder::at(node.at, format!("too many profiles: {}", list.len()));
-            self.error(fault.help(format!("use at most {MAX_PROFILES}")));
-            return None;
+            let text = format!("too many profiles: {}", list.len());
+            return self.reject(node.at, text, format!("use at most {MAX_PROFILES}"));
         }
         let mut names = Vec::with_capacity(list.len());
         for item in list {
-            let Some(text) = self.text("profiles", item) else { continue };
+            let Some(text) = self.text(key, item) else { continue };
             match Name::new(text) {
                 Ok(name) => names.push(name),
                 Err(bad) => {
                     let text = format!("invalid profile name {}", quote(text));
-                    self.error(DiagnosticBuilder::at(item.at, text).help(bad.to_string()));
+                    self.error_at(item.at, text, bad.to_string());
                 }
             }
         }

@@ -1,39 +1,37 @@
 use std::time::Duration;
 
-use crate::model::ServiceKind;
+use crate::model::{ReadyConfig, ServiceKind};
 
 use super::ConfigChecker;
-use crate::config::parse::{RawEntry, RawTable};
+use crate::config::parse::RawTable;
 use crate::config::schema::misplaced;
-use crate::config::spec::{PortSpec, ReadySpec};
+use crate::config::spec::{PortSpec, ProbeSpec};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// Enough for a first build, and for what it downloads.
+const BUILD_TIMEOUT: Duration = Duration::from_secs(600);
 const INTERVAL: Duration = Duration::from_millis(250);
 
 impl ConfigChecker<'_, '_> {
     /// Checks `ready`. By default, a service with a port must listen on it; a task has no probes.
+    /// `builds`: its command builds the program before it runs it.
     pub(super) fn ready(
         &mut self,
-        entry: Option<&RawEntry<'_>>,
+        service: &RawTable<'_>,
         kind: ServiceKind,
         ports: &[PortSpec],
-    ) -> ReadySpec {
+        builds: bool,
+    ) -> ReadyConfig<ProbeSpec> {
         let nothing = RawTable::new();
-        let table = entry.and_then(|entry| self.table("ready", &entry.node)).unwrap_or(&nothing);
+        let table = self.get(service, "ready", Self::table).unwrap_or(&nothing);
         self.check_keys(table, misplaced::READY, "`ready`");
         // Cheap ones first.
-        let kinds = ["delay", "tcp", "http", "log", "exec", "notify"];
-        let mut ready = ReadySpec {
+        let kinds = ["delay", "tcp", "http", "https", "log", "exec", "notify"];
+        let timeout = if builds { BUILD_TIMEOUT } else { TIMEOUT };
+        ReadyConfig {
             probes: self.probes(table, &kinds, kind == ServiceKind::Service, ports),
-            timeout: TIMEOUT,
-            interval: INTERVAL,
-        };
-        if let Some(entry) = table.get("timeout") {
-            ready.timeout = self.positive_duration("timeout", &entry.node).unwrap_or(TIMEOUT);
+            timeout: self.get(table, "timeout", Self::positive_duration).unwrap_or(timeout),
+            interval: self.get(table, "interval", Self::positive_duration).unwrap_or(INTERVAL),
         }
-        if let Some(entry) = table.get("interval") {
-            ready.interval = self.positive_duration("interval", &entry.node).unwrap_or(INTERVAL);
-        }
-        ready
     }
 }

@@ -11,8 +11,7 @@ impl ConfigChecker<'_, '_> {
     /// Checks `replicas`; a service with one replica is a single service.
     pub(super) fn replicas(&mut self, name: &Name, table: &RawTable<'_>) -> ReplicaSpec {
         let Some(entry) = table.get("replicas") else { return ReplicaSpec::One };
-        let number = self.number("replicas", &entry.node, 1..=MAX_REPLICAS.into());
-        let of = number.and_then(|number| u16::try_from(number).ok()).unwrap_or(1);
+        let of = self.number("replicas", &entry.node, 1..=MAX_REPLICAS.into()).unwrap_or(1);
         if of == 1 {
             return ReplicaSpec::One;
         }
@@ -20,7 +19,7 @@ impl ConfigChecker<'_, '_> {
             let text = format!("replica name `{name}-{of}` is too long");
             let help =
                 format!("shorten `{name}`: names with replica number are limited to 63 characters");
-            self.error(DiagnosticBuilder::at(entry.node.at, text).help(help));
+            self.error_at(entry.node.at, text, help);
             return ReplicaSpec::One;
         }
         for number in 1..=of {

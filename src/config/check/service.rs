@@ -1,16 +1,16 @@
 use std::collections::BTreeSet;
 
 use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
-use crate::presets::detect_preset;
+use crate::presets::{builds_first, detect_preset};
 
 use super::ConfigChecker;
 use super::preset::ChosenPreset;
 use super::stack::StackDefaults;
-use crate::config::diagnostics::{DiagnosticBuilder, quote};
+use crate::config::diagnostics::quote;
 use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
-use crate::config::spec::{CommandSpec, ServiceSpec, TemplateVars};
-use crate::config::template::{Template, TemplateSyntax};
+use crate::config::spec::{CommandSpec, ServiceSpec};
+use crate::config::template::Template;
 
 pub(in crate::config) const KINDS: [(&str, ServiceKind); 2] =
     [("service", ServiceKind::Service), ("task", ServiceKind::Task)];
@@ -45,16 +45,12 @@ impl ConfigChecker<'_, '_> {
         let (preset, table) = self.with_preset(entry.key, written);
         let table = &table;
         self.unknown_keys(table, misplaced::SERVICE, "a service", misplaced::suggest_service_key);
-        self.unsupported(table);
-        let kind = table
-            .get("kind")
-            .and_then(|entry| self.keyword("kind", &entry.node, &KINDS))
+        self.proxy(table);
+        let kind = self
+            .get(table, "kind", |check, key, node| check.keyword(key, node, &KINDS))
             .unwrap_or(ServiceKind::Service);
-        let (dir, dir_at) = match table.get("dir") {
-            Some(entry) => match self.path("dir", &entry.node) {
-                Some(dir) => (dir, Some(entry.node.at)),
-                None => (self.dir.to_owned(), None),
-            },
+        let (dir, dir_at) = match self.get(table, "dir", Self::path) {
+            Some(dir) => (dir, Some(table["dir"].node.at)),
             None => (self.dir.to_owned(), None),
         };
         let (mut ports, named_ports) = self.ports(table, defaults.on_conflict);
@@ -63,17 +59,16 @@ impl ConfigChecker<'_, '_> {
                 preset.filter(|preset| port.at == preset.at).map(|chosen| chosen.preset.name);
         }
         let command = self.service_command(&name, entry, table);
-        let env =
-            written.get("env").map_or_else(TemplateVars::new, |entry| self.variables(&entry.node));
-        let preset_env = preset.map_or_else(TemplateVars::new, |chosen| self.preset_env(chosen));
+        let env = self.get(written, "env", Self::variables).unwrap_or_default();
+        let preset_env = preset.map(|chosen| self.preset_env(chosen)).unwrap_or_default();
         let own_command = written.contains_key("command");
         let framework = match preset {
             Some(chosen) => Some(chosen.preset),
             None => detect_preset(&command.static_words()),
         };
-        if let Some(entry) = table.get("primary") {
-            self.boolean("primary", &entry.node);
-        }
+        let builds = builds_first(&command.static_words());
+        // Read by `primary` of the stack.
+        self.get(table, "primary", Self::boolean);
         Some(ServiceSpec {
             at: entry.key,
             replicas: self.replicas(&name, table),
@@ -82,45 +77,35 @@ impl ConfigChecker<'_, '_> {
             env,
             preset_env,
             preset: framework,
+            is_preset_unknown: preset.is_none() && written.contains_key("preset"),
             needs: preset.filter(|_| !own_command).map(ChosenPreset::needs),
             watch_at: written.get("watch").map(|entry| entry.node.at),
             url_templates: preset.and_then(|chosen| self.preset_url(chosen)),
             url_form: UrlFormat::default(),
-            env_files: table
-                .get("env_file")
-                .map_or_else(Vec::new, |entry| self.env_files(&entry.node)),
-            host: table
-                .get("host")
-                .and_then(|entry| self.host(&entry.node))
-                .unwrap_or_else(|| defaults.host.clone()),
-            depends_on: table
-                .get("depends_on")
-                .map(|entry| self.depends_on(&entry.node))
+            env_files: self.get(table, "env_file", Self::env_files).unwrap_or_default(),
+            host: self.get(table, "host", Self::host).unwrap_or_else(|| defaults.host.clone()),
+            depends_on: self.get(table, "depends_on", Self::depends_on).unwrap_or_default(),
+            ready: self.ready(table, kind, &ports, builds),
+            health: self.health(table, kind, &ports),
+            restart: self.restart(table, kind),
+            success_codes: self
+                .get(table, "success_codes", Self::success_codes)
+                .unwrap_or_else(|| BTreeSet::from([0])),
+            stop: self.stop(table),
+            debug: self.debug(table, &ports, defaults.on_conflict),
+            watch: self
+                .get(table, "watch", |check, key, node| {
+                    check.watch(key, node, &dir, !written.contains_key("watch"))
+                })
                 .unwrap_or_default(),
-            ready: self.ready(table.get("ready"), kind, &ports),
-            health: self.health(table.get("health"), kind, &ports),
-            restart: self.restart(table.get("restart"), kind),
-            success_codes: table
-                .get("success_codes")
-                .map_or_else(|| BTreeSet::from([0]), |entry| self.success_codes(&entry.node)),
-            stop: self.stop(table.get("stop")),
-            debug: self.debug(table.get("debug"), &ports, defaults.on_conflict),
-            watch: self.watch(table.get("watch"), &dir),
-            tty: table.get("tty").and_then(|entry| self.tty(&entry.node)).unwrap_or(TtyMode::Auto),
-            profiles: table.get("profiles").and_then(|entry| self.profiles(&entry.node)),
-            autostart: table
-                .get("autostart")
-                .and_then(|entry| self.boolean("autostart", &entry.node))
-                .unwrap_or(true),
-            on_exit: table
-                .get("on_exit")
-                .and_then(|entry| self.keyword("on_exit", &entry.node, &ON_EXIT))
+            tty: self.get(table, "tty", Self::tty).unwrap_or(TtyMode::Auto),
+            profiles: self.get(table, "profiles", Self::profiles),
+            autostart: self.get(table, "autostart", Self::boolean).unwrap_or(true),
+            on_exit: self
+                .get(table, "on_exit", |check, key, node| check.keyword(key, node, &ON_EXIT))
                 .unwrap_or(OnExit::None),
-            color: table.get("color").and_then(|entry| self.keyword("color", &entry.node, &COLORS)),
-            description: table.get("description").and_then(|entry| {
-                let text = self.text("description", &entry.node)?;
-                Some(self.template(text, entry.node.at, TemplateSyntax::References))
-            }),
+            color: self.get(table, "color", |check, key, node| check.keyword(key, node, &COLORS)),
+            description: self.get(table, "description", Self::template_text),
             name,
             dir,
             dir_at,
@@ -143,40 +128,44 @@ impl ConfigChecker<'_, '_> {
             // Reported already, as a misspelled `command`.
             None if table.keys().any(|key| misplaced::is_misspelled_command(key)) => nothing,
             None => {
-                let fault =
-                    DiagnosticBuilder::at(entry.key, format!("service `{name}` has no `command`"));
-                self.error(fault.help("set what to run: command = \"…\", or choose a `preset` (see `devstack presets`)"));
+                let text = format!("service `{name}` has no `command`");
+                let help = "set what to run: command = \"…\", or choose a `preset` (see `devstack presets`)";
+                self.error_at(entry.key, text, help);
                 nothing
             }
         }
     }
 
-    fn tty(&mut self, node: &SpannedValue<'_>) -> Option<TtyMode> {
+    fn tty(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<TtyMode> {
         match &node.value {
             RawValue::Boolean(true) => Some(TtyMode::Yes),
             RawValue::Boolean(false) => Some(TtyMode::No),
             RawValue::Text(text) if text == "auto" => Some(TtyMode::Auto),
             RawValue::Text(text) => {
-                let fault = DiagnosticBuilder::at(
-                    node.at,
-                    format!("invalid value {} for `tty`", quote(text)),
-                );
-                self.error(fault.help("use true, false or \"auto\""));
-                None
+                let text = format!("invalid value {} for `{key}`", quote(text));
+                self.reject(node.at, text, "use true, false or \"auto\"")
             }
-            _ => {
-                self.type_error("tty", "a boolean or \"auto\"", node);
-                None
-            }
+            _ => self.type_error(key, "a boolean or \"auto\"", node),
         }
     }
 
-    fn success_codes(&mut self, node: &SpannedValue<'_>) -> BTreeSet<i32> {
+    fn success_codes(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<BTreeSet<i32>> {
         let RawValue::List(list) = &node.value else {
-            self.type_error("success_codes", "an array of integers", node);
-            return BTreeSet::from([0]);
+            return self.type_error(key, "an array of integers", node);
         };
-        let codes = list.iter().filter_map(|item| self.number("success_codes", item, 0..=255));
-        codes.filter_map(|code| i32::try_from(code).ok()).collect()
+        Some(list.iter().filter_map(|item| self.number(key, item, 0..=255)).collect())
+    }
+
+    /// Rejects `proxy`, which is not implemented: a silently ignored key is worse than an error.
+    fn proxy(&mut self, table: &RawTable<'_>) {
+        let Some(entry) = table.get("proxy") else { return };
+        let wanted = match &entry.node.value {
+            RawValue::Boolean(yes) => Some(*yes),
+            RawValue::Table(_) => Some(true),
+            _ => self.type_error("proxy", "a boolean or a table", &entry.node),
+        };
+        if wanted == Some(true) {
+            self.error_at(entry.key, "`proxy` is not supported yet", "remove it for now");
+        }
     }
 }

@@ -2,16 +2,19 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::model::{ConflictPolicy, MessageClass, Name, ServiceKind};
+use crate::model::{ConflictPolicy, Name, ServiceKind};
 
-use super::{ConfigChecker, in_order, nowhere, unknown_key_help};
+use super::{ConfigChecker, in_order, unknown_key_help};
 use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
-use crate::config::spec::{EnvFileSpec, ReplicaSpec, ServiceSpec, StackSpec, TemplateVars};
+use crate::config::spec::{EnvFileSpec, ReplicaSpec, ServiceSpec, StackSpec};
 
 /// Maximum number of services: more than one machine runs, and few enough for every list.
 const MAX_SERVICES: usize = 4096;
+
+/// Of all replicas together as written, in bytes: twice what a file can hold without them.
+const MAX_COPIED: usize = 2 * 1024 * 1024;
 
 const DEFAULT_ENV_FILES: [&str; 2] = [".env", ".env.local"];
 
@@ -33,34 +36,28 @@ impl ConfigChecker<'_, '_> {
     ) -> Option<StackSpec> {
         self.unknown_file_keys(file);
         let empty = RawTable::new();
-        let stack = file.get("stack").and_then(|entry| self.table("stack", &entry.node));
-        let stack = stack.unwrap_or(&empty);
+        let stack = self.get(file, "stack", Self::table).unwrap_or(&empty);
         self.unknown_keys(stack, misplaced::STACK, "[stack]", misplaced::suggest_stack_key);
-        self.stack_name = self.name(stack);
+        if let Some(name) = self.get(stack, "name", Self::name) {
+            self.stack_name = name;
+        }
         let defaults = StackDefaults {
             host: self.stack_host(stack, host),
-            on_conflict: stack
-                .get("on_conflict")
-                .and_then(|entry| self.on_conflict(&entry.node))
+            on_conflict: self
+                .get(stack, "on_conflict", Self::on_conflict)
                 .unwrap_or(ConflictPolicy::Next),
         };
-        let env = match stack.get("env") {
-            Some(entry) => self.variables(&entry.node),
-            None => TemplateVars::new(),
-        };
-        let env_files = match stack.get("env_file") {
-            Some(entry) => self.env_files(&entry.node),
-            None => self.default_env_files(),
-        };
-        let live = stack.get("live").and_then(|entry| self.boolean("live", &entry.node));
-        let logs = self.logs(stack);
+        let env = self.get(stack, "env", Self::variables).unwrap_or_default();
+        let env_files = self.get(stack, "env_file", Self::env_files);
+        let env_files = env_files.unwrap_or_else(|| self.default_env_files());
+        let live = self.get(stack, "live", Self::boolean).unwrap_or(true);
+        let logs = self.get(stack, "logs", Self::logs).unwrap_or_default();
         let services = self.all_services(file, first, &defaults)?;
         let primary = self.primary(&services);
         let (name, dir) = (self.stack_name.clone(), self.dir.to_owned());
         let services =
             services.into_iter().map(|service| (service.name.clone(), service)).collect();
         let groups = BTreeMap::new();
-        let live = live.unwrap_or(true);
         Some(StackSpec { name, dir, env, env_files, services, groups, primary, live, logs })
     }
 
@@ -87,49 +84,40 @@ impl ConfigChecker<'_, '_> {
             } else {
                 unknown_key_help(key, misplaced::FILE, misplaced::suggest_stack_key)
             };
-            self.error(DiagnosticBuilder::at(entry.key, text).help(help));
+            self.error_at(entry.key, text, help);
         }
     }
 
-    fn name(&mut self, stack: &RawTable<'_>) -> String {
-        let directory = slug(self.dir);
-        let Some(entry) = stack.get("name") else { return directory };
-        let Some(name) = self.text("name", &entry.node) else { return directory };
+    fn name(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<String> {
+        let name = self.text(key, node)?;
         match Name::new(name) {
-            Ok(name) => name.to_string(),
+            Ok(name) => Some(name.to_string()),
             Err(bad) => {
-                let text = format!("invalid name {}", quote(name));
-                self.error(DiagnosticBuilder::at(entry.node.at, text).help(bad.to_string()));
-                directory
+                self.reject(node.at, format!("invalid name {}", quote(name)), bad.to_string())
             }
         }
     }
 
     fn stack_host(&mut self, stack: &RawTable<'_>, host: Option<&str>) -> String {
-        let written = stack.get("host").and_then(|entry| self.host(&entry.node));
-        let Some(host) = host else {
-            return written.unwrap_or_else(|| DEFAULT_HOST.to_owned());
-        };
-        match normalize_host(host) {
-            Some(host) => host,
-            None => {
+        let written = self.get(stack, "host", Self::host);
+        let chosen = match host {
+            None => written,
+            Some(host) => normalize_host(host).or_else(|| {
                 let text = format!("invalid address `--host {}`", quote(host).trim_matches('`'));
-                let fault = DiagnosticBuilder::without_span(MessageClass::Usage, text);
+                let fault = DiagnosticBuilder::usage(text);
                 self.error(fault.help("use an IP address such as 0.0.0.0, or localhost"));
-                DEFAULT_HOST.to_owned()
-            }
-        }
+                None
+            }),
+        };
+        chosen.unwrap_or_else(|| DEFAULT_HOST.to_owned())
     }
 
-    pub(super) fn host(&mut self, node: &SpannedValue<'_>) -> Option<String> {
-        let host = self.text("host", node)?;
-        if let Some(host) = normalize_host(host) {
-            return Some(host);
-        }
-        let text = format!("invalid address {}", quote(host));
-        let help = "use an IP address such as \"127.0.0.1\" or \"::1\", or \"localhost\"";
-        self.error(DiagnosticBuilder::at(node.at, text).help(help));
-        None
+    pub(super) fn host(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<String> {
+        let host = self.text(key, node)?;
+        normalize_host(host).or_else(|| {
+            let help = "use an IP address such as \"127.0.0.1\" or \"::1\", or \"localhost\"";
+            self.reject(node.at, format!("invalid address {}", quote(host)), help)
+        })
     }
 
     fn default_env_files(&self) -> Vec<EnvFileSpec> {
@@ -149,20 +137,17 @@ impl ConfigChecker<'_, '_> {
             if !file.keys().any(|key| key != "stack") {
                 let text =
                     if file.is_empty() { "the file is empty" } else { "no services defined" };
-                self.error(DiagnosticBuilder::at(first, text).help(help));
+                self.error_at(first, text, help);
             }
             return None;
         };
         let table = self.table("services", &entry.node)?;
         if table.is_empty() {
-            self.error(DiagnosticBuilder::at(entry.key, "no services defined").help(help));
-            return None;
+            return self.reject(entry.key, "no services defined", help);
         }
         if table.len() > MAX_SERVICES {
             let text = format!("too many services: {}", table.len());
-            let help = format!("use at most {MAX_SERVICES}");
-            self.error(DiagnosticBuilder::at(entry.key, text).help(help));
-            return None;
+            return self.reject(entry.key, text, format!("use at most {MAX_SERVICES}"));
         }
         let mut services = Vec::with_capacity(table.len());
         for (name, entry) in in_order(table) {
@@ -172,20 +157,22 @@ impl ConfigChecker<'_, '_> {
                     Ok(slug) => format!("use `{slug}`: a-z, 0-9 and `-`, at most 63 characters"),
                     Err(bad) => bad.to_string(),
                 };
-                self.error(DiagnosticBuilder::at(entry.key, text).help(help));
+                self.error_at(entry.key, text, help);
                 continue;
             };
             services.extend(self.service(checked, entry, defaults));
         }
-        let each = |service: &ServiceSpec| match service.replicas {
-            ReplicaSpec::Many(of) => usize::from(of),
-            ReplicaSpec::One | ReplicaSpec::Member { .. } => 1,
-        };
-        let all: usize = services.iter().map(each).sum();
+        let all: usize = services.iter().map(copies).sum();
         if all > MAX_SERVICES {
             let text = format!("too many services: {all}");
             let help = format!("use at most {MAX_SERVICES}, including replicas");
-            self.error(DiagnosticBuilder::at(entry.key, text).help(help));
+            return self.reject(entry.key, text, help);
+        }
+        if let Some(at) = too_large(table, &services) {
+            let text = "the replicas of all services are too large together";
+            let help =
+                "shorten this service or reduce its `replicas`: the limit is 2 MiB for all copies";
+            self.error(DiagnosticBuilder::at(at, text).help(help));
             return None;
         }
         Some(services)
@@ -206,7 +193,7 @@ impl ConfigChecker<'_, '_> {
             }
             if service.ports.is_empty() {
                 let text = format!("{} is primary but has no port", service.name);
-                self.error(DiagnosticBuilder::at(node.at, text).help("set `port = \"auto\"`"));
+                self.error_at(node.at, text, "set `port = \"auto\"`");
             }
             match &chosen {
                 Some((other, at)) => {
@@ -227,15 +214,6 @@ impl ConfigChecker<'_, '_> {
         };
         chosen.map(|(name, _)| name).or_else(first)
     }
-
-    pub(super) fn check_keys(
-        &mut self,
-        table: &RawTable<'_>,
-        known: &[misplaced::SchemaKey],
-        what: &str,
-    ) {
-        self.unknown_keys(table, known, what, nowhere);
-    }
 }
 
 /// Normalizes a host: `localhost`, or an IP address in canonical form.
@@ -247,7 +225,7 @@ fn normalize_host(host: &str) -> Option<String> {
 }
 
 /// Turns a directory name into a slug; `stack` if nothing is left.
-fn slug(dir: &Path) -> String {
+pub(super) fn slug(dir: &Path) -> String {
     let name = dir.file_name().map(|name| slug_of(&name.to_string_lossy())).unwrap_or_default();
     if name.is_empty() { "stack".to_owned() } else { name }
 }
@@ -266,6 +244,25 @@ fn slug_of(text: &str) -> String {
         }
     }
     slug.trim_end_matches('-').to_owned()
+}
+
+fn copies(service: &ServiceSpec) -> usize {
+    match service.replicas {
+        ReplicaSpec::Many(of) => usize::from(of),
+        ReplicaSpec::One | ReplicaSpec::Member { .. } => 1,
+    }
+}
+
+/// Returns the service whose replicas are the largest if all replicas together are too large.
+fn too_large(services: &RawTable<'_>, checked: &[ServiceSpec]) -> Option<Span> {
+    let size = |service: &ServiceSpec| {
+        let node = &services.get(service.name.as_str())?.node;
+        let copies = Some(copies(service)).filter(|copies| *copies > 1)?;
+        Some((copies * node.value.written_size(node.at), service.at))
+    };
+    let sizes: Vec<(usize, Span)> = checked.iter().filter_map(size).collect();
+    let total: usize = sizes.iter().map(|(size, _)| size).sum();
+    sizes.into_iter().max().filter(|_| total > MAX_COPIED).map(|(_, at)| at)
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@ use std::time::Duration;
 
 use globset::GlobBuilder;
 
-use crate::model::signal_number;
+use crate::model::{WatchAction, WatchConfig, signal_number};
 
 use super::ConfigChecker;
-use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
+use crate::config::diagnostics::{Span, quote};
 use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
-use crate::config::spec::{WatchActionSpec, WatchSpec};
+use crate::config::spec::CommandSpec;
 
 /// An editor writes a file within a few milliseconds.
 const DEFAULT_DEBOUNCE: Duration = Duration::from_millis(10);
@@ -33,40 +33,47 @@ pub(in crate::config) enum WatchActionKeyword {
 }
 
 impl ConfigChecker<'_, '_> {
-    /// Checks `watch`; `dir` is the directory of the service.
-    pub(super) fn watch(&mut self, entry: Option<&RawEntry<'_>>, dir: &Path) -> Vec<WatchSpec> {
-        let Some(node) = entry.map(|entry| &entry.node) else { return Vec::new() };
-        let mut watch = WatchSpec {
+    /// Checks `watch`; `dir` is the directory of the service. `optional`: it is that of a preset.
+    pub(super) fn watch(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+        dir: &Path,
+        optional: bool,
+    ) -> Option<Vec<WatchConfig<CommandSpec>>> {
+        let mut watch = WatchConfig {
             root: dir.to_owned(),
+            optional,
             include: Vec::new(),
             exclude: Vec::new(),
-            settle: DEFAULT_DEBOUNCE,
+            reloaded: Vec::new(),
+            debounce: DEFAULT_DEBOUNCE,
             poll: None,
-            action: WatchActionSpec::Restart { build: None },
+            action: WatchAction::Restart { build: None },
         };
         match &node.value {
             RawValue::Boolean(true) => {}
-            RawValue::Boolean(false) => return Vec::new(),
-            RawValue::List(list) if list.is_empty() => return Vec::new(),
+            RawValue::Boolean(false) => return None,
+            RawValue::List(list) if list.is_empty() => return None,
             RawValue::List(list) if list.iter().any(is_table) => {
                 let each = list.iter().map(|node| self.watch_table(node, watch.clone()));
-                return each.collect();
+                return Some(each.collect());
             }
-            RawValue::List(_) | RawValue::Text(_) => self.globs("watch", node, false, &mut watch),
-            RawValue::Table(_) => return vec![self.watch_table(node, watch)],
+            RawValue::List(_) | RawValue::Text(_) => self.globs(key, node, false, &mut watch),
+            RawValue::Table(_) => watch = self.watch_table(node, watch),
             _ => {
-                self.type_error(
-                    "watch",
-                    "a boolean, an array of globs, a table or an array of tables",
-                    node,
-                );
-                return Vec::new();
+                let must = "a boolean, an array of globs, a table or an array of tables";
+                return self.type_error(key, must, node);
             }
         }
-        vec![watch]
+        Some(vec![watch])
     }
 
-    fn watch_table(&mut self, node: &SpannedValue<'_>, mut watch: WatchSpec) -> WatchSpec {
+    fn watch_table(
+        &mut self,
+        node: &SpannedValue<'_>,
+        mut watch: WatchConfig<CommandSpec>,
+    ) -> WatchConfig<CommandSpec> {
         let Some(table) = self.table("watch", node) else { return watch };
         self.check_keys(table, misplaced::WATCH, "`watch`");
         if let Some(entry) = table.get("paths") {
@@ -75,12 +82,8 @@ impl ConfigChecker<'_, '_> {
         if let Some(entry) = table.get("ignore") {
             self.globs("ignore", &entry.node, true, &mut watch);
         }
-        if let Some(entry) = table.get("settle") {
-            watch.settle = self.duration("settle", &entry.node).unwrap_or(DEFAULT_DEBOUNCE);
-        }
-        if let Some(entry) = table.get("poll") {
-            watch.poll = self.poll(&entry.node);
-        }
+        watch.debounce = self.get(table, "settle", Self::duration).unwrap_or(DEFAULT_DEBOUNCE);
+        watch.poll = self.get(table, "poll", Self::poll);
         if let Some(action) = self.action(table, node.at) {
             watch.action = action;
         }
@@ -88,48 +91,45 @@ impl ConfigChecker<'_, '_> {
     }
 
     /// `signal` alone implies the action; `run` does not, because a command may precede a restart.
-    fn action(&mut self, table: &RawTable<'_>, at: Span) -> Option<WatchActionSpec> {
+    fn action(&mut self, table: &RawTable<'_>, at: Span) -> Option<WatchAction<CommandSpec>> {
         let (run, signal) = (table.get("run"), table.get("signal"));
         let word = match table.get("action") {
             Some(entry) => self.keyword("action", &entry.node, &ACTIONS)?,
             None if signal.is_some() => WatchActionKeyword::Signal,
             None => WatchActionKeyword::Restart,
         };
-        let command = run.map(|entry| self.command("run", &entry.node));
-        let number = signal.map(|entry| self.signal(&entry.node));
+        let command = self.get(table, "run", Self::command);
+        let number = self.get(table, "signal", Self::signal);
         match word {
             WatchActionKeyword::Restart => {
                 self.reject_key("signal", signal, "a restart", "action = \"signal\"");
-                Some(WatchActionSpec::Restart { build: command.flatten() })
+                Some(WatchAction::Restart { build: command })
             }
             WatchActionKeyword::Signal => {
                 self.reject_key("run", run, "a signal", "action = \"run\" or \"restart\"");
                 let hup = signal_number("HUP").expect("HUP is in the table of signals");
-                Some(WatchActionSpec::Signal(number.flatten().unwrap_or(hup)))
+                Some(WatchAction::Signal(number.unwrap_or(hup)))
             }
             WatchActionKeyword::Run => {
                 self.reject_key("signal", signal, "a command", "action = \"signal\"");
-                if command.is_none() {
-                    let fault = DiagnosticBuilder::at(at, "`action = \"run\"` needs a command");
-                    self.error(fault.help("set what to run: run = \"make schema\""));
+                if run.is_none() {
+                    let help = "set what to run: run = \"make schema\"";
+                    self.error_at(at, "`action = \"run\"` needs a command", help);
                 }
-                command.flatten().map(WatchActionSpec::Run)
+                command.map(WatchAction::Run)
             }
         }
     }
 
-    fn poll(&mut self, node: &SpannedValue<'_>) -> Option<Duration> {
+    fn poll(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<Duration> {
         if let RawValue::Boolean(on) = node.value {
             return on.then_some(DEFAULT_POLL);
         }
-        let every = self.duration("poll", node)?;
+        let every = self.duration(key, node)?;
         if every < POLL_MIN {
-            let text = format!("`poll` must be at least {}ms", POLL_MIN.as_millis());
-            self.error(
-                DiagnosticBuilder::at(node.at, text)
-                    .help("use a longer interval: polling reads every watched file"),
-            );
-            return None;
+            let text = format!("`{key}` must be at least {}ms", POLL_MIN.as_millis());
+            let help = "use a longer interval: polling reads every watched file";
+            return self.reject(node.at, text, help);
         }
         Some(every)
     }
@@ -137,19 +137,20 @@ impl ConfigChecker<'_, '_> {
     /// Rejects a key that this action does not use.
     fn reject_key(&mut self, key: &str, entry: Option<&RawEntry<'_>>, action: &str, other: &str) {
         if let Some(entry) = entry {
-            let fault =
-                DiagnosticBuilder::at(entry.key, format!("`{key}` does not apply to {action}"));
-            self.error(fault.help(format!("remove it, or set {other}")));
+            let text = format!("`{key}` does not apply to {action}");
+            self.error_at(entry.key, text, format!("remove it, or set {other}"));
         }
     }
 
     /// Globs with a leading `!` exclude; all do if `exclude` is set.
-    fn globs(&mut self, key: &str, node: &SpannedValue<'_>, exclude: bool, watch: &mut WatchSpec) {
-        let items = match &node.value {
-            RawValue::List(list) => list.as_slice(),
-            _ => std::slice::from_ref(node),
-        };
-        for item in items {
+    fn globs(
+        &mut self,
+        key: &str,
+        node: &SpannedValue<'_>,
+        exclude: bool,
+        watch: &mut WatchConfig<CommandSpec>,
+    ) {
+        for item in node.one_or_more() {
             let Some(text) = self.static_text(key, item) else { continue };
             let (glob, negated) = match text.strip_prefix('!') {
                 Some(rest) => (rest, true),
@@ -169,14 +170,12 @@ impl ConfigChecker<'_, '_> {
         if plain.is_empty() || Path::new(glob).is_absolute() {
             let text = format!("invalid glob {}", quote(glob));
             let help = "use globs relative to the service's directory: \"src/**\", \"*.py\"";
-            self.error(DiagnosticBuilder::at(node.at, text).help(help));
-            return None;
+            return self.reject(node.at, text, help);
         }
         if let Err(error) = GlobBuilder::new(glob).literal_separator(true).build() {
             let text = format!("invalid glob {}: {}", quote(glob), error.kind());
             let help = "use `*` for names, `**` for directories, `[abc]` for one character, `{a,b}` for alternatives";
-            self.error(DiagnosticBuilder::at(node.at, text).help(help));
-            return None;
+            return self.reject(node.at, text, help);
         }
         Some(if plain == "." {
             vec!["**".to_owned()]

@@ -10,15 +10,15 @@ pub(crate) struct DiagnosticBuilder {
 }
 
 impl DiagnosticBuilder {
-    pub fn at(place: Span, text: impl Into<String>) -> DiagnosticBuilder {
-        DiagnosticBuilder {
-            message: Message::new(MessageClass::Config, text),
-            marks: vec![(place, String::new())],
-        }
+    /// An error at a place, or without one if it is about no place in a file.
+    pub fn at(place: impl Into<Option<Span>>, text: impl Into<String>) -> DiagnosticBuilder {
+        let marks = place.into().into_iter().map(|place| (place, String::new())).collect();
+        DiagnosticBuilder { message: Message::new(MessageClass::Config, text), marks }
     }
 
-    pub fn without_span(class: MessageClass, text: impl Into<String>) -> DiagnosticBuilder {
-        DiagnosticBuilder { message: Message::new(class, text), marks: Vec::new() }
+    /// An error in the command line.
+    pub fn usage(text: impl Into<String>) -> DiagnosticBuilder {
+        DiagnosticBuilder { message: Message::new(MessageClass::Usage, text), marks: Vec::new() }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> DiagnosticBuilder {

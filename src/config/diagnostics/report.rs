@@ -69,6 +69,15 @@ impl LoadReport {
         }
     }
 
+    pub fn error_at(
+        &mut self,
+        place: impl Into<Option<Span>>,
+        text: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.error(DiagnosticBuilder::at(place, text).help(help));
+    }
+
     pub fn note(&mut self, note: Message) {
         if self.notes.len() < MAX_ERRORS && !self.notes.contains(&note) {
             self.notes.push(note);

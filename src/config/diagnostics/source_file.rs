@@ -6,18 +6,29 @@ pub struct SourceFile {
     path: PathBuf,
     display_name: String,
     text: String,
+    /// Where each line starts, in bytes.
+    line_starts: Vec<usize>,
     secret: bool,
 }
 
 impl SourceFile {
-    /// A configuration file. `shown` is its display name. A byte order mark is removed.
+    /// A configuration file. `shown` is its display name. A byte order mark is removed, and lines
+    /// end with a line feed: an editor on Windows must not change what a shell is given.
     pub(crate) fn config(path: PathBuf, shown: String, text: String) -> SourceFile {
-        SourceFile { path, display_name: shown, text: without_mark(text), secret: false }
+        SourceFile::new(path, shown, &text, false)
     }
 
     /// An env file. Its text is never shown, because it may contain secrets.
     pub(crate) fn secret(path: PathBuf, shown: String, text: String) -> SourceFile {
-        SourceFile { path, display_name: shown, text: without_mark(text), secret: true }
+        SourceFile::new(path, shown, &text, true)
+    }
+
+    fn new(path: PathBuf, display_name: String, text: &str, secret: bool) -> SourceFile {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
+        let line_feeds = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+        let line_starts =
+            std::iter::once(0).chain(line_feeds.map(|(index, _)| index + 1)).collect();
+        SourceFile { path, display_name, text, line_starts, secret }
     }
 
     /// Returns the absolute path.
@@ -39,22 +50,18 @@ impl SourceFile {
         &self.text
     }
 
+    /// Returns the line of a byte offset, from 1.
+    pub fn line(&self, offset: usize) -> usize {
+        self.line_starts.partition_point(|&start| start <= offset)
+    }
+
     /// Returns line and column of a byte offset, both from 1. Columns count characters.
     pub fn line_column(&self, offset: usize) -> (usize, usize) {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {
             offset -= 1;
         }
-        let before = &self.text[..offset];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.bytes().filter(|&byte| byte == b'\n').count() + 1;
-        (line, before[line_start..].chars().count() + 1)
-    }
-}
-
-fn without_mark(text: String) -> String {
-    match text.strip_prefix('\u{feff}') {
-        Some(rest) => rest.to_owned(),
-        None => text,
+        let line = self.line(offset);
+        (line, self.text[self.line_starts[line - 1]..offset].chars().count() + 1)
     }
 }

@@ -1,10 +1,13 @@
-//! Parser for env files, compatible with Docker Compose. Values are not expanded.
+//! Parser for env files, compatible with Docker Compose.
 //!
 //! The available crates do not follow those rules: `dotenvor` 0.2 ends every unquoted value at the
 //! first `#` (`COLOR=a#b` loses half), takes quotes in comments for the start of a value, and stops
 //! at the first error. `dotenvy` has had no release since 2023.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
+
+use super::interpolate::{Interpolator, UnsetReferences};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DotenvEntry {
@@ -21,25 +24,48 @@ pub(crate) struct DotenvError {
     pub range: Range<usize>,
 }
 
-/// Returns the variables of an env file in order, and the lines that cannot be parsed.
-pub(super) fn parse(text: &str) -> (Vec<DotenvEntry>, Vec<DotenvError>) {
-    let (mut variables, mut bad) = (Vec::new(), Vec::new());
+/// A value whose quotes are removed.
+enum DotenvValue {
+    Literal(String),
+    /// References in it are replaced, except for the dollar signs at the offsets in `escaped`.
+    Interpolated {
+        text: String,
+        escaped: Vec<usize>,
+    },
+}
+
+/// What an env file says.
+#[derive(Debug, Default)]
+pub(super) struct ParsedDotenv {
+    /// In the order of the file.
+    pub entries: Vec<DotenvEntry>,
+    /// The lines that cannot be parsed.
+    pub errors: Vec<DotenvError>,
+    pub unset: UnsetReferences,
+}
+
+/// Parses an env file. Its references are replaced by variables of earlier lines, then by those of
+/// `outer`.
+pub(super) fn parse(text: &str, outer: &BTreeMap<String, String>) -> ParsedDotenv {
+    let mut parsed = ParsedDotenv::default();
+    let mut interpolator = Interpolator::new(outer);
     let mut at = 0;
     while at < text.len() {
         let line_end = end_of_line(text, at);
-        match parse_line(text, at, line_end) {
+        match parse_line(text, at, line_end, &mut interpolator) {
             Ok((variable, end)) => {
-                variables.extend(variable);
+                parsed.entries.extend(variable);
                 at = end_of_line(text, end) + 1;
             }
             Err(line) => {
                 // After an unclosed quote, the rest of the file would be guesswork.
                 at = if line.text == OPEN_QUOTE { text.len() } else { line_end + 1 };
-                bad.push(line);
+                parsed.errors.push(line);
             }
         }
     }
-    (variables, bad)
+    parsed.unset = interpolator.unset();
+    parsed
 }
 
 /// Formats a line that sets a variable, or returns `None` if the name is not valid in an env file.
@@ -51,7 +77,10 @@ pub fn format_line(name: &str, value: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+,=".contains(c);
     Some(match value {
         _ if value.chars().all(plain) => format!("{name}={value}\n"),
-        _ if !value.contains(['\'', '\r']) => format!("{name}='{value}'\n"),
+        // A backslash would escape the closing quote.
+        _ if !value.contains(['\'', '\r']) && !value.ends_with('\\') => {
+            format!("{name}='{value}'\n")
+        }
         _ => format!("{name}=\"{}\"\n", escaped(value)),
     })
 }
@@ -80,6 +109,7 @@ fn parse_line(
     text: &str,
     start: usize,
     line_end: usize,
+    interpolator: &mut Interpolator<'_>,
 ) -> Result<(Option<DotenvEntry>, usize), DotenvError> {
     let line = &text[start..line_end];
     let trimmed = line.trim_start();
@@ -102,6 +132,17 @@ fn parse_line(
         return bad(key_start..key_start + name.len(), "invalid variable name", help);
     }
     let (value, end) = value(text, key_start + equals + 1, line_end)?;
+    let value = match value {
+        DotenvValue::Literal(value) => Ok(value),
+        DotenvValue::Interpolated { text, escaped } => {
+            interpolator.replace(&text, &escaped, name, whole.start)
+        }
+    };
+    let value = match value {
+        Ok(value) => value,
+        Err(error) => return bad(whole, error.text(), error.help()),
+    };
+    interpolator.define(name, &value);
     if value.contains('\0') {
         return bad(
             whole,
@@ -118,13 +159,21 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Parses the value from `start`. Returns it with an offset in its last line.
-fn value(text: &str, start: usize, line_end: usize) -> Result<(String, usize), DotenvError> {
+fn value(text: &str, start: usize, line_end: usize) -> Result<(DotenvValue, usize), DotenvError> {
     let line = &text[start..line_end];
     let trimmed = line.trim_start();
     let open = line_end - trimmed.len();
     let (value, close) = match trimmed.chars().next() {
         Some('"') => double_quoted(text, open)?,
         Some('\'') => single_quoted(text, open)?,
+        // A quote to some programs, a command to shells, and plain text to others.
+        Some('`') => {
+            return Err(DotenvError {
+                text: "value in backticks",
+                help: "use single quotes for the text as it is; commands are not run",
+                range: open..open + 1,
+            });
+        }
         _ => return Ok((unquoted(line), line_end)),
     };
     let rest_end = end_of_line(text, close);
@@ -140,31 +189,49 @@ fn value(text: &str, start: usize, line_end: usize) -> Result<(String, usize), D
 }
 
 /// Parses an unquoted value: up to the end of the line, or to a `#` after a blank.
-fn unquoted(line: &str) -> String {
+fn unquoted(line: &str) -> DotenvValue {
     let bytes = line.as_bytes();
     let comment = |&i: &usize| bytes[i] == b'#' && i > 0 && matches!(bytes[i - 1], b' ' | b'\t');
     let end = (0..bytes.len()).find(comment).unwrap_or(bytes.len());
-    line[..end].trim().to_owned()
+    DotenvValue::Interpolated { text: line[..end].trim().to_owned(), escaped: Vec::new() }
 }
 
-fn single_quoted(text: &str, open: usize) -> Result<(String, usize), DotenvError> {
-    let inner = &text[open + 1..];
-    let close = inner.find('\'').ok_or_else(|| open_quote(open))?;
-    Ok((inner[..close].replace("\r\n", "\n"), open + 1 + close + 1))
-}
-
-fn double_quoted(text: &str, open: usize) -> Result<(String, usize), DotenvError> {
+/// Parses a value in single quotes. Nothing has a meaning in it but `\'`, a single quote.
+fn single_quoted(text: &str, open: usize) -> Result<(DotenvValue, usize), DotenvError> {
     let mut out = String::new();
     let mut chars = text[open + 1..].char_indices();
     while let Some((i, c)) = chars.next() {
         match c {
-            '"' => return Ok((out, open + 1 + i + 1)),
-            '\r' if chars.as_str().starts_with('\n') => {}
+            '\'' => return Ok((DotenvValue::Literal(out), open + 1 + i + 1)),
+            '\\' => match chars.next() {
+                Some((_, '\'')) => out.push('\''),
+                Some((_, c)) => out.extend(['\\', c]),
+                None => break,
+            },
+            c => out.push(c),
+        }
+    }
+    Err(open_quote(open))
+}
+
+fn double_quoted(text: &str, open: usize) -> Result<(DotenvValue, usize), DotenvError> {
+    let mut out = String::new();
+    let mut escaped = Vec::new();
+    let mut chars = text[open + 1..].char_indices();
+    while let Some((i, c)) = chars.next() {
+        match c {
+            '"' => {
+                return Ok((DotenvValue::Interpolated { text: out, escaped }, open + 1 + i + 1));
+            }
             '\\' => match chars.next() {
                 Some((_, 'n')) => out.push('\n'),
                 Some((_, 'r')) => out.push('\r'),
                 Some((_, 't')) => out.push('\t'),
-                Some((_, c @ ('\\' | '"' | '$'))) => out.push(c),
+                Some((_, c @ ('\\' | '"'))) => out.push(c),
+                Some((_, '$')) => {
+                    escaped.push(out.len());
+                    out.push('$');
+                }
                 Some((_, c)) => out.extend(['\\', c]),
                 None => break,
             },
@@ -184,10 +251,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn outer() -> BTreeMap<String, String> {
+        let outer = [("HOME", "/home/me"), ("EMPTY", ""), ("TWICE", "${HOME}")];
+        outer.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    }
+
     fn pairs(text: &str) -> Vec<(String, String)> {
-        let (variables, bad) = parse(text);
-        assert_eq!(bad, []);
-        variables.into_iter().map(|v| (v.name, v.value)).collect()
+        let parsed = parse(text, &outer());
+        assert_eq!(parsed.errors, []);
+        parsed.entries.into_iter().map(|v| (v.name, v.value)).collect()
+    }
+
+    fn last(text: &str) -> String {
+        pairs(text).pop().unwrap().1
     }
 
     fn one(text: &str) -> String {
@@ -214,9 +290,11 @@ mod tests {
             (r"A='no \n escape'", r"no \n escape"),
             (r"A=C:\new", r"C:\new"),
             ("A=\"one\ntwo\"", "one\ntwo"),
-            ("A='one\r\ntwo'\r\n", "one\ntwo"),
             ("A=it's", "it's"),
-            ("A=${B} $C", "${B} $C"),
+            (r"A='it\'s'", "it's"),
+            (r"A='it\' # s'", "it' # s"),
+            (r"A='C:\new\\'", r"C:\new\\"),
+            ("A=a`b`", "a`b`"),
             ("A=b\r\n", "b"),
         ] {
             assert_eq!(one(text), value, "{text:?}");
@@ -234,9 +312,9 @@ mod tests {
 
     #[test]
     fn several_mistakes_are_found() {
-        let (variables, bad) = parse("A=1\nnonsense\n1B=2\nC='x' y\nD=\0\nE=2\nF=\"open\nG=3");
-        assert_eq!(variables.len(), 2);
-        let texts: Vec<&str> = bad.iter().map(|line| line.text).collect();
+        let parsed = parse("A=1\nnonsense\n1B=2\nC='x' y\nD=\0\nE=2\nF=\"open\nG=3", &outer());
+        assert_eq!(parsed.entries.len(), 2);
+        let texts: Vec<&str> = parsed.errors.iter().map(|line| line.text).collect();
         assert_eq!(
             texts,
             [
@@ -247,7 +325,7 @@ mod tests {
                 "unclosed quote",
             ]
         );
-        assert_eq!(bad[0].range, 4..12);
+        assert_eq!(parsed.errors[0].range, 4..12);
     }
 
     #[test]
@@ -263,22 +341,99 @@ mod tests {
         }
     }
 
+    #[test]
+    fn references_are_replaced() {
+        for (line, value) in [
+            ("B=${A}", "one"),
+            ("B=\"x ${A} y\"", "x one y"),
+            ("B='${A}'", "${A}"),
+            ("B=${HOME}/x # ${NO}", "/home/me/x"),
+            ("B=${TWICE}", "${HOME}"),
+            ("HOME=${HOME}/x", "/home/me/x"),
+            ("B=${EMPTY}", ""),
+            ("B=${NO:-}", ""),
+            ("B=${NO:-http://a:80/{b}", "http://a:80/{b"),
+            ("B=${EMPTY:-${NO:-${A}}}", "one"),
+            ("B=${A:-${NO}}", "one"),
+            ("B=$2b$10$abc", "$2b$10$abc"),
+            ("B=$A $$ $", "$A $$ $"),
+            ("B=\"$A \\${A} $${A}\"", "$A ${A} ${A}"),
+            ("B=\"${NO:-say \\\"hi\\\"}\"", "say \"hi\""),
+            ("B=\"${NO:-\\${A}}\"", "${A}"),
+            ("A=two\nB=${A}", "two"),
+        ] {
+            assert_eq!(last(&format!("A=one\n{line}")), value, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn unset_references_are_kept_once_for_each_value_and_up_to_a_limit() {
+        let name = "N".repeat(500_000);
+        let text = format!("{name}={}", "${B}".repeat(100_000));
+        let unset = parse(&text, &BTreeMap::new()).unset;
+        assert_eq!((unset.first.len(), unset.more), (1, 0));
+        let text: String = (0..30).map(|at| format!("A{at}=${{B{at}}}${{B{at}}}\n")).collect();
+        let unset = parse(&text, &BTreeMap::new()).unset;
+        assert_eq!((unset.first.len(), unset.more), (20, 10));
+        assert_eq!((&*unset.first[19].name, &*unset.first[19].within), ("B19", "A19"));
+    }
+
+    #[test]
+    fn unset_references_are_found() {
+        let parsed = parse("B=${C}\nC=${D:-${NO}} $E ${C}\n", &outer());
+        assert_eq!(parsed.errors, []);
+        let unset =
+            parsed.unset.first.iter().map(|unset| (&*unset.name, &*unset.within, unset.offset));
+        assert_eq!(unset.collect::<Vec<_>>(), [("C", "B", 0), ("NO", "C", 7), ("C", "C", 7)]);
+    }
+
+    #[test]
+    fn what_would_not_be_kept_is_refused() {
+        for (line, text) in [
+            ("A=`hostname`", "value in backticks"),
+            ("A=${B", "missing `}` after `${`"),
+            ("A=${}", "invalid reference"),
+            ("A=\"${db.url}\"", "invalid reference"),
+            ("A=${B:+c}", "invalid reference"),
+            ("A=${B:?c}", "invalid reference"),
+            (r"A='C:\'", "unclosed quote"),
+        ] {
+            let parsed = parse(line, &BTreeMap::new());
+            let texts: Vec<&str> = parsed.errors.iter().map(|error| error.text).collect();
+            assert_eq!((texts, parsed.entries), (vec![text], vec![]), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn references_cannot_multiply_a_file() {
+        let mut text = format!("A0={}\n", "x".repeat(1000));
+        for i in 1..200 {
+            text += &format!("A{i}=${{A{0}}}${{A{0}}}\n", i - 1);
+        }
+        text += &format!("B={}\n", "${C:-".repeat(50_000));
+        text += &format!("B={}{}\n", "${C:-".repeat(50_000), "}".repeat(50_000));
+        let parsed = parse(&text, &BTreeMap::new());
+        let size: usize = parsed.entries.iter().map(|entry| entry.value.len()).sum();
+        assert!(size < 3 * 1024 * 1024, "{size}");
+        assert!(parsed.errors.iter().any(|error| error.text == "expanded values exceed 1 MiB"));
+    }
+
     proptest! {
         #[test]
-        fn any_text_is_survived(text in "[A-C=#'\"\\\\\n\r \t$é\0export]{0,60}") {
-            let (variables, bad) = parse(&text);
-            for range in variables.iter().map(|v| &v.range).chain(bad.iter().map(|b| &b.range)) {
+        fn any_text_is_survived(text in "[A-C=#'\"`{}:$-\\\\\n\r \t$é\0export]{0,60}") {
+            let ParsedDotenv { entries, errors, .. } = parse(&text, &outer());
+            for range in entries.iter().map(|v| &v.range).chain(errors.iter().map(|b| &b.range)) {
                 prop_assert!(text.get(range.clone()).is_some(), "{range:?}");
             }
         }
 
         #[test]
-        fn single_quotes_keep_everything(value in "[^'\0\r]{0,40}") {
+        fn single_quotes_keep_everything(value in "[^'\\\\\0\r]{0,40}") {
             prop_assert_eq!(one(&format!("A='{value}'")), value);
         }
 
         #[test]
-        fn what_is_written_is_read(value in "[a-c'\"\\\\\n\r \t#$`=é!-]{0,30}", next in "[^\0]{0,20}") {
+        fn what_is_written_is_read(value in "[a-c'\"\\\\\n\r \t#$`={}:é!-]{0,30}", next in "[^\0]{0,20}") {
             let text = format_line("A", &value).unwrap() + &format_line("B.c-d", &next).unwrap();
             prop_assert_eq!(pairs(&text), [("A".to_owned(), value), ("B.c-d".to_owned(), next)]);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::model::{SourceLocation, VariableOrigin};
 
-use super::resolver::{EnvLayer, ValueSource};
+use super::resolver::{EnvLayer, LayerKind, ValueSource};
 use crate::config::diagnostics::{SourceFile, Span};
 use crate::config::resolve::ServiceBuilder;
 use crate::config::spec::ServiceSpec;
@@ -42,12 +42,12 @@ fn origin(
 ) -> VariableOrigin {
     let place = layer.place(name).expect("the layer sets this variable");
     let written = || written(place, sources);
-    match layer {
-        EnvLayer::ServiceEnv(_) => VariableOrigin::ServiceEnv(written()),
-        EnvLayer::ServiceFile(_) => VariableOrigin::ServiceFile(written()),
-        EnvLayer::StackEnv(_) => VariableOrigin::StackEnv(written()),
-        EnvLayer::StackFile(_) => VariableOrigin::StackFile(written()),
-        EnvLayer::Preset(_) => {
+    match layer.kind {
+        LayerKind::ServiceEnv => VariableOrigin::ServiceEnv(written()),
+        LayerKind::ServiceFile => VariableOrigin::ServiceFile(written()),
+        LayerKind::StackEnv => VariableOrigin::StackEnv(written()),
+        LayerKind::StackFile => VariableOrigin::StackFile(written()),
+        LayerKind::Preset => {
             let preset = spec.preset.map_or("", |preset| preset.name);
             VariableOrigin::Preset { preset: preset.to_owned() }
         }
@@ -56,6 +56,6 @@ fn origin(
 
 fn written(place: Span, sources: &[Arc<SourceFile>]) -> SourceLocation {
     let source = &sources[place.file as usize];
-    let (line, _) = source.line_column(place.start as usize);
+    let line = source.line(place.start as usize);
     SourceLocation { file: source.path().to_string_lossy().into_owned(), line }
 }

@@ -1,42 +1,59 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use super::dotenv;
-use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, quote};
-
-#[derive(Debug, Clone)]
-pub(crate) struct EnvFileEntry {
-    pub value: String,
-    pub at: Span,
-}
-
-#[derive(Debug, Clone, Default)]
-pub(crate) struct EnvFile {
-    pub settings: BTreeMap<String, EnvFileEntry>,
-}
+use super::dotenv::{self, ParsedDotenv};
+use super::interpolate::UnsetReference;
+use crate::config::diagnostics::{LoadReport, SourceFile, Span, quote};
+use crate::config::spec::TemplateVars;
+use crate::config::template::Template;
+use crate::model::{Message, MessageClass};
 
 /// The env files that exist and could be parsed, by path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EnvFileSet {
-    pub files: BTreeMap<PathBuf, EnvFile>,
+    /// Without references: they were replaced.
+    pub files: BTreeMap<PathBuf, TemplateVars>,
     /// Whether a file is missing or has errors. Then unset variables are not reported.
     pub incomplete: bool,
 }
 
 impl EnvFileSet {
-    pub fn add(&mut self, path: PathBuf, file: u32, report: &mut LoadReport) {
-        let (variables, bad) = dotenv::parse(report.text(file));
-        self.incomplete |= !bad.is_empty();
-        for line in bad {
-            let fault = DiagnosticBuilder::at(Span::new(file, line.range), line.text);
-            report.error(fault.help(line.help));
+    /// Adds a file; `outer` is the environment that its references may name.
+    pub fn add(
+        &mut self,
+        path: PathBuf,
+        source: (u32, Arc<SourceFile>),
+        outer: &BTreeMap<String, String>,
+        report: &mut LoadReport,
+    ) {
+        let (file, source) = source;
+        let ParsedDotenv { entries, errors, unset } = dotenv::parse(source.text(), outer);
+        self.incomplete |= !errors.is_empty();
+        for unset in unset.first {
+            let UnsetReference { name, within, offset } = unset;
+            let place = format!("{}:{}", source.display_name(), source.line(offset));
+            let text = format!("{place}: `{name}` is not set and expands to nothing in `{within}`");
+            let help = format!(
+                "set {name} in an earlier line or in the environment, or write ${{{name}:-default}}"
+            );
+            report.note(Message::new(MessageClass::Config, text).help(help));
         }
-        let setting = |variable: dotenv::DotenvEntry| {
-            let at = Span::new(file, variable.range);
-            (variable.name, EnvFileEntry { value: variable.value, at })
+        if unset.more > 0 {
+            let text = format!(
+                "{}: {} more references are not set and expand to nothing",
+                source.display_name(),
+                unset.more
+            );
+            report.note(Message::new(MessageClass::Config, text));
+        }
+        for line in errors {
+            report.error_at(Span::new(file, line.range), line.text, line.help);
+        }
+        let variable = |entry: dotenv::DotenvEntry| {
+            (entry.name, Template::plain(entry.value, Span::new(file, entry.range)))
         };
-        let settings = variables.into_iter().map(setting).collect();
-        self.files.insert(path, EnvFile { settings });
+        self.files.insert(path, entries.into_iter().map(variable).collect());
     }
 
     pub fn unreadable(
@@ -48,10 +65,6 @@ impl EnvFileSet {
     ) {
         self.incomplete = true;
         let text = format!("cannot read env file {}: {why}", quote(shown));
-        let fault = match at {
-            Some(at) => DiagnosticBuilder::at(at, text),
-            None => DiagnosticBuilder::without_span(crate::model::MessageClass::Config, text),
-        };
-        report.error(fault.help(help));
+        report.error_at(at, text, help);
     }
 }

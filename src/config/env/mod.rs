@@ -3,6 +3,7 @@
 mod dotenv;
 mod explain;
 mod file;
+mod interpolate;
 pub(crate) mod reserved;
 mod resolver;
 
@@ -10,4 +11,4 @@ pub use dotenv::format_line;
 pub use explain::ExplainedEnv;
 pub(crate) use explain::explain;
 pub(crate) use file::EnvFileSet;
-pub(crate) use resolver::{EnvLayer, EnvResolver, layers};
+pub(crate) use resolver::{EnvResolver, LayerKind, layers};

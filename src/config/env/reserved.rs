@@ -1,4 +1,4 @@
-use crate::model::{Message, MessageClass};
+use crate::model::{Message, MessageClass, SERVICE_VAR};
 
 use crate::config::diagnostics::LoadReport;
 use crate::config::spec::{ReplicaSpec, StackSpec, TemplateVars};
@@ -18,7 +18,7 @@ fn note_in(env: &TemplateVars, whose: &str, many: bool, report: &mut LoadReport)
     for name in env.keys() {
         let help = match name.as_str() {
             "HOST" => "set `host = \"…\"` instead",
-            "DEVSTACK_STACK" | "DEVSTACK_SERVICE" | "DEVSTACK_MODE" => "use another name",
+            "DEVSTACK_STACK" | SERVICE_VAR | "DEVSTACK_MODE" => "use another name",
             "DEVSTACK_REPLICA" if many => "use another name",
             _ => continue,
         };

@@ -1,11 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::model::Name;
+use crate::text::join;
 
-use super::file::{EnvFile, EnvFileSet};
+use super::file::EnvFileSet;
 use crate::config::diagnostics::Span;
 use crate::config::resolve::AddressBook;
-use crate::config::spec::{ReplicaSpec, ServiceSpec, StackSpec, TemplateVars};
+use crate::config::spec::{EnvFileSpec, ReplicaSpec, ServiceSpec, StackSpec, TemplateVars};
 use crate::config::template::{
     Expand, ExpandError, ServiceField, StackField, Template, TemplatePart, expand,
 };
@@ -13,14 +14,23 @@ use crate::config::template::{
 /// How deeply variables may refer to other variables.
 const MAX_DEPTH: usize = 32;
 
+/// Maximum size of everything that is expanded for one service, in bytes.
+const MAX_EXPANDED: usize = 16 * 1024 * 1024;
+
 /// A source of variables. Lists of layers start with the strongest.
 #[derive(Clone, Copy)]
-pub(crate) enum EnvLayer<'a> {
-    ServiceEnv(&'a TemplateVars),
-    ServiceFile(&'a EnvFile),
-    StackEnv(&'a TemplateVars),
-    StackFile(&'a EnvFile),
-    Preset(&'a TemplateVars),
+pub(crate) struct EnvLayer<'a> {
+    pub kind: LayerKind,
+    variables: &'a TemplateVars,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LayerKind {
+    ServiceEnv,
+    ServiceFile,
+    StackEnv,
+    StackFile,
+    Preset,
 }
 
 /// The source of a value above the inherited environment.
@@ -31,44 +41,13 @@ pub(crate) enum ValueSource {
     Layer(usize),
 }
 
-#[derive(Clone, Copy)]
-enum LayerValue<'a> {
-    Written(&'a Template),
-    Plain(&'a str),
-}
-
 impl<'a> EnvLayer<'a> {
-    fn get(&self, name: &str) -> Option<LayerValue<'a>> {
-        match self {
-            EnvLayer::ServiceEnv(env) | EnvLayer::StackEnv(env) | EnvLayer::Preset(env) => {
-                env.get(name).map(LayerValue::Written)
-            }
-            EnvLayer::ServiceFile(file) | EnvLayer::StackFile(file) => {
-                file.settings.get(name).map(|setting| LayerValue::Plain(&setting.value))
-            }
-        }
-    }
-
-    fn names(&self) -> Vec<&'a str> {
-        match self {
-            EnvLayer::ServiceEnv(env) | EnvLayer::StackEnv(env) | EnvLayer::Preset(env) => {
-                env.keys().map(|k| &**k).collect()
-            }
-            EnvLayer::ServiceFile(file) | EnvLayer::StackFile(file) => {
-                file.settings.keys().map(|k| &**k).collect()
-            }
-        }
+    fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.variables.keys().map(String::as_str)
     }
 
     pub fn place(&self, name: &str) -> Option<Span> {
-        match self {
-            EnvLayer::ServiceEnv(env) | EnvLayer::StackEnv(env) | EnvLayer::Preset(env) => {
-                env.get(name).map(|text| text.at)
-            }
-            EnvLayer::ServiceFile(file) | EnvLayer::StackFile(file) => {
-                file.settings.get(name).map(|setting| setting.at)
-            }
-        }
+        self.variables.get(name).map(|text| text.at)
     }
 }
 
@@ -78,14 +57,16 @@ pub(crate) fn layers<'a>(
     service: &'a ServiceSpec,
     files: &'a EnvFileSet,
 ) -> Vec<EnvLayer<'a>> {
-    let mut layers = vec![EnvLayer::ServiceEnv(&service.env)];
-    let file = |spec: &crate::config::spec::EnvFileSpec| files.files.get(&spec.path);
-    layers.extend(service.env_files.iter().rev().filter_map(file).map(EnvLayer::ServiceFile));
-    layers.push(EnvLayer::StackEnv(&stack.env));
-    layers.extend(stack.env_files.iter().rev().filter_map(file).map(EnvLayer::StackFile));
-    if !service.preset_env.is_empty() {
-        layers.push(EnvLayer::Preset(&service.preset_env));
-    }
+    let layer = |kind, variables| EnvLayer { kind, variables };
+    let in_files = |specs: &'a [EnvFileSpec], kind| {
+        let found = specs.iter().rev().filter_map(|spec| files.files.get(&spec.path));
+        found.map(move |variables| EnvLayer { kind, variables })
+    };
+    let mut layers = vec![layer(LayerKind::ServiceEnv, &service.env)];
+    layers.extend(in_files(&service.env_files, LayerKind::ServiceFile));
+    layers.push(layer(LayerKind::StackEnv, &stack.env));
+    layers.extend(in_files(&stack.env_files, LayerKind::StackFile));
+    layers.push(layer(LayerKind::Preset, &service.preset_env));
     layers
 }
 
@@ -101,26 +82,30 @@ pub(crate) struct EnvResolver<'a> {
     inherited: &'a BTreeMap<String, String>,
     /// For a replica: the name of its group, and its own name.
     self_reference: Option<(&'a Name, &'a Name)>,
-    cache: HashMap<(&'a str, usize), String>,
+    cache: HashMap<(&'a str, usize), Result<String, ExpandError>>,
     in_progress: Vec<(&'a str, usize)>,
+    /// Number of bytes expanded so far, and the text that was too much.
+    expanded: usize,
+    overflow: Option<Span>,
 }
 
 impl<'a> EnvResolver<'a> {
     pub fn new(
         book: &'a AddressBook<'a>,
         layers: Vec<EnvLayer<'a>>,
-        set: BTreeMap<String, String>,
-        outer: &'a BTreeMap<String, String>,
+        injected: BTreeMap<String, String>,
+        inherited: &'a BTreeMap<String, String>,
     ) -> EnvResolver<'a> {
-        let (known, busy) = (HashMap::new(), Vec::new());
         EnvResolver {
             book,
             layers,
-            injected: set,
-            inherited: outer,
+            injected,
+            inherited,
             self_reference: None,
-            cache: known,
-            in_progress: busy,
+            cache: HashMap::new(),
+            in_progress: Vec::new(),
+            expanded: 0,
+            overflow: None,
         }
     }
 
@@ -168,7 +153,7 @@ impl<'a> EnvResolver<'a> {
     fn sources_of(&self, name: &str) -> impl Iterator<Item = ValueSource> {
         let devstack = self.injected.contains_key(name).then_some(ValueSource::Devstack);
         let layers = self.layers.iter().enumerate();
-        let layers = layers.filter(move |(_, layer)| layer.get(name).is_some());
+        let layers = layers.filter(move |(_, layer)| layer.variables.contains_key(name));
         devstack.into_iter().chain(layers.map(|(index, _)| ValueSource::Layer(index)))
     }
 
@@ -186,7 +171,21 @@ impl<'a> EnvResolver<'a> {
     }
 
     pub fn expand(&mut self, template: &Template) -> Result<String, ExpandError> {
-        expand(&template.parts, template.at, self)
+        if let Some(at) = self.overflow {
+            return Err(ExpandError::TooLargeTogether { at });
+        }
+        let value = expand(&template.parts, template.at, self)?;
+        self.expanded += value.len();
+        if self.expanded > MAX_EXPANDED {
+            let at = *self.overflow.get_or_insert(template.at);
+            return Err(ExpandError::TooLargeTogether { at });
+        }
+        Ok(value)
+    }
+
+    /// Returns how many bytes were expanded so far.
+    pub fn expanded(&self) -> usize {
+        self.expanded
     }
 
     /// Expands a text for display. Values from devstack itself and from presets are inserted; other
@@ -214,30 +213,22 @@ impl<'a> EnvResolver<'a> {
         let giver = self.sources_of(name).next()?;
         let known = match giver {
             ValueSource::Devstack => true,
-            ValueSource::Layer(index) => match self.layers[index] {
-                EnvLayer::Preset(_) => true,
-                EnvLayer::ServiceEnv(_)
-                | EnvLayer::ServiceFile(_)
-                | EnvLayer::StackEnv(_)
-                | EnvLayer::StackFile(_) => false,
-            },
+            ValueSource::Layer(index) => self.layers[index].kind == LayerKind::Preset,
         };
         if known { self.value_from(name, giver).ok() } else { None }
     }
 
     /// Returns the value of a variable in one layer, or `None` if the layer does not set it.
     pub fn at(&mut self, name: &str, layer: usize) -> Result<Option<String>, ExpandError> {
-        let template = match self.layers[layer].get(name) {
-            None => return Ok(None),
-            Some(LayerValue::Plain(value)) => return Ok(Some(value.to_owned())),
-            Some(LayerValue::Written(template)) => template,
-        };
+        let variables = self.layers[layer].variables;
+        // This name lives as long as the configuration.
+        let Some((name, template)) = variables.get_key_value(name) else { return Ok(None) };
         if let [TemplatePart::Text(text)] = template.parts.as_slice() {
             return Ok(Some(text.clone()));
         }
-        let name = self.stored_name(name, layer);
-        if let Some(value) = self.cache.get(&(name, layer)) {
-            return Ok(Some(value.clone()));
+        let name = name.as_str();
+        if let Some(known) = self.cache.get(&(name, layer)) {
+            return known.clone().map(Some);
         }
         if self.in_progress.contains(&(name, layer)) {
             return Err(self.cycle(name, layer));
@@ -246,11 +237,10 @@ impl<'a> EnvResolver<'a> {
             return Err(ExpandError::TooDeep { at: template.at });
         }
         self.in_progress.push((name, layer));
-        let value = expand(&template.parts, template.at, self);
+        let value = self.expand(template);
         self.in_progress.pop();
-        let value = value?;
         self.cache.insert((name, layer), value.clone());
-        Ok(Some(value))
+        value.map(Some)
     }
 
     /// Returns the names of all variables, for "did you mean".
@@ -261,18 +251,6 @@ impl<'a> EnvResolver<'a> {
             .collect()
     }
 
-    /// The name as stored in the layer, which lives as long as the configuration.
-    fn stored_name(&self, name: &str, layer: usize) -> &'a str {
-        match self.layers[layer] {
-            EnvLayer::ServiceEnv(env) | EnvLayer::StackEnv(env) | EnvLayer::Preset(env) => {
-                env.get_key_value(name).map_or("", |(name, _)| name.as_str())
-            }
-            EnvLayer::ServiceFile(file) | EnvLayer::StackFile(file) => {
-                file.settings.get_key_value(name).map_or("", |(name, _)| name.as_str())
-            }
-        }
-    }
-
     /// Returns the error for a cycle. Its path starts at the smallest name, so that it is the same
     /// wherever the cycle was entered.
     fn cycle(&self, name: &'a str, layer: usize) -> ExpandError {
@@ -281,10 +259,9 @@ impl<'a> EnvResolver<'a> {
         let smallest = (0..path.len()).min_by_key(|&index| path[index]).unwrap_or(0);
         path.rotate_left(smallest);
         path.extend(path.first().copied());
-        let names: Vec<&str> = path.iter().map(|(name, _)| *name).collect();
         let at = path.first().and_then(|(name, layer)| self.layers[*layer].place(name));
         let at = at.expect("a variable being expanded is in its layer");
-        ExpandError::Cycle { path: names.join(" → "), at }
+        ExpandError::Cycle { path: join(path.iter().map(|(name, _)| name), " → "), at }
     }
 }
 

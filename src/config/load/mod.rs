@@ -1,22 +1,17 @@
 //! The only part of the configuration that reads files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{CONFIG_FILE, MessageClass};
+use crate::model::{Message, MessageClass};
 
 use super::config::Config;
-use super::diagnostics::{
-    DiagnosticBuilder, DiagnosticList, LoadReport, LoadedFiles, SourceFile, quote,
-};
+use super::diagnostics::{DiagnosticList, LoadReport, LoadedFiles, SourceFile, quote};
 use super::env::EnvFileSet;
 use super::resolve::{parse_and_check, resolve_spec};
 use super::sources::ConfigSources;
 use super::spec::{EnvFileSpec, StackSpec};
-
-/// Root can write any file anyway, so its files are trusted.
-const ROOT: u32 = 0;
 
 /// The user's own changes, next to the main file.
 const LOCAL: &str = "devstack.local.toml";
@@ -36,49 +31,40 @@ pub fn load(sources: &ConfigSources) -> Result<Config, DiagnosticList> {
 }
 
 fn read(sources: &ConfigSources, report: &mut LoadReport) -> Option<super::resolve::ConfigParts> {
-    let paths = find_files(sources, report)?;
-    let dir = config_dir(paths.first()?);
-    // Local changes override the first file, and `-f` files after it override both.
-    let local = Some(dir.join(LOCAL)).filter(|local| !paths.contains(local));
-    let (first, more) = paths.split_first()?;
-    let layers = [(first, true)].into_iter().chain(local.iter().map(|path| (path, false)));
-    let layers = layers.chain(more.iter().map(|path| (path, true)));
-    let mut texts: Vec<(u32, Arc<SourceFile>)> = Vec::new();
-    let mut owners = BTreeSet::new();
-    let mut complete = true;
-    for (path, required) in layers {
-        let read = read_config(path, sources, required, report);
-        complete &= read.is_some() || !required;
-        if let Some((text, owner)) = read {
-            texts.push(text);
-            owners.insert(owner);
-        }
-    }
-    if !complete {
-        return None;
-    }
-    let host = sources.overrides.host.as_deref();
-    let spec = parse_and_check(&texts, &dir, host, report)?;
+    let found = find_files(sources, report)?;
+    let dir = config_dir(&found.first()?.path);
+    let (texts, trusted) = read_layers(found, dir.join(LOCAL), sources, report)?;
+    let spec = parse_and_check(&texts, &dir, &sources.overrides, report)?;
     check_dirs(&spec, report);
-    let env_files = read_env_files(&spec, sources, &owners, report);
+    let env_files = read_env_files(&spec, sources, &trusted, report);
     Some(resolve_spec(spec, env_files, &sources.env, &sources.overrides, report))
 }
 
-fn find_files(sources: &ConfigSources, report: &mut LoadReport) -> Option<Vec<PathBuf>> {
-    if !sources.files.is_empty() {
-        return Some(sources.files.iter().map(|file| sources.cwd.join(file)).collect());
+type ConfigText = (u32, Arc<SourceFile>);
+
+/// Reads the configuration files, later ones over earlier ones, and returns whose env files to
+/// trust. Local changes override the first file, and `-f` files after it override both.
+fn read_layers(
+    found: Vec<FoundFile>,
+    local: PathBuf,
+    sources: &ConfigSources,
+    report: &mut LoadReport,
+) -> Option<(Vec<ConfigText>, TrustedUsers)> {
+    let mut trusted = TrustedUsers::new(sources);
+    let mut texts = Vec::new();
+    let mut complete = true;
+    let named = found.iter().any(|file| file.path == local);
+    let mut files: Vec<(FoundFile, bool)> = found.into_iter().map(|file| (file, true)).collect();
+    if !named {
+        let local = FoundFile { path: local, origin: FileOrigin::Beside };
+        files.insert(1.min(files.len()), (local, false));
     }
-    let found = sources.cwd.ancestors().map(|dir| dir.join(CONFIG_FILE)).find(|path| path.exists());
-    if found.is_none() {
-        report.track_file(sources.cwd.join(CONFIG_FILE));
-        let text =
-            format!("no {CONFIG_FILE} found in {} or any parent directory", sources.cwd.display());
-        let help = format!(
-            "create one, or give another file with -f; a minimal {CONFIG_FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000"
-        );
-        report.error(DiagnosticBuilder::without_span(MessageClass::Config, text).help(help));
+    for (file, required) in files {
+        let read = read_config(&file, sources, required, &mut trusted, report);
+        complete &= read.is_some() || !required;
+        texts.extend(read);
     }
-    found.map(|path| vec![path])
+    complete.then_some((texts, trusted))
 }
 
 /// Returns a file's directory, canonicalized if it has `..`, which symlinks could redirect.
@@ -90,26 +76,54 @@ fn config_dir(path: &Path) -> PathBuf {
 }
 
 fn read_config(
-    path: &Path,
+    file: &FoundFile,
     sources: &ConfigSources,
     required: bool,
+    trusted: &mut TrustedUsers,
     report: &mut LoadReport,
-) -> Option<((u32, Arc<SourceFile>), u32)> {
-    report.track_file(path.to_owned());
+) -> Option<ConfigText> {
+    let path = &file.path;
+    report.track_file(path.clone());
     let shown = display_path(path, &sources.cwd);
-    match read_text(path) {
-        Ok(FileText { text, owner }) => {
-            let source = SourceFile::config(path.to_owned(), shown, text);
-            Some((report.add_source(source), owner))
+    match read_judged(file, trusted) {
+        Ok((found, stranger)) => {
+            if let Some(owner) = stranger {
+                report.note(Message::new(
+                    MessageClass::Config,
+                    format!("{} belongs to user {owner}, not to you", quote(&shown)),
+                ));
+            }
+            // The owner of a local file is trusted already.
+            trusted.add(&found.owners);
+            let source = match found.leads_outside {
+                true => SourceFile::secret(path.clone(), shown, found.text),
+                false => SourceFile::config(path.clone(), shown, found.text),
+            };
+            Some(report.add_source(source))
         }
         Err(ReadFileError::Absent) if !required => None,
         Err(why) => {
             let text = format!("cannot read {}: {}", quote(&shown), why.text());
-            report.error(
-                DiagnosticBuilder::without_span(MessageClass::Config, text).help(why.help()),
-            );
+            report.error_at(None, text, why.help());
             None
         }
+    }
+}
+
+/// Reads a file if its owners are trusted. Also returns the other user whose file is used anyway.
+fn read_judged(
+    file: &FoundFile,
+    trusted: &TrustedUsers,
+) -> Result<(FileText, Option<u32>), ReadFileError> {
+    let found = read_text(&file.path)?;
+    match judge(&found.owners, &file.origin, trusted) {
+        Verdict::Obeyed => Ok((found, None)),
+        Verdict::Noted(owner) => Ok((found, Some(owner))),
+        Verdict::Refused(owner) if file.origin == FileOrigin::Beside => {
+            Err(ReadFileError::Foreign { owner })
+        }
+        Verdict::Refused(owner) => Err(ReadFileError::ForeignAbove { owner }),
+        Verdict::RefusedInOpenDir(owner) => Err(ReadFileError::ForeignInOpenDir { owner }),
     }
 }
 
@@ -123,34 +137,26 @@ fn check_dirs(spec: &StackSpec, report: &mut LoadReport) {
         }
         let dir = service.dir.strip_prefix(&spec.dir).unwrap_or(&service.dir);
         let dir = quote(&dir.to_string_lossy());
-        let fault = if service.dir.exists() {
-            DiagnosticBuilder::at(at, format!("{dir} is not a directory"))
-        } else {
-            DiagnosticBuilder::at(at, format!("no such directory: {dir}"))
+        let text = match service.dir.exists() {
+            true => format!("{dir} is not a directory"),
+            false => format!("no such directory: {dir}"),
         };
-        report.error(
-            fault.help(
-                "create it, or fix `dir`; `dir` is relative to the directory of devstack.toml",
-            ),
-        );
+        let help = "create it, or fix `dir`; `dir` is relative to the directory of devstack.toml";
+        report.error_at(at, text, help);
     }
 }
 
 /// Reads all env files. Those of other users are rejected, because variables can make programs run
-/// code; root and the `owners` of the configuration can run any command already.
+/// code.
 fn read_env_files(
     spec: &StackSpec,
     sources: &ConfigSources,
-    owners: &BTreeSet<u32>,
+    trusted: &TrustedUsers,
     report: &mut LoadReport,
 ) -> EnvFileSet {
-    let trusted = |owner| {
-        let own = sources.user.is_none_or(|user| user == owner);
-        own || owner == ROOT || owners.contains(&owner)
-    };
-    let read = |path: &Path| match read_text(path)? {
-        FileText { text, owner } if trusted(owner) => Ok(text),
-        FileText { owner, .. } => Err(ReadFileError::Foreign { owner }),
+    let read = |path: &Path| {
+        let file = FoundFile { path: path.to_owned(), origin: FileOrigin::Beside };
+        read_judged(&file, trusted).map(|(found, _)| found.text)
     };
     let mut files = EnvFileSet::default();
     let mut absent: BTreeMap<&Path, ReadFileError> = BTreeMap::new();
@@ -166,8 +172,8 @@ fn read_env_files(
             match read(path) {
                 Ok(text) => {
                     let source = SourceFile::secret(path.clone(), shown, text);
-                    let (file, _) = report.add_source(source);
-                    files.add(path.clone(), file, report);
+                    let source = report.add_source(source);
+                    files.add(path.clone(), source, &sources.env, report);
                     continue;
                 }
                 Err(why) => {
@@ -193,9 +199,13 @@ fn display_path(path: &Path, cwd: &Path) -> String {
 
 mod names;
 
+use file_trust::{FileOrigin, TrustedUsers, Verdict, judge};
 pub use names::{ConfigNames, config_names};
 use read_file::{FileText, ReadFileError, read_text};
+use search::{FoundFile, find_files};
 
+mod file_trust;
 mod read_file;
+mod search;
 #[cfg(test)]
 mod tests;

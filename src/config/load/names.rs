@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{FileText, LOCAL, config_dir, find_files, read_text};
+use super::{FileOrigin, FoundFile, LOCAL, TrustedUsers, config_dir, find_files, read_judged};
 use crate::config::ConfigSources;
 use crate::config::diagnostics::LoadReport;
 use crate::config::parse::needs_deep_stack;
@@ -21,11 +21,14 @@ pub struct ConfigNames {
 /// that is being edited may have errors and still define names.
 pub fn config_names(sources: &ConfigSources) -> ConfigNames {
     let mut names = ConfigNames::default();
-    let mut paths = find_files(sources, &mut LoadReport::default()).unwrap_or_default();
-    let local = paths.first().map(|first| config_dir(first).join(LOCAL));
-    paths.extend(local);
-    for path in paths {
-        let Ok(FileText { text, .. }) = read_text(&path) else { continue };
+    let mut files = find_files(sources, &mut LoadReport::default()).unwrap_or_default();
+    let local = files.first().map(|first| config_dir(&first.path).join(LOCAL));
+    files.extend(local.map(|path| FoundFile { path, origin: FileOrigin::Beside }));
+    let mut trusted = TrustedUsers::new(sources);
+    for file in files {
+        let Ok((found, _)) = read_judged(&file, &trusted) else { continue };
+        trusted.add(&found.owners);
+        let text = found.text;
         if !needs_deep_stack(&text) {
             names.read(&text);
         }

@@ -1,6 +1,7 @@
 //! Parses a configuration file into a tree of values with spans.
 
 mod deep_stack;
+mod other_format;
 mod value;
 
 pub(crate) use value::{RawEntry, RawTable, RawValue, SpannedValue, merge};
@@ -30,8 +31,8 @@ pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut LoadReport) -> Op
     let parsed = on_deep_stack(|| parse_here(text, file, report));
     parsed.unwrap_or_else(|error| {
         let text = format!("cannot start a thread to parse this file: {error}");
-        let fault = DiagnosticBuilder::at(Span::new(file, 0..0), text);
-        report.error(fault.help("free up threads or memory, then try again"));
+        let help = "free up threads or memory, then try again";
+        report.error_at(Span::new(file, 0..0), text, help);
         None
     })
 }
@@ -43,6 +44,13 @@ pub(super) fn needs_deep_stack(text: &str) -> bool {
 
 fn parse_here<'t>(text: &'t str, file: u32, report: &mut LoadReport) -> Option<RawTable<'t>> {
     let (table, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty()
+        && let Some((range, message, help)) = other_format::recognize(text)
+    {
+        // One error, not one for each line.
+        report.error_at(Span::new(file, range), message, help);
+        return None;
+    }
     let before = report.count();
     let mut repeated: Option<Range<usize>> = None;
     for error in &errors {
@@ -126,10 +134,8 @@ impl TomlConverter<'_> {
     fn node<'t>(&mut self, spanned: Spanned<DeValue<'t>>, depth: usize) -> SpannedValue<'t> {
         let at = self.place(&spanned);
         if depth > MAX_DEPTH {
-            let text = "values are nested too deeply".to_owned();
-            self.report.error(
-                DiagnosticBuilder::at(at, text).help("reduce the nesting to at most six levels"),
-            );
+            let help = "reduce the nesting to at most six levels";
+            self.report.error_at(at, "values are nested too deeply", help);
             return SpannedValue { at, value: RawValue::Boolean(false) };
         }
         SpannedValue { at, value: self.value(spanned.into_inner(), at, depth) }
@@ -157,9 +163,8 @@ impl TomlConverter<'_> {
     /// Rejects NUL: arguments, variables and paths cannot contain it.
     fn refuse_nul(&mut self, text: &str, at: Span) {
         if text.contains('\0') {
-            let fault = DiagnosticBuilder::at(at, "string contains a NUL character");
-            self.report
-                .error(fault.help("remove it: arguments, variables and paths cannot contain NUL"));
+            let help = "remove it: arguments, variables and paths cannot contain NUL";
+            self.report.error_at(at, "string contains a NUL character", help);
         }
     }
 }

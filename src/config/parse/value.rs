@@ -31,7 +31,38 @@ pub(crate) struct RawEntry<'t> {
     pub node: SpannedValue<'t>,
 }
 
+impl<'t> SpannedValue<'t> {
+    /// Returns the items of a list, or else the value itself.
+    pub fn one_or_more(&self) -> &[SpannedValue<'t>] {
+        match &self.value {
+            RawValue::List(list) => list,
+            _ => std::slice::from_ref(self),
+        }
+    }
+}
+
 impl RawValue<'_> {
+    /// Returns how much the value takes as written, in bytes: less than what it takes in memory, by a
+    /// bounded factor.
+    pub fn written_size(&self, at: Span) -> usize {
+        /// For what surrounds each value.
+        const EACH: usize = 8;
+        EACH + match self {
+            RawValue::List(list) => {
+                list.iter().map(|item| item.value.written_size(item.at)).sum::<usize>()
+            }
+            RawValue::Table(table) => table
+                .iter()
+                .map(|(key, entry)| key.len() + entry.node.value.written_size(entry.node.at))
+                .sum(),
+            RawValue::Text(_)
+            | RawValue::Integer(_)
+            | RawValue::Float(_)
+            | RawValue::Boolean(_)
+            | RawValue::Date => (at.end - at.start) as usize,
+        }
+    }
+
     /// Returns the type in words, for "expected a string, found …".
     pub fn type_name(&self) -> &'static str {
         match self {

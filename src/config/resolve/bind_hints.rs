@@ -5,13 +5,19 @@ use crate::presets::{Preset, detect_bind_hints};
 
 /// Returns the hints for this command, or else for its preset; `None` if neither is known.
 pub(super) fn bind_hints(command: &CommandLine, framework: Option<&Preset>) -> Option<BindHints> {
-    let words = match command {
+    let words = command_words(command);
+    detect_bind_hints(&words).or_else(|| framework.map(|preset| preset.facts().bind_hints.clone()))
+}
+
+/// Splits a command into words; operators of the shell are words of their own. Empty if a quote is
+/// not closed.
+pub fn command_words(command: &CommandLine) -> Vec<String> {
+    match command {
         CommandLine::Exec(words) => words.iter().map(|word| word.expose().to_owned()).collect(),
         CommandLine::Shell(text) => {
             shell_words::split(&text.replace([';', '\n'], " ; ")).unwrap_or_default()
         }
-    };
-    detect_bind_hints(&words).or_else(|| framework.map(|preset| preset.facts().bind_hints.clone()))
+    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    AssignedPort, CommandLine, DEBUG_HOST, DebugTarget, HealthConfig, LaunchConfig, Name, PortKey,
-    Probe, ReadyConfig, RedactedText, RunMode, Service, StopConfig, WatchAction, WatchConfig,
-    host_port,
+    AcceptedStatus, AssignedPort, CommandLine, DEBUG_HOST, DebugTarget, HealthConfig, LaunchConfig,
+    ModeView, Name, PortKey, Probe, ReadyConfig, RedactedText, RunMode, SERVICE_VAR, Service,
+    StopConfig, WatchAction, WatchConfig, host_port,
 };
 
 use super::address_book::AddressBook;
@@ -14,8 +14,7 @@ use super::bind_hints::bind_hints;
 use super::{debug_target, references};
 use crate::config::env::{EnvFileSet, EnvResolver, layers};
 use crate::config::spec::{
-    CommandSpec, PortSpec, ProbeSpec, ReplicaSpec, ServiceSpec, StackSpec, WatchActionSpec,
-    WatchSpec,
+    CommandSpec, HttpTarget, PortSpec, ProbeSpec, ReplicaSpec, ServiceSpec, StackSpec,
 };
 use crate::config::template::{ExpandError, ServiceField, Template, TemplatePart, expand};
 
@@ -33,6 +32,8 @@ pub(crate) struct BuiltService {
     pub troubles: Vec<ExpandError>,
     /// Variables to suggest for an unknown one; empty if there are no errors.
     pub names: Vec<String>,
+    /// The size of all texts but the environment, in bytes.
+    pub texts: usize,
 }
 
 impl ServiceBuilder<'_> {
@@ -44,6 +45,7 @@ impl ServiceBuilder<'_> {
         let mode = self.mode(spec, debugged);
         let mut environment = self.environment_in(spec, mode);
         let (env, mut troubles) = environment.all();
+        let in_env = environment.expanded();
         let mut texts = TextExpander { environment: &mut environment, troubles: &mut troubles };
         let command = match mode {
             RunMode::Run => &spec.command,
@@ -72,6 +74,7 @@ impl ServiceBuilder<'_> {
             true => Vec::new(),
             false => environment.names().into_iter().map(str::to_owned).collect(),
         };
+        let texts = environment.expanded() - in_env;
         let advice = bind_hints(&command, spec.preset);
         let service = Service {
             name: spec.name.clone(),
@@ -102,7 +105,7 @@ impl ServiceBuilder<'_> {
             url_form: spec.url_form.clone(),
             advice,
         };
-        BuiltService { service, troubles, names }
+        BuiltService { service, troubles, names, texts }
     }
 
     pub fn environment<'b>(&'b self, spec: &'b ServiceSpec, debugged: bool) -> EnvResolver<'b> {
@@ -133,8 +136,8 @@ impl ServiceBuilder<'_> {
         }
         put("HOST".to_owned(), spec.host.clone());
         put("DEVSTACK_STACK".to_owned(), self.spec.name.clone());
-        put("DEVSTACK_SERVICE".to_owned(), spec.name.to_string());
-        put("DEVSTACK_MODE".to_owned(), mode.as_str().to_owned());
+        put(SERVICE_VAR.to_owned(), spec.name.to_string());
+        put("DEVSTACK_MODE".to_owned(), ModeView::from(mode).to_string());
         if let RunMode::Debug(debugging) = mode {
             put("DEBUG_HOST".to_owned(), DEBUG_HOST.to_owned());
             put("DEBUG_PORT".to_owned(), debugging.port.to_string());
@@ -216,21 +219,30 @@ impl ServiceBuilder<'_> {
             ProbeSpec::OwnAnswer(name) => {
                 let port = own(name);
                 let url = format!("http://{}/", host_port(&spec.host, port));
-                Probe::Http { url, any_status: true, own_port: Some(port) }
+                let status = AcceptedStatus::Any;
+                Probe::Http { url, status, insecure: false, own_port: Some(port) }
             }
             ProbeSpec::Tcp(port) => Probe::Tcp { port: *port },
-            ProbeSpec::OwnHttp { port, path } => {
-                let port = own(port);
-                let url = format!("http://{}{}", host_port(&spec.host, port), texts.text(path));
-                Probe::Http { url, any_status: false, own_port: Some(port) }
-            }
-            ProbeSpec::PortHttp { port, path } => {
-                let url = format!("http://{}{}", host_port(&spec.host, *port), texts.text(path));
-                Probe::Http { own_port: self.own_port(spec, &url), any_status: false, url }
-            }
-            ProbeSpec::Http(text) => {
-                let url = texts.text(text);
-                Probe::Http { own_port: self.own_port(spec, &url), any_status: false, url }
+            ProbeSpec::Http(http) => {
+                let scheme = if http.https { "https" } else { "http" };
+                let at = |port| format!("{scheme}://{}", host_port(&spec.host, port));
+                let (url, own_port) = match &http.target {
+                    HttpTarget::OwnPort { port, path } => {
+                        let port = own(port);
+                        (at(port) + &texts.text(path), Some(port))
+                    }
+                    HttpTarget::Port { port, path } => {
+                        let url = at(*port) + &texts.text(path);
+                        let own_port = self.own_port(spec, &url);
+                        (url, own_port)
+                    }
+                    HttpTarget::Url(text) => {
+                        let url = texts.text(text);
+                        let own_port = self.own_port(spec, &url);
+                        (url, own_port)
+                    }
+                };
+                Probe::Http { url, status: http.status.clone(), insecure: http.insecure, own_port }
             }
             ProbeSpec::Log(text) => Probe::Log { pattern: texts.pattern(text) },
             ProbeSpec::Exec(command) => Probe::Exec { command: texts.command(command) },
@@ -254,12 +266,15 @@ fn activated_port_names(spec: &ServiceSpec) -> Vec<String> {
     spec.ports.iter().filter(|port| port.socket_activation).map(|port| port.name.clone()).collect()
 }
 
-/// Returns host and port of an `http://` URL, or `None` for a URL that cannot be probed.
+/// Returns host and port of an `http://` or `https://` URL, or `None` for a URL that cannot be probed.
 pub(super) fn parse_http_authority(url: &str) -> Option<(&str, u16)> {
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) || !url.is_ascii() {
         return None;
     }
-    let rest = url.strip_prefix("http://")?;
+    let (rest, usual) = match url.strip_prefix("https://") {
+        Some(rest) => (rest, 443),
+        None => (url.strip_prefix("http://")?, 80),
+    };
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let (host, port) = match authority.strip_prefix('[') {
         Some(v6) => {
@@ -271,7 +286,7 @@ pub(super) fn parse_http_authority(url: &str) -> Option<(&str, u16)> {
     };
     let port = match port.strip_prefix(':') {
         Some(port) => port.parse::<u16>().ok().filter(|port| *port > 0)?,
-        None if port.is_empty() => 80,
+        None if port.is_empty() => usual,
         None => return None,
     };
     (!host.is_empty() && !host.contains('@')).then_some((host, port))
@@ -305,19 +320,21 @@ impl TextExpander<'_, '_> {
         }
     }
 
-    fn watch(&mut self, watch: &WatchSpec) -> WatchConfig {
+    fn watch(&mut self, watch: &WatchConfig<CommandSpec>) -> WatchConfig {
         let action = match &watch.action {
-            WatchActionSpec::Restart { build } => {
+            WatchAction::Restart { build } => {
                 WatchAction::Restart { build: build.as_ref().map(|command| self.command(command)) }
             }
-            WatchActionSpec::Signal(number) => WatchAction::Signal(*number),
-            WatchActionSpec::Run(command) => WatchAction::Run(self.command(command)),
+            WatchAction::Signal(number) => WatchAction::Signal(*number),
+            WatchAction::Run(command) => WatchAction::Run(self.command(command)),
         };
         WatchConfig {
             root: watch.root.clone(),
+            optional: watch.optional,
             include: watch.include.clone(),
             exclude: watch.exclude.clone(),
-            debounce: watch.settle,
+            reloaded: watch.reloaded.clone(),
+            debounce: watch.debounce,
             poll: watch.poll,
             action,
         }
@@ -352,19 +369,11 @@ mod tests {
     fn urls_have_a_host_and_a_port() {
         assert_eq!(parse_http_authority("http://localhost:80/x"), Some(("localhost", 80)));
         assert_eq!(parse_http_authority("http://example.org"), Some(("example.org", 80)));
+        assert_eq!(parse_http_authority("https://example.org/"), Some(("example.org", 443)));
         assert_eq!(parse_http_authority("http://[::1]:5000?x"), Some(("::1", 5000)));
         for bad in [
-            "",
-            "/x",
-            "https://a",
-            "http://",
-            "http://:80",
-            "http://a:0",
-            "http://a:70000",
-            "http://a b/",
-            "http://[x]:1",
-            "http://u@h/",
-            "http://a:b",
+            "", "/x", "ftp://a", "http://", "http://:80", "http://a:0", "http://a:70000",
+            "http://a b/", "http://[x]:1", "http://u@h/", "http://a:b",
         ] {
             assert_eq!(parse_http_authority(bad), None, "{bad}");
         }

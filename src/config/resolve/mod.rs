@@ -6,14 +6,15 @@ mod build;
 mod cycles;
 mod debug_target;
 mod port_requests;
+mod port_variables;
 mod preset_facts;
-mod preset_ports;
 mod profiles;
 mod references;
 mod replicas;
 mod verify;
 
 pub(crate) use address_book::AddressBook;
+pub(crate) use bind_hints::command_words;
 pub(crate) use build::ServiceBuilder;
 pub(crate) use port_requests::PortRequests;
 
@@ -22,14 +23,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check;
-use super::env::EnvFileSet;
-
-use super::env::reserved;
-
-use super::diagnostics::Span;
+use super::diagnostics::{LoadReport, SourceFile, Span};
+use super::env::{EnvFileSet, reserved};
 use super::parse::{RawTable, merge, parse};
-
-use super::diagnostics::{LoadReport, SourceFile};
 use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 
@@ -44,7 +40,7 @@ pub(super) type ConfigParts = (StackSpec, EnvFileSet, PortRequests);
 pub(super) fn parse_and_check(
     texts: &[(u32, Arc<SourceFile>)],
     dir: &Path,
-    host: Option<&str>,
+    overrides: &ConfigOverrides,
     report: &mut LoadReport,
 ) -> Option<StackSpec> {
     let mut merged = RawTable::new();
@@ -59,7 +55,7 @@ pub(super) fn parse_and_check(
         return None;
     }
     let first = Span::new(texts.first()?.0, 0..0);
-    check::check(&merged, first, dir, host, report)
+    check::check(&merged, first, dir, overrides, report)
 }
 
 /// Combines a checked configuration with its env files and checks what spans services.
@@ -72,10 +68,11 @@ pub(super) fn resolve_spec(
 ) -> ConfigParts {
     references::check(&spec, report);
     reserved::note_reserved_variables(&spec, report);
+    port_variables::note_missing_ports(&spec, &env_files, report);
     profiles::apply_profiles(&mut spec, outer, overrides, report);
     preset_facts::apply_preset_facts(&mut spec, &env_files, outer, report);
     replicas::expand(&mut spec, report);
-    preset_ports::spread_preset_ports(&mut spec);
+    references::spread_preset_ports(&mut spec);
     references::check_duplicate_ports(&spec, report);
     let requests = port_requests(&spec, &env_files, outer, overrides, report);
     let ports = BTreeMap::new();
@@ -103,13 +100,15 @@ mod tests {
             report.add_source(source("devstack.toml", text)),
             report.add_source(source("devstack.local.toml", local)),
         ];
-        if let Some(spec) = parse_and_check(&texts, Path::new("/shop"), None, &mut report) {
+        if let Some(spec) =
+            parse_and_check(&texts, Path::new("/shop"), &ConfigOverrides::default(), &mut report)
+        {
             let mut files = EnvFileSet::default();
             let secret = SourceFile::secret(PathBuf::from("/shop/.env"), ".env".into(), env);
-            let (file, _) = report.add_source(secret);
-            files.add(PathBuf::from("/shop/.env"), file, &mut report);
+            let secret = report.add_source(secret);
             let outer = [("PORT", "1"), ("DEVSTACK_PROFILES", "a,,é")];
             let outer = outer.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            files.add(PathBuf::from("/shop/.env"), secret, &outer, &mut report);
             resolve_spec(spec, files, &outer, &ConfigOverrides::default(), &mut report);
         }
         if let Err(diagnostics) = report.finish() {

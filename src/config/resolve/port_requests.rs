@@ -3,17 +3,21 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 
-use crate::model::{ConflictPolicy, Message, MessageClass, Name, PortKey, PortRequest, WantedPort};
+use crate::model::{
+    ConflictPolicy, DEBUG_HOST, Message, MessageClass, Name, PortKey, PortRequest, WantedPort,
+};
 
 use super::address_book::AddressBook;
+use super::port_variables::note_unused_numbers;
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
-use crate::config::env::{EnvFileSet, EnvLayer, EnvResolver, layers};
+use crate::config::env::{EnvFileSet, EnvResolver, LayerKind, layers};
 use crate::config::sources::ConfigOverrides;
 use crate::config::spec::{PortSpec, ReplicaSpec, ServiceSpec, StackSpec};
 use crate::config::template::ExpandError;
+use crate::text::join;
 
 /// The variable for the main port of the service whose variables contain it.
-const PORT: &str = "PORT";
+pub(super) const PORT: &str = "PORT";
 
 /// The port requests of a stack.
 #[derive(Debug, Clone)]
@@ -56,10 +60,12 @@ pub(super) fn port_requests(
             let (wanted, requested_by) = precedence.decide(on_line);
             let list = if index == usize::MAX { &mut debug } else { &mut always };
             let key = PortKey::new(&service.name, &port.name);
-            list.push(PortRequest { key, wanted, requested_by });
+            let host = if index == usize::MAX { DEBUG_HOST } else { &service.host }.to_owned();
+            list.push(PortRequest { key, wanted, host, requested_by });
         }
     }
     check_duplicate_pins(always.iter().chain(&debug), report);
+    note_unused_numbers(spec, outer, &always, report);
     PortRequests { always, debug }
 }
 
@@ -75,18 +81,14 @@ fn command_line<'a>(
             None => (target.as_str(), None),
         };
         let usage = |text: String| {
-            DiagnosticBuilder::without_span(
-                MessageClass::Usage,
-                format!("--port {}={number}: {text}", plain(target)),
-            )
+            DiagnosticBuilder::usage(format!("--port {}={number}: {text}", plain(target)))
         };
         let named = Name::new(name).map(|name| spec.services_named(&name)).unwrap_or_default();
         let named: Vec<_> = named.iter().filter_map(|name| spec.services.get(name)).collect();
         let Some(service) = named.first() else {
             let names = spec.services.keys().chain(spec.groups.keys()).map(Name::as_str);
-            let all: Vec<&str> = names.clone().collect();
-            let help =
-                did_you_mean(name, names, || format!("available services: {}", all.join(", ")));
+            let all = || format!("available services: {}", join(names.clone(), ", "));
+            let help = did_you_mean(name, names.clone(), all);
             report.error(usage(format!("unknown service {}", quote(name))).help(help));
             continue;
         };
@@ -146,7 +148,7 @@ struct PortPrecedence<'a, 'r> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum PortText {
+pub(super) enum PortText {
     /// A number; `None` means any.
     Port(Option<NonZeroU16>),
     Nothing,
@@ -205,10 +207,10 @@ impl PortPrecedence<'_, '_> {
         let layers = layers(self.spec, self.service, self.files);
         for (index, layer) in layers.iter().enumerate() {
             // `PORT` of a service applies to that service; of the stack, to the primary one.
-            let means_this = match layer {
-                EnvLayer::ServiceEnv(_) | EnvLayer::ServiceFile(_) => self.main,
-                EnvLayer::StackEnv(_) | EnvLayer::StackFile(_) => self.main && self.is_primary,
-                EnvLayer::Preset(_) => false,
+            let means_this = match layer.kind {
+                LayerKind::ServiceEnv | LayerKind::ServiceFile => self.main,
+                LayerKind::StackEnv | LayerKind::StackFile => self.main && self.is_primary,
+                LayerKind::Preset => false,
             };
             let own = own.iter().map(|(variable, offset)| (variable.as_str(), *offset));
             let port = means_this.then(|| (PORT, self.service.port_offset()));
@@ -222,7 +224,7 @@ impl PortPrecedence<'_, '_> {
                     Err(ExpandError::UnknownReference { at }) => {
                         let text = format!("`{variable}` cannot refer to another port");
                         let help = "set a number or remove it: this variable determines a port";
-                        self.report.error(DiagnosticBuilder::at(at, text).help(help));
+                        self.report.error_at(at, text, help);
                         continue;
                     }
                     // Reported when the environment is resolved.
@@ -246,10 +248,6 @@ impl PortPrecedence<'_, '_> {
         at: Option<Span>,
         help: String,
     ) -> Option<Option<NonZeroU16>> {
-        let blame = |text: String| match at {
-            Some(at) => DiagnosticBuilder::at(at, text),
-            None => DiagnosticBuilder::without_span(MessageClass::Config, text),
-        };
         match read(value) {
             PortText::Port(None) => Some(None),
             PortText::Port(Some(first)) => {
@@ -259,7 +257,7 @@ impl PortPrecedence<'_, '_> {
                         "{variable}={first} leaves no room for the replicas of {}",
                         self.service.written_name()
                     );
-                    self.report.error(blame(text).help("use a smaller number"));
+                    self.report.error_at(at, text, "use a smaller number");
                 }
                 number.map(Some)
             }
@@ -280,14 +278,14 @@ impl PortPrecedence<'_, '_> {
                     Some(_) => format!("{variable} is not a valid port"),
                     None => format!("{variable}={} is not a valid port", plain(value)),
                 };
-                self.report.error(blame(text).help(help));
+                self.report.error_at(at, text, help);
                 None
             }
         }
     }
 }
 
-fn read(value: &str) -> PortText {
+pub(super) fn read(value: &str) -> PortText {
     let value = value.trim();
     if value.is_empty() {
         return PortText::Nothing;
@@ -320,8 +318,8 @@ fn check_duplicate_pins<'a>(
             "{} and {} are both pinned to port {number}, by {} and {}",
             other.key.service, request.key.service, other.requested_by, request.requested_by
         );
-        let fault = DiagnosticBuilder::without_span(MessageClass::Config, text);
-        report.error(fault.help("use another number for one of them, or 0 for any port"));
+        let help = "use another number for one of them, or 0 for any port";
+        report.error_at(None, text, help);
     }
 }
 

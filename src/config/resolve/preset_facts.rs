@@ -8,7 +8,7 @@ use crate::model::{Message, MessageClass, UrlFormat};
 use crate::presets::FrameworkReloader;
 
 use super::address_book::AddressBook;
-use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
+use crate::config::diagnostics::LoadReport;
 use crate::config::env::{EnvFileSet, EnvResolver, layers};
 use crate::config::spec::{ServiceSpec, StackSpec};
 use crate::config::template::{Expand, ExpandError, Template, TemplatePart, expand};
@@ -49,7 +49,7 @@ fn url_form(
         Err(ExpandError::UnknownReference { at }) => {
             let text = format!("the URL of {} cannot refer to another service", service.name);
             let help = "use plain strings: its variables are needed before ports are assigned";
-            report.error(DiagnosticBuilder::at(at, text).help(help));
+            report.error_at(at, text, help);
             None
         }
         // Reported when the environment is resolved.
@@ -94,8 +94,8 @@ fn active_reloader(
     reloader.is_on(&service.command.static_words(), variable).then_some(reloader)
 }
 
-/// Excludes the files of the framework's own reloader from `watch`, so that a change does not
-/// restart the service twice. Adds a note if the user wrote the `watch`.
+/// Leaves files to the framework's own reloader while the service runs, so that a change does not
+/// restart it twice. Adds a note if the user wrote the `watch`.
 fn exclude_reloaded_files(
     reloader: &FrameworkReloader,
     service: &mut ServiceSpec,
@@ -105,7 +105,7 @@ fn exclude_reloaded_files(
     for watch in service.watch.iter_mut().filter(|watch| watch.action.restarts()) {
         let files = reloader.files.iter().filter(|glob| !watch.exclude.contains(glob));
         let files: Vec<String> = files.cloned().collect();
-        watch.exclude.extend(files);
+        watch.reloaded.extend(files);
     }
     if service.watch_at.is_some() {
         let text = format!(

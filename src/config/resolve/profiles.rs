@@ -55,9 +55,7 @@ fn selected_profiles(
             Some(name) => drop(chosen.insert(name)),
             None => {
                 let text_of = format!("--profile: unknown profile {}", quote(text));
-                report.error(
-                    DiagnosticBuilder::without_span(MessageClass::Usage, text_of).help(help(text)),
-                );
+                report.error(DiagnosticBuilder::usage(text_of).help(help(text)));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Checks that span services: dependencies, references, and ports that exclude each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::cycles;
 use crate::model::{Condition, Name, ServiceKind};
+use crate::text::join;
 
 use crate::config::diagnostics::{
     DiagnosticBuilder, LoadReport, Span, did_you_mean, quote, replicas_help,
@@ -60,15 +61,14 @@ fn references(spec: &StackSpec, template: &Template, report: &mut LoadReport) {
     template.services(&mut |name, field, at| {
         let Some(target) = spec.find_written(name) else {
             let text = format!("unknown service {}", quote(name));
-            report.error(DiagnosticBuilder::at(at, text).help(unknown_service_help(spec, name)));
-            return;
+            return report.error_at(at, text, unknown_service_help(spec, name));
         };
         let port = match field {
             ServiceField::Host => return,
             ServiceField::Url | ServiceField::Port(None) => None,
             ServiceField::Port(Some(port)) => Some(port.as_str()),
         };
-        if target.has_port(port) {
+        if target.may_have_port(port) {
             return;
         }
         let fault = match port {
@@ -91,14 +91,24 @@ fn unknown_service_help(spec: &StackSpec, name: &str) -> String {
         Some((group, ReplicaSpec::Many(of))) => replicas_help(group.as_str(), *of),
         Some((_, ReplicaSpec::One | ReplicaSpec::Member { .. })) | None => {
             let names = spec.services.keys().map(Name::as_str);
-            let known: Vec<&str> = names.clone().collect();
-            did_you_mean(name, names, || {
-                format!(
-                    "available services: {}; write `$$` for a literal dollar sign",
-                    known.join(", ")
-                )
+            did_you_mean(name, names.clone(), || {
+                let all = join(names, ", ");
+                format!("available services: {all}; write `$$` for a literal dollar sign")
             })
         }
+    }
+}
+
+/// Spreads services with the same default port from their presets over different numbers, because
+/// no user wrote the conflict. Explicit numbers stay; the others count up in the order of names.
+pub(super) fn spread_preset_ports(spec: &mut StackSpec) {
+    let all = || spec.services.values().flat_map(|service| &service.ports);
+    let mut taken: BTreeSet<u16> =
+        all().filter(|port| port.preset.is_none()).filter_map(|port| port.preferred).collect();
+    let usual = spec.services.values_mut().flat_map(|service| &mut service.ports);
+    for port in usual.filter(|port| port.preset.is_some()) {
+        let Some(first) = port.preferred else { continue };
+        port.preferred = (first..=u16::MAX).find(|number| taken.insert(*number));
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{MessageClass, Name};
+use crate::model::Name;
 
-use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
+use crate::config::diagnostics::LoadReport;
 use crate::config::spec::{DependencySpec, ReplicaSpec, ServiceSpec, StackSpec};
 
 /// Maximum number of dependencies in total: as many as a file of maximum size can hold without
@@ -23,8 +23,7 @@ pub(super) fn expand(spec: &mut StackSpec, report: &mut LoadReport) {
     if count_dependencies(spec, &groups) > MAX_LINKS {
         let text = "replicas have too many dependencies on each other";
         let help = format!("reduce them: the limit for all services is {MAX_LINKS}");
-        report.error(DiagnosticBuilder::without_span(MessageClass::Config, text).help(help));
-        return;
+        return report.error_at(None, text, help);
     }
     for (_, mut service) in std::mem::take(&mut spec.services) {
         service.depends_on = expand_dependencies(service.depends_on, &groups);
@@ -76,9 +75,7 @@ fn check_port_range(service: &ServiceSpec, of: usize, report: &mut LoadReport) {
         let Some(first) = port.preferred else { continue };
         if usize::from(first) + of - 1 > usize::from(u16::MAX) {
             let text = format!("{of} replicas starting at port {first} exceed 65535");
-            report.error(
-                DiagnosticBuilder::at(port.at, text).help("use a smaller number, or \"auto\""),
-            );
+            report.error_at(port.at, text, "use a smaller number, or \"auto\"");
         }
     }
 }

@@ -3,16 +3,23 @@
 
 use std::collections::HashSet;
 
-use crate::model::{CommandLine, MessageClass, Probe, Service};
+use crate::model::{CommandLine, Probe, Service};
 
 use super::build::{BuiltService, ServiceBuilder, parse_http_authority};
-use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
+use super::port_requests::PORT;
+use super::port_variables::how_to_get_a_port;
+use crate::config::diagnostics::{LoadReport, Span, did_you_mean, quote};
 use crate::config::env::EnvFileSet;
-use crate::config::spec::{CommandSpec, EnvFileSpec, ProbeSpec, ServiceSpec, TemplateVars};
+use crate::config::spec::{
+    CommandSpec, EnvFileSpec, HttpSpec, HttpTarget, ProbeSpec, ServiceSpec, TemplateVars,
+};
 use crate::config::template::{ExpandError, Template};
 
-/// Of all variables together, in bytes: 1 MiB of configuration must not expand to gigabytes.
-const MAX_TOTAL: usize = 64 * 1024 * 1024;
+/// Of all variables and texts together, in bytes: 1 MiB of configuration must not expand to gigabytes.
+const MAX_TOTAL: usize = 32 * 1024 * 1024;
+
+/// What a variable takes in memory beside its name and value.
+const OF_VARIABLE: usize = 64;
 
 /// Builds every service that can fail and reports the errors in its texts.
 pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
@@ -24,16 +31,20 @@ pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
     for spec in stack.services.values() {
         let built = (!simple_env || !cannot_fail(spec)).then(|| builder.build(spec, false));
         total += match &built {
-            Some(built) => built.service.launch.env.iter().map(|(k, v)| k.len() + v.len()).sum(),
-            None => shared + written(&spec.env) + in_files(&spec.env_files, builder.files),
+            Some(built) => size(built),
+            None => {
+                let own = written(&spec.env) + in_files(&spec.env_files, builder.files);
+                // Host, port and URL of each.
+                shared + own + 3 * OF_VARIABLE * spec.depends_on.len()
+            }
         };
-        if total > MAX_TOTAL {
-            let fault = DiagnosticBuilder::without_span(
-                MessageClass::Config,
-                "the environments are too large",
-            );
-            report.error(fault.help("reduce them: the limit for all services is 64 MiB"));
+        if report.is_full() || (total > MAX_TOTAL && report.count() > 0) {
             return;
+        }
+        if total > MAX_TOTAL {
+            let text = "environments and commands are too large together";
+            let help = "reduce them: the limit for all services is 32 MiB";
+            return report.error_at(None, text, help);
         }
         if spec.debug.is_some() {
             let reported = built.as_ref().map_or(&[][..], |built| &built.troubles);
@@ -79,10 +90,13 @@ fn cannot_fail(spec: &ServiceSpec) -> bool {
         text.is_some_and(|text| text.starts_with('/') && text.bytes().all(|b| b.is_ascii_graphic()))
     };
     let probe = |probe: &ProbeSpec| match probe {
-        ProbeSpec::OwnHttp { path: text, .. } | ProbeSpec::PortHttp { path: text, .. } => {
-            path(text)
-        }
-        ProbeSpec::Http(_) | ProbeSpec::Log(_) => false,
+        ProbeSpec::Http(http) => match &http.target {
+            HttpTarget::OwnPort { path: text, .. } | HttpTarget::Port { path: text, .. } => {
+                path(text)
+            }
+            HttpTarget::Url(_) => false,
+        },
+        ProbeSpec::Log(_) => false,
         ProbeSpec::Exec(command) => names_program(command),
         ProbeSpec::OwnTcp(_)
         | ProbeSpec::OwnAnswer(_)
@@ -104,13 +118,21 @@ fn names_program(command: &CommandSpec) -> bool {
     }
 }
 
+fn size(built: &BuiltService) -> usize {
+    let env = built.service.launch.env.iter();
+    let env: usize = env.map(|(name, value)| OF_VARIABLE + name.len() + value.len()).sum();
+    env + built.texts + OF_VARIABLE * built.troubles.len()
+}
+
 fn written(variables: &TemplateVars) -> usize {
-    variables.iter().map(|(name, template)| name.len() + template.len()).sum()
+    variables.iter().map(|(name, template)| OF_VARIABLE + name.len() + template.len()).sum()
 }
 
 fn in_files(wanted: &[EnvFileSpec], files: &EnvFileSet) -> usize {
-    let settings = wanted.iter().filter_map(|file| files.files.get(&file.path));
-    settings.flat_map(|file| &file.settings).map(|(name, set)| name.len() + set.value.len()).sum()
+    let variables = wanted.iter().filter_map(|file| files.files.get(&file.path)).flatten();
+    variables
+        .map(|(name, value)| OF_VARIABLE + name.len() + value.as_text().map_or(0, str::len))
+        .sum()
 }
 
 fn report_error(
@@ -123,39 +145,48 @@ fn report_error(
     if report.is_full() {
         return;
     }
-    let fault = match trouble {
+    let (at, text, help) = match trouble {
         // The reference itself was reported by other checks.
         ExpandError::UnknownReference { .. } => return,
         ExpandError::Missing { .. } | ExpandError::Required { .. } if incomplete => return,
         ExpandError::Missing { name, at } => {
             let names = built.names.iter().map(String::as_str);
-            let help = did_you_mean(name, names, || {
-                format!(
-                    "set it for {}, use ${{{name}:-default}}, or write $$ for a literal dollar sign",
-                    spec.written_name()
-                )
-            });
-            DiagnosticBuilder::at(*at, format!("variable {} is not set", quote(name))).help(help)
+            let help = match name.as_str() {
+                PORT if spec.ports.is_empty() => how_to_get_a_port(spec),
+                _ => did_you_mean(name, names, || {
+                    let service = spec.written_name();
+                    format!(
+                        "set it for {service}, use ${{{name}:-default}}, or write $$ for a literal dollar sign"
+                    )
+                }),
+            };
+            (at, format!("variable {} is not set", quote(name)), help)
         }
         ExpandError::Required { name, message, at } => {
             let text = match message.trim() {
                 "" => format!("variable {} is not set", quote(name)),
                 message => format!("{}: {}", quote(name), quote(message).trim_matches('`')),
             };
-            DiagnosticBuilder::at(*at, text).help(format!("set {name} for {}", spec.written_name()))
+            (at, text, format!("set {name} for {}", spec.written_name()))
         }
         ExpandError::Cycle { path, at } => {
-            DiagnosticBuilder::at(*at, format!("reference cycle: {path}"))
-                .help("break the cycle by removing one of these references")
+            let help = "break the cycle by removing one of these references";
+            (at, format!("reference cycle: {path}"), help.to_owned())
         }
         ExpandError::TooDeep { at } => {
-            DiagnosticBuilder::at(*at, "variable references are nested too deeply")
-                .help("remove some of these references")
+            let text = "variable references are nested too deeply";
+            (at, text.to_owned(), "remove some of these references".to_owned())
         }
-        ExpandError::TooLarge { at } => DiagnosticBuilder::at(*at, "expanded value exceeds 1 MiB")
-            .help("shorten it: no program accepts a value of this size"),
+        ExpandError::TooLarge { at } => {
+            let help = "shorten it: no program accepts a value of this size";
+            (at, "expanded value exceeds 1 MiB".to_owned(), help.to_owned())
+        }
+        ExpandError::TooLargeTogether { at } => {
+            let help = "shorten them: no program accepts an environment or command of this size";
+            (at, "expanded values together exceed 16 MiB".to_owned(), help.to_owned())
+        }
     };
-    report.error(fault);
+    report.error_at(*at, text, help);
 }
 
 /// Checks that an array command has a program after expansion.
@@ -164,10 +195,7 @@ fn program(written: &CommandSpec, command: &CommandLine, otherwise: Span, report
         && words.first().is_none_or(|program| program.expose().is_empty())
     {
         let at = written.templates().first().map_or(otherwise, |word| word.at);
-        report.error(
-            DiagnosticBuilder::at(at, "the command is empty")
-                .help("set what to run: command = \"…\""),
-        );
+        report.error_at(at, "the command is empty", "set what to run: command = \"…\"");
     }
 }
 
@@ -181,7 +209,7 @@ fn probes(
     for (written, probe) in spec.probes().zip(service.ready.probes.iter().chain(health)) {
         let at = written.templates().first().map_or(spec.at, |text| text.at);
         match (probe, written) {
-            (Probe::Http { url, .. }, _) => http(url, at, report),
+            (Probe::Http { url, .. }, written) => http(url, written, at, report),
             (Probe::Log { pattern }, _) => {
                 if !patterns.contains(pattern) {
                     log(pattern, at, report);
@@ -196,17 +224,29 @@ fn probes(
     }
 }
 
-fn http(url: &str, at: Span, report: &mut LoadReport) {
-    if parse_http_authority(url).is_some() {
+/// `url` has a placeholder for its port, so it is not shown.
+fn http(url: &str, written: &ProbeSpec, at: Span, report: &mut LoadReport) {
+    let https = matches!(written, ProbeSpec::Http(written) if written.https);
+    if parse_http_authority(url).is_some() && (!https || url.starts_with("https://")) {
         return;
     }
-    let help = match url.starts_with("https://") {
-        true => "use http://; probes do not support other schemes",
-        false => "use a path such as \"/health\", or a URL such as \"http://127.0.0.1:8080/\"",
+    let what = match written {
+        ProbeSpec::Http(HttpSpec { target: HttpTarget::Url(_), .. }) => "URL",
+        _ => "path",
     };
-    report.error(
-        DiagnosticBuilder::at(at, format!("unsupported probe URL {}", quote(url))).help(help),
-    );
+    let shown = report.text(at.file).get(at.start as usize..at.end as usize).unwrap_or_default();
+    let shown = quote(shown.trim_matches(['"', '\'']));
+    let (text, help) = if url.contains(|c: char| !c.is_ascii_graphic()) {
+        let text = format!("invalid probe {what} {shown}: it has a space or a special character");
+        (text, "percent-encode it: `%20` is a space".to_owned())
+    } else {
+        let scheme = if https { "https" } else { "http" };
+        let help = format!(
+            "use a path such as \"/health\", or a URL such as \"{scheme}://127.0.0.1:8080/\""
+        );
+        (format!("unsupported probe {what} {shown}"), help)
+    };
+    report.error_at(at, text, help);
 }
 
 fn log(pattern: &str, at: Span, report: &mut LoadReport) {
@@ -221,5 +261,5 @@ fn log(pattern: &str, at: Span, report: &mut LoadReport) {
     };
     let help =
         "to match literal text, use '…' and escape each of . + * ? ( ) [ ] { } ^ $ | with `\\`";
-    report.error(DiagnosticBuilder::at(at, text).help(help));
+    report.error_at(at, text, help);
 }

@@ -1,5 +1,6 @@
-use super::misplaced::SchemaKey;
-use super::shapes;
+use super::misplaced::{DEBUG, HEALTH, READY, RESTART, STOP, SchemaKey, WATCH};
+use super::shapes::{self, any_of, enum_of, integer_range, list, table};
+use crate::config::check::{replicas, service};
 
 pub(crate) const SERVICE: &[SchemaKey] = &[
     SchemaKey::new(
@@ -14,7 +15,7 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
         "Defaults for a framework or data store: command, usual port, readiness and URL. See `devstack presets`. Keys set here override the preset.",
     )
     .examples(&["\"postgres\""]),
-    SchemaKey::new("kind", shapes::kind, "A `service` runs until it is stopped; a `task` runs to completion.")
+    SchemaKey::new("kind", || enum_of(&service::KINDS), "A `service` runs until it is stopped; a `task` runs to completion.")
         .default("\"service\""),
     SchemaKey::new("dir", shapes::path, "Working directory, relative to this file.")
         .default("\".\"")
@@ -52,38 +53,38 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
     .examples(&["[\"db\"]", "{ db = \"ready\", migrate = \"completed\" }"]),
     SchemaKey::new(
         "ready",
-        shapes::ready,
+        || table(READY),
         "When the service counts as ready; all conditions must hold. Default: it listens on its main port (or answers `GET /` if devstack passes it the port); without a port, as soon as it starts.",
     )
     .examples(&["{ http = \"/health\", timeout = \"30s\" }"]),
     SchemaKey::new(
         "health",
-        shapes::health,
+        || table(HEALTH),
         "Health checks that run once the service is ready. Default: none.",
     )
     .examples(&["{ http = \"/health\", action = \"restart\" }"]),
     SchemaKey::new(
         "restart",
-        shapes::restart,
+        || any_of([shapes::policy(), table(RESTART)]),
         "When to restart the service after it exits: `no`, `on-failure`, `always` or a table. Default: `on-failure`, or `no` for a task.",
     )
     .examples(&["\"always\"", "{ policy = \"on-failure\", max = 3 }"]),
-    SchemaKey::new("success_codes", shapes::exit_codes, "Exit codes that count as success.")
+    SchemaKey::new("success_codes", || list(integer_range(0, 255)), "Exit codes that count as success.")
         .default("[0]")
         .examples(&["[0, 143]"]),
-    SchemaKey::new("stop", shapes::stop, "How to stop the service.")
+    SchemaKey::new("stop", || table(STOP), "How to stop the service.")
         .default("{ signal = \"TERM\", grace = \"5s\" }")
         .examples(&["{ signal = \"INT\", grace = \"10s\" }"]),
     SchemaKey::new(
         "watch",
-        shapes::watch,
+        || any_of([shapes::boolean(), shapes::globs(), table(WATCH), list(table(WATCH))]),
         "Files that restart the service when they change: `true` for its whole directory, an array of globs (`!` excludes), a table, or an array of tables. Files in `.gitignore` are ignored.",
     )
     .default("false")
     .examples(&["[\"**/*.py\", \"!tests/**\"]", "{ paths = [\"src\"], ignore = [\"*.tmp\"] }"]),
     SchemaKey::new(
         "debug",
-        shapes::debug,
+        || table(DEBUG),
         "How to start the service in debug mode, with `up --debug` or `devstack debug`. Default: from its preset.",
     )
     .examples(&["{ command = \"node --inspect=$DEBUG_PORT server.js\", port = 9229 }"]),
@@ -96,7 +97,7 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
     .examples(&["[\"full\"]"]),
     SchemaKey::new(
         "replicas",
-        shapes::replicas,
+        || integer_range(1, replicas::MAX_REPLICAS.into()),
         "Number of replicas, each with its own port: `api-1`, `api-2` and so on.",
     )
     .default("1")
@@ -107,7 +108,7 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
         "Whether the service starts automatically; otherwise it starts only by name or as a dependency.",
     )
     .default("true"),
-    SchemaKey::new("on_exit", shapes::on_exit, "With `shutdown`, the stack stops when this service exits and uses its exit code.")
+    SchemaKey::new("on_exit", || enum_of(&service::ON_EXIT), "With `shutdown`, the stack stops when this service exits and uses its exit code.")
         .default("\"none\""),
     SchemaKey::new(
         "tty",
@@ -123,7 +124,7 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
     .examples(&["true"]),
     SchemaKey::new("proxy", shapes::only_false, "Host names for a proxy; not supported in this version.")
         .default("false"),
-    SchemaKey::new("color", shapes::color, "Color of the service name in the log. Default: assigned automatically.")
+    SchemaKey::new("color", || enum_of(&service::COLORS), "Color of the service name in the log. Default: assigned automatically.")
         .examples(&["\"cyan\""]),
     SchemaKey::new("description", shapes::text, "Description for people. Default: none.")
         .examples(&["\"keeps the notes\""]),

@@ -3,13 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::misplaced::{
-    DEBUG, ENV_FILE, HEALTH, HTTP, LOGS, PORT, READY, RESTART, SERVICE, STACK, STOP, SchemaKey,
-    WATCH,
-};
-use crate::config::check::{
-    dependencies, health, logs as log_limits, port, profiles, replicas, restart, service, watch,
-};
+use super::misplaced::{ENV_FILE, HTTP, PORT, SchemaKey};
+use crate::config::check::{dependencies, port, probe, profiles, restart};
 use crate::model::signal_name;
 use crate::presets;
 use crate::units::{duration_pattern, size_pattern};
@@ -42,45 +37,29 @@ fn written(text: &str) -> Value {
     file["value"].clone()
 }
 
-fn any_of(shapes: impl IntoIterator<Item = Value>) -> Value {
+pub(super) fn any_of(shapes: impl IntoIterator<Item = Value>) -> Value {
     json!({ "anyOf": shapes.into_iter().collect::<Vec<_>>() })
 }
 
-fn enum_of<T>(table: &[(&str, T)]) -> Value {
+pub(super) fn enum_of<T>(table: &[(&str, T)]) -> Value {
     let words: Vec<&str> = table.iter().map(|(word, _)| *word).collect();
     json!({ "type": "string", "enum": words })
 }
 
-fn integer_range(from: i64, to: i64) -> Value {
+pub(super) fn integer_range(from: i64, to: i64) -> Value {
     json!({ "type": "integer", "minimum": from, "maximum": to })
 }
 
-fn list(of: Value) -> Value {
+pub(super) fn list(of: Value) -> Value {
     json!({ "type": "array", "items": of })
 }
 
-fn map_of(of: Value) -> Value {
+pub(super) fn map_of(of: Value) -> Value {
     json!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": of })
-}
-
-pub(super) fn stack() -> Value {
-    table(STACK)
-}
-
-pub(super) fn logs() -> Value {
-    table(LOGS)
 }
 
 pub(super) fn size() -> Value {
     json!({ "type": "string", "pattern": size_pattern() })
-}
-
-pub(super) fn kept_logs() -> Value {
-    integer_range(0, log_limits::MAX_KEPT)
-}
-
-pub(super) fn services() -> Value {
-    map_of(table(SERVICE))
 }
 
 pub(super) fn text() -> Value {
@@ -159,10 +138,6 @@ pub(super) fn port() -> Value {
     any_of([port_number(), table(PORT)])
 }
 
-pub(super) fn debug() -> Value {
-    table(DEBUG)
-}
-
 pub(super) fn ports() -> Value {
     let mut ports = map_of(port());
     ports["maxProperties"] = port::MAX_PORTS.into();
@@ -182,36 +157,13 @@ pub(super) fn http() -> Value {
     any_of([text(), table(HTTP)])
 }
 
-pub(super) fn ready() -> Value {
-    table(READY)
-}
-
-pub(super) fn health() -> Value {
-    table(HEALTH)
-}
-
-pub(super) fn failures() -> Value {
-    integer_range(1, health::MAX_FAILURES)
-}
-
-pub(super) fn health_action() -> Value {
-    enum_of(&health::ACTIONS)
+pub(super) fn statuses() -> Value {
+    let status = integer_range(*probe::STATUS.start(), *probe::STATUS.end());
+    any_of([status.clone(), list(status)])
 }
 
 pub(super) fn policy() -> Value {
     enum_of(&restart::POLICIES)
-}
-
-pub(super) fn max_restarts() -> Value {
-    integer_range(1, restart::MAX_RESTARTS)
-}
-
-pub(super) fn restart() -> Value {
-    any_of([policy(), table(RESTART)])
-}
-
-pub(super) fn exit_codes() -> Value {
-    list(integer_range(0, 255))
 }
 
 pub(super) fn signal() -> Value {
@@ -224,40 +176,8 @@ pub(super) fn signal() -> Value {
     any_of([json!({ "type": "string", "enum": names }), other, integer_range(1, 31)])
 }
 
-pub(super) fn stop() -> Value {
-    table(STOP)
-}
-
 pub(super) fn globs() -> Value {
     any_of([path(), list(path())])
-}
-
-pub(super) fn watch() -> Value {
-    any_of([boolean(), globs(), table(WATCH), list(table(WATCH))])
-}
-
-pub(super) fn poll() -> Value {
-    any_of([boolean(), duration()])
-}
-
-pub(super) fn watch_action() -> Value {
-    enum_of(&watch::ACTIONS)
-}
-
-pub(super) fn replicas() -> Value {
-    integer_range(1, replicas::MAX_REPLICAS.into())
-}
-
-pub(super) fn kind() -> Value {
-    enum_of(&service::KINDS)
-}
-
-pub(super) fn on_exit() -> Value {
-    enum_of(&service::ON_EXIT)
-}
-
-pub(super) fn color() -> Value {
-    enum_of(&service::COLORS)
 }
 
 pub(super) fn tty() -> Value {

@@ -1,13 +1,18 @@
 //! The keys of the top level and of `[stack]`.
 
-use super::misplaced::SchemaKey;
-use super::shapes;
+use super::misplaced::{SERVICE, SchemaKey};
+use super::shapes::{self, integer_range, map_of, table};
+use crate::config::check::logs;
 
 pub(crate) const FILE: &[SchemaKey] = &[
-    SchemaKey::new("stack", shapes::stack, "Settings for the whole stack.")
+    SchemaKey::new("stack", || table(STACK), "Settings for the whole stack.")
         .examples(&["{ name = \"shop\" }"]),
-    SchemaKey::new("services", shapes::services, "Services by name. Names use a-z, 0-9 and `-`.")
-        .examples(&["{ web = { command = \"npm run dev\", port = 3000 } }"]),
+    SchemaKey::new(
+        "services",
+        || map_of(table(SERVICE)),
+        "Services by name. Names use a-z, 0-9 and `-`.",
+    )
+    .examples(&["{ web = { command = \"npm run dev\", port = 3000 } }"]),
 ];
 
 pub(crate) const STACK: &[SchemaKey] = &[
@@ -41,7 +46,7 @@ pub(crate) const STACK: &[SchemaKey] = &[
         "Whether changes to this file are applied while the stack is running.",
     )
     .default("true"),
-    SchemaKey::new("logs", shapes::logs, "How much output of each service is kept on disk.")
+    SchemaKey::new("logs", || table(LOGS), "How much output of each service is kept on disk.")
         .default("{ max_size = \"50MB\", keep = 3 }"),
 ];
 
@@ -49,6 +54,10 @@ pub(crate) const LOGS: &[SchemaKey] = &[
     SchemaKey::new("max_size", shapes::size, "Size at which the log file of a service is rotated.")
         .default("\"50MB\"")
         .examples(&["\"500KB\"", "\"1 GiB\""]),
-    SchemaKey::new("keep", shapes::kept_logs, "Number of rotated log files to keep per service.")
-        .default("3"),
+    SchemaKey::new(
+        "keep",
+        || integer_range(0, logs::MAX_KEPT),
+        "Number of rotated log files to keep per service.",
+    )
+    .default("3"),
 ];

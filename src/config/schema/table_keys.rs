@@ -1,7 +1,8 @@
 //! The keys of tables within a service.
 
 use super::misplaced::SchemaKey;
-use super::shapes;
+use super::shapes::{self, any_of, enum_of, integer_range};
+use crate::config::check::{health, restart, watch};
 
 pub(crate) const PORT: &[SchemaKey] = &[
     SchemaKey::new("prefer", shapes::port_number, "Preferred port number, or `\"auto\"`.")
@@ -27,61 +28,75 @@ pub(crate) const PORT: &[SchemaKey] = &[
     .default("false"),
 ];
 
+const TCP_PROBE: SchemaKey = SchemaKey::new(
+    "tcp",
+    shapes::probe_port,
+    "The service listens on its main port (`true`), or on a port given by name or number.",
+);
+const HTTP_PROBE: SchemaKey = SchemaKey::new(
+    "http",
+    shapes::http,
+    "An HTTP GET returns an accepted status: a path on the main port, a URL or a table.",
+);
+const HTTPS_PROBE: SchemaKey = SchemaKey::new(
+    "https",
+    shapes::http,
+    "The same over TLS, with a certificate that this machine trusts.",
+)
+.examples(&["\"/health\""]);
+const STATUS: SchemaKey = SchemaKey::new(
+    "status",
+    shapes::statuses,
+    "The statuses that `http` and `https` accept. Default: 200 to 399.",
+)
+.examples(&["[200, 401]"]);
+const INSECURE: SchemaKey =
+    SchemaKey::new("insecure", shapes::boolean, "Whether `https` accepts any certificate.")
+        .default("false");
+const EXEC_PROBE: SchemaKey =
+    SchemaKey::new("exec", shapes::command, "This command exits with code 0.");
+const INTERVAL: SchemaKey =
+    SchemaKey::new("interval", shapes::duration, "Time between two attempts.");
+
 pub(crate) const READY: &[SchemaKey] = &[
-    SchemaKey::new(
-        "tcp",
-        shapes::probe_port,
-        "The service listens on its main port (`true`), or on a port given by name or number.",
-    )
-    .examples(&["true", "5000"]),
-    SchemaKey::new(
-        "http",
-        shapes::http,
-        "An HTTP GET returns a status from 200 to 399: a path on the main port, a URL or a table.",
-    )
-    .examples(&["\"/health\"", "{ path = \"/health\", port = 9000 }"]),
+    TCP_PROBE.examples(&["true", "5000"]),
+    HTTP_PROBE.examples(&["\"/health\"", "{ path = \"/health\", port = 9000 }"]),
+    HTTPS_PROBE,
+    STATUS,
+    INSECURE,
     SchemaKey::new(
         "log",
         shapes::text,
         "The service prints a line that matches this regular expression.",
     )
     .examples(&["\"listening on\""]),
-    SchemaKey::new("exec", shapes::command, "This command exits with code 0.")
-        .examples(&["\"pg_isready --port $PORT\""]),
+    EXEC_PROBE.examples(&["\"pg_isready --port $PORT\""]),
     SchemaKey::new("notify", shapes::boolean, "The service sends `READY=1`, as for systemd.")
         .default("false"),
     SchemaKey::new("delay", shapes::duration, "The service has been running for this long.")
         .examples(&["\"2s\""]),
     SchemaKey::new("timeout", shapes::duration, "Time limit for becoming ready.")
         .default("\"60s\""),
-    SchemaKey::new("interval", shapes::duration, "Time between two attempts.").default("\"250ms\""),
+    INTERVAL.default("\"250ms\""),
 ];
 
 pub(crate) const HEALTH: &[SchemaKey] = &[
-    SchemaKey::new(
-        "tcp",
-        shapes::probe_port,
-        "The service listens on its main port (`true`), or on a port given by name or number.",
-    )
-    .examples(&["true"]),
-    SchemaKey::new(
-        "http",
-        shapes::http,
-        "An HTTP GET returns a status from 200 to 399: a path on the main port, a URL or a table.",
-    )
-    .examples(&["\"/health\""]),
-    SchemaKey::new("exec", shapes::command, "This command exits with code 0.")
-        .examples(&["\"./check\""]),
-    SchemaKey::new("interval", shapes::duration, "Time between two attempts.").default("\"5s\""),
+    TCP_PROBE.examples(&["true"]),
+    HTTP_PROBE.examples(&["\"/health\""]),
+    HTTPS_PROBE,
+    STATUS,
+    INSECURE,
+    EXEC_PROBE.examples(&["\"./check\""]),
+    INTERVAL.default("\"5s\""),
     SchemaKey::new(
         "failures",
-        shapes::failures,
+        || integer_range(1, health::MAX_FAILURES),
         "Number of consecutive failures after which the service is unhealthy.",
     )
     .default("3"),
     SchemaKey::new(
         "action",
-        shapes::health_action,
+        || enum_of(&health::ACTIONS),
         "What to do when the service is unhealthy: only `report` it, or `restart` it.",
     )
     .default("\"report\""),
@@ -109,8 +124,8 @@ pub(crate) const RESTART: &[SchemaKey] = &[
     .examples(&["\"always\""]),
     SchemaKey::new(
         "max",
-        shapes::max_restarts,
-        "Maximum number of restarts within `window`; beyond that the service has failed.",
+        || integer_range(1, restart::MAX_RESTARTS),
+        "Number of unexpected exits within `window` after which the service has failed.",
     )
     .default("8"),
     SchemaKey::new("window", shapes::duration, "Time window for `max`.").default("\"120s\""),
@@ -149,7 +164,7 @@ pub(crate) const WATCH: &[SchemaKey] = &[
         .examples(&["[\"*.tmp\"]"]),
     SchemaKey::new(
         "action",
-        shapes::watch_action,
+        || enum_of(&watch::ACTIONS),
         "What to do on a change: `restart` the service, send it a `signal`, or `run` a command. Default: `restart`, or `signal` if `signal` is set.",
     )
     .examples(&["\"restart\""]),
@@ -161,7 +176,7 @@ pub(crate) const WATCH: &[SchemaKey] = &[
         .default("\"10ms\""),
     SchemaKey::new(
         "poll",
-        shapes::poll,
+        || any_of([shapes::boolean(), shapes::duration()]),
         "Poll for changes that the system does not report: every 2s (`true`) or at this interval.",
     )
     .default("false")

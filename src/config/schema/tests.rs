@@ -107,7 +107,10 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
         "service" => format!("{others}[services.x]\n{command}{port}{all}\n"),
         "logs" => format!("[stack.logs]\n{all}\n{others}"),
         "port" => format!("{others}[services.x]\ncommand = 'x'\nport = {{ {all} }}\n"),
-        "health" if matches!(name, "tcp" | "http" | "exec") => {
+        "ready" | "health" if matches!(name, "status" | "insecure") => {
+            service(&format!("{table} = {{ https = '/', {all} }}"))
+        }
+        "health" if matches!(name, "tcp" | "http" | "https" | "exec") => {
             service(&format!("health = {{ {all} }}"))
         }
         "health" => service(&format!("health = {{ tcp = true, {all} }}")),
@@ -195,7 +198,9 @@ fn is_accepted(text: &str) -> bool {
     let source =
         SourceFile::config("/shop/devstack.toml".into(), "devstack.toml".into(), text.into());
     let texts = [report.add_source(source)];
-    if let Some(spec) = parse_and_check(&texts, Path::new("/shop"), None, &mut report) {
+    if let Some(spec) =
+        parse_and_check(&texts, Path::new("/shop"), &ConfigOverrides::default(), &mut report)
+    {
         let (files, outer) = (EnvFileSet::default(), BTreeMap::new());
         resolve_spec(spec, files, &outer, &ConfigOverrides::default(), &mut report);
     }
@@ -206,23 +211,8 @@ fn is_accepted(text: &str) -> bool {
 #[test]
 fn whatever_is_accepted_fits() {
     const ODD: [&str; 17] = [
-        "0",
-        "-1",
-        "70000",
-        "1.5",
-        "\"\"",
-        "\" \"",
-        "\"a\"",
-        "\"A_b\"",
-        "\"5 s\"",
-        "\"sigterm\"",
-        "[]",
-        "[\"\", 1]",
-        "{}",
-        "true",
-        "1979-05-27",
-        "[\"x\", \"x\"]",
-        "{ http = {} }",
+        "0", "-1", "70000", "1.5", "\"\"", "\" \"", "\"a\"", "\"A_b\"", "\"5 s\"", "\"sigterm\"",
+        "[]", "[\"\", 1]", "{}", "true", "1979-05-27", "[\"x\", \"x\"]", "{ http = {} }",
     ];
     let all = || {
         misplaced::all()

@@ -20,6 +20,8 @@ pub(crate) enum ExpandError {
     TooDeep { at: Span },
     /// The result is larger than any program accepts.
     TooLarge { at: Span },
+    /// The results are larger than any program accepts together.
+    TooLargeTogether { at: Span },
     /// The service or port does not exist.
     UnknownReference { at: Span },
 }

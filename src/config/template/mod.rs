@@ -4,7 +4,7 @@ mod expand;
 mod parse;
 
 pub(super) use expand::{Expand, ExpandError, expand};
-pub(super) use parse::{TemplateParser, TemplateSyntax};
+pub(super) use parse::{TemplateParser, TemplateSyntax, closing_brace, variable_length};
 
 use super::diagnostics::Span;
 

@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::{ServiceField, StackField, Template, TemplatePart, WhenUnset};
-use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
+use crate::config::diagnostics::{LoadReport, Span, did_you_mean, quote};
 
 /// How deeply defaults may nest further references.
 const MAX_NESTING: usize = 8;
@@ -42,7 +42,7 @@ impl TemplateParser<'_> {
         let written = self.report.text(at.file).get(at.start as usize..at.end as usize)?;
         let inner = written.strip_prefix("\"\"\"").or_else(|| written.strip_prefix("'''"));
         let inner = inner.or_else(|| written.strip_prefix(['"', '\'']))?;
-        let inner = inner.strip_prefix("\r\n").or(inner.strip_prefix('\n')).unwrap_or(inner);
+        let inner = inner.strip_prefix('\n').unwrap_or(inner);
         let quotes = written.len() - inner.len();
         inner.starts_with(text).then_some(at.start + quotes as u32)
     }
@@ -72,8 +72,7 @@ impl TemplateReader<'_, '_, '_> {
     }
 
     fn fault(&mut self, range: Range<usize>, text: String, help: String) {
-        let fault = DiagnosticBuilder::at(self.place(range), text).help(help);
-        self.parser.report.error(fault);
+        self.parser.report.error_at(self.place(range), text, help);
     }
 
     fn parts(&mut self, range: Range<usize>, depth: usize) -> Vec<TemplatePart> {
@@ -228,7 +227,7 @@ impl TemplateReader<'_, '_, '_> {
 }
 
 /// Returns the length of the variable name at the start of `text`, in bytes.
-fn variable_length(text: &str) -> usize {
+pub(in crate::config) fn variable_length(text: &str) -> usize {
     if text.starts_with(|c: char| c.is_ascii_digit()) {
         return 0;
     }
@@ -236,7 +235,7 @@ fn variable_length(text: &str) -> usize {
 }
 
 /// Returns the offset of the brace that closes the one before `text`, skipping nested `${…}`.
-fn closing_brace(text: &str) -> Option<usize> {
+pub(in crate::config) fn closing_brace(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let (mut depth, mut i) = (0usize, 0);
     while i < bytes.len() {

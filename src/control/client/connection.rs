@@ -1,6 +1,5 @@
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,8 +12,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
 use crate::control::ClientError;
-use crate::control::protocol::{ErrorResponse, PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER};
+use crate::control::protocol::{
+    ErrorResponse, OUTPUT_HEADER, PROTOCOL, PROTOCOL_HEADER, VERSION, VERSION_HEADER,
+};
 use crate::model::{Message, MessageClass};
+use crate::sys::file_id::own_output;
 
 /// Maximum size of a response that is read whole, in bytes: a snapshot of thousands of services.
 const MAX_ANSWER: usize = 64 * 1024 * 1024;
@@ -45,7 +47,6 @@ impl ControlConnection {
         self.ask(request(method, path), body).await
     }
 
-    /// Requests an upgrade to another protocol.
     pub async fn upgrade(
         &mut self,
         path: &str,
@@ -76,31 +77,10 @@ impl ControlConnection {
 
 fn request(method: Method, path: &str) -> Builder {
     let request = Request::builder().method(method).uri(path).header(HOST, "devstack");
-    request.header(PROTOCOL_HEADER, PROTOCOL)
-}
-
-/// Limits the time of something that a healthy devstack does at once.
-pub(super) async fn soon<T>(
-    patience: Duration,
-    pid: Option<u32>,
-    what: impl Future<Output = Result<T, ClientError>>,
-) -> Result<T, ClientError> {
-    match tokio::time::timeout(patience, what).await {
-        Ok(result) => result,
-        Err(_) => Err(timeout_error(patience, pid)),
-    }
-}
-
-fn timeout_error(patience: Duration, pid: Option<u32>) -> ClientError {
-    let who = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-    let text = format!("devstack{who} did not respond within {patience:?}");
-    let help = match pid {
-        Some(pid) => {
-            format!("run `kill -CONT {pid}` if it is suspended, or `kill {pid}` to stop it")
-        }
-        None => String::new(),
-    };
-    ClientError::Busy(Message::new(MessageClass::Busy, text).help(help))
+    let request = request.header(PROTOCOL_HEADER, PROTOCOL);
+    own_output()
+        .into_iter()
+        .fold(request, |request, file| request.header(OUTPUT_HEADER, file.to_string()))
 }
 
 /// Returns an error unless the response uses this client's protocol.
@@ -130,13 +110,16 @@ pub(super) async fn read_body(answer: Response<Incoming>) -> Result<Bytes, Clien
         }
         Err(_) => return Err(ClientError::ended()),
     };
-    if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
+    if status.is_success() {
+        return Ok(body);
+    }
+    Err(match serde_json::from_slice(&body) {
+        Ok(ErrorResponse { error }) => refusal(status, error),
+        Err(_) => ClientError::unreadable_response(format!("status {status}")),
+    })
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
-    let Ok(ErrorResponse { error }) = serde_json::from_slice(body) else {
-        return ClientError::unreadable_response(format!("status {status}"));
-    };
+pub(super) fn refusal(status: StatusCode, error: Message) -> ClientError {
     match status {
         StatusCode::NOT_FOUND => ClientError::UnknownService(error),
         StatusCode::FORBIDDEN => ClientError::Denied(error),

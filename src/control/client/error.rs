@@ -57,10 +57,11 @@ impl ClientError {
         ClientError::NotRunning(message.help("start it again with `devstack up`"))
     }
 
-    /// The stack stopped in the middle of its response.
+    /// The stack was killed in the middle of its response, or ended it to make room for others.
     pub(super) fn truncated() -> ClientError {
-        let text = "the stack stopped while responding; the response is incomplete";
-        ClientError::NotRunning(Message::new(MessageClass::NotRunning, text))
+        let text = "lost the connection to the stack; the response is incomplete";
+        let help = "check with `devstack ps` whether it is running";
+        ClientError::NotRunning(Message::new(MessageClass::NotRunning, text).help(help))
     }
 
     /// The response cannot be understood.

@@ -1,12 +1,14 @@
 use bytes::{Buf, Bytes, BytesMut};
 use http_body_util::BodyExt;
+use hyper::Response;
 use hyper::body::Incoming;
 use memchr::memchr;
 
+use super::connection::{check_protocol, read_body};
 use crate::control::ClientError;
 
-/// Maximum length of a line in bytes; must hold a snapshot of thousands of services.
-const MAX_LINE: usize = 16 * 1024 * 1024;
+/// Maximum length of a line in bytes; must hold a line of a log of 16 MiB, each byte escaped.
+const MAX_LINE: usize = 128 * 1024 * 1024;
 
 /// A stream of log lines or events, one JSON object each.
 pub struct LineStream {
@@ -16,8 +18,14 @@ pub struct LineStream {
 }
 
 impl LineStream {
-    pub(super) fn new(body: Incoming) -> LineStream {
-        LineStream { body, pending: BytesMut::new() }
+    /// Takes the body of a successful response; returns the error of any other.
+    pub(super) async fn of(answer: Response<Incoming>) -> Result<LineStream, ClientError> {
+        check_protocol(&answer)?;
+        if answer.status().is_success() {
+            return Ok(LineStream { body: answer.into_body(), pending: BytesMut::new() });
+        }
+        read_body(answer).await?;
+        Err(ClientError::unreadable_response("unexpected status"))
     }
 
     /// Returns the next lines, at least one, without newlines; `None` at the end.

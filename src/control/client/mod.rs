@@ -2,10 +2,12 @@ mod attach;
 mod connection;
 mod error;
 mod lines;
+mod wait_stream;
 
 pub use attach::{AttachConnection, AttachMessage, AttachReader, AttachWriter};
 pub use error::ClientError;
 pub use lines::LineStream;
+pub use wait_stream::{WaitStream, WaitUpdate};
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::{Method, StatusCode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
 use super::protocol::{
@@ -21,7 +24,7 @@ use super::protocol::{
 };
 use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse};
 use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot, WaitCondition, WhyView};
-use connection::{ControlConnection, check_protocol, read_body, soon};
+use connection::{ControlConnection, check_protocol, read_body};
 
 /// Time limit for what a healthy devstack answers without waiting for anything.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(1_800);
@@ -60,13 +63,12 @@ impl ControlClient {
 
     /// Fetches a snapshot without CPU and memory.
     pub async fn stack(&self) -> Result<Snapshot, ClientError> {
-        let sent = self.get("/v1/stack?usage=false").await?;
-        serde_json::from_slice(&sent).map_err(ClientError::unreadable_response)
+        parse(&self.get("/v1/stack?usage=false").await?)
     }
 
     /// Fetches a snapshot with each service's CPU and memory.
     pub async fn stack_with_usage(&self) -> Result<Snapshot, ClientError> {
-        serde_json::from_slice(&self.stack_json().await?).map_err(ClientError::unreadable_response)
+        parse(&self.stack_json().await?)
     }
 
     /// Fetches what the configuration files would change, unparsed.
@@ -76,7 +78,7 @@ impl ControlClient {
 
     /// Fetches what the configuration files would change.
     pub async fn plan(&self) -> Result<PlanView, ClientError> {
-        serde_json::from_slice(&self.plan_json().await?).map_err(ClientError::unreadable_response)
+        parse(&self.plan_json().await?)
     }
 
     /// Fetches the explanation of a service's state, unparsed.
@@ -86,50 +88,58 @@ impl ControlClient {
 
     /// Fetches the explanation of a service's state.
     pub async fn why(&self, service: &str) -> Result<WhyView, ClientError> {
-        serde_json::from_slice(&self.why_json(service).await?)
-            .map_err(ClientError::unreadable_response)
+        parse(&self.why_json(service).await?)
     }
 
     /// Fetches the environment of a service.
     pub async fn env(&self, service: &str) -> Result<EnvView, ClientError> {
-        let sent = self.get(&QueryParams::default().with("service", service).of("/v1/env")).await?;
-        serde_json::from_slice(&sent).map_err(ClientError::unreadable_response)
+        let path = QueryParams::default().with("service", service).of("/v1/env");
+        parse(&self.get(&path).await?)
     }
 
     /// Fetches the version of the running devstack.
     pub async fn version(&self) -> Result<VersionResponse, ClientError> {
-        serde_json::from_slice(&self.get("/v1/version").await?)
-            .map_err(ClientError::unreadable_response)
+        parse(&self.get("/v1/version").await?)
     }
 
     /// Starts services with their dependencies. Returns when they run.
     pub async fn start(&self, names: &[String]) -> Result<String, ClientError> {
-        self.post_services("/v1/start", names).await
+        self.post("/v1/start", names).await
     }
 
     /// Stops services. Returns when they have stopped.
     pub async fn stop(&self, names: &[String]) -> Result<String, ClientError> {
-        self.post_services("/v1/stop", names).await
+        self.post("/v1/stop", names).await
     }
 
     /// Restarts or starts services. Returns when they run.
     pub async fn restart(&self, names: &[String]) -> Result<String, ClientError> {
-        self.post_services("/v1/restart", names).await
+        self.post("/v1/restart", names).await
     }
 
     /// Starts or restarts services in debug mode. Returns when a debugger can attach.
     pub async fn debug(&self, names: &[String]) -> Result<String, ClientError> {
-        self.post_services("/v1/debug", names).await
+        self.post("/v1/debug", names).await
     }
 
     /// Restarts services that are in debug mode in run mode. Returns when they run.
     pub async fn undebug(&self, names: &[String]) -> Result<String, ClientError> {
-        self.post_services("/v1/undebug", names).await
+        self.post("/v1/undebug", names).await
     }
 
-    /// Waits for services, or all requested ones. Fails once the condition cannot become true.
-    pub async fn wait(&self, names: &[String], what: WaitCondition) -> Result<String, ClientError> {
-        self.post("/v1/wait", &WaitRequest { services: names.to_vec(), what }).await
+    /// Waits for services, or all requested ones. The stream ends with an error once the condition
+    /// cannot become true. All of it takes one connection.
+    pub async fn wait(
+        &self,
+        names: &[String],
+        what: WaitCondition,
+    ) -> Result<WaitStream, ClientError> {
+        let mut connection = self.connect_compatible().await?;
+        let request = WaitRequest { services: names.to_vec(), what, progress: true };
+        Ok(WaitStream::new(async move {
+            let answer = connection.send(Method::POST, "/v1/wait", encode(&request)).await?;
+            LineStream::of(answer).await
+        }))
     }
 
     /// Stops everything. Returns when the devstack has exited, so that the next one can start.
@@ -151,6 +161,11 @@ impl ControlClient {
             Ok(_) if !self.ended().await => Err(self.still_running_error()),
             Ok(body) => Ok(serde_json::from_slice(&body)
                 .map_or("stopped".to_owned(), |TextResponse { text }| text)),
+            // Something of it cannot be stopped, so it exits without that.
+            Err(failure @ ClientError::Refused(_)) => {
+                self.ended().await;
+                Err(failure)
+            }
             // It exited without an answer, for instance after a second Ctrl-C, so it is stopped.
             Err(ClientError::NotRunning(_)) if self.ended().await => {
                 Ok("the stack has stopped".to_owned())
@@ -173,13 +188,7 @@ impl ControlClient {
         let answer = self.with_timeout(async {
             self.connect_retry().await?.send(Method::GET, path, Vec::new()).await
         });
-        let answer = answer.await?;
-        check_protocol(&answer)?;
-        if answer.status().is_success() {
-            return Ok(LineStream::new(answer.into_body()));
-        }
-        read_body(answer).await?;
-        Err(ClientError::unreadable_response("unexpected status"))
+        LineStream::of(answer.await?).await
     }
 
     /// Attaches to the terminal of a service.
@@ -209,21 +218,25 @@ impl ControlClient {
         .await
     }
 
-    async fn post_services(&self, path: &str, names: &[String]) -> Result<String, ClientError> {
-        self.post(path, &ServicesRequest { services: names.to_vec() }).await
-    }
-
-    async fn post(&self, path: &str, body: &impl Serialize) -> Result<String, ClientError> {
-        // Whether a compatible devstack listens is known at once; the response itself may take
-        // long.
-        self.version().await?;
-        let body = serde_json::to_vec(body).expect("request bodies serialize to JSON");
-        let mut connection = self.connect().await?;
+    async fn post(&self, path: &str, names: &[String]) -> Result<String, ClientError> {
+        let mut connection = self.connect_compatible().await?;
+        let body = encode(&ServicesRequest { services: names.to_vec() });
         let answer = connection.send(Method::POST, path, body).await?;
         check_protocol(&answer)?;
-        let reported: TextResponse = serde_json::from_slice(&read_body(answer).await?)
-            .map_err(ClientError::unreadable_response)?;
+        let reported: TextResponse = parse(&read_body(answer).await?)?;
         Ok(reported.text)
+    }
+
+    /// Connects to a compatible devstack. That is known at once; a later response may take long.
+    async fn connect_compatible(&self) -> Result<ControlConnection, ClientError> {
+        self.with_timeout(async {
+            let mut connection = self.connect_retry().await?;
+            let answer = connection.send(Method::GET, "/v1/version", Vec::new()).await?;
+            check_protocol(&answer)?;
+            read_body(answer).await?;
+            Ok(connection)
+        })
+        .await
     }
 
     async fn connect(&self) -> Result<ControlConnection, ClientError> {
@@ -252,7 +265,7 @@ impl ControlClient {
     }
 
     fn still_running_error(&self) -> ClientError {
-        let pid = self.found.as_ref().and_then(|found| found.holder.as_ref()).map(|one| one.pid);
+        let pid = self.pid();
         let who = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
         let text =
             format!("stack stopped, but devstack{who} is still running after {SHUTDOWN_TIMEOUT:?}");
@@ -268,12 +281,29 @@ impl ControlClient {
         )
     }
 
+    /// Limits the time of something that a healthy devstack does at once.
     async fn with_timeout<T>(
         &self,
         what: impl Future<Output = Result<T, ClientError>>,
     ) -> Result<T, ClientError> {
-        let holder = self.found.as_ref().and_then(|found| found.holder.as_ref());
-        soon(REQUEST_TIMEOUT, holder.map(|holder| holder.pid), what).await
+        let result = tokio::time::timeout(REQUEST_TIMEOUT, what).await;
+        result.unwrap_or_else(|_| Err(self.timeout_error()))
+    }
+
+    fn timeout_error(&self) -> ClientError {
+        let (who, help) = match self.pid() {
+            Some(pid) => (
+                format!(" (pid {pid})"),
+                format!("run `kill -CONT {pid}` if it is suspended, or `kill {pid}` to stop it"),
+            ),
+            None => Default::default(),
+        };
+        let text = format!("devstack{who} did not respond within {REQUEST_TIMEOUT:?}");
+        ClientError::Busy(Message::new(MessageClass::Busy, text).help(help))
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.found.as_ref()?.holder.as_ref().map(|holder| holder.pid)
     }
 
     /// Returns whether the devstack exits in time. True at once for a client from a socket path,
@@ -290,4 +320,12 @@ impl ControlClient {
         let _ = std::thread::Builder::new().spawn(wait);
         matches!(tokio::time::timeout(SHUTDOWN_TIMEOUT, ended).await, Ok(Ok(true)))
     }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(ClientError::unreadable_response)
+}
+
+fn encode(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("request bodies serialize to JSON")
 }

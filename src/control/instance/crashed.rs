@@ -1,7 +1,6 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::lock_files::lock_files;
 use super::project_dir::ProjectDir;
 use super::record::InstanceRecord;
 use super::user_dirs::{StateDir, UserDirs};
@@ -59,7 +58,7 @@ impl CrashedInstance {
                 places,
             })
         };
-        lock_files(places).into_iter().filter_map(style).collect()
+        places.lock_files().into_iter().filter_map(style).collect()
     }
 
     /// Cleans up after the crash: runs `clear`, which terminates leftover processes, while no other

@@ -2,7 +2,6 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::lock_files::lock_files;
 use super::project_dir::ProjectDir;
 use super::user_dirs::UserDirs;
 use super::{RunningInstance, is_held, open_lock};
@@ -38,7 +37,7 @@ impl LocatedInstance {
             Some(LocatedInstance { found, dir: directory })
         };
         let mut all: Vec<LocatedInstance> =
-            lock_files(places).into_iter().filter_map(style).collect();
+            places.lock_files().into_iter().filter_map(style).collect();
         all.sort_by(|one, other| one.found.dir.cmp(&other.found.dir));
         all
     }

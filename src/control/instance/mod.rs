@@ -1,20 +1,18 @@
 mod crashed;
+mod dir_lock;
+mod held_locks;
 mod located;
-mod lock_files;
-#[cfg(target_os = "linux")]
-#[path = "linux.rs"]
-mod platform;
-#[cfg(target_os = "macos")]
-#[path = "macos.rs"]
-mod platform;
 mod project_dir;
 mod record;
 mod user_dirs;
 
 pub use crashed::CrashedInstance;
+use dir_lock::{DirLock, DirLockError};
+use held_locks::HeldLocks;
 pub use located::LocatedInstance;
 pub use project_dir::ProjectDir;
 pub use record::InstanceRecord;
+use user_dirs::ONLY_DIR;
 pub(crate) use user_dirs::UserDirs;
 pub use user_dirs::{RuntimeDir, StateDir};
 
@@ -22,6 +20,7 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
@@ -29,6 +28,7 @@ use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::{CONFIG_FILE, Message, MessageClass};
+use crate::sync::lock_unpoisoned;
 
 /// How often to retry a lock that other processes hold only to inspect it, each for microseconds.
 const TRIES: u32 = 500;
@@ -40,9 +40,10 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// kernel owns the lock, so a stale lock file blocks nothing.
 #[derive(Debug)]
 pub struct InstanceLock {
-    lock: File,
+    held: Arc<Mutex<HeldLocks>>,
     socket: PathBuf,
-    holder: InstanceRecord,
+    /// Marks what a devstack has left that was killed in this directory.
+    left_token: Option<String>,
     /// The project directory. While it is open, its inode number is not reused, even after
     /// deletion, and the system can tell where it was moved.
     _folder: Option<File>,
@@ -54,7 +55,10 @@ pub enum AlreadyRunning {
     /// It has not written its record yet, or is about to exit.
     Starting,
     /// It wrote this record.
-    Running(InstanceRecord),
+    Running(Box<InstanceRecord>),
+    /// It uses another runtime directory, which commands in this environment do not search. The
+    /// record is missing if the project directory cannot be written.
+    Elsewhere(Option<Box<InstanceRecord>>),
 }
 
 /// Why a directory could not be claimed.
@@ -91,8 +95,22 @@ impl ClaimError {
 impl AlreadyRunning {
     /// Returns the message for a user who tried to start another one.
     pub fn message(&self) -> Message {
-        Message::new(MessageClass::Busy, self.to_string())
-            .help("see it with `devstack ps` or `devstack logs -f`, stop it with `devstack down`")
+        let here = "see it with `devstack ps` or `devstack logs -f`, stop it with `devstack down`";
+        let socket = match self {
+            AlreadyRunning::Starting | AlreadyRunning::Running(_) => {
+                return Message::new(MessageClass::Busy, self.to_string()).help(here);
+            }
+            AlreadyRunning::Elsewhere(holder) => holder.as_ref().and_then(|it| it.socket.as_ref()),
+        };
+        let runtime = socket.and_then(|socket| Path::new(socket).parent());
+        let help = match runtime {
+            Some(dir) => {
+                let dir = shell_words::quote(&dir.to_string_lossy()).into_owned();
+                format!("stop it with `{ONLY_DIR}={dir} devstack down`")
+            }
+            None => "stop it with `devstack down` in the environment that started it".to_owned(),
+        };
+        Message::new(MessageClass::Busy, self.to_string()).help(help)
     }
 }
 
@@ -102,8 +120,16 @@ impl fmt::Display for AlreadyRunning {
             AlreadyRunning::Starting => {
                 f.write_str("a stack is starting or stopping in this directory")
             }
-            AlreadyRunning::Running(InstanceRecord { pid, stack, .. }) => {
+            AlreadyRunning::Running(holder) => {
+                let InstanceRecord { pid, stack, .. } = &**holder;
                 write!(f, "a stack is already running in this directory: {stack} (pid {pid})")
+            }
+            AlreadyRunning::Elsewhere(holder) => {
+                f.write_str("a stack is already running in this directory")?;
+                if let Some(InstanceRecord { pid, stack, .. }) = holder.as_deref() {
+                    write!(f, ": {stack} (pid {pid})")?;
+                }
+                f.write_str(", started with another HOME or runtime directory")
             }
         }
     }
@@ -132,15 +158,54 @@ impl InstanceLock {
         if !try_lock(&lock).map_err(trouble)? {
             return Err(ClaimError::Busy(already_running(&lock)));
         }
-        let holder = InstanceRecord::this_process(project_dir, stack);
-        holder.write(&lock).map_err(trouble)?;
+        let mut folder = None;
+        let dir_lock = match DirLock::take(places, project_dir, &mut folder) {
+            Ok(dir_lock) => Some(dir_lock),
+            Err(DirLockError::NoLocks) => None,
+            Err(DirLockError::Busy(holder)) => {
+                return Err(ClaimError::Busy(match holder {
+                    Some(holder) if !places.is_only() => AlreadyRunning::Running(holder),
+                    Some(_) | None => AlreadyRunning::Elsewhere(holder),
+                }));
+            }
+        };
+        let socket = path.with_extension("sock");
+        let left_token = InstanceRecord::read(&lock).and_then(|killed| killed.token);
+        let mut holder = InstanceRecord::this_process(project_dir, stack, &socket);
+        holder.token.clone_from(&left_token);
+        let places = places.clone();
+        let (robbed, ended, unclean) = (false, false, left_token.is_some());
+        let held = HeldLocks { lock, dir_lock, folder, robbed, holder, places, ended, unclean };
+        held.write().map_err(trouble)?;
         let _folder = File::open(project_dir).ok();
-        Ok(InstanceLock { lock, socket: path.with_extension("sock"), holder, _folder })
+        Ok(InstanceLock { held: Arc::new(Mutex::new(held)), socket, left_token, _folder })
+    }
+
+    /// Returns a function that keeps the lock with its directory, which may have been moved to a
+    /// path or have lost its state directory. It blocks for a moment, and returns what is wrong.
+    pub fn follower(&self) -> impl Fn(&Path) -> Option<Message> + Send + Sync + use<> {
+        let held = Arc::downgrade(&self.held);
+        move |dir| lock_unpoisoned(&*held.upgrade()?).follow(dir)
     }
 
     /// Records the token that marks every process of the stack from now on.
     pub fn record_token(&self, token: &str) -> io::Result<()> {
-        InstanceRecord { token: Some(token.to_owned()), ..self.holder.clone() }.write(&self.lock)
+        let mut held = lock_unpoisoned(&self.held);
+        held.holder.token = Some(token.to_owned());
+        // Only the private record has it.
+        held.holder.write(&held.lock)
+    }
+
+    /// Returns the token of the last devstack in this directory, if that was killed: it finds what is
+    /// left even if the record of processes is lost.
+    pub fn left_token(&self) -> Option<&str> {
+        self.left_token.as_deref()
+    }
+
+    /// Nothing is left of that devstack. Until this is called, the lock keeps the token for the next
+    /// one.
+    pub fn nothing_is_left(&self) {
+        lock_unpoisoned(&self.held).unclean = false;
     }
 
     /// Returns the path of the socket, which may not exist yet.
@@ -171,7 +236,7 @@ impl InstanceLock {
     /// Removes what looks like a running or crashed devstack.
     fn clean_up(&self) {
         let _ = fs::remove_file(&self.socket);
-        let _ = self.lock.set_len(0);
+        lock_unpoisoned(&self.held).clean_up();
     }
 
     /// Finds the devstack that runs in `start_dir` or its nearest ancestor, but not above a
@@ -189,7 +254,8 @@ impl InstanceLock {
         };
         for dir in start.ancestors() {
             let Ok(id) = directory_id(dir, places.uid) else { continue };
-            if let Some(found) = dirs.iter().find_map(|runtime| instance_at(dir, runtime, &id)) {
+            let here = || dirs.iter().find_map(|runtime| instance_at(dir, runtime, &id));
+            if let Some(found) = here().or_else(|| instance_elsewhere(places, dir)) {
                 return Some(found);
             }
             if dir.join(CONFIG_FILE).exists() {
@@ -311,6 +377,17 @@ fn instance_at(dir: &Path, runtime: &Path, id: &str) -> Option<RunningInstance> 
     is_held(&lock).then(|| RunningInstance::new(dir, path, &lock))
 }
 
+/// Finds a devstack of this directory whose runtime directory is unknown here.
+fn instance_elsewhere(places: &UserDirs, dir: &Path) -> Option<RunningInstance> {
+    if places.is_only() {
+        return None;
+    }
+    let (path, lock) = dir_lock::find_held(places, dir)?;
+    let holder = InstanceRecord::read(&lock)?;
+    let socket = PathBuf::from(holder.socket.as_ref()?);
+    Some(RunningInstance { dir: dir.to_owned(), socket, holder: Some(holder), lock: path })
+}
+
 /// Describes the lock's owner. Waits briefly if it has not written its record yet: until then the
 /// file is empty or describes a crashed devstack.
 fn already_running(lock: &File) -> AlreadyRunning {
@@ -326,7 +403,7 @@ fn already_running(lock: &File) -> AlreadyRunning {
         thread::sleep(PAUSE);
         holder = InstanceRecord::read(lock);
     }
-    holder.map_or(AlreadyRunning::Starting, AlreadyRunning::Running)
+    holder.map_or(AlreadyRunning::Starting, |holder| AlreadyRunning::Running(Box::new(holder)))
 }
 
 fn cannot_claim(dir: &Path, error: &io::Error) -> Message {

@@ -1,7 +1,8 @@
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::record::InstanceRecord;
-use super::{directory_id, platform};
+use super::{directory_id, identity_of};
 
 /// Where the project directory of a stack is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,6 @@ pub enum ProjectDir {
 }
 
 impl ProjectDir {
-    /// Locates the directory of a running devstack.
     pub(super) fn of_running(holder: Option<&InstanceRecord>, id: &str, uid: u32) -> ProjectDir {
         let Some(holder) = holder else { return ProjectDir::Unknown };
         let begun = PathBuf::from(&holder.dir);
@@ -27,7 +27,7 @@ impl ProjectDir {
         if is(&begun) {
             return ProjectDir::InPlace(begun);
         }
-        match platform::open_dir_path(holder.pid, id, uid) {
+        match open_dir_path(holder.pid, id, uid) {
             // The record holds a non-UTF-8 path only approximately.
             Some(now) if is(&now) && now.to_string_lossy() == holder.dir => {
                 ProjectDir::InPlace(now)
@@ -68,4 +68,16 @@ impl ProjectDir {
             ProjectDir::Unknown => "unknown",
         }
     }
+}
+
+/// Returns the path of the directory with this id, if the process has it open and `/proc` shows
+/// its files: only Linux has that.
+fn open_dir_path(pid: u32, id: &str, uid: u32) -> Option<PathBuf> {
+    let open = fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fd")).ok()?;
+    let is = |link: &PathBuf| {
+        let found = fs::metadata(link).ok().and_then(|found| identity_of(&found, uid));
+        found.is_some_and(|found| found == id)
+    };
+    let link = open.flatten().map(|entry| entry.path()).find(is)?;
+    fs::read_link(link).ok()
 }

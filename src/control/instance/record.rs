@@ -3,9 +3,9 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
+
+use crate::sys::signal::process_exists;
 
 /// Maximum size of a record that is read, in bytes; far more than the longest path needs.
 const MAX_RECORD: u64 = 64 * 1024;
@@ -23,14 +23,16 @@ pub struct InstanceRecord {
     pub since_ms: u64,
     /// Version of the devstack.
     pub devstack: String,
+    /// Its socket, if that is UTF-8.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub socket: Option<String>,
     /// Marks every process of its services, to find them after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
 }
 
 impl InstanceRecord {
-    /// Returns the record of this process for `dir`.
-    pub(super) fn this_process(dir: &Path, stack: &str) -> InstanceRecord {
+    pub(super) fn this_process(dir: &Path, stack: &str, socket: &Path) -> InstanceRecord {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
         InstanceRecord {
             pid: std::process::id(),
@@ -38,6 +40,7 @@ impl InstanceRecord {
             dir: dir.to_string_lossy().into_owned(),
             since_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
             devstack: env!("CARGO_PKG_VERSION").to_owned(),
+            socket: socket.to_str().map(str::to_owned),
             token: None,
         }
     }
@@ -50,8 +53,7 @@ impl InstanceRecord {
     /// Returns whether a process with this id exists. Proves nothing: ids are reused, and differ
     /// between containers.
     pub(super) fn is_alive(&self) -> bool {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
+        process_exists(self.pid)
     }
 
     /// Reads the record from a lock file; `None` if it is empty or invalid.

@@ -1,11 +1,11 @@
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
+use crate::atomic_file::ignore_in_git;
 use crate::model::{Message, MessageClass};
 
 /// Maximum length of a socket's path in bytes, without the NUL at its end.
@@ -15,11 +15,15 @@ const MAX_SOCKET_PATH: usize = 107;
 #[cfg(not(target_os = "linux"))]
 const MAX_SOCKET_PATH: usize = 103;
 
-/// Length of what follows the directory in a socket's path: `/`, 16 hexadecimal digits and `.sock`.
-const SOCKET_NAME: usize = 1 + 16 + 5;
+/// Length of the longest name of a socket with the `/` before it, that of a notify socket: `n`, a
+/// pid, `-` and 26 characters.
+const SOCKET_NAME: usize = 1 + 1 + 7 + 1 + 26;
 
 /// Names the only directory for locks and sockets; separates jobs of one user on a machine.
-const ONLY_DIR: &str = "DEVSTACK_RUNTIME_DIR";
+pub(super) const ONLY_DIR: &str = "DEVSTACK_RUNTIME_DIR";
+
+/// Hexadecimal digits of a directory id.
+const ID_DIGITS: usize = 16;
 
 /// The state directory of a stack, beside `devstack.toml`.
 const STATE_DIR: &str = ".devstack";
@@ -103,6 +107,16 @@ impl UserDirs {
         dirs
     }
 
+    /// Returns the directory id and path of all lock files of this user, sorted.
+    pub fn lock_files(&self) -> Vec<(String, PathBuf)> {
+        let dirs = self.runtime_dirs();
+        let files = dirs.iter().filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
+        let mut locks: Vec<(String, PathBuf)> =
+            files.filter_map(|entry| Some((lock_id(&entry.path())?, entry.path()))).collect();
+        locks.sort();
+        locks
+    }
+
     fn usable(&self, dir: &Path) -> io::Result<()> {
         if !dir.is_absolute() {
             return Err(io::Error::other("is not an absolute path"));
@@ -119,8 +133,8 @@ impl UserDirs {
 
     pub fn state_dir(&self, project: &Path, id: &str) -> Result<PathBuf, Message> {
         let beside = project.join(STATE_DIR);
-        let error = match self.prepare_state_dir(&beside) {
-            Ok(()) => return Ok(beside),
+        let error = match self.create_state_dir_beside(project) {
+            Ok(dir) => return Ok(dir),
             Err(error) => error,
         };
         let elsewhere = self.state.as_deref().filter(|_| falls_back(&error));
@@ -131,10 +145,24 @@ impl UserDirs {
         Ok(dir)
     }
 
+    /// Creates the state directory of a project that can be written.
+    pub fn create_state_dir_beside(&self, project: &Path) -> io::Result<PathBuf> {
+        let dir = project.join(STATE_DIR);
+        self.prepare_state_dir(&dir).map(|()| dir)
+    }
+
     pub fn existing_state_dir(&self, project: &Path, id: &str) -> Option<PathBuf> {
-        let beside =
-            Some(project.join(STATE_DIR)).filter(|dir| check_private(dir, self.uid).is_ok());
+        let beside = self.private_state_dir_beside(project);
         beside.or_else(|| self.existing_state_dir_elsewhere(id))
+    }
+
+    pub fn private_state_dir_beside(&self, project: &Path) -> Option<PathBuf> {
+        Some(project.join(STATE_DIR)).filter(|dir| check_private(dir, self.uid).is_ok())
+    }
+
+    /// Whether stacks outside of one runtime directory are out of reach.
+    pub fn is_only(&self) -> bool {
+        self.with_only
     }
 
     /// Returns the state directory of a project that is not writable or no longer exists.
@@ -150,15 +178,9 @@ impl UserDirs {
         if found.mode() & 0o777 != 0o700 {
             fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
         }
-        let ignore = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .custom_flags(OFlags::NOFOLLOW.bits() as i32)
-            .open(dir.join(".gitignore"));
-        match ignore {
-            Ok(mut file) => file.write_all(b"*\n"),
+        match ignore_in_git(dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => writable(dir),
-            Err(error) => Err(error),
+            created => created,
         }
     }
 }
@@ -240,6 +262,13 @@ impl RuntimeDir {
     pub fn port_leases(&self) -> PathBuf {
         self.0.join("ports")
     }
+}
+
+/// Returns the directory id in the name of a lock file; `None` for other files.
+fn lock_id(path: &Path) -> Option<String> {
+    let id = path.file_stem()?.to_str()?;
+    let is_id = id.len() == ID_DIGITS && id.bytes().all(|digit| digit.is_ascii_hexdigit());
+    (is_id && path.extension()? == "lock").then(|| id.to_owned())
 }
 
 fn no_state(dir: &Path, error: &io::Error) -> Message {

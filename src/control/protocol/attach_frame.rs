@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_frame_is_told_at_once() {
+    fn invalid_frames_are_refused_at_once() {
         for garbage in [
             &b"GET / HTTP/1.1\r\n"[..],
             b"\0\0\0\0\0",

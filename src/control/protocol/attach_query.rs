@@ -1,8 +1,7 @@
 use super::query_params::{QueryParams, value};
 use crate::model::{Message, MessageClass};
-use crate::sys::client_screen::ClientScreen;
-use crate::sys::pty::TermSize;
-use crate::sys::tty_id::TtyId;
+use crate::sys::file_id::FileId;
+use crate::sys::pty::{ClientScreen, TermSize};
 
 /// Parameters of `GET /v1/attach`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +24,7 @@ impl AttachQuery {
                 "service" => service = Some(text.to_owned()),
                 "rows" => size.rows = value(text, HELP)?,
                 "columns" => size.columns = value(text, HELP)?,
-                "terminal" => terminal = Some(tty_id(text).ok_or(HELP)?),
+                "terminal" => terminal = Some(FileId::parse(text).ok_or(HELP)?),
                 _ => return Err(HELP.to_owned()),
             }
             Ok(())
@@ -44,16 +43,11 @@ impl AttachQuery {
             .with("rows", size.rows)
             .with("columns", size.columns);
         match terminal {
-            Some(TtyId { system, inode }) => params.with("terminal", format!("{system}-{inode}")),
+            Some(terminal) => params.with("terminal", terminal),
             None => params,
         }
         .into_text()
     }
-}
-
-fn tty_id(text: &str) -> Option<TtyId> {
-    let (system, inode) = text.split_once('-')?;
-    Some(TtyId { system: system.parse().ok()?, inode: inode.parse().ok()? })
 }
 
 #[cfg(test)]
@@ -63,7 +57,7 @@ mod tests {
     #[test]
     fn queries_survive_their_text() {
         let size = TermSize { rows: 40, columns: 120 };
-        let terminal = Some(TtyId { system: 24, inode: u64::MAX });
+        let terminal = Some(FileId { device: 24, inode: u64::MAX });
         for terminal in [terminal, None] {
             let screen = ClientScreen { size, terminal };
             let query = AttachQuery { service: "api-2".to_owned(), screen };

@@ -20,10 +20,11 @@ pub struct LogQuery {
     pub grep: Option<LogPattern>,
     /// Whether to include status lines, or only those; other filters do not apply to them.
     pub status_mode: StatusMode,
+    /// Whether to include the starts of lines whose end has not come.
+    pub unfinished: bool,
 }
 
-const PARAMETERS: &str =
-    "use the parameters `service`, `last`, `follow`, `since`, `stream`, `grep` and `said`";
+const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `stream`, `grep`, `said` and `unfinished`";
 
 impl LogQuery {
     /// Parses a query such as `service=a&service=b&last=100&stream=stderr&grep=a%20b`.
@@ -55,6 +56,9 @@ impl LogQuery {
                         _ => return Err("set `said` to `true`, `false` or `only`".to_owned()),
                     };
                 }
+                "unfinished" => {
+                    query.unfinished = value(text, "set `unfinished` to `true` or `false`")?;
+                }
                 _ => return Err(PARAMETERS.to_owned()),
             }
             Ok(())
@@ -65,7 +69,8 @@ impl LogQuery {
     /// Returns the filter that this query asks for.
     pub fn log_filter(&self) -> LineFilter {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
-        LineFilter { since: self.since, stream: self.stream, grep, status_mode: self.status_mode }
+        let LogQuery { since, stream, status_mode, unfinished, .. } = *self;
+        LineFilter { since, stream, grep, status_mode, unfinished }
     }
 
     /// Returns the query text for [`LogQuery::parse`].
@@ -92,6 +97,9 @@ impl LogQuery {
         }
         if let Some(grep) = &self.grep {
             params = params.with("grep", grep.regex());
+        }
+        if self.unfinished {
+            params = params.with("unfinished", true);
         }
         match self.status_mode {
             StatusMode::Without => params,
@@ -158,6 +166,7 @@ mod tests {
                 ..LogQuery::default()
             },
             LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
+            LogQuery { unfinished: true, ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::With, ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::Only, ..LogQuery::default() },
         ] {

@@ -25,6 +25,8 @@ pub const PROTOCOL: u32 = 1;
 pub(super) const PROTOCOL_HEADER: &str = "devstack-protocol";
 /// Header with the version of the devstack, in every response.
 pub(super) const VERSION_HEADER: &str = "devstack-version";
+/// Header with the files into which the client prints, in its requests.
+pub(super) const OUTPUT_HEADER: &str = "devstack-output";
 pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Body of `POST /v1/start`, `stop`, `restart`, `debug` and `undebug`.
@@ -43,6 +45,28 @@ pub(super) struct WaitRequest {
     /// What to wait for.
     #[serde(default, rename = "for", skip_serializing_if = "is_up")]
     pub what: WaitCondition,
+    /// Respond with the events at once, and with the answer as the last line.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub progress: bool,
+}
+
+/// The last line of a wait with progress. Events before it have another `what`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub(super) enum WaitAnswer {
+    /// The condition holds.
+    Done { text: String },
+    /// It cannot become true.
+    Failed { error: Message },
+}
+
+impl WaitAnswer {
+    pub fn of(result: Result<String, Message>) -> WaitAnswer {
+        match result {
+            Ok(text) => WaitAnswer::Done { text },
+            Err(error) => WaitAnswer::Failed { error },
+        }
+    }
 }
 
 fn is_up(what: &WaitCondition) -> bool {

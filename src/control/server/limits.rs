@@ -7,17 +7,24 @@ pub(crate) struct ServerLimits {
     pub uid: u32,
     /// Number of clients served at once.
     pub connections: usize,
+    /// How many of them only clients with a short request can have.
+    pub kept_brief: usize,
+    /// How many more only those can have that start or stop services.
+    pub kept_acting: usize,
+    /// A stream that sent nothing for this time makes room for other clients.
+    pub idle_time: Duration,
     /// Maximum size of a request body in bytes.
     pub body: usize,
     /// Time limit for a request head, including the next one on a persistent connection.
     pub head_time: Duration,
     pub body_time: Duration,
-    /// Time limit for responses in progress when the server closes.
+    /// Time limit for responses in progress when the server closes, or when a client hangs up.
     pub close_time: Duration,
 }
 
 impl ServerLimits {
-    /// Maximum request head, and buffered response data for a client that does not read, in bytes.
+    /// Maximum request head, and part of a response that waits for a client that does not read, in
+    /// bytes. Of a stream, one such part is encoded and one is being sent.
     pub const BUFFER: usize = 64 * 1024;
 
     /// Returns the limits for normal use, admitting this process's user.
@@ -26,6 +33,9 @@ impl ServerLimits {
             uid: rustix::process::geteuid().as_raw(),
             // Enough for a user, an editor and some agents; leaves file descriptors for services.
             connections: 256,
+            kept_brief: 32,
+            kept_acting: 32,
+            idle_time: Duration::from_secs(10),
             // Ten times what a thousand names need.
             body: 1024 * 1024,
             // Clients are local, so a second is already long.

@@ -1,7 +1,9 @@
 mod attach_session;
+mod client_table;
 mod limits;
+mod read_ahead;
 mod reserved_fds;
-mod router;
+pub(crate) mod router;
 mod stream_body;
 mod upgrade;
 
@@ -12,18 +14,22 @@ use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixListener as StdListener;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::StatusCode;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::model::{Message, MessageClass};
 use crate::supervisor::SupervisorHandle;
+use client_table::{ClientPlace, ClientTable};
+use read_ahead::read_ahead;
 use router::{ApiError, Router};
 use upgrade::UpgradeSlot;
 
@@ -53,7 +59,7 @@ pub(super) async fn serve_within(
 ) -> io::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let (close, closing) = watch::channel(false);
-    let routes = Router { handle, closing, limits, refuse: None, upgraded: UpgradeSlot::default() };
+    let clients = ClientTable::new(limits);
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -72,11 +78,16 @@ pub(super) async fn serve_within(
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
             ServerInput::Came(Ok(stream)) => {
-                let served = connections.len();
-                if served < limits.connections + MAX_REFUSED {
-                    let refuse = admit(&stream, &limits, served).err();
+                if connections.len() >= limits.connections {
+                    // Lets those that had to make room end.
+                    tokio::task::yield_now().await;
+                    while connections.try_join_next().is_some() {}
+                }
+                if connections.len() < limits.connections + MAX_REFUSED {
+                    let (handle, closing) = (handle.clone(), closing.clone());
+                    let place = admit(&stream, &limits, &clients).map(Arc::new);
                     let upgraded = UpgradeSlot::default();
-                    let routes = Router { refuse, upgraded, ..routes.clone() };
+                    let routes = Router { handle, closing, limits, place, upgraded };
                     connections.spawn(connection(stream, routes));
                 }
             }
@@ -100,33 +111,50 @@ enum ServerInput {
     Came(io::Result<UnixStream>),
 }
 
-/// Returns an error for a client that is not admitted.
-fn admit(stream: &UnixStream, limits: &ServerLimits, served: usize) -> Result<(), ApiError> {
-    let peer = stream.peer_cred().map(|peer| peer.uid());
-    if peer.as_ref().ok() != Some(&limits.uid) {
-        let text = match peer {
-            Ok(peer) => {
-                format!("this stack belongs to user {}, but you are user {peer}", limits.uid)
-            }
-            Err(error) => format!("cannot identify the client: {error}"),
-        };
-        return Err(ApiError(StatusCode::FORBIDDEN, Message::new(MessageClass::Denied, text)));
+/// Returns the place of a client, or an error if it is not admitted.
+fn admit(
+    stream: &UnixStream,
+    limits: &ServerLimits,
+    clients: &ClientTable,
+) -> Result<ClientPlace, ApiError> {
+    let denied = |text| ApiError(StatusCode::FORBIDDEN, Message::new(MessageClass::Denied, text));
+    let peer = stream
+        .peer_cred()
+        .map_err(|error| denied(format!("cannot identify the client: {error}")))?;
+    if peer.uid() != limits.uid {
+        let (owner, user) = (limits.uid, peer.uid());
+        return Err(denied(format!("this stack belongs to user {owner}, but you are user {user}")));
     }
-    if served >= limits.connections {
-        let text = format!("too many clients: {}", limits.connections);
-        let busy = Message::new(MessageClass::Limit, text).help("try again in a few seconds");
-        return Err(ApiError(StatusCode::SERVICE_UNAVAILABLE, busy));
-    }
-    Ok(())
+    Ok(clients.admit(peer.pid())?)
 }
 
-/// Serves one client until the connection ends.
+/// Serves one client until the connection ends, the client has hung up or has to make room.
 async fn connection(stream: UnixStream, routes: Router) {
+    let (place, limits) = (routes.place.clone().ok(), routes.limits);
+    let (read, write) = stream.into_split();
+    let (from_client, ahead) = tokio::io::simplex(ServerLimits::BUFFER);
+    let evicted = async {
+        match &place {
+            Some(place) => place.evicted().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = serve_client(tokio::io::join(from_client, write), routes) => {}
+        () = read_ahead(read, ahead, limits.close_time) => {}
+        () = evicted => {}
+    }
+}
+
+async fn serve_client(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    routes: Router,
+) {
     let (mut closing, upgraded) = (routes.closing.clone(), routes.upgraded.clone());
     let attached_until = closing.clone();
     // An error means that the server is gone, which is closing as well.
     let closes = async move { drop(closing.wait_for(|closing| *closing).await) };
-    let served = routes.refuse.is_none();
+    let served = routes.place.is_ok();
     let head_time = routes.limits.head_time;
     let service = service_fn(move |request| routes.clone().respond(request));
     let mut connection = pin!(
@@ -151,4 +179,27 @@ async fn connection(stream: UnixStream, routes: Router) {
     if let Some(session) = upgraded.take() {
         session.serve(attached_until).await;
     }
+}
+
+/// Serves a client that sends these bytes and then no more, without a supervisor.
+#[cfg(fuzzing)]
+pub(crate) async fn fuzz(handle: SupervisorHandle, bytes: &[u8]) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let limits = ServerLimits::of_this_user();
+    let (close, closing) = watch::channel(false);
+    let place = ClientTable::new(limits).admit(None).map(Arc::new).map_err(ApiError::from);
+    let routes = Router { handle, closing, limits, place, upgraded: UpgradeSlot::default() };
+    let (server, client) = tokio::io::duplex(ServerLimits::BUFFER);
+    let (mut read, mut write) = tokio::io::split(client);
+    let sends = async {
+        // The server may close before it has read everything.
+        let _ = write.write_all(bytes).await;
+        let _ = write.shutdown().await;
+    };
+    let mut response = Vec::new();
+    let (_, received, ()) =
+        tokio::join!(sends, read.read_to_end(&mut response), serve_client(server, routes));
+    received.expect("the response can be read");
+    assert!(response.is_empty() || response.starts_with(b"HTTP/1."), "{response:?}");
+    drop(close);
 }

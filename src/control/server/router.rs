@@ -1,25 +1,34 @@
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::header::{self, CONTENT_TYPE, HeaderValue};
+use hyper::header::{self, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::watch;
 
 use super::attach_session::AttachSession;
+use super::client_table::{ClientPlace, ClientStay};
 use super::limits::ServerLimits;
 use super::stream_body::StreamBody;
 use super::upgrade::UpgradeSlot;
 use crate::control::protocol::{
-    AttachQuery, ErrorResponse, PROTOCOL, PROTOCOL_HEADER, QueryParams, ServicesRequest,
-    TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitRequest, exactly_one, find_services,
-    status_of,
+    AttachQuery, ErrorResponse, OUTPUT_HEADER, PROTOCOL, PROTOCOL_HEADER, QueryParams,
+    ServicesRequest, TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitAnswer, WaitRequest,
+    exactly_one, find_services, status_of,
 };
 use crate::control::{LogQuery, VersionResponse};
-use crate::model::{EnvView, Message, MessageClass, Name, Snapshot, WhyView};
+use crate::model::{Message, MessageClass, Name, Snapshot};
 use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle};
+use crate::sys::file_id::FileId;
+
+/// stdout and stderr.
+const MAX_OUTPUT_FILES: usize = 2;
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 type ApiResponse = Response<Either<Full<Bytes>, StreamBody>>;
 
@@ -29,8 +38,8 @@ pub(super) struct Router {
     pub handle: SupervisorHandle,
     pub closing: watch::Receiver<bool>,
     pub limits: ServerLimits,
-    /// Response to every request of a client that is not admitted.
-    pub refuse: Option<ApiError>,
+    /// Or the response to every request of a client that is not admitted.
+    pub place: Result<Arc<ClientPlace>, ApiError>,
     /// Receives the session if the connection stops being HTTP.
     pub upgraded: UpgradeSlot,
 }
@@ -49,6 +58,23 @@ enum Endpoint {
     Wait,
 }
 
+impl Endpoint {
+    /// Returns how long its clients stay. Whatever is refused, `down` is not.
+    fn stay(&self) -> ClientStay {
+        match self {
+            Endpoint::Logs | Endpoint::Events => ClientStay::Streaming(Instant::now()),
+            Endpoint::Attach | Endpoint::Wait => ClientStay::Waiting,
+            Endpoint::Services(_) => ClientStay::Acting,
+            Endpoint::Stack
+            | Endpoint::Plan
+            | Endpoint::Env
+            | Endpoint::Why
+            | Endpoint::Version
+            | Endpoint::Down => ClientStay::Brief,
+        }
+    }
+}
+
 /// An error response: status and reason.
 #[derive(Clone)]
 pub(super) struct ApiError(pub StatusCode, pub Message);
@@ -62,55 +88,75 @@ impl From<Message> for ApiError {
 impl Router {
     /// Responds to a request. Client errors are responses, too.
     pub async fn respond(self, request: Request<Incoming>) -> Result<ApiResponse, Infallible> {
-        Ok(match self.handle(request).await {
+        let place = self.place.clone().ok();
+        let answer = self.handle(request).await;
+        let lasts = |reply: &ApiResponse| {
+            matches!(reply.body(), Either::Right(_))
+                || reply.status() == StatusCode::SWITCHING_PROTOCOLS
+        };
+        if let Some(place) = place.filter(|_| !answer.as_ref().is_ok_and(lasts)) {
+            // Never refused.
+            let _ = place.stay(ClientStay::Answered);
+        }
+        Ok(match answer {
             Ok(reply) => reply,
-            Err(ApiError(status, error)) => full_body(json(status, &ErrorResponse { error })),
+            Err(ApiError(status, error)) => {
+                let mut reply = json(status, &ErrorResponse { error });
+                if status == StatusCode::SERVICE_UNAVAILABLE {
+                    // It must not keep a place.
+                    reply.headers_mut().insert(header::CONNECTION, CLOSE);
+                }
+                reply
+            }
         })
     }
 
-    async fn handle(self, request: Request<Incoming>) -> Result<ApiResponse, ApiError> {
-        if let Some(no) = self.refuse {
-            return Err(no);
+    async fn handle(self, mut request: Request<Incoming>) -> Result<ApiResponse, ApiError> {
+        let place = self.place.clone()?;
+        let endpoint = route(request.method(), request.uri().path())?;
+        let body = match *request.method() == Method::POST {
+            true => body(request.body_mut(), &self.limits).await?,
+            false => Bytes::new(),
+        };
+        // A client whose request has not arrived is silent.
+        let stay = endpoint.stay();
+        place.stay(stay)?;
+        if stay != ClientStay::Brief {
+            // What a report such as `ps` prints may be meant for a service.
+            place.prints_into(self.handle.output_files().claim(output_files(request.headers())));
         }
         let query = request.uri().query().unwrap_or("");
-        match route(request.method(), request.uri().path())? {
+        match endpoint {
             Endpoint::Stack => match wants_usage(query)? {
-                true => {
-                    let seen = self.handle.snapshot_with_usage().await?;
-                    Ok(full_body(json(StatusCode::OK, &seen)))
-                }
-                false => Ok(full_body(json(StatusCode::OK, &*self.handle.snapshot().await?))),
+                true => ok(&self.handle.snapshot_with_usage().await?),
+                false => ok(&*self.handle.snapshot().await?),
             },
-            Endpoint::Plan => {
-                let plan = self.handle.plan().await?;
-                Ok(full_body(json(StatusCode::OK, &plan)))
-            }
+            Endpoint::Plan => ok(&self.handle.plan().await?),
             Endpoint::Why => {
-                let view = why(&self.handle, query).await?;
-                Ok(full_body(json(StatusCode::OK, &view)))
+                let service = self.service_of(query).await?;
+                ok(&self.handle.why(service).await?)
             }
             Endpoint::Env => {
-                let view = environment(&self.handle, query).await?;
-                Ok(full_body(json(StatusCode::OK, &view)))
+                let service = self.service_of(query).await?;
+                ok(&self.handle.environment(service).await?)
             }
             Endpoint::Version => {
-                let version = VersionResponse { version: VERSION.to_owned(), protocol: PROTOCOL };
-                Ok(full_body(json(StatusCode::OK, &version)))
+                ok(&VersionResponse { version: VERSION.to_owned(), protocol: PROTOCOL })
             }
-            Endpoint::Logs => self.logs(query).await,
-            Endpoint::Events => self.events(query),
+            Endpoint::Logs => self.logs(query, place).await,
+            Endpoint::Events => self.events(query, place),
             Endpoint::Attach => self.attach(request).await,
-            Endpoint::Down => {
-                body(request, &self.limits).await?;
-                text_response(self.handle.ask(Ask::Down).await)
-            }
+            Endpoint::Down => text_response(self.handle.ask(Ask::Down).await),
             Endpoint::Wait => {
-                let body = body(request, &self.limits).await?;
-                let ask = awaited(&body, &*self.handle.snapshot().await?)?;
-                text_response(self.handle.ask(ask).await)
+                let (ask, progress) = awaited(&body, &*self.handle.snapshot().await?)?;
+                if !progress {
+                    return text_response(self.handle.ask(ask).await);
+                }
+                let (events, handle) = (self.handle.events(), self.handle);
+                let answer = async move { wait_end(handle.ask(ask).await) };
+                Ok(stream(StreamBody::wait(events, answer, self.closing)))
             }
             Endpoint::Services(ask) => {
-                let body = body(request, &self.limits).await?;
                 let wanted = services(&body, &*self.handle.snapshot().await?)?;
                 text_response(self.handle.ask(ask(wanted)).await)
             }
@@ -121,7 +167,7 @@ impl Router {
     async fn attach(self, mut request: Request<Incoming>) -> Result<ApiResponse, ApiError> {
         let asks = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(UPGRADE.as_bytes());
         if !request.headers().get(header::UPGRADE).is_some_and(asks) {
-            return Ok(full_body(upgrade_required()));
+            return Ok(upgrade_required());
         }
         let query = AttachQuery::parse(request.uri().query().unwrap_or(""))?;
         let snapshot = self.handle.snapshot().await?;
@@ -129,16 +175,22 @@ impl Router {
         let attached = self.handle.attach(service.clone(), query.screen).await?;
         let upgrade = hyper::upgrade::on(&mut request);
         self.upgraded.put(AttachSession { upgrade, service, attached });
-        let mut reply = Response::new(Full::default());
+        let mut reply = Response::new(Either::Left(Full::default()));
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         name_protocol(&mut reply);
         let headers = reply.headers_mut();
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
-        Ok(full_body(reply))
+        Ok(reply)
     }
 
-    async fn logs(self, query: &str) -> Result<ApiResponse, ApiError> {
+    /// Returns the only service that a query names.
+    async fn service_of(&self, query: &str) -> Result<Name, ApiError> {
+        let text = QueryParams::read_service(query)?;
+        resolve_service(&*self.handle.snapshot().await?, &text)
+    }
+
+    async fn logs(self, query: &str, place: Arc<ClientPlace>) -> Result<ApiResponse, ApiError> {
         let mut query = LogQuery::parse(query)?;
         let snapshot = self.handle.snapshot().await?;
         let mut meant = Vec::new();
@@ -149,15 +201,21 @@ impl Router {
         let services = (!query.services.is_empty()).then(|| query.services.clone());
         let last = query.last.unwrap_or(usize::MAX);
         let log = self.handle.logs().search(services, last, query.follow, query.log_filter());
-        Ok(stream(StreamBody::logs(log, self.closing)))
+        Ok(stream(StreamBody::logs(log, self.closing).of(place)))
     }
 
-    fn events(self, query: &str) -> Result<ApiResponse, ApiError> {
+    fn events(self, query: &str, place: Arc<ClientPlace>) -> Result<ApiResponse, ApiError> {
         QueryParams::read(query, |_, _| {
             Err("/v1/events takes no parameters: it reports all services".to_owned())
         })?;
-        Ok(stream(StreamBody::events(self.handle.events(), self.closing)))
+        Ok(stream(StreamBody::events(self.handle.events(), self.closing).of(place)))
     }
+}
+
+/// Returns the files that the client prints into. What is not understood is ignored.
+fn output_files(headers: &HeaderMap) -> Vec<FileId> {
+    let named = headers.get_all(OUTPUT_HEADER).iter().take(MAX_OUTPUT_FILES);
+    named.filter_map(|value| FileId::parse(value.to_str().ok()?)).collect()
 }
 
 fn wants_usage(query: &str) -> Result<bool, Message> {
@@ -170,18 +228,6 @@ fn wants_usage(query: &str) -> Result<bool, Message> {
         _ => Err("use only `usage`: /v1/stack?usage=false omits CPU and memory".to_owned()),
     })?;
     Ok(usage)
-}
-
-async fn environment(handle: &SupervisorHandle, query: &str) -> Result<EnvView, ApiError> {
-    let text = QueryParams::read_service(query)?;
-    let service = resolve_service(&*handle.snapshot().await?, &text)?;
-    Ok(handle.environment(service).await?)
-}
-
-async fn why(handle: &SupervisorHandle, query: &str) -> Result<WhyView, ApiError> {
-    let text = QueryParams::read_service(query)?;
-    let service = resolve_service(&*handle.snapshot().await?, &text)?;
-    Ok(handle.why(service).await?)
 }
 
 fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
@@ -220,12 +266,11 @@ fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
 }
 
 /// Reads the request body within the limits of size and time.
-async fn body(request: Request<Incoming>, limits: &ServerLimits) -> Result<Bytes, ApiError> {
+async fn body(body: &mut Incoming, limits: &ServerLimits) -> Result<Bytes, ApiError> {
     let too_long = || {
         let text = format!("request body exceeds {} bytes", limits.body);
         ApiError(StatusCode::PAYLOAD_TOO_LARGE, Message::new(MessageClass::Limit, text))
     };
-    let body = request.into_body();
     // Reject a declared length over the limit without reading.
     if body.size_hint().lower() > limits.body as u64 {
         return Err(too_long());
@@ -256,7 +301,8 @@ fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, ApiError> {
     all_known(snapshot, &wanted.services)
 }
 
-fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, ApiError> {
+/// Returns what to wait for, and whether the client wants to see the events meanwhile.
+fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<(Ask, bool), ApiError> {
     let read =
         if body.is_empty() { Ok(WaitRequest::default()) } else { serde_json::from_slice(body) };
     let wanted: WaitRequest = read.map_err(|why| {
@@ -265,7 +311,8 @@ fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<Ask, ApiError> {
             r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
         ApiError::from(Message::new(MessageClass::Usage, text).help(help))
     })?;
-    Ok(Ask::Wait { names: all_known(snapshot, &wanted.services)?, until: wanted.what })
+    let names = all_known(snapshot, &wanted.services)?;
+    Ok((Ask::Wait { names, until: wanted.what }, wanted.progress))
 }
 
 fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, ApiError> {
@@ -290,7 +337,7 @@ fn resolve_service(snapshot: &Snapshot, text: &str) -> Result<Name, ApiError> {
     Ok(exactly_one(text, resolve_services(snapshot, text)?)?)
 }
 
-fn upgrade_required() -> Response<Full<Bytes>> {
+fn upgrade_required() -> ApiResponse {
     let text = format!("this path requires an upgrade to `{UPGRADE}`");
     let error = Message::new(MessageClass::Usage, text).help("use `devstack attach SERVICE`");
     let mut reply = json(StatusCode::UPGRADE_REQUIRED, &ErrorResponse { error });
@@ -299,7 +346,15 @@ fn upgrade_required() -> Response<Full<Bytes>> {
 }
 
 fn text_response(answer: RequestResult) -> Result<ApiResponse, ApiError> {
-    Ok(full_body(json(StatusCode::OK, &TextResponse { text: answer? })))
+    ok(&TextResponse { text: answer? })
+}
+
+/// Returns the last line of a wait with progress.
+fn wait_end(result: RequestResult) -> Bytes {
+    let line = WaitAnswer::of(result);
+    let mut text = serde_json::to_vec(&line).expect("responses serialize to JSON");
+    text.push(b'\n');
+    Bytes::from(text)
 }
 
 fn stream(body: StreamBody) -> ApiResponse {
@@ -308,15 +363,15 @@ fn stream(body: StreamBody) -> ApiResponse {
     reply
 }
 
-fn full_body(reply: Response<Full<Bytes>>) -> ApiResponse {
-    reply.map(Either::Left)
+fn ok(what: &impl Serialize) -> Result<ApiResponse, ApiError> {
+    Ok(json(StatusCode::OK, what))
 }
 
 /// Returns a JSON response, with a newline for users who read it in a terminal.
-fn json<T: Serialize>(status: StatusCode, what: &T) -> Response<Full<Bytes>> {
+fn json(status: StatusCode, what: &impl Serialize) -> ApiResponse {
     let mut text = serde_json::to_vec(what).expect("responses serialize to JSON");
     text.push(b'\n');
-    let mut reply = Response::new(Full::from(text));
+    let mut reply = Response::new(Either::Left(Full::from(text)));
     *reply.status_mut() = status;
     label(&mut reply, "application/json");
     reply
@@ -332,4 +387,17 @@ fn name_protocol<B>(reply: &mut Response<B>) {
     let headers = reply.headers_mut();
     headers.insert(PROTOCOL_HEADER, HeaderValue::from(PROTOCOL));
     headers.insert(VERSION_HEADER, HeaderValue::from_static(VERSION));
+}
+
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(path: &str, body: &[u8], snapshot: &Snapshot) {
+    for method in [Method::GET, Method::POST] {
+        if let Ok(endpoint) = route(&method, path) {
+            endpoint.stay();
+        }
+    }
+    for name in services(body, snapshot).unwrap_or_default() {
+        assert!(snapshot.services.iter().any(|service| service.name == name));
+    }
+    let _ = awaited(body, snapshot);
 }

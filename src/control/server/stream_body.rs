@@ -1,5 +1,6 @@
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::{mpsc, watch};
 
-use crate::log::{LogPage, LogReader};
+use super::client_table::ClientPlace;
+use super::limits::ServerLimits;
+use crate::log::{ItemEncoder, LogReader};
 use crate::supervisor::feed::FeedReader;
 
 /// How long last lines may take to read when the server closes; shorter than its own limit, so that
@@ -18,6 +21,8 @@ const DRAIN_TIME: Duration = Duration::from_millis(300);
 /// and ends with the body.
 pub(super) struct StreamBody {
     chunks: mpsc::Receiver<Bytes>,
+    /// Learns when the client gets something.
+    place: Option<Arc<ClientPlace>>,
     /// Resolves shortly after the server begins to close.
     closing: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -26,10 +31,15 @@ impl StreamBody {
     /// Returns a body of log items.
     pub fn logs(mut reader: LogReader, closing: watch::Receiver<bool>) -> StreamBody {
         StreamBody::produce(closing, |chunks| async move {
-            while let Ok(room) = chunks.reserve().await
-                && let Some(page) = reader.next().await
-            {
-                room.send(ndjson(page));
+            let mut encoder = ItemEncoder::default();
+            while let Ok(room) = chunks.reserve().await {
+                let mut part = encoder.next_part(ServerLimits::BUFFER);
+                while part.is_empty() {
+                    let Some(items) = reader.next().await else { return };
+                    encoder = ItemEncoder::new(items);
+                    part = encoder.next_part(ServerLimits::BUFFER);
+                }
+                room.send(Bytes::from(part));
             }
         })
     }
@@ -43,6 +53,36 @@ impl StreamBody {
                 room.send(events);
             }
         })
+    }
+
+    /// Returns a body of events until there is an answer, which comes last.
+    pub fn wait(
+        mut reader: FeedReader,
+        answer: impl Future<Output = Bytes> + Send + 'static,
+        closing: watch::Receiver<bool>,
+    ) -> StreamBody {
+        StreamBody::produce(closing, |chunks| async move {
+            let progress = async {
+                while let Ok(room) = chunks.reserve().await
+                    && let Some(events) = reader.next().await
+                {
+                    room.send(events);
+                }
+                std::future::pending().await
+            };
+            let answer = tokio::select! {
+                biased;
+                answer = answer => answer,
+                never = progress => never,
+            };
+            // Fails only when the client is gone.
+            let _ = chunks.send(answer).await;
+        })
+    }
+
+    /// Tells the place of the client when it gets something.
+    pub fn of(self, place: Arc<ClientPlace>) -> StreamBody {
+        StreamBody { place: Some(place), ..self }
     }
 
     /// Returns a body of what `produce` sends. It ends with `produce`, or when idle after `closing`
@@ -65,16 +105,8 @@ impl StreamBody {
             let _ = closing.wait_for(|closing| *closing).await;
             tokio::time::sleep(DRAIN_TIME).await;
         };
-        StreamBody { chunks, closing: Box::pin(closing) }
+        StreamBody { chunks, place: None, closing: Box::pin(closing) }
     }
-}
-
-fn ndjson(page: LogPage) -> Bytes {
-    let mut text = Vec::new();
-    for item in page.items() {
-        item.write_json(&mut text);
-    }
-    Bytes::from(text)
 }
 
 impl Body for StreamBody {
@@ -87,10 +119,37 @@ impl Body for StreamBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         // Lines first: those that exist when the stack stops are still sent.
         if let Poll::Ready(chunk) = self.chunks.poll_recv(cx) {
+            if let Some(place) = &self.place {
+                place.touch();
+            }
             return Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))));
         }
         std::task::ready!(self.closing.as_mut().poll(cx));
         self.chunks.close();
         Poll::Ready(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::control::tests::fake::{print, stored_log};
+
+    #[tokio::test]
+    async fn short_lines_are_encoded_in_parts() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = stored_log(dir.path());
+        print(&log, "api", &"\n".repeat(99_999));
+        let (_close, closing) = watch::channel(false);
+        let mut body = StreamBody::logs(log.reader(None, usize::MAX, false), closing);
+        let mut lines = 0;
+        while let Some(part) = body.frame().await {
+            let part = part.unwrap().into_data().unwrap();
+            assert!(part.len() < ServerLimits::BUFFER + 1024, "{}", part.len());
+            lines += part.iter().filter(|byte| **byte == b'\n').count();
+        }
+        assert_eq!(lines, 100_000);
     }
 }

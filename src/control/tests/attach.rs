@@ -49,7 +49,7 @@ async fn hear_until(attachment: &mut AttachConnection, end: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn all_who_are_attached_see_what_there_was_and_what_comes() {
+async fn attached_clients_get_scrollback_and_new_output() {
     let rig = Rig::new();
     rig.console.push(b"one\r\n(Pdb) ");
     let mut first = attach(&rig.client()).await;
@@ -83,7 +83,7 @@ async fn the_last_output_comes_before_the_last_word() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_told_what_it_missed() {
+async fn slow_client_learns_how_much_it_missed() {
     let rig = Rig::new();
     let mut slow = attach(&rig.client()).await;
     let mut quick = attach(&rig.client()).await;
@@ -127,7 +127,7 @@ async fn a_client_that_never_reads_does_not_keep_the_server_open() {
 }
 
 #[tokio::test]
-async fn who_sends_garbage_is_told_and_disconnected() {
+async fn garbage_closes_the_attachment_with_an_error() {
     let rig = Rig::new();
     for garbage in [&b"\x00\x01\x02\x03\x04\x05"[..], b"i\xff\xff\xff\xff", b"o\0\0\0\x01x"] {
         let mut stream = UnixStream::connect(&rig.socket).await.unwrap();
@@ -172,7 +172,9 @@ async fn what_cannot_be_attached_to_is_refused() {
 
 #[tokio::test]
 async fn attached_clients_count_among_the_connections() {
-    let rig = Rig::within(ServerLimits { connections: 2, ..ServerLimits::of_this_user() });
+    let all = ServerLimits { kept_brief: 0, kept_acting: 0, ..ServerLimits::of_this_user() };
+    let two = ServerLimits { connections: 2, ..all };
+    let rig = Rig::within(two);
     let first = attach(&rig.client()).await;
     let second = attach(&rig.client()).await;
     let third = rig.client().attach(&query("api")).await.err().unwrap();

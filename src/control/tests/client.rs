@@ -53,7 +53,7 @@ async fn an_answer_comes_when_it_took_effect() {
 }
 
 #[tokio::test]
-async fn failures_are_told_apart() {
+async fn failures_have_different_errors() {
     let rig = Rig::new();
     let client = rig.client();
     let failure = client.start(&names(&["apu"])).await.unwrap_err();

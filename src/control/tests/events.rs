@@ -97,7 +97,7 @@ async fn parameters_that_would_do_nothing_are_refused() {
 /// More events than the ring and the socket hold: the sender is not blocked, and the client later
 /// reads intact lines that report what is missing.
 #[tokio::test]
-async fn a_client_that_does_not_read_is_told_what_it_missed() {
+async fn slow_client_learns_how_much_it_missed() {
     const EVENTS: u64 = 30_000;
     let rig = Rig::new();
     let mut lines = rig.client().events().await.unwrap();

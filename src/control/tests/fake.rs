@@ -207,7 +207,7 @@ pub fn line(service: &str, number: u64) -> String {
 
 /// Opens a log in `dir` that is only stored.
 pub fn stored_log(dir: &Path) -> StackLog {
-    StackLog::open(dir, LogStyle::new(false, true), LogOutput::None)
+    StackLog::open(dir, LogStyle::new(false), LogOutput::None)
 }
 
 /// Stores lines of a run that has ended.

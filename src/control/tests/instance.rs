@@ -9,7 +9,7 @@ use std::sync::Barrier;
 use tempfile::TempDir;
 
 use crate::control::instance::{ClaimError, InstanceLock, UserDirs, directory_id};
-use crate::control::{AlreadyRunning, InstanceRecord, RunningInstance};
+use crate::control::{AlreadyRunning, RunningInstance};
 
 struct Home {
     dir: TempDir,
@@ -51,10 +51,10 @@ fn mode(path: &Path) -> u32 {
 
 fn is_busy(result: Result<InstanceLock, ClaimError>) -> bool {
     match result {
-        Err(ClaimError::Busy(AlreadyRunning::Running(InstanceRecord { pid, stack, .. }))) => {
-            pid == std::process::id() && stack == "shop"
+        Err(ClaimError::Busy(AlreadyRunning::Running(holder))) => {
+            holder.pid == std::process::id() && holder.stack == "shop"
         }
-        Err(ClaimError::Busy(AlreadyRunning::Starting) | ClaimError::Failed(_)) | Ok(_) => false,
+        Err(ClaimError::Busy(_) | ClaimError::Failed(_)) | Ok(_) => false,
     }
 }
 
@@ -291,6 +291,45 @@ fn another_environment_finds_the_same_stack() {
     assert_eq!(home.find(&project).unwrap().socket, instance.socket());
 }
 
+/// Another home, and another runtime directory that is not among those of the first.
+#[test]
+fn a_folder_has_one_devstack_whatever_the_environment() {
+    let (one, two) = (Home::new(), Home::new());
+    let project = one.folder("project");
+    let instance = one.claim(&project).unwrap();
+    assert!(is_busy(two.claim(&project)));
+    assert_eq!(two.find(&project).unwrap().socket, instance.socket());
+    assert!(two.find(&project).unwrap().is_running());
+    // A runtime directory of its own is out of reach, and keeps nothing apart here.
+    let job = two.places.clone().with_only(two.folder("job"));
+    fs::set_permissions(two.dir.path().join("job"), PermissionsExt::from_mode(0o700)).unwrap();
+    let refused = InstanceLock::claim_in(&job, &project, "shop").unwrap_err();
+    let ClaimError::Busy(busy @ AlreadyRunning::Elsewhere(Some(_))) = refused else {
+        panic!("{refused:?}")
+    };
+    let runtime = instance.socket().parent().unwrap().display().to_string();
+    let help = format!("stop it with `DEVSTACK_RUNTIME_DIR={runtime} devstack down`");
+    assert_eq!(busy.message().help, help);
+    assert!(InstanceLock::find_in(&job, &project).is_none());
+    drop(instance);
+    assert!(two.find(&project).is_none());
+    assert_eq!(fs::read(project.join(".devstack/lock")).unwrap(), b"");
+    two.claim(&project).unwrap();
+}
+
+/// What cannot be written is locked itself. For root a file stands where the directory should be.
+#[test]
+fn a_folder_that_cannot_be_written_has_one_devstack_too() {
+    let (one, two) = (Home::new(), Home::new());
+    let project = one.folder("project");
+    fs::write(project.join(".devstack"), "").unwrap();
+    let instance = one.claim(&project).unwrap();
+    let refused = two.claim(&project).unwrap_err();
+    assert_eq!(refused, ClaimError::Busy(AlreadyRunning::Elsewhere(None)));
+    drop(instance);
+    two.claim(&project).unwrap();
+}
+
 #[test]
 fn a_stack_is_found_from_below_but_not_from_another_project() {
     let home = Home::new();
@@ -354,4 +393,84 @@ fn a_read_only_project_keeps_its_state_elsewhere() {
     let dir = home.places.state_dir(&project, "id").unwrap();
     assert_eq!(dir, home.dir.path().join("state/devstack/projects/id"));
     assert_eq!(mode(&dir), 0o700);
+}
+
+#[test]
+fn a_devstack_that_lost_its_lock_file_keeps_others_out() {
+    let (home, other) = (Home::new(), Home::new());
+    let project = home.folder("project");
+    let instance = home.claim(&project).unwrap();
+    let follow = instance.follower();
+    let state = project.join(".devstack");
+    fs::remove_dir_all(&state).unwrap();
+    std::thread::scope(|scope| {
+        let second = scope.spawn(|| other.claim(&project));
+        // The other one is faster.
+        while !state.join("lock").exists() && !second.is_finished() {
+            std::thread::yield_now();
+        }
+        assert_eq!(follow(&project), None);
+        assert!(is_busy(second.join().unwrap()));
+    });
+    // It waits in vain for a program that is no devstack.
+    drop(instance);
+    let folder = fs::File::open(&project).unwrap();
+    folder.lock().unwrap();
+    let second = other.claim(&project).unwrap();
+    assert!(is_busy(home.claim(&project)));
+    drop(second);
+    home.claim(&project).unwrap();
+}
+
+#[test]
+fn a_lock_that_another_devstack_took_is_taken_back_once_that_has_ended() {
+    let (home, other) = (Home::new(), Home::new());
+    let project = home.folder("project");
+    let instance = home.claim(&project).unwrap();
+    let follow = instance.follower();
+    fs::remove_dir_all(project.join(".devstack")).unwrap();
+    let second = other.claim(&project).unwrap();
+    let problem = follow(&project).unwrap();
+    let text = "another stack started in this directory while .devstack was missing: shop (pid ";
+    assert!(problem.text.starts_with(text), "{problem:?}");
+    let socket = second.socket().parent().unwrap().to_str().unwrap();
+    let command = format!("stop it with `DEVSTACK_RUNTIME_DIR={socket} devstack down`");
+    assert!(problem.help.contains(&command), "{problem:?}");
+    assert_eq!(follow(&project), None, "it is reported once");
+    drop(second);
+    assert_eq!(follow(&project), None);
+    assert!(is_busy(other.claim(&project)));
+}
+
+#[test]
+fn the_lock_is_taken_again_where_its_file_was_removed_or_replaced() {
+    let (home, other) = (Home::new(), Home::new());
+    let project = home.folder("project");
+    let instance = home.claim(&project).unwrap();
+    let follow = instance.follower();
+    let state = project.join(".devstack");
+    assert!(is_busy(other.claim(&project)));
+    assert_eq!(follow(&project), None);
+    fs::remove_dir_all(&state).unwrap();
+    assert_eq!(follow(&project), None);
+    assert!(is_busy(other.claim(&project)));
+    assert_eq!(fs::read_to_string(state.join(".gitignore")).unwrap(), "*\n");
+    // The project directory is locked while there cannot be a file.
+    fs::remove_dir_all(&state).unwrap();
+    fs::write(&state, "").unwrap();
+    assert_eq!(follow(&project), None);
+    assert!(matches!(
+        other.claim(&project),
+        Err(ClaimError::Busy(AlreadyRunning::Elsewhere(None)))
+    ));
+    fs::remove_file(&state).unwrap();
+    assert_eq!(follow(&project), None);
+    assert!(is_busy(other.claim(&project)));
+    // In another place, it is found there.
+    let moved = home.dir.path().join("moved");
+    fs::rename(&project, &moved).unwrap();
+    assert_eq!(follow(&moved), None);
+    let record = home.find(&moved).unwrap().holder.unwrap();
+    assert_eq!(record.dir, moved.to_str().unwrap());
+    assert!(is_busy(other.claim(&moved)));
 }

@@ -73,7 +73,7 @@ fn a_folder_is_followed_while_a_stack_runs_in_it() {
     assert_eq!(home.folders(), [a.clone(), b.clone(), c.clone()].map(ProjectDir::InPlace));
     let moved = home.dir.path().canonicalize().unwrap().join("z");
     fs::rename(&b, &moved).unwrap();
-    fs::remove_dir(&c).unwrap();
+    fs::remove_dir_all(&c).unwrap();
     // A new directory at the same path is another project.
     fs::create_dir(&c).unwrap();
     let seen = home.folders();
@@ -94,7 +94,7 @@ fn the_number_of_a_deleted_folder_is_given_to_no_other() {
     let home = Home::new();
     let old = home.folder("old");
     let _instance = home.claim(&old);
-    fs::remove_dir(&old).unwrap();
+    fs::remove_dir_all(&old).unwrap();
     for round in 0..50 {
         // Many file systems reuse free inode numbers at once.
         drop(home.claim(&home.folder(&format!("new{round}"))));
@@ -180,7 +180,7 @@ fn a_killed_one_without_its_folder_is_known_by_its_lock() {
     let project = home.folder("project");
     home.killed(&project, None);
     let id = crate::control::instance::directory_id(&project, uid()).unwrap();
-    fs::remove_dir(&project).unwrap();
+    fs::remove_dir_all(&project).unwrap();
     let elsewhere = home.dir.path().join("state/devstack/projects").join(id);
     DirBuilder::new().recursive(true).mode(0o700).create(&elsewhere).unwrap();
     // The new directory at that path has its own state directory.

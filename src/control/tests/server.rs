@@ -8,7 +8,8 @@ use tokio::net::UnixStream;
 
 use super::fake::{Rig, line, name, plan, print, snapshot, until_readers};
 use crate::control::server::ServerLimits;
-use crate::model::{Snapshot, WaitCondition, WhyView};
+use crate::control::{ClientError, WaitUpdate};
+use crate::model::{Message, MessageClass, Snapshot, WaitCondition, WhyView};
 use crate::supervisor::ControlRequest;
 
 /// Sends bytes and reads everything until the server closes.
@@ -138,7 +139,7 @@ async fn an_unknown_service_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn who_waits_is_answered_and_says_what_for() {
+async fn wait_answers_for_its_condition() {
     let rig = Rig::new();
     let wait = |names: &[&str], until| ControlRequest::Wait {
         names: names.iter().map(|one| name(one)).collect(),
@@ -187,6 +188,63 @@ async fn a_client_that_goes_while_it_waits_is_forgotten() {
 }
 
 #[tokio::test]
+async fn a_client_that_sends_more_than_its_request_and_goes_is_forgotten() {
+    let rig = Rig::within(quick());
+    let wait = request("POST", "/v1/wait", r#"{"services": ["worker"]}"#);
+    let much = "x".repeat(10 * ServerLimits::BUFFER);
+    let next = request("GET", "/v1/version", "");
+    for (with_it, later) in [("x", ""), ("", "x"), ("x", "x"), (next.as_str(), &next), ("", &much)]
+    {
+        let mut stream = UnixStream::connect(&rig.socket).await.unwrap();
+        stream.write_all(format!("{wait}{with_it}").as_bytes()).await.unwrap();
+        while rig.asked.lock().unwrap().pop().is_none() {
+            tokio::task::yield_now().await;
+        }
+        // Of too much, not everything is read.
+        let _ = stream.write_all(later.as_bytes()).await;
+        drop(stream);
+        rig.gone.notified().await;
+    }
+}
+
+#[tokio::test]
+async fn a_wait_takes_one_connection_and_shows_what_happens() {
+    let all = ServerLimits { kept_brief: 0, kept_acting: 0, ..ServerLimits::of_this_user() };
+    let one = ServerLimits { connections: 1, ..all };
+    let rig = Rig::within(one);
+    let wait = async |names: &[&str]| {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        // The place of the client before is free once the server has noticed that it left.
+        loop {
+            match rig.client().wait(&names, WaitCondition::Ready).await {
+                Ok(waits) => return waits,
+                Err(error) => assert_eq!(error.message().class, MessageClass::Limit),
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_eq!(wait(&["api"]).await.answer().await, Ok("waited for api".to_owned()));
+    let failed = Message::new(MessageClass::CrashLoop, "db crashes").help("see its log");
+    assert_eq!(wait(&["db"]).await.answer().await, Err(ClientError::Refused(failed)));
+    let unknown = wait(&["apu"]).await.answer().await;
+    assert!(matches!(unknown, Err(ClientError::UnknownService(_))), "{unknown:?}");
+
+    let mut waits = wait(&["worker"]).await;
+    let WaitUpdate::Event(first) = waits.next().await else { panic!("ended") };
+    let first: Value = serde_json::from_slice(&first).unwrap();
+    assert_eq!(first["what"], "snapshot");
+    // The only place is taken.
+    let refused = rig.client().version().await.unwrap_err().to_string();
+    let own = std::process::id();
+    assert!(
+        refused.contains(&format!("too many clients: 1, 1 of them from pid {own}")),
+        "{refused}"
+    );
+    drop(waits);
+    rig.gone.notified().await;
+}
+
+#[tokio::test]
 async fn what_makes_no_sense_is_refused() {
     let rig = Rig::new();
     let deep = "[".repeat(100_000);
@@ -214,7 +272,7 @@ async fn what_makes_no_sense_is_refused() {
 }
 
 #[tokio::test]
-async fn the_version_is_told() {
+async fn version_names_devstack_and_protocol() {
     let rig = Rig::new();
     let (status, body) = ask_json(&rig, "GET", "/v1/version", "").await;
     assert_eq!(status, 200);
@@ -289,28 +347,98 @@ async fn long_bodies_are_refused_unread() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 
+/// Connects and asks for a stream; returns it with the status.
+async fn follow(rig: &Rig, path: &str) -> (UnixStream, String) {
+    let mut stream = UnixStream::connect(&rig.socket).await.unwrap();
+    let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+    // The server may close before it has read everything.
+    let _ = stream.write_all(head.as_bytes()).await;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    (stream, String::from_utf8_lossy(&status).into_owned())
+}
+
 #[tokio::test]
-async fn three_hundred_clients_at_once() {
+async fn clients_that_stay_do_not_keep_out_short_requests() {
     let rig = Rig::new();
     let mut clients = Vec::new();
-    for _ in 0..300 {
-        let mut stream = UnixStream::connect(&rig.socket).await.unwrap();
-        let _ =
-            stream.write_all(b"GET /v1/logs?last=0&follow=true HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    for number in 0..300 {
+        let (stream, status) = follow(&rig, "/v1/logs?last=0&follow=true").await;
+        assert_eq!(status, if number < 192 { "HTTP/1.1 200" } else { "HTTP/1.1 503" });
         clients.push(stream);
     }
-    let mut answers = std::collections::BTreeMap::new();
-    for stream in &mut clients {
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).await.unwrap();
-        *answers.entry(String::from_utf8_lossy(&head).into_owned()).or_insert(0) += 1;
+    until_readers(&rig.logs, 192).await;
+    let (status, refused) = ask_json(&rig, "POST", "/v1/wait", "").await;
+    let pid = std::process::id();
+    assert_eq!(status, 503);
+    assert_eq!(
+        refused["error"]["text"].as_str().unwrap().split_once(", ").unwrap().1,
+        format!("{} of them from pid {pid}", 193)
+    );
+    for path in ["/v1/stack", "/v1/version", "/v1/plan", "/v1/why?service=api"] {
+        assert_eq!(ask(&rig, "GET", path, "").await.0, 200, "{path}");
     }
-    assert_eq!(answers["HTTP/1.1 200"], 256);
-    assert_eq!(answers["HTTP/1.1 503"], 44);
-    until_readers(&rig.logs, 256).await;
+    clients.truncate(192);
+    clients.pop();
+    until_readers(&rig.logs, 191).await;
+    assert_eq!(follow(&rig, "/v1/events").await.1, "HTTP/1.1 200");
+    assert_eq!(ask(&rig, "POST", "/v1/down", "").await.0, 200);
+}
+
+/// Streams that begin again and again, some of them unread, and clients that send nothing, half a
+/// request, or nothing after a response that they do not read.
+#[tokio::test]
+async fn no_flood_of_clients_keeps_out_those_that_look_and_stop() {
+    let few = ServerLimits { kept_brief: 8, kept_acting: 8, ..ServerLimits::of_this_user() };
+    let rig = Rig::within(ServerLimits { connections: 40, ..few });
+    let mut clients = Vec::new();
+    for round in 0..3 {
+        for number in 0..40 {
+            let path = if number % 2 == 0 { "/v1/events" } else { "/v1/logs?follow=true" };
+            let (stream, status) = follow(&rig, path).await;
+            let new = round == 0 && number < 24;
+            assert_eq!(status, if new { "HTTP/1.1 200" } else { "HTTP/1.1 503" }, "{number}");
+            clients.push(stream);
+        }
+        for head in ["", "GET /v1/st", "POST /v1/stop HTTP/1.1\r\ncontent-length: 9\r\n\r\n{"] {
+            for _ in 0..20 {
+                let mut stream = UnixStream::connect(&rig.socket).await.unwrap();
+                // It may have had to make room already.
+                let _ = stream.write_all(head.as_bytes()).await;
+                clients.push(stream);
+            }
+        }
+        for _ in 0..20 {
+            let (stream, status) = follow(&rig, "/v1/stack").await;
+            assert_eq!(status, "HTTP/1.1 200");
+            clients.push(stream);
+        }
+        // All attackers are still connected, and their places are taken.
+        assert_eq!(ask(&rig, "GET", "/v1/stack", "").await.0, 200);
+        assert_eq!(ask(&rig, "POST", "/v1/stop", r#"{"services": ["api"]}"#).await.0, 200);
+        assert_eq!(rig.client().stack().await.unwrap(), snapshot());
+    }
+    assert_eq!(rig.logs.reader_count(), 12);
+    assert_eq!(ask(&rig, "POST", "/v1/down", "").await.0, 200);
+    drop(clients);
+}
+
+#[tokio::test]
+async fn an_idle_stream_makes_room_for_another() {
+    let at_once = ServerLimits { idle_time: Duration::ZERO, ..ServerLimits::of_this_user() };
+    let rig = Rig::within(at_once);
+    let (first, _) = follow(&rig, "/v1/events").await;
+    let mut clients = Vec::new();
+    for _ in 0..192 {
+        let (stream, status) = follow(&rig, "/v1/logs?last=0&follow=true").await;
+        assert_eq!(status, "HTTP/1.1 200");
+        clients.push(stream);
+    }
+    // It ends in the middle, unlike the streams of a stack that has stopped.
+    assert!(!rest(first).await.ends_with("0\r\n\r\n"));
+    until_readers(&rig.logs, 192).await;
     drop(clients);
     until_readers(&rig.logs, 0).await;
-    assert_eq!(ask(&rig, "GET", "/v1/stack", "").await.0, 200);
 }
 
 #[tokio::test]
@@ -353,7 +481,7 @@ async fn a_client_that_vanishes_frees_its_reader() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_holds_nobody_up() {
+async fn slow_client_delays_no_other() {
     let rig = Rig::within(quick());
     let mut stuck = UnixStream::connect(&rig.socket).await.unwrap();
     stuck.write_all(b"GET /v1/logs?follow=true HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();

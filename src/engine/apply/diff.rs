@@ -1,4 +1,7 @@
-use crate::model::{CommandLine, LaunchConfig, RunMode, Service};
+use std::collections::BTreeSet;
+
+use super::port_moves::PortMoves;
+use crate::model::{CommandLine, LaunchConfig, RunMode, Service, ServiceKindView};
 
 /// Names at most this many variables in a sentence: a new env file would hide the rest of the line.
 const MAX_NAMED: usize = 8;
@@ -18,7 +21,7 @@ pub(super) struct ServiceDiff {
 }
 
 impl ServiceDiff {
-    pub fn between(old: &Service, new: &Service) -> ServiceDiff {
+    pub fn between(old: &Service, new: &Service, moves: &PortMoves) -> ServiceDiff {
         let mut found = ServiceDiff::default();
         // All other differences follow from the mode.
         match (old.mode, new.mode) {
@@ -33,15 +36,19 @@ impl ServiceDiff {
             }
             (RunMode::Run, RunMode::Run) | (RunMode::Debug(_), RunMode::Debug(_)) => {}
         }
-        found.launch(&old.launch, &new.launch);
-        if sockets(old) != sockets(new) {
+        let mut moved = found.launch(&old.launch, &new.launch, moves);
+        if old.socket_activated != new.socket_activated {
             found.restart("port", "passed sockets changed".to_owned());
+        } else if sockets(old) != sockets(new) {
+            found.fields.push("port");
+            moved.extend(moves.of(new));
         }
+        found.restart.splice(0..0, moves.describe(&moved, &new.name));
         if old.tty != new.tty {
             found.restart("tty", "tty changed".to_owned());
         }
         if old.kind != new.kind {
-            found.restart("kind", format!("now a {}", new.kind.as_str()));
+            found.restart("kind", format!("now a {}", ServiceKindView::from(new.kind)));
         }
         let known = found.fields.clone();
         found.fields.extend(live_fields(old, new).filter(|field| !known.contains(field)));
@@ -65,7 +72,14 @@ impl ServiceDiff {
         self.restart.push(why);
     }
 
-    fn launch(&mut self, old: &LaunchConfig, new: &LaunchConfig) {
+    /// Returns the ports whose move explains what differs, by their former number.
+    fn launch(
+        &mut self,
+        old: &LaunchConfig,
+        new: &LaunchConfig,
+        moves: &PortMoves,
+    ) -> BTreeSet<u16> {
+        let mut moved = BTreeSet::new();
         // Required programs only matter to the next start; see `live_fields`.
         let LaunchConfig { command, dir, env, host, requires: _ } = new;
         match (&old.command, command) {
@@ -76,7 +90,13 @@ impl ServiceDiff {
             }
             (CommandLine::Exec(_), CommandLine::Exec(_))
             | (CommandLine::Shell(_), CommandLine::Shell(_)) => {
-                self.restart("command", "command changed".to_owned());
+                match moves.explain(&exposed(&old.command), &exposed(command)) {
+                    Some(found) => {
+                        self.fields.push("command");
+                        moved.extend(found);
+                    }
+                    None => self.restart("command", "command changed".to_owned()),
+                }
             }
         }
         if old.dir != *dir {
@@ -89,10 +109,20 @@ impl ServiceDiff {
         let differs = |name: &&String| old.env.get(*name) != env.get(*name);
         let mut names: Vec<String> = env.keys().filter(differs).chain(gone).cloned().collect();
         names.sort_unstable();
-        if !names.is_empty() {
-            self.restart("env", format!("env changed: {}", listed(&names)));
+        let mut unexplained = names.clone();
+        unexplained.retain(|name| {
+            let values = old.env.get(name).zip(env.get(name));
+            let found = values.and_then(|(old, new)| moves.explain(old, new));
+            moved.extend(found.iter().flatten());
+            found.is_none()
+        });
+        match names.is_empty() {
+            true => {}
+            false if unexplained.is_empty() => self.fields.push("env"),
+            false => self.restart("env", format!("env changed: {}", listed(&unexplained))),
         }
         self.variables = names;
+        moved
     }
 }
 
@@ -145,6 +175,16 @@ fn live_fields(old: &Service, new: &Service) -> impl Iterator<Item = &'static st
 /// The sockets passed to the service: a process keeps the descriptors it was started with.
 fn sockets(service: &Service) -> Vec<(&str, u16)> {
     service.activated_ports().map(|port| (port.name.as_str(), port.number)).collect()
+}
+
+/// Returns the words of a command, for comparison only: they may hold secrets.
+fn exposed(command: &CommandLine) -> String {
+    match command {
+        CommandLine::Shell(text) => text.clone(),
+        CommandLine::Exec(words) => {
+            words.iter().map(|word| word.expose()).collect::<Vec<_>>().join("\0")
+        }
+    }
 }
 
 fn listed(names: &[String]) -> String {

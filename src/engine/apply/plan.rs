@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::diff::ServiceDiff;
+use super::port_moves::PortMoves;
 use super::rename::detect_renames;
 use crate::engine::run_state::{RunState, ServiceOutcome};
 use crate::engine::service_state::{DesiredState, ServiceState};
@@ -43,6 +44,8 @@ impl Engine {
         base: &BTreeMap<Name, Cause>,
     ) -> Plan {
         let mut plan = Plan::default();
+        let moves = self.stack.as_ref().map(|old| PortMoves::between(old, stack));
+        let moves = moves.unwrap_or_default();
         let old = self.stack.iter().flat_map(|old| old.services.keys());
         let gone = old.filter(|name| !stack.services.contains_key(*name));
         for name in gone.filter(|name| renamed.values().all(|former| former != *name)) {
@@ -54,7 +57,7 @@ impl Engine {
             let change = match (renamed.get(name), self.services.get(name).filter(|_| known)) {
                 (Some(former), _) => Some(self.rename(former, service, base.get(name))),
                 (None, None) => Some(added(service, base.get(name))),
-                (None, Some(state)) => state.change(service, base.get(name)),
+                (None, Some(state)) => state.change(service, base.get(name), &moves),
             };
             let runs_on =
                 change.as_ref().is_none_or(|change| change.action == ChangeAction::Update);
@@ -93,8 +96,13 @@ impl ServiceState {
     }
 
     /// Returns the change that the new definition `service` causes, if any.
-    fn change(&self, service: &Service, base: Option<&Cause>) -> Option<ServiceChange> {
-        let difference = ServiceDiff::between(&self.service, service);
+    fn change(
+        &self,
+        service: &Service,
+        base: Option<&Cause>,
+        moves: &PortMoves,
+    ) -> Option<ServiceChange> {
+        let difference = ServiceDiff::between(&self.service, service, moves);
         let next = self.desired_after(base);
         let action = match (self.wanted(), &next) {
             (true, DesiredState::Yes(_)) if difference.is_empty() => return None,

@@ -1,13 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Selection;
-use crate::model::{Name, Service, Stack};
-
-/// The variable with a service's own name.
-const SERVICE_NAME_VARIABLE: &str = "DEVSTACK_SERVICE";
+use crate::model::{Name, SERVICE_VAR, Service, Stack};
 
 /// Returns the services of `new` that are renamed services of `old`: equal in everything except the
-/// name and the assigned port numbers. Maps new name to old name.
+/// name, what is named after it and the assigned port numbers. Maps new name to old name.
 pub(super) fn detect_renames(old: &Stack, new: &Stack) -> BTreeMap<Name, Name> {
     let gone = old.services.iter().filter(|(name, _)| !new.services.contains_key(*name));
     let mut gone: Vec<(&Name, String)> =
@@ -26,15 +23,19 @@ pub(super) fn detect_renames(old: &Stack, new: &Stack) -> BTreeMap<Name, Name> {
     found
 }
 
-/// Formats a service without its name and port numbers, for comparison.
+/// Formats a service without its name, its data directory and its port numbers, for comparison.
 fn fingerprint(service: &Service) -> String {
     let numbers: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
     let mut service = Service { name: service.name.clone(), ..service.clone() };
-    service.launch.env.remove(SERVICE_NAME_VARIABLE);
+    service.launch.env.remove(SERVICE_VAR);
+    let data = service.data_dir().map(|dir| format!("{}", dir.display()));
     service.ports.iter_mut().for_each(|port| port.moved = None);
     let Service { name, .. } = &service;
     let head = format!("name: {name:?}");
     let mut text = format!("{service:?}").replacen(&head, "", 1);
+    if let Some(data) = data {
+        text = text.replace(&data, "DATA");
+    }
     for number in numbers {
         text = text.replace(&number.to_string(), "PORT");
     }

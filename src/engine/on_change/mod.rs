@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::input::JobId;
-use super::run_state::{ExitVerdict, KillDeadline, LiveRun, RunStage, RunState, ServiceOutcome};
+use super::kill_progress::KillProgress;
+use super::run_state::{ExitVerdict, LiveRun, RunStage, RunState, ServiceOutcome};
 use super::service_state::{EngineTime, ServiceState};
 use super::{Effect, Engine};
 use crate::model::{Cause, Event, EventKind, Message, Name, WatchAction, WatchId, signal_name};
@@ -39,9 +40,8 @@ impl Engine {
         result: Result<(), Message>,
         effects: &mut Vec<Effect>,
     ) {
-        let owns =
-            |state: &&mut ServiceState| state.saves.job.as_ref().is_some_and(|own| own.job == job);
-        if let Some(state) = self.services.values_mut().find(owns) {
+        let mut states = self.services.values_mut();
+        if let Some(state) = states.find(|state| state.saves.runs_job(job)) {
             state.job_ended(now, result, effects);
         }
     }
@@ -99,6 +99,9 @@ impl ServiceState {
             return;
         };
         self.saves.last_activity(now);
+        if let JobStage::Ending(KillProgress::Survived(_)) = life {
+            self.saves.failed.remove(&place);
+        }
         if life != JobStage::Useful {
             return;
         }
@@ -143,7 +146,7 @@ impl ServiceState {
             self.saves.clear();
         }
         if self.saves.job.as_ref().is_some_and(|working| working.life == JobStage::Unwanted) {
-            self.saves.stop(KillDeadline::At(now + self.service.stop.grace), effects);
+            self.saves.stop(now + self.service.stop.grace, effects);
         }
         if self.saves.job.is_none() && !self.start_next_job(now, jobs, effects) {
             self.finish_round();

@@ -1,6 +1,6 @@
 //! Tells services that restart themselves by writing watched files from users who save often.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,22 +10,28 @@ use crate::engine::run_state::{ExitVerdict, RunStage};
 use crate::engine::service_state::{EngineTime, ServiceState};
 use crate::model::{DisplayDuration, EventKind, Message, Service};
 
-/// A change this soon after a start may come from what was started.
+/// A file that changes this often in a row, each time the same time after a start, is written by a
+/// program: no user is that regular.
+const STEADY_COUNT: usize = 4;
+
+/// This many are, also if they differ more, as on a busy machine, or come at once.
+const MAX_STEADY_COUNT: usize = 2 * STEADY_COUNT;
+
+/// A user does not repeatedly save files within this time after a start. A script that saves as soon
+/// as it sees the restart does, so this needs more evidence.
+const IMMEDIATELY: Duration = Duration::from_millis(500);
+const MIN_IMMEDIATE_DURATION: Duration = Duration::from_secs(3);
+
+/// A change this soon after a start may come from what was started, even if it is not steady; one of
+/// the file of a loop does.
 const SOON_AFTER_START: Duration = Duration::from_secs(2);
 
-/// A user does not repeatedly save a file within this time after a start.
-const IMMEDIATELY: Duration = Duration::from_millis(500);
-
-/// This many changes in a row, each immediately after a start, are suspicious. Nothing is paused
-/// yet: a script that saves as soon as it sees the restart looks the same.
-const SUSPICIOUS_COUNT: u32 = 10;
-
-/// Fewer changes than this prove nothing. If restarts are slow, a user who waits for each one also
-/// saves soon after it, but not this often in a row.
-const MIN_LOOP_COUNT: u32 = 8;
-
-/// A user does not keep up a row of changes for this long; a hundred scripted saves take less.
+/// A user does not keep up a row of changes for this long, each soon after a start.
 const MIN_LOOP_DURATION: Duration = Duration::from_secs(20);
+
+/// Fewer changes than this soon after a start prove nothing. If restarts are slow, a user who waits
+/// for each one also saves soon after it, but not this often in a row.
+const MIN_LOOP_COUNT: u32 = 8;
 
 /// A row of this many changes is a loop, even with different (generated) file names.
 const CERTAIN_LOOP_COUNT: u32 = 250;
@@ -36,124 +42,246 @@ const MAX_PATHS: usize = 16;
 /// How long the files of a loop must be left alone before a change of them counts as the user's.
 const QUIET_PERIOD: Duration = Duration::from_secs(5);
 
-/// Whether a service seems to restart itself.
+/// Whether a service restarts itself.
 #[derive(Debug, Clone, Default)]
-pub(in crate::engine) enum LoopState {
-    #[default]
-    Quiet,
-    /// Its files changed soon after its last starts.
-    Counting(RestartLoop),
-    /// Its watches are paused; what the user was told.
-    Paused(WatchPause, Message),
+pub(in crate::engine) struct LoopDetection {
+    row: Option<RestartLoop>,
+    /// The files that no longer restart it, and what the user was told.
+    pause: Option<(WatchPause, Message)>,
 }
 
-impl LoopState {
-    /// Returns the row of changes to add to, unless the watches are paused.
-    fn counting(&mut self, now: EngineTime) -> Option<&mut RestartLoop> {
-        if let LoopState::Quiet = self {
-            *self = LoopState::Counting(RestartLoop::new(now));
-        }
-        match self {
-            LoopState::Counting(row) => Some(row),
-            LoopState::Quiet | LoopState::Paused(..) => None,
-        }
-    }
-
-    fn pause(&mut self, now: EngineTime, message: Message) {
-        if let LoopState::Counting(row) = std::mem::take(self) {
-            *self = LoopState::Paused(row.into_pause(now), message);
-        }
+impl LoopDetection {
+    /// What the user should know.
+    pub fn message(&self) -> Option<&Message> {
+        self.pause.as_ref().map(|(_, message)| message)
     }
 
     /// Postpones times by a suspension of the machine.
     pub fn shift(&mut self, time: Duration) {
-        match self {
-            LoopState::Quiet => {}
-            LoopState::Counting(row) => row.since += time,
-            LoopState::Paused(pause, _) => pause.last += time,
+        if let Some(row) = &mut self.row {
+            row.since += time;
         }
+        if let Some((pause, _)) = &mut self.pause {
+            pause.last += time;
+        }
+    }
+
+    fn covers(&self, path: &Path) -> bool {
+        self.pause.as_ref().is_some_and(|(pause, _)| pause.covers(path))
+    }
+
+    /// Whether a change of these files is still the service's own: they are paused, and the user
+    /// did not make it.
+    fn ignores<'p>(
+        &mut self,
+        now: EngineTime,
+        mut paths: impl Iterator<Item = &'p PathBuf>,
+        after: Option<Duration>,
+    ) -> bool {
+        let Some((pause, _)) = &mut self.pause else { return false };
+        if !paths.all(|path| pause.covers(path)) {
+            return false;
+        }
+        let over = pause.is_over(now, after.unwrap_or(Duration::MAX));
+        if over {
+            *self = LoopDetection::default();
+        }
+        !over
+    }
+
+    /// Counts a change `after` the last start. A loop is paused; `tell` makes its message.
+    fn count(
+        &mut self,
+        now: EngineTime,
+        path: &Path,
+        after: Duration,
+        tell: impl FnOnce(FoundLoop) -> Message,
+    ) -> Option<Message> {
+        let counted = self.row.get_or_insert_with(|| RestartLoop::new(now));
+        let found = counted.add(now, path, after)?;
+        self.row = None;
+        let mut paused = self.pause.take().map_or_else(
+            || WatchPause { files: Some(BTreeSet::new()), written_by: Duration::ZERO, last: now },
+            |(paused, _)| paused,
+        );
+        paused.extend(now, &found);
+        let message = tell(found);
+        self.pause = Some((paused, message.clone()));
+        Some(message)
     }
 }
 
-/// Changes in a row, each soon after the start that the previous one caused.
+/// Changes in a row, each after the start that the previous one caused.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct RestartLoop {
+    /// The changes soon after a start: since when, how many, and of which files.
     since: EngineTime,
     count: u32,
-    /// How many, counted from the first, came immediately after a start.
-    at_once: u32,
+    all_immediate: bool,
     paths: BTreeSet<PathBuf>,
+    steady: SteadyChanges,
 }
 
-/// What one more change means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) enum LoopVerdict {
-    Usual,
-    /// The service seems to write the file. Returned once per row.
-    Odd,
-    Loop,
+/// Changes of one file in a row.
+#[derive(Debug, Clone, Default)]
+struct SteadyChanges {
+    path: PathBuf,
+    /// How long after a start the last of them came, in their order.
+    delays: VecDeque<Duration>,
+}
+
+impl SteadyChanges {
+    fn add(&mut self, path: &Path, after: Duration) {
+        if self.path != path {
+            *self = SteadyChanges { path: path.to_owned(), delays: VecDeque::new() };
+        }
+        if self.delays.len() == MAX_STEADY_COUNT {
+            self.delays.pop_front();
+        }
+        self.delays.push_back(after);
+    }
+
+    /// Returns how many of the last changes came at about the same time after a start, and the
+    /// latest of these times.
+    fn found(&self) -> Option<(usize, Duration)> {
+        let rules = [(STEADY_COUNT, 1, IMMEDIATELY), (MAX_STEADY_COUNT, 2, Duration::ZERO)];
+        rules.into_iter().find_map(|(count, tolerance, earliest)| {
+            let last = self.delays.range(self.delays.len().checked_sub(count)?..);
+            let (shortest, longest) = (last.clone().min()?, *last.max()?);
+            let steady = longest - *shortest <= tolerance * jitter(longest);
+            (steady && longest >= earliest).then_some((count, longest))
+        })
+    }
+}
+
+/// How much the same work differs in time from start to start.
+fn jitter(time: Duration) -> Duration {
+    (time / 10).clamp(Duration::from_millis(100), Duration::from_millis(500))
+}
+
+/// A loop that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::engine) struct FoundLoop {
+    /// Its files; `None`: any.
+    files: Option<BTreeSet<PathBuf>>,
+    /// How long after a start it has written them at the latest.
+    written_by: Duration,
+    /// `4 times in a row, each 3s after a start`.
+    summary: String,
 }
 
 impl RestartLoop {
     pub fn new(now: EngineTime) -> RestartLoop {
-        RestartLoop { since: now, count: 0, at_once: 0, paths: BTreeSet::new() }
+        RestartLoop {
+            since: now,
+            count: 0,
+            all_immediate: true,
+            paths: BTreeSet::new(),
+            steady: SteadyChanges::default(),
+        }
     }
 
     /// Adds a change that came `after` the last start.
-    pub fn add(&mut self, now: EngineTime, path: &Path, after: Duration) -> LoopVerdict {
-        let all_at_once = self.at_once == self.count && after < IMMEDIATELY;
+    pub fn add(&mut self, now: EngineTime, path: &Path, after: Duration) -> Option<FoundLoop> {
+        self.find_steady(path, after).or_else(|| self.find_frequent(now, path, after))
+    }
+
+    fn find_steady(&mut self, path: &Path, after: Duration) -> Option<FoundLoop> {
+        self.steady.add(path, after);
+        let (count, longest) = self.steady.found()?;
+        Some(FoundLoop {
+            files: Some([path.to_owned()].into()),
+            written_by: SOON_AFTER_START.max(longest + jitter(longest)),
+            summary: format!(
+                "{count} times in a row, each {} after a start",
+                DisplayDuration(rounded(longest))
+            ),
+        })
+    }
+
+    fn find_frequent(
+        &mut self,
+        now: EngineTime,
+        path: &Path,
+        after: Duration,
+    ) -> Option<FoundLoop> {
+        if after >= SOON_AFTER_START {
+            *self =
+                RestartLoop { steady: std::mem::take(&mut self.steady), ..RestartLoop::new(now) };
+            return None;
+        }
+        if self.count == 0 {
+            self.since = now;
+        }
         self.count += 1;
-        self.at_once += u32::from(all_at_once);
+        self.all_immediate &= after < IMMEDIATELY;
         if self.paths.len() <= MAX_PATHS {
             self.paths.insert(path.to_owned());
         }
-        let long =
-            self.count >= MIN_LOOP_COUNT && now.saturating_sub(self.since) >= MIN_LOOP_DURATION;
+        let took = now.saturating_sub(self.since);
+        let needed = if self.all_immediate { MIN_IMMEDIATE_DURATION } else { MIN_LOOP_DURATION };
         // A loop changes the same files again; a user who works through a project does not.
         let few = self.paths.len() <= MAX_PATHS;
         let same = few && self.paths.len() as u32 * 2 <= self.count;
-        if (long && same) || self.count >= CERTAIN_LOOP_COUNT {
-            LoopVerdict::Loop
-        } else if self.at_once == SUSPICIOUS_COUNT && all_at_once && same {
-            LoopVerdict::Odd
-        } else {
-            LoopVerdict::Usual
-        }
-    }
-
-    /// `25 times in 20s, each within 2s of a start`.
-    pub fn summary(&self, now: EngineTime) -> String {
-        let took = Duration::from_secs(now.saturating_sub(self.since).as_secs().max(1));
-        format!(
-            "{} times in {}, each within {} of a start",
-            self.count,
-            DisplayDuration(took),
-            DisplayDuration(SOON_AFTER_START)
-        )
-    }
-
-    pub fn into_pause(self, now: EngineTime) -> WatchPause {
-        WatchPause { files: (self.paths.len() <= MAX_PATHS).then_some(self.paths), last: now }
+        let long = self.count >= MIN_LOOP_COUNT && took >= needed;
+        ((long && same) || self.count >= CERTAIN_LOOP_COUNT).then(|| FoundLoop {
+            files: few.then(|| self.paths.clone()),
+            written_by: SOON_AFTER_START,
+            summary: format!(
+                "{} times in {}, each within {} of a start",
+                self.count,
+                DisplayDuration(Duration::from_secs(took.as_secs().max(1))),
+                DisplayDuration(SOON_AFTER_START)
+            ),
+        })
     }
 }
 
-/// A watch that is paused until the user saves a file.
+/// Rounded to what matters to a reader.
+fn rounded(time: Duration) -> Duration {
+    let ms = time.as_millis() as u64;
+    Duration::from_millis(match ms {
+        0..100 => ms.div_ceil(10).max(1) * 10,
+        100..9_950 => (ms + 50) / 100 * 100,
+        9_950.. => (ms + 50) / 1000 * 1000,
+    })
+}
+
+/// Files that do not restart the service until the user saves one of them.
 #[derive(Debug, Clone)]
 pub(in crate::engine) struct WatchPause {
-    /// The files of the loop; `None`: any.
+    /// `None`: any.
     files: Option<BTreeSet<PathBuf>>,
-    /// When a watched file last changed.
+    /// How long after a start a change of them is still the service's own.
+    written_by: Duration,
+    /// When one of them last changed.
     last: EngineTime,
 }
 
 impl WatchPause {
-    /// Records a change and returns whether the user made it. A service that no longer restarts may
-    /// keep writing, but then its files are never quiet.
-    pub fn is_over(&mut self, now: EngineTime, path: &Path) -> bool {
-        let of_the_loop = self.files.as_ref().is_none_or(|files| files.contains(path));
-        let quiet = now >= self.last + QUIET_PERIOD;
+    /// Pauses the files of a loop, too.
+    fn extend(&mut self, now: EngineTime, found: &FoundLoop) {
+        self.files = match (self.files.take(), &found.files) {
+            (Some(mut files), Some(more)) => {
+                files.extend(more.iter().cloned());
+                (files.len() <= MAX_PATHS).then_some(files)
+            }
+            (None, _) | (_, None) => None,
+        };
+        self.written_by = self.written_by.max(found.written_by);
         self.last = now;
-        !of_the_loop || quiet
+    }
+
+    fn covers(&self, path: &Path) -> bool {
+        self.files.as_ref().is_none_or(|files| files.contains(path))
+    }
+
+    /// Records a change of a paused file `after` the last start, and returns whether the user made
+    /// it. A service that no longer restarts may keep writing, but then its files are never quiet.
+    fn is_over(&mut self, now: EngineTime, after: Duration) -> bool {
+        let quiet = now >= self.last + QUIET_PERIOD.max(self.written_by);
+        self.last = now;
+        quiet && after > self.written_by
     }
 }
 
@@ -165,12 +293,9 @@ impl ServiceState {
         files: &BTreeMap<usize, PathBuf>,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Some(path) = files.values().next() else { return false };
-        if let LoopState::Paused(pause, _) = &mut self.saves.loop_state {
-            if !pause.is_over(now, path) {
-                return false;
-            }
-            self.saves.reset_loop_detection();
+        let after = self.saves.last_activity.map(|mark| now.saturating_sub(mark));
+        if self.saves.loop_detection.ignores(now, files.values(), after) {
+            return false;
         }
         let ended = matches!(
             self.stage(),
@@ -186,17 +311,15 @@ impl ServiceState {
             // The change makes no difference to what follows.
             return true;
         }
-        let after = self.saves.last_activity.map(|mark| now.saturating_sub(mark));
-        match after.filter(|after| *after < SOON_AFTER_START) {
-            Some(after) => !self.record_change(now, path.clone(), after, effects),
-            None if self.saves.job.is_some() => {
-                self.saves.change_during_job = Some((now, path.clone()));
+        let paused = |path: &PathBuf| self.saves.loop_detection.covers(path);
+        let Some(path) = files.values().find(|path| !paused(path)).cloned() else { return true };
+        match after {
+            Some(after) if after >= SOON_AFTER_START && self.saves.job.is_some() => {
+                self.saves.change_during_job = Some((now, path));
                 true
             }
-            None => {
-                self.saves.reset_loop_detection();
-                true
-            }
+            Some(after) => !self.record_change(now, path, after, effects),
+            None => true,
         }
     }
 
@@ -208,43 +331,53 @@ impl ServiceState {
         after: Duration,
         effects: &mut Vec<Effect>,
     ) -> bool {
-        let Some(row) = self.saves.loop_state.counting(now) else { return false };
-        let verdict = row.add(now, &path, after);
-        let files = suspects(&self.service, row);
-        let notice = match verdict {
-            LoopVerdict::Usual => return false,
-            LoopVerdict::Odd => ServiceNotice::LoopSuspected { files },
-            LoopVerdict::Loop => ServiceNotice::WatchPaused { files, summary: row.summary(now) },
+        let service = &self.service;
+        let tell = |found: FoundLoop| {
+            let files = suspects(service, &found.files.unwrap_or_else(|| [path.clone()].into()));
+            ServiceNotice::WatchPaused { files, summary: found.summary }.message(&service.name)
         };
-        let is_loop = verdict == LoopVerdict::Loop;
-        let message = notice.message(&self.service.name);
-        if is_loop {
-            self.saves.loop_state.pause(now, message.clone());
-        }
+        let told = self.saves.loop_detection.count(now, &path, after, tell);
+        let Some(message) = told else { return false };
         self.emit(EventKind::Note(message), effects);
-        is_loop
+        true
+    }
+
+    /// Whether a change of these variables restarts the service. Its env file may be its own work.
+    pub(in crate::engine) fn accepts_env_change(
+        &mut self,
+        now: EngineTime,
+        variables: &[String],
+        effects: &mut Vec<Effect>,
+    ) -> bool {
+        let after = self.saves.last_activity.map(|mark| now.saturating_sub(mark));
+        // The variables stand for their file, which the engine does not know.
+        let key = PathBuf::from(variables.join(", "));
+        if self.saves.env_loop.ignores(now, [&key].into_iter(), after) {
+            return false;
+        }
+        let Some(after) = after.filter(|_| self.pending_restart.is_none()) else { return true };
+        let name = &self.service.name;
+        let tell = |found: FoundLoop| {
+            let variables = variables.iter().take(3).cloned().collect();
+            ServiceNotice::EnvPaused { variables, summary: found.summary }.message(name)
+        };
+        let told = self.saves.env_loop.count(now, &key, after, tell);
+        let Some(message) = told else { return true };
+        self.emit(EventKind::Note(message), effects);
+        false
     }
 
     /// Decides whether a change during a watch command was the command's own work.
     pub(super) fn judge_change_during_job(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
         let Some((at, path)) = self.saves.change_during_job.take() else { return };
-        let before = now.saturating_sub(at);
-        match self.saves.loop_state {
-            LoopState::Paused(..) => {}
-            LoopState::Quiet | LoopState::Counting(_) if before >= SOON_AFTER_START => {
-                self.saves.reset_loop_detection();
-            }
-            LoopState::Quiet | LoopState::Counting(_) => {
-                if self.record_change(now, path, before, effects) {
-                    self.saves.queued.clear();
-                }
-            }
+        if self.record_change(now, path, now.saturating_sub(at), effects) {
+            self.saves.queued.clear();
         }
     }
 }
 
 /// Returns some files of a restart loop, as globs.
-fn suspects(service: &Service, row: &RestartLoop) -> Vec<String> {
+fn suspects(service: &Service, paths: &BTreeSet<PathBuf>) -> Vec<String> {
     let glob = |path: &PathBuf| {
         let inner = service.watch.iter().find_map(|watch| path.strip_prefix(&watch.root).ok());
         let name = path.file_name().unwrap_or_default();
@@ -253,7 +386,7 @@ fn suspects(service: &Service, row: &RestartLoop) -> Vec<String> {
             |inner| inner.to_string_lossy().into_owned(),
         )
     };
-    row.paths.iter().take(3).map(glob).collect()
+    paths.iter().take(3).map(glob).collect()
 }
 
 #[cfg(test)]
@@ -267,50 +400,77 @@ mod tests {
     /// Returns after how many of 400 changes, one every `every` ms and `after` ms after a start, a
     /// loop is found.
     fn found(every: u64, after: u64, file: impl Fn(u64) -> String) -> Option<u64> {
-        let mut streak = RestartLoop::new(ms(0));
+        let mut row = RestartLoop::new(ms(0));
         (1..=400).find(|n| {
             let path = PathBuf::from(file(*n));
-            streak.add(ms((n - 1) * every), &path, ms(after)) == LoopVerdict::Loop
+            row.add(ms((n - 1) * every), &path, ms(after)).is_some()
+        })
+    }
+
+    /// Returns whether a loop is found in changes of one file this long after each start.
+    fn is_loop(delays: &[u64]) -> bool {
+        let (mut row, mut now) = (RestartLoop::new(ms(0)), ms(0));
+        delays.iter().any(|after| {
+            now += ms(after + 50);
+            row.add(now, Path::new("a"), ms(*after)).is_some()
         })
     }
 
     #[test]
-    fn a_loop_is_found_at_any_speed_and_with_any_files() {
-        let one = |_| "a".to_owned();
-        assert_eq!(found(1000, 900, one), Some(21));
-        assert_eq!(found(5000, 1900, one), Some(8));
-        assert_eq!(found(30, 10, one), Some(u64::from(CERTAIN_LOOP_COUNT)));
+    fn a_file_that_changes_at_the_same_time_after_each_start_is_a_loop() {
+        for after in (50..=1_900).step_by(25).chain([0, 10, 3_000, 10_000, 60_000]) {
+            let count = if after < 500 { 8 } else { 4 };
+            assert_eq!(found(after + 100, after, |_| "a".to_owned()), Some(count), "{after} ms");
+        }
+        assert!(is_loop(&[470, 530, 480, 520]), "around half a second");
+        assert!(is_loop(&[3_100, 2_950, 3_200, 3_050]), "on a busy machine");
+        assert!(is_loop(&[5_000, 40_000, 3_100, 2_950, 3_200, 3_050]), "after two saves");
+        for middle in (100..=900).step_by(50) {
+            let delays = [0, 190, 60, 160, 30, 180, 10, 150].map(|more| middle - 90 + more);
+            assert!(!is_loop(&delays[..7]) && is_loop(&delays), "around {middle} ms");
+        }
+    }
+
+    #[test]
+    fn a_loop_is_found_with_any_files() {
+        assert_eq!(found(30, 10, |n| format!("{}", n % 2)), Some(101), "in three seconds");
+        assert_eq!(found(500, 400, |n| format!("{}", n % 2)), Some(8));
         assert_eq!(found(1000, 900, |n| format!("{}", n % 3)), Some(21));
         assert_eq!(found(1000, 900, |n| format!("{n}")), Some(u64::from(CERTAIN_LOOP_COUNT)));
     }
 
     #[test]
-    fn ten_saves_in_ten_seconds_and_a_hundred_by_a_script_are_none() {
-        let mut streak = RestartLoop::new(ms(0));
-        for n in 0..10 {
-            assert_eq!(streak.add(ms(n * 1000), Path::new("a"), ms(950)), LoopVerdict::Usual);
-        }
-        let mut streak = RestartLoop::new(ms(0));
-        let judged: Vec<LoopVerdict> =
-            (0..100).map(|n| streak.add(ms(n * 150), Path::new("a"), ms(100))).collect();
-        assert_eq!(judged.iter().filter(|one| **one == LoopVerdict::Odd).count(), 1);
-        assert_eq!(judged[9], LoopVerdict::Odd);
-        assert!(!judged.contains(&LoopVerdict::Loop));
+    fn saves_of_a_user_are_no_loop() {
+        assert!(!is_loop(&[950, 1_200, 800, 1_400, 1_000, 700, 950, 1_250, 900, 1_100]));
+        assert!(!is_loop(&[4_000, 9_000, 3_000, 3_100, 7_000, 30_000, 31_000, 29_000, 6_000]));
+        assert!(!is_loop(&[100; 7]), "a script that saves as soon as it sees the restart");
+        // Save, and the formatter saves it again.
+        assert!(!is_loop(&[300, 30_000, 310, 20_000, 290, 60_000, 300, 8_000]));
     }
 
     #[test]
-    fn a_pause_ends_with_another_file_or_after_a_rest() {
-        let mut streak = RestartLoop::new(ms(0));
-        streak.add(ms(0), Path::new("a"), ms(0));
-        let mut pause = streak.clone().into_pause(ms(0));
-        assert!(!pause.is_over(ms(4000), Path::new("a")));
-        assert!(!pause.is_over(ms(8000), Path::new("a")), "the quiet period starts again");
-        assert!(pause.is_over(ms(8001), Path::new("b")));
-        assert!(pause.is_over(ms(14_000), Path::new("a")));
-        for n in 0..40 {
-            streak.add(ms(0), Path::new(&n.to_string()), ms(0));
-        }
-        let mut pause = streak.into_pause(ms(0));
-        assert!(!pause.is_over(ms(1), Path::new("any")));
+    fn a_short_time_is_told_in_milliseconds() {
+        let told = [0, 3, 48, 99, 100, 149, 1_940, 3_060, 9_940, 9_960, 59_600];
+        let told = told.map(|time| DisplayDuration(rounded(ms(time))).to_string());
+        let expected = ["10ms", "10ms", "50ms", "100ms", "100ms", "100ms"];
+        assert_eq!(told[..6], expected);
+        assert_eq!(told[6..], ["1.9s", "3.1s", "9.9s", "10s", "59s"]);
+    }
+
+    #[test]
+    fn a_pause_is_of_its_files_and_ends_with_a_save_after_a_rest() {
+        let mut row = RestartLoop::new(ms(0));
+        let found = (0..4).find_map(|n| row.add(ms(n * 3100), Path::new("a"), ms(3000))).unwrap();
+        assert_eq!(found.summary, "4 times in a row, each 3s after a start");
+        let mut pause = WatchPause { files: Some(BTreeSet::new()), written_by: ms(0), last: ms(0) };
+        pause.extend(ms(10_000), &found);
+        assert!(pause.covers(Path::new("a")) && !pause.covers(Path::new("b")));
+        assert!(!pause.is_over(ms(14_000), ms(7_000)));
+        assert!(!pause.is_over(ms(18_000), ms(11_000)), "the quiet period starts again");
+        assert!(!pause.is_over(ms(40_000), ms(3_100)), "another change was a restart");
+        assert!(pause.is_over(ms(60_000), ms(20_000)));
+        let many = FoundLoop { files: None, ..found };
+        pause.extend(ms(0), &many);
+        assert!(pause.covers(Path::new("any")));
     }
 }

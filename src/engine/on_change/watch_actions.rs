@@ -2,12 +2,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::restart_loop::LoopState;
-use crate::engine::Effect;
+use super::restart_loop::LoopDetection;
 use crate::engine::input::JobId;
-use crate::engine::run_state::KillDeadline;
+use crate::engine::kill_progress::KillProgress;
 use crate::engine::service_state::EngineTime;
-use crate::model::Message;
+use crate::engine::{Effect, KilledTree};
+use crate::model::{Message, Survivor};
 
 /// What file changes led to in one service, and still will.
 ///
@@ -39,7 +39,9 @@ pub(in crate::engine) struct WatchActions {
     pub deferred: BTreeMap<usize, PathBuf>,
     /// Whether the user knows that changes are deferred during the current run.
     pub defer_reported: bool,
-    pub loop_state: LoopState,
+    pub loop_detection: LoopDetection,
+    /// The same for changes of its environment.
+    pub env_loop: LoopDetection,
 }
 
 /// A running watch command.
@@ -52,13 +54,13 @@ pub(in crate::engine) struct RunningJob {
     pub life: JobStage,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::engine) enum JobStage {
     Useful,
     /// Its result no longer counts.
     Unwanted,
     /// A stop or kill was ordered.
-    Ending(KillDeadline),
+    Ending(KillProgress),
 }
 
 impl WatchActions {
@@ -67,38 +69,65 @@ impl WatchActions {
         self.job.is_some()
     }
 
+    /// Whether this is its running command.
+    pub fn runs_job(&self, job: JobId) -> bool {
+        self.job.as_ref().is_some_and(|working| working.job == job)
+    }
+
+    /// Gives up on its running command, which exited or was killed, and of which this is left. False
+    /// if it was given up before. What it was to do is done once it has gone after all.
+    pub fn survives(&mut self, left: Vec<Survivor>) -> bool {
+        self.interrupt();
+        let Some(working) = &mut self.job else { return false };
+        let first = !matches!(working.life, JobStage::Ending(KillProgress::Survived(_)));
+        working.life = JobStage::Ending(KillProgress::Survived(left));
+        first
+    }
+
+    /// Keeps why its running command fails.
+    pub fn fail_job(&mut self, message: Message) {
+        if let Some(working) = &self.job {
+            self.failed.insert(working.place, (working.path.clone(), message));
+        }
+    }
+
     /// What the user should know.
     pub fn message(&self) -> Option<&Message> {
         let failed = self.failed.values().map(|(_, message)| message);
-        let paused = match &self.loop_state {
-            LoopState::Paused(_, message) => Some(message),
-            LoopState::Quiet | LoopState::Counting(_) => None,
-        };
-        failed.into_iter().next().or(paused)
+        let paused = || self.loop_detection.message().or(self.env_loop.message());
+        failed.into_iter().next().or_else(paused)
     }
 
-    /// When a stopping command is killed.
+    /// When a stopping command is killed, or inspected after that.
     pub fn deadline(&self) -> Option<EngineTime> {
-        match self.job.as_ref()?.life {
-            JobStage::Ending(KillDeadline::At(at)) => Some(at),
-            JobStage::Ending(
-                KillDeadline::Debugging(_) | KillDeadline::Ordered | KillDeadline::NotNeeded,
-            )
-            | JobStage::Useful
-            | JobStage::Unwanted => None,
+        self.kill()?.deadline()
+    }
+
+    /// How far the end of the running command is, if it was asked to stop.
+    pub fn kill(&self) -> Option<&KillProgress> {
+        match &self.job.as_ref()?.life {
+            JobStage::Ending(kill) => Some(kill),
+            JobStage::Useful | JobStage::Unwanted => None,
+        }
+    }
+
+    pub fn kill_mut(&mut self) -> Option<&mut KillProgress> {
+        match &mut self.job.as_mut()?.life {
+            JobStage::Ending(kill) => Some(kill),
+            JobStage::Useful | JobStage::Unwanted => None,
         }
     }
 
     /// Postpones times by a suspension of the machine.
     pub fn shift(&mut self, time: Duration) {
-        if let Some(RunningJob { life: JobStage::Ending(KillDeadline::At(at)), .. }) = &mut self.job
-        {
-            *at += time;
+        if let Some(kill) = self.kill_mut() {
+            kill.shift(time);
         }
         if let Some(mark) = &mut self.last_activity {
             *mark += time;
         }
-        self.loop_state.shift(time);
+        self.loop_detection.shift(time);
+        self.env_loop.shift(time);
     }
 
     /// Records that a run or command started or ended: files written from now on may be its work.
@@ -136,7 +165,8 @@ impl WatchActions {
 
     /// Resets loop detection after a user action.
     pub fn reset_loop_detection(&mut self) {
-        self.loop_state = LoopState::Quiet;
+        self.loop_detection = LoopDetection::default();
+        self.env_loop = LoopDetection::default();
     }
 
     /// Marks the running command as unwanted. Its work stays queued.
@@ -148,33 +178,39 @@ impl WatchActions {
         }
     }
 
-    /// Orders the running command to stop, or kills it.
-    pub fn stop(&mut self, kill: KillDeadline, effects: &mut Vec<Effect>) {
+    /// Orders the running command to stop, unless it was.
+    pub fn stop(&mut self, kill_at: EngineTime, effects: &mut Vec<Effect>) {
         let Some(working) = &mut self.job else { return };
         match working.life {
             JobStage::Useful | JobStage::Unwanted => {
-                effects.push(match kill {
-                    KillDeadline::At(_) | KillDeadline::Debugging(_) | KillDeadline::NotNeeded => {
-                        Effect::StopJob(working.job)
-                    }
-                    KillDeadline::Ordered => Effect::KillJob(working.job),
-                });
-                working.life = JobStage::Ending(kill);
-            }
-            JobStage::Ending(KillDeadline::At(_) | KillDeadline::NotNeeded)
-                if kill == KillDeadline::Ordered =>
-            {
-                effects.push(Effect::KillJob(working.job));
-                working.life = JobStage::Ending(kill);
+                effects.push(Effect::StopJob(working.job));
+                working.life = JobStage::Ending(KillProgress::At(kill_at));
             }
             JobStage::Ending(_) => {}
         }
     }
 
-    /// Kills a stopping command whose grace period is over.
+    /// Kills the running command, unless it was.
+    pub fn kill_job(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
+        let Some(working) = &mut self.job else { return };
+        match working.life {
+            JobStage::Useful | JobStage::Unwanted | JobStage::Ending(KillProgress::At(_)) => {
+                effects.push(Effect::KillJob(working.job));
+                working.life = JobStage::Ending(KillProgress::ordered(now));
+            }
+            JobStage::Ending(_) => {}
+        }
+    }
+
+    /// Kills a stopping command whose grace period is over, and has what survives that inspected.
     pub fn expire(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
-        if self.deadline().is_some_and(|at| at <= now) {
-            self.stop(KillDeadline::Ordered, effects);
+        if matches!(self.kill(), Some(KillProgress::At(at)) if *at <= now) {
+            self.kill_job(now, effects);
+        }
+        if self.kill_mut().is_some_and(|kill| kill.becomes_overdue(now))
+            && let Some(working) = &self.job
+        {
+            effects.push(Effect::InspectSurvivors(KilledTree::Job(working.job)));
         }
     }
 }

@@ -15,7 +15,7 @@ fn after(engine: &mut Engine, ms: u64, inputs: impl IntoIterator<Item = Input>) 
 }
 
 fn up(text: &str) -> Engine {
-    let mut engine = Engine::new(None, WhenIdle::Exit);
+    let mut engine = Engine::new(None, WhenIdle::AwaitSave);
     engine.step(Duration::ZERO, [Input::Apply(stack(text))]);
     engine
 }

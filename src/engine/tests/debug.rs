@@ -48,7 +48,18 @@ trace!(
         "10 spawned 1
          20 exited 1 1
          30 emptied 1
+         40 examined 1 innocent
          5000 saved api"
+    )
+);
+
+trace!(
+    a_missing_debugger_is_not_tried_again,
+    Script::up("api: watch, debug=5678\nother: ").run(
+        "10 spawned 1; spawned 2
+         20 exited 2 1
+         30 emptied 2
+         40 examined 2 no-debugpy"
     )
 );
 

@@ -16,5 +16,6 @@ mod random;
 mod saves;
 mod script;
 mod traces;
+mod unstoppable;
 mod waiting;
 mod why;

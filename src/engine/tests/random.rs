@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::script::{moved, stack};
 use crate::engine::{
-    Effect, Engine, EngineTime, ExitBlame, Input, JobId, ShutdownMode, Ticket, WhenIdle,
+    Effect, Engine, EngineTime, ExitBlame, Input, JobId, KilledTree, ShutdownMode, StartObstacle,
+    Ticket, WhenIdle,
 };
 use crate::model::{
     Condition, EventKind, Message, MessageClass, Name, Phase, ProcessExit, RunId, Service,
@@ -73,6 +74,9 @@ struct World {
     tickets: u64,
     signalled: BTreeSet<RunId>,
     killed: BTreeSet<RunId>,
+    /// Killed trees that are being inspected, and those known to have survived.
+    overdue: BTreeSet<KilledTree>,
+    survived: BTreeSet<KilledTree>,
     /// Services that may be stopped in this step despite being debugged.
     asked: Asked,
     ending: bool,
@@ -138,6 +142,15 @@ impl World {
                     self.spared(run);
                     self.in_order(run, matches!(effect, Effect::Stop(..)));
                 }
+                Effect::InspectSurvivors(tree) => {
+                    let alive = match tree {
+                        KilledTree::Run(run) => self.lives.contains_key(&run),
+                        KilledTree::Job(job) => self.jobs.contains_key(&job),
+                    };
+                    if !alive || self.survived.contains(&tree) || !self.overdue.insert(tree) {
+                        self.fail("an inspection of what has gone or was inspected");
+                    }
+                }
                 Effect::Signal(run, _) => {
                     let alive = self.lives.get(&run).map(|(_, life)| *life) == Some(Life::Alive);
                     if !alive || self.signalled.contains(&run) || self.killed.contains(&run) {
@@ -185,7 +198,9 @@ impl World {
                     }
                 }
                 Effect::Exit(_) => {
-                    if !self.lives.is_empty() || !self.jobs.is_empty() {
+                    let runs = self.lives.keys().map(|run| KilledTree::Run(*run));
+                    let mut left = runs.chain(self.jobs.keys().map(|job| KilledTree::Job(*job)));
+                    if !left.all(|tree| self.survived.contains(&tree)) {
                         self.fail("halted with live runs or commands");
                     }
                     self.halted = true;
@@ -275,7 +290,9 @@ impl World {
             let over = matches!(*life, Life::Ended | Life::Examined);
             let going = over || self.signalled.contains(run) || self.killed.contains(run);
             let worked_on = self.jobs.values().any(|(name, _)| *name == service.name);
-            if going || worked_on || self.ending {
+            let state = engine.services.get(&service.name);
+            let held = state.is_some_and(|state| state.held_restart.is_some());
+            if going || worked_on || held || self.ending {
                 continue;
             }
             let view = engine.view_of(&service.name, |_| String::new());
@@ -295,7 +312,9 @@ impl World {
                 .get(&other.name)
                 .is_some_and(|now| now.depends_on.contains_key(&service.name))
         };
-        if self.ending && polite && self.lives.values().any(needed) {
+        let hangs = |run: &RunId| self.survived.contains(&KilledTree::Run(*run));
+        let mut waited = self.lives.iter().filter(|(run, _)| !hangs(run));
+        if self.ending && polite && waited.any(|(_, life)| needed(life)) {
             self.fail("a dependency was stopped before its dependents were gone");
         }
     }
@@ -325,6 +344,9 @@ impl World {
             let names: Vec<&Name> = self.stack.services.keys().collect();
             names[dice.roll(names.len() as u64) as usize].clone()
         };
+        if !self.overdue.is_empty() && dice.roll(2) == 0 {
+            return self.survives();
+        }
         if !runs.is_empty() && dice.roll(10) < 6 {
             let run = runs[dice.roll(runs.len() as u64) as usize];
             return self.fact(run, dice);
@@ -332,7 +354,11 @@ impl World {
         if !self.inspected.is_empty() && dice.roll(3) > 0 {
             let index = dice.roll(self.inspected.len() as u64) as usize;
             let taken = Message::new(MessageClass::Port, "taken");
-            let verdict = if dice.roll(6) == 0 { Err(taken) } else { Ok(()) };
+            let verdict = match dice.roll(9) {
+                0 => Err(StartObstacle::PortTaken(taken)),
+                1 => Err(StartObstacle::PortLingers(5000)),
+                _ => Ok(()),
+            };
             return Input::PortsInspected(self.inspected.remove(index), verdict);
         }
         if !self.displaced.is_empty() && dice.roll(4) == 0 {
@@ -413,6 +439,27 @@ impl World {
         }
     }
 
+    /// Answers an inspection, perhaps of a tree that has gone meanwhile.
+    fn survives(&mut self) -> Input {
+        let tree = self.overdue.pop_first().expect("one was ordered");
+        let alive = match tree {
+            KilledTree::Run(run) => self.lives.contains_key(&run),
+            KilledTree::Job(job) => self.jobs.contains_key(&job),
+        };
+        if alive {
+            self.survived.insert(tree);
+        }
+        Input::Survived(tree, Vec::new())
+    }
+
+    /// Whether something of a service is known to have survived its kill.
+    fn hangs(&self, name: &Name) -> bool {
+        self.survived.iter().any(|tree| match tree {
+            KilledTree::Run(run) => self.lives.get(run).is_some_and(|(it, _)| it.name == *name),
+            KilledTree::Job(job) => self.jobs.get(job).is_some_and(|(it, _)| it == name),
+        })
+    }
+
     fn wait(&mut self, dice: &mut Dice) -> Input {
         let names: Vec<Name> = self.stack.services.keys().cloned().collect();
         let picked = (0..dice.roll(3)).map(|_| dice.roll(names.len() as u64) as usize);
@@ -442,7 +489,8 @@ impl World {
                 WaitCondition::Ready => view.phase == Phase::Ready || (task && done),
                 WaitCondition::Completed => done,
                 WaitCondition::Stopped => {
-                    matches!(view.phase, Phase::Idle | Phase::Done | Phase::Failed)
+                    matches!(view.phase, Phase::Idle | Phase::Blocked | Phase::Done | Phase::Failed)
+                        && !self.hangs(&view.name)
                 }
             }
         };
@@ -454,7 +502,12 @@ impl World {
         if !yes && !self.ending && !names.is_empty() && names.iter().all(so) {
             self.fail(&format!("{ticket:?} was refused although {names:?} were {until:?}"));
         }
-        if !yes && *until == WaitCondition::Stopped {
+        let hangs = |name: &Name| self.hangs(name);
+        let none = match names.as_slice() {
+            [] => self.survived.is_empty(),
+            names => !names.iter().any(hangs),
+        };
+        if !yes && *until == WaitCondition::Stopped && none {
             self.fail("a wait for a stop was refused");
         }
     }
@@ -526,11 +579,14 @@ impl World {
                 Input::TreeEmpty(run)
             }
             Life::Examined => {
-                self.lives.remove(&run);
+                let ports = self.lives.remove(&run).map_or(0, |(service, _)| service.ports.len());
                 let message = Message::new(MessageClass::Port, "taken");
-                let excuse = match dice.roll(3) {
-                    0 => ExitBlame::None,
-                    1 => ExitBlame::PortTaken(message),
+                let excuse = match dice.roll(if ports == 0 { 5 } else { 8 }) {
+                    0 | 1 => ExitBlame::None,
+                    2 => ExitBlame::CannotRun(message),
+                    3 => ExitBlame::InsistsOnPort(message),
+                    4 => ExitBlame::PortLingers(5000),
+                    5 | 6 => ExitBlame::PortTaken(message),
                     _ => ExitBlame::ReservationInTheWay(message),
                 };
                 Input::ExitInvestigated(run, excuse)
@@ -555,18 +611,8 @@ fn random_stack(dice: &mut Dice) -> Arc<Stack> {
     let mut text = String::new();
     for i in 0..1 + dice.roll(6) {
         let words = [
-            "probe",
-            "task",
-            "watch",
-            "watch=build",
-            "watch=run",
-            "watch=HUP",
-            "manual",
-            "policy=no",
-            "policy=always",
-            "command=x",
-            "health=report",
-            "health=restart",
+            "probe", "task", "watch", "watch=build", "watch=run", "watch=HUP", "manual",
+            "policy=no", "policy=always", "command=x", "health=report", "health=restart",
             "debug=5678",
         ];
         let mut line = format!("s{i}: grace={}", 100 + dice.roll(3) * 1000);
@@ -595,7 +641,7 @@ fn play(seed: u64) {
         dice.roll(2);
     }
     let stack = random_stack(&mut dice);
-    let mut engine = Engine::new(None, WhenIdle::Exit);
+    let mut engine = Engine::new(None, WhenIdle::AwaitSave);
     let mut world = World {
         seed,
         now: Duration::ZERO,
@@ -614,6 +660,8 @@ fn play(seed: u64) {
         tickets: 0,
         signalled: BTreeSet::new(),
         killed: BTreeSet::new(),
+        overdue: BTreeSet::new(),
+        survived: BTreeSet::new(),
         asked: Asked::All,
         ending: false,
         halted: false,
@@ -724,6 +772,7 @@ fn finish(mut engine: Engine, mut world: World, mut dice: Dice) {
         let runs: Vec<RunId> = world.lives.keys().copied().collect();
         let jobs = !world.jobs.is_empty() && (runs.is_empty() || dice.roll(3) == 0);
         let input = match runs.get(dice.roll(runs.len().max(1) as u64) as usize) {
+            _ if !world.overdue.is_empty() && dice.roll(3) == 0 => world.survives(),
             _ if jobs => world.job_ends(&mut dice),
             Some(run) => world.fact(*run, &mut dice),
             None => world.fail("nothing is alive, but the engine does not exit"),
@@ -759,7 +808,7 @@ fn long_chains_and_wide_stars_start() {
         star += &format!("s{i}: needs s0=ready\n");
     }
     for text in [chain, star] {
-        let mut engine = Engine::new(None, WhenIdle::Exit);
+        let mut engine = Engine::new(None, WhenIdle::AwaitSave);
         let mut effects = engine.step(Duration::ZERO, [Input::Apply(stack(&text))]);
         let mut started = 0;
         while !effects.is_empty() {

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{
-    Effect, Engine, ExitBlame, Input, JobId, Selection, ShutdownMode, Ticket, WhenIdle,
+    Effect, Engine, ExitBlame, Input, JobId, KilledTree, Selection, ShutdownMode, StartObstacle,
+    Ticket, WhenIdle,
 };
 use crate::model::{
     AssignedPort, CommandLine, Condition, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind,
-    HealthAction, HealthConfig, LaunchConfig, Message, MessageClass, Name, OnExit, Probe,
-    ProcessExit, ReadyConfig, RestartConfig, RestartPolicy, RunId, RunMode, Service, ServiceKind,
-    Stack, StackState, StopConfig, TtyMode, UrlFormat, WaitCondition, WatchAction, WatchConfig,
-    WatchId, signal_number,
+    HealthAction, HealthConfig, Message, MessageClass, Name, OnExit, Probe, ProcessExit,
+    RestartPolicy, RunId, RunMode, Service, ServiceKind, ServiceView, Stack, StackState, Survivor,
+    SurvivorState, WaitCondition, WatchAction, WatchConfig, WatchId, signal_number,
 };
 
 pub fn name(text: &str) -> Name {
@@ -76,6 +76,7 @@ fn service(head: &str, rest: &str) -> Service {
             ("ends-stack", _) => service.on_exit = OnExit::Shutdown,
             ("policy", "no") => service.restart.policy = RestartPolicy::No,
             ("policy", "always") => service.restart.policy = RestartPolicy::Always,
+            ("env", value) => drop(service.launch.env.insert("TOKEN".into(), value.into())),
             ("command", text) => service.launch.command = CommandLine::Shell(text.into()),
             ("grace", ms) => service.stop.grace = millis(ms),
             ("port", number) => {
@@ -137,7 +138,16 @@ fn millis(text: &str) -> Duration {
 fn watch(action: WatchAction) -> WatchConfig {
     let settle = Duration::from_millis(10);
     let (include, exclude) = (Vec::new(), Vec::new());
-    WatchConfig { root: "/stack".into(), include, exclude, debounce: settle, poll: None, action }
+    WatchConfig {
+        root: "/stack".into(),
+        optional: false,
+        include,
+        exclude,
+        reloaded: Vec::new(),
+        debounce: settle,
+        poll: None,
+        action,
+    }
 }
 
 /// `watch=build` (before a restart), `watch=HUP` (a signal) and `watch=run` (just a command).
@@ -150,45 +160,10 @@ fn action(what: &str) -> WatchAction {
 }
 
 fn plain(text: &str) -> Service {
-    Service {
-        name: name(text),
-        kind: ServiceKind::Service,
-        mode: RunMode::Run,
-        debug: Some(DebugConfig { debugger: None, prefer: None, program: None }),
-        launch: LaunchConfig {
-            command: CommandLine::Shell(text.into()),
-            dir: "/stack".into(),
-            env: BTreeMap::new(),
-            host: "127.0.0.1".into(),
-            requires: None,
-        },
-        ports: Vec::new(),
-        depends_on: BTreeMap::new(),
-        ready: ReadyConfig {
-            probes: Vec::new(),
-            timeout: Duration::from_secs(60),
-            interval: Duration::from_millis(250),
-        },
-        restart: RestartConfig {
-            policy: RestartPolicy::OnFailure,
-            max_failures: 8,
-            window: Duration::from_secs(120),
-            delay: Duration::from_millis(250),
-            max_delay: Duration::from_secs(15),
-        },
-        success_codes: BTreeSet::from([0]),
-        stop: StopConfig { signal: 15, command: None, grace: Duration::from_secs(5) },
-        watch: Vec::new(),
-        tty: TtyMode::No,
-        health: None,
-        autostart: true,
-        socket_activated: Vec::new(),
-        on_exit: OnExit::None,
-        color: None,
-        description: None,
-        url_form: UrlFormat::default(),
-        advice: None,
-    }
+    let mut service = Service::sample(text);
+    service.debug = Some(DebugConfig { debugger: None, prefer: None, program: None });
+    service.launch.dir = "/stack".into();
+    service
 }
 
 /// Returns the stack with another port for a service, also in the environment of its dependents.
@@ -214,6 +189,22 @@ pub fn moved(stack: &Stack, service: &Name, number: u16) -> Arc<Stack> {
     Arc::new(stack)
 }
 
+/// Processes with this state each: a letter of `ps`, or a file that thaws it.
+fn survivors(states: &[&str]) -> Vec<Survivor> {
+    let all = states.iter().enumerate().map(|(index, state)| Survivor {
+        pid: 4100 + index as u32,
+        command: "sleep 9".to_owned(),
+        state: match *state {
+            "D" => SurvivorState::Uninterruptible,
+            "T" => SurvivorState::Stopped,
+            "?" => SurvivorState::Other(None),
+            file if file.starts_with('/') => SurvivorState::Frozen(file.into()),
+            letter => SurvivorState::Other(letter.chars().next()),
+        },
+    });
+    all.collect()
+}
+
 fn taken() -> Message {
     Message::new(MessageClass::Port, "port 5000 was taken by x (pid 7)")
 }
@@ -224,6 +215,8 @@ pub struct Script {
     stack: Arc<Stack>,
     /// Whether the script says what an inspection of ports finds; otherwise they are clear.
     inspects: bool,
+    /// Whether it says what is found about an exit of a service without ports; otherwise nothing.
+    examines: bool,
     tickets: u64,
     trace: String,
     /// The last stack state in the trace, if state changes are traced.
@@ -238,19 +231,30 @@ impl Script {
 
     /// Like `up` with service names.
     pub fn selecting(text: &str, selection: Option<Selection>) -> Script {
-        Script::begin(text, selection, false)
+        Script::begin(text, selection, false, WhenIdle::AwaitSave)
+    }
+
+    /// Like `up` at a terminal.
+    pub fn attended(text: &str) -> Script {
+        Script::begin(text, None, false, WhenIdle::AwaitChange)
     }
 
     /// Like `up`, for a script that says what inspections of ports find: `clear api`, `taken api`.
     pub fn inspecting(text: &str) -> Script {
-        Script::begin(text, None, true)
+        Script::begin(text, None, true, WhenIdle::AwaitSave)
     }
 
-    fn begin(text: &str, selection: Option<Selection>, inspects: bool) -> Script {
+    fn begin(
+        text: &str,
+        selection: Option<Selection>,
+        inspects: bool,
+        when_idle: WhenIdle,
+    ) -> Script {
         let mut script = Script {
-            engine: Engine::new(selection, WhenIdle::Exit),
+            engine: Engine::new(selection, when_idle),
             stack: stack(text),
             inspects,
+            examines: false,
             tickets: 0,
             trace: String::new(),
             states: None,
@@ -265,6 +269,18 @@ impl Script {
             let (ms, words) = line.split_once(' ').expect("a line is MS WORDS");
             self.step(ms.parse().expect("milliseconds"), words);
         }
+        self
+    }
+
+    /// Lets the script say why services without ports exit: `examined 1 insists`.
+    pub fn examining(mut self) -> Script {
+        self.examines = true;
+        self
+    }
+
+    /// Behaves as for `up -d`.
+    pub fn cautious(mut self) -> Script {
+        self.engine.start_cautiously();
         self
     }
 
@@ -285,6 +301,11 @@ impl Script {
         self.trace
     }
 
+    /// Returns what is shown of a service.
+    pub fn view(&self, service: &str) -> ServiceView {
+        self.engine.view_of(&name(service), |_| String::new()).expect("the service exists")
+    }
+
     /// Adds the explanation of a service's state at this time to the trace.
     pub fn why(mut self, ms: u64, service: &str) -> Script {
         let date = |at: Duration| format!("{}ms", at.as_millis());
@@ -298,7 +319,7 @@ impl Script {
         say(format!("{} {} since {}: {}", view.name, view.phase, view.since, view.cause));
         say(format!("next: {}{in_ms}", why.next.text));
         for waited in &why.waits {
-            let condition = waited.condition.map_or("gone", |condition| condition.as_str());
+            let condition = waited.condition.map_or("gone".to_owned(), |it| it.to_string());
             let (service, phase, cause) = (&waited.service, waited.phase, &waited.cause);
             say(format!("waits on {service} ({condition}): {phase}, {cause}"));
         }
@@ -336,7 +357,11 @@ impl Script {
     }
 
     fn take(&mut self, at: Duration, words: &str, inputs: Vec<Input>) {
-        let effects = self.engine.step(at, inputs);
+        let mut effects = self.engine.step(at, inputs);
+        while let Some(run) = self.unexamined(&mut effects) {
+            let nothing = Input::ExitInvestigated(run, ExitBlame::None);
+            effects.extend(self.engine.step(at, [nothing]));
+        }
         self.note(at.as_millis(), words, &effects);
         let asked = effects.into_iter().filter_map(|effect| match effect {
             Effect::InspectPorts { service, .. } if !self.inspects => Some(service),
@@ -348,6 +373,18 @@ impl Script {
             let words = format!("clear {}", names.join(" "));
             let clear = asked.iter().cloned().map(|service| Input::PortsInspected(service, Ok(())));
             self.take(at, &words, clear.collect());
+        }
+    }
+
+    /// Removes an examination that the script does not answer.
+    fn unexamined(&self, effects: &mut Vec<Effect>) -> Option<RunId> {
+        let index = effects.iter().position(|effect| match effect {
+            Effect::InvestigateExit(_, service) => service.ports.is_empty() && !self.examines,
+            _ => false,
+        })?;
+        match effects.remove(index) {
+            Effect::InvestigateExit(run, _) => Some(run),
+            _ => None,
         }
     }
 
@@ -398,7 +435,9 @@ impl Script {
             "held" => Input::ProbesPassed(run(), "port 1 accepts connections".into()),
             "failing" => Input::ProbeFailed(run(), "connection refused".into()),
             "clear" => self.inspected(words[1], Ok(())),
-            "taken" => self.inspected(words[1], Err(taken())),
+            "taken" => self.inspected(words[1], Err(StartObstacle::PortTaken(taken()))),
+            "lingering" => self.inspected(words[1], Err(StartObstacle::PortLingers(5000))),
+            "reloads" => Input::ReloadsItself(run()),
             "robbed" => Input::PortLost(run(), taken()),
             "examined" => {
                 let excuse = match words[2] {
@@ -406,6 +445,15 @@ impl Script {
                     "unheld" => ExitBlame::ReservationInTheWay(Message::new(
                         MessageClass::Port,
                         "port 5000 was held",
+                    )),
+                    "lingers" => ExitBlame::PortLingers(5000),
+                    "insists" => ExitBlame::InsistsOnPort(Message::new(
+                        MessageClass::Port,
+                        "api was given PORT=5000 but seems to insist on 5001",
+                    )),
+                    "no-debugpy" => ExitBlame::CannotRun(Message::new(
+                        MessageClass::Spawn,
+                        "Python module `debugpy` is not installed",
                     )),
                     _ => ExitBlame::None,
                 };
@@ -421,6 +469,10 @@ impl Script {
                 Input::Exited(run(), ProcessExit::Signal(words[2].parse().expect("a signal")))
             }
             "emptied" => Input::TreeEmpty(run()),
+            "survived" => Input::Survived(KilledTree::Run(run()), survivors(&words[2..])),
+            "job-survived" => {
+                Input::Survived(KilledTree::Job(JobId(run().0)), survivors(&words[2..]))
+            }
             "listens" => {
                 let address = |word: &&str| word.parse().expect("an address");
                 Input::ListeningOn(run(), words[2..].iter().map(address).collect())
@@ -434,7 +486,7 @@ impl Script {
         }
     }
 
-    fn inspected(&self, service: &str, verdict: Result<(), Message>) -> Input {
+    fn inspected(&self, service: &str, verdict: Result<(), StartObstacle>) -> Input {
         Input::PortsInspected(self.stack.services[&name(service)].clone(), verdict)
     }
 

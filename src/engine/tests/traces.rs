@@ -23,7 +23,7 @@ trace!(
 trace!(
     ten_seconds_ready_clear_the_count,
     Script::up("api: \nother: ").run(
-        "1 spawned 1; spawned 2\n2 exited 1 1; emptied 1\n300 spawned 3\n10400 exited 3 1; emptied 3\n10700 spawned 4\n10800 exited 4 1; emptied 4"
+        "1 spawned 1; spawned 2\n2 exited 1 1; emptied 1\n300 spawned 3\n2300 held 3\n12400 exited 3 1; emptied 3\n12700 spawned 4\n12800 exited 4 1; emptied 4"
     )
 );
 
@@ -76,6 +76,59 @@ trace!(
     a_save_revives_what_was_given_up,
     Script::up("api: watch, policy=no")
         .run("1 spawned 1\n2 exited 1 1; emptied 1\n500 saved api\n501 spawned 2")
+);
+
+trace!(
+    what_crashed_is_ready_again_after_two_seconds_and_holds_its_dependents,
+    Script::up("api: \nweb: needs api=ready\nother: probe").run(
+        "1 spawned 1; spawned 2\n2 exited 1 1; emptied 1\n5 spawned 3; wait ready api\n252 tick\n253 spawned 4\n254 held 2; wait up\n2253 held 4\n2254 spawned 5"
+    )
+);
+
+trace!(
+    a_save_that_breaks_it_is_tried_three_times_and_waits_for_the_next,
+    Script::up("api: watch").run(
+        "1 spawned 1\n9000 saved api\n9001 exited 1 0; emptied 1\n9002 spawned 2\n9003 exited 2 1; emptied 2\n9300 spawned 3\n9301 exited 3 1; emptied 3\n9900 spawned 4\n9901 exited 4 1; emptied 4\n20000 saved api\n20001 spawned 5\n22001 held 5\n40000 exited 5 1; emptied 5"
+    )
+);
+
+trace!(
+    a_port_that_a_service_insists_on_is_asked_for_again_when_something_changes,
+    Script::up("api: port=5000, probe, watch\nother: ").run(
+        "1 spawned 1; spawned 2\n2 exited 2 1; emptied 2\n3 examined 2 insists\n9000 saved api\n9010 placed api=5001\n9020 spawned 3"
+    )
+);
+
+trace!(
+    a_service_without_a_port_that_finds_its_own_in_use_is_not_tried_again,
+    Script::attended("api: watch\nseed: task\nother: ").examining().run(
+        "1 spawned 1; spawned 2; spawned 3\n2 exited 1 1; emptied 1; exited 3 1; emptied 3\n\
+         3 examined 1 insists; examined 3 nothing\n20000 saved api\n20001 spawned 4\n80002 exited 4 1; emptied 4"
+    )
+);
+
+trace!(
+    a_port_that_closed_connections_keep_is_waited_for,
+    Script::inspecting("api: port=5000, probe, watch, policy=no\nweb: needs api=ready").run(
+        "1 lingering api\n1001 tick\n1001 lingering api\n2001 tick\n2001 clear api\n2002 spawned 1\n2003 held 1; spawned 2\n\
+         5000 saved api\n5001 exited 1 0; emptied 1\n5002 clear api\n5003 spawned 3\n5004 exited 3 1; emptied 3\n\
+         5005 examined 3 lingers\n6005 tick\n6006 lingering api; stop api\n7006 tick\n8000 start api\n8001 lingering api\n9000 down"
+    )
+);
+
+trace!(
+    what_its_own_reloader_breaks_is_tried_three_times_and_waits_for_a_save,
+    Script::up("api: probe, watch").run(
+        "1 spawned 1\n2 held 1; reloads 1\n20000 exited 1 1; emptied 1\n20251 spawned 2\n20252 exited 2 1; emptied 2\n\
+         20760 spawned 3\n20761 exited 3 1; emptied 3\n30000 saved api\n30001 spawned 4"
+    )
+);
+
+trace!(
+    a_missing_command_is_not_tried_again_unless_it_ran_for_a_while,
+    Script::up("gone: \nlater: \nother: ").run(
+        "1 spawned 1; spawned 2; spawned 3\n999 exited 1 127; emptied 1\n1001 exited 2 127; emptied 2"
+    )
 );
 
 trace!(
@@ -298,7 +351,7 @@ trace!(
 trace!(
     unhealthy_restarts_like_a_crash,
     Script::up("api: health=restart").run(
-        "1 spawned 1\n5000 unwell 1\n5010 died 1 15; emptied 1\n5300 spawned 2\n6000 unwell 2\n6001 stop api\n6010 died 2 15; emptied 2"
+        "1 spawned 1\n5000 unwell 1\n5010 died 1 15; emptied 1\n5300 spawned 2\n7300 held 2\n8000 unwell 2\n8001 stop api\n8010 died 2 15; emptied 2"
     )
 );
 
@@ -337,7 +390,7 @@ fn the_url_follows_the_listener() {
     use crate::engine::{Engine, Input, WhenIdle};
     use crate::model::{Message, ProcessExit, RunId};
 
-    let mut engine = Engine::new(None, WhenIdle::Exit);
+    let mut engine = Engine::new(None, WhenIdle::AwaitSave);
     let run = RunId(1);
     let view =
         |engine: &Engine| engine.view_of(&name("api"), |_| String::new()).expect("api exists");
@@ -377,16 +430,18 @@ fn a_storm_is_spread_over_time() {
     use std::time::Duration;
 
     use super::script::stack;
-    use crate::engine::{Effect, Engine, Input, WhenIdle};
+    use crate::engine::{Effect, Engine, ExitBlame, Input, WhenIdle};
     use crate::model::{ProcessExit, RunId};
 
     let text: String = (0..200).map(|i| format!("s{i}: \n")).collect();
-    let mut engine = Engine::new(None, WhenIdle::Exit);
+    let mut engine = Engine::new(None, WhenIdle::AwaitSave);
     engine.step(Duration::ZERO, [Input::Apply(stack(&text))]);
     let ends = (1..=200).map(RunId).flat_map(|run| {
         [Input::Spawned(run, 1), Input::Exited(run, ProcessExit::Code(1)), Input::TreeEmpty(run)]
     });
     engine.step(Duration::ZERO, ends);
+    let blameless = |run| Input::ExitInvestigated(RunId(run), ExitBlame::None);
+    engine.step(Duration::ZERO, (1..=200).map(blameless));
     let mut starts: Vec<Duration> = Vec::new();
     while starts.len() < 200 {
         let at = engine.next_deadline().expect("a service is waiting to start");

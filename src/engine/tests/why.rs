@@ -23,6 +23,14 @@ trace!(
 );
 
 trace!(
+    attempts_are_counted_since_the_last_stable_run,
+    Script::up("api: watch")
+        .run("1 spawned 1; restart api\n2 exited 1 0; emptied 1\n3 spawned 2\n20000 saved api\n20001 exited 2 0; emptied 2\n20002 spawned 3\n20003 exited 3 1; emptied 3")
+        .why(20004, "api")
+        .since("20003 exited")
+);
+
+trace!(
     why_nothing_happens_any_more,
     Script::up("given-up: policy=no, probe\nwatched: policy=no, watch\nneedy: needs given-up=ready\ndone: task\nspare: manual\nother: ")
         .run("1 spawned 1; spawned 2; spawned 3; spawned 4\n2 exited 1 0; emptied 1; exited 2 3; emptied 2; exited 3 1; emptied 3; exited 4 1; emptied 4\n3 stop other")
@@ -87,7 +95,7 @@ trace!(
 
 trace!(
     why_says_whether_it_listens_where_it_should,
-    Script::up("api: probe, port=5000")
+    Script::up("api: probe=5000, port=5000")
         .run("1 spawned 1; held 1")
         .why(2, "api")
         .run("3 listens 1 127.0.0.1:5001")
@@ -95,3 +103,28 @@ trace!(
         .run("5 listens 1 127.0.0.1:5000")
         .why(6, "api")
 );
+
+#[test]
+fn a_service_that_listens_elsewhere_is_not_told_to_wait_longer() {
+    let late = |script: &str| {
+        let message = Script::up("api: probe").run(script).view("api").message.unwrap();
+        (message.text, message.help)
+    };
+    let elsewhere = |time| (format!("not ready yet after {time}: elsewhere"), String::new());
+    // It is told soon: waiting longer does not help.
+    assert_eq!(late("1 spawned 1\n2001 remarks 1 elsewhere\n12001 tick"), elsewhere("12s"));
+    assert_eq!(late("1 spawned 1\n70000 tick\n80000 remarks 1 elsewhere"), elsewhere("1m"));
+    let (text, help) = late("1 spawned 1\n2 failing 1\n70000 tick");
+    assert!(text.starts_with("not ready yet after 1m: connection refused"), "{text}");
+    assert!(help.starts_with("raise `ready.timeout`"), "{help}");
+}
+
+#[test]
+fn the_file_that_broke_a_service_has_its_path_in_the_project() {
+    let script = Script::up("api: watch").run(
+        "1 spawned 1\n2 saved api:routes/users.js\n3 died 1 15; emptied 1\n4 spawned 2; exited 2 1; emptied 2\n\
+         500 spawned 3; exited 3 1; emptied 3\n2000 spawned 4; exited 4 1; emptied 4",
+    );
+    let text = script.view("api").message.unwrap().text;
+    assert_eq!(text, "exited 3 times since routes/users.js changed; last: exit 1");
+}

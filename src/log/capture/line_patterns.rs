@@ -3,12 +3,23 @@ use tokio::sync::oneshot;
 
 use crate::log::format::escape_filter;
 use crate::log::line_split;
+use crate::log::log_item::LogItem;
+use crate::log::read::LineJoiner;
 use crate::log::stack_log::StackLog;
-use crate::model::{Name, RunId};
+use crate::model::{Name, OutputStream, RunId};
 
 /// Patterns awaited in the output of one run, for readiness by log line.
 pub(crate) struct LinePatterns {
     waiting: Vec<(Regex, oneshot::Sender<String>)>,
+    long: [LongText; 2],
+}
+
+/// The pieces of a long line so far.
+#[derive(Default)]
+struct LongText {
+    bytes: Vec<u8>,
+    /// Length at which to search it next. It doubles, so that all searches together stay short.
+    next_search: usize,
 }
 
 impl LinePatterns {
@@ -21,7 +32,7 @@ impl LinePatterns {
                 ((pattern, tell), found)
             })
             .unzip();
-        (LinePatterns { waiting }, found)
+        (LinePatterns { waiting, long: Default::default() }, found)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -33,9 +44,34 @@ impl LinePatterns {
         self.waiting.iter().any(|(_, tell)| !tell.is_closed())
     }
 
-    /// Matches the lines of a text; with `continues`, skips the first, the rest of a long line.
-    pub fn search(&mut self, text: &[u8], continues: bool) {
-        for line in line_split::lines(text).skip(usize::from(continues)) {
+    /// Matches the start of a line whose end has not come.
+    pub fn search_start(&mut self, stream: OutputStream, start: &[u8]) {
+        let line = [&self.long[stream as usize].bytes, start].concat();
+        self.match_line(line_split::trim_line_end(&line));
+    }
+
+    /// Matches a line that comes in pieces, at the end and sometimes before. `more`: another piece
+    /// follows.
+    pub fn search_piece(&mut self, stream: OutputStream, piece: &[u8], more: bool) {
+        if !self.are_awaited() {
+            self.waiting.clear();
+        }
+        let mut text = std::mem::take(&mut self.long[stream as usize]);
+        let room = LineJoiner::LONGEST.saturating_sub(text.bytes.len());
+        text.bytes.extend_from_slice(&piece[..piece.len().min(room)]);
+        if room > 0 && (!more || text.bytes.len() >= text.next_search) {
+            self.match_line(line_split::trim_line_end(&text.bytes));
+            text.next_search = 2 * text.bytes.len();
+        }
+        if more && !self.waiting.is_empty() {
+            self.long[stream as usize] = text;
+        }
+    }
+
+    /// Matches the lines of a text.
+    pub fn search(&mut self, text: &[u8]) {
+        self.waiting.retain(|(_, tell)| !tell.is_closed());
+        for line in line_split::lines(text) {
             if self.waiting.is_empty() {
                 return;
             }
@@ -43,7 +79,15 @@ impl LinePatterns {
         }
     }
 
+    /// Matches a line, and each part of it that overwrites the one before.
     fn match_line(&mut self, line: &[u8]) {
+        self.match_text(line);
+        if memchr::memchr(b'\r', line).is_some() {
+            line.split(|byte| *byte == b'\r').for_each(|part| self.match_text(part));
+        }
+    }
+
+    fn match_text(&mut self, line: &[u8]) {
         let clean;
         let line = if memchr::memchr(0x1b, line).is_some() {
             clean = escape_filter::strip(line);
@@ -75,10 +119,14 @@ impl StackLog {
         let mut reader = self.reader(Some(vec![service.clone()]), usize::MAX, true);
         tokio::spawn(async move {
             while patterns.are_awaited()
-                && let Some(page) = reader.next().await
+                && let Some(items) = reader.next().await
             {
-                for record in page.records.iter().filter(|record| record.run == run) {
-                    patterns.search(&record.line, record.continues);
+                for item in items {
+                    if let LogItem::Line(line) = item
+                        && line.run == run
+                    {
+                        patterns.search(&line.line);
+                    }
                 }
             }
         });

@@ -2,13 +2,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use memchr::{memchr, memrchr};
+use tokio::time::Instant;
 
 use super::line_patterns::LinePatterns;
-use super::raw_chunk::RawChunk;
 use crate::log::line_split::{MAX_LINE, char_boundary_cut};
-use crate::log::stack_log::StackLogInner;
-use crate::log::store::ServiceLog;
+use crate::log::stack_log::{self, StackLogInner};
+use crate::log::store::{IndexEntry, ServiceLog};
 use crate::model::{OutputStream, RunId};
 
 /// Captures the output of one run of a service. Ends with [`LogCapture::close`] or when dropped.
@@ -23,6 +24,9 @@ pub struct LogCapture {
 /// How long a disk may take before the user is told that a service waits for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long a stream is quiet before the start of a line is shown without its end: a prompt.
+const QUIET: Duration = Duration::from_millis(100);
+
 /// The start of a line whose end has not arrived yet.
 #[derive(Default)]
 pub(crate) struct PartialLine {
@@ -30,6 +34,8 @@ pub(crate) struct PartialLine {
     bytes: Vec<u8>,
     /// The last stored chunk was a piece of the same line.
     continues: bool,
+    /// When to show it; `None`: there is nothing new to show.
+    show_at: Option<Instant>,
 }
 
 impl LogCapture {
@@ -51,10 +57,39 @@ impl LogCapture {
     /// Takes bytes in the order they were read. Waits neither for the disk nor for the terminal or
     /// readers.
     pub fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let mut carry = std::mem::take(&mut self.carries[stream as usize]);
         for part in bytes.chunks(MAX_LINE) {
-            let mut carry = std::mem::take(&mut self.carries[stream as usize]);
             self.split_lines(stream, &mut carry, part);
-            self.carries[stream as usize] = carry;
+        }
+        carry.show_at = (!carry.bytes.is_empty()).then(|| Instant::now() + QUIET);
+        self.carries[stream as usize] = carry;
+    }
+
+    /// Returns when to call [`LogCapture::quiet`], unless more output comes before.
+    pub fn quiet_at(&self) -> Option<Instant> {
+        self.carries.iter().filter_map(|carry| carry.show_at).min()
+    }
+
+    /// Shows the starts of lines whose streams are quiet now, and matches them with the patterns. They
+    /// are stored once they are complete.
+    pub fn quiet(&mut self, now: Instant) {
+        for stream in [OutputStream::Stdout, OutputStream::Stderr] {
+            let carry = &mut self.carries[stream as usize];
+            if carry.show_at.take_if(|at| *at <= now).is_none() {
+                continue;
+            }
+            if !self.patterns.is_empty() {
+                self.patterns.search_start(stream, &carry.bytes);
+            }
+            // Nobody is asked anything at the end of a line of 64 KiB.
+            if !carry.continues {
+                let bytes = Bytes::copy_from_slice(&carry.bytes);
+                let start = IndexEntry::captured(self.run, stream, stack_log::now(), &bytes);
+                self.inner.show_unfinished(&self.service_log, start, bytes);
+            }
         }
     }
 
@@ -63,7 +98,7 @@ impl LogCapture {
         for stream in [OutputStream::Stdout, OutputStream::Stderr] {
             let carry = std::mem::take(&mut self.carries[stream as usize]);
             if !carry.bytes.is_empty() {
-                self.store(stream, carry.continues, true, [&carry.bytes, &[]]);
+                self.store(stream, carry.continues, false, [&carry.bytes, &[]]);
             }
         }
         self.patterns = LinePatterns::new(Vec::new()).0;
@@ -98,22 +133,33 @@ impl LogCapture {
         }
     }
 
-    fn store(&mut self, stream: OutputStream, continues: bool, open: bool, parts: [&[u8]; 2]) {
+    /// `more`: the last line is too long and goes on.
+    fn store(&mut self, stream: OutputStream, continues: bool, more: bool, parts: [&[u8]; 2]) {
         if !self.patterns.is_empty() {
-            self.search(continues, parts);
+            self.search(stream, continues || more, more, parts);
         }
-        let at = crate::log::stack_log::now();
-        let piece = RawChunk { run: self.run, stream, continues, open, at, parts };
-        self.inner.store(&self.service_log, &piece);
+        let bytes = Bytes::from(parts.concat());
+        let entry = IndexEntry::captured(self.run, stream, stack_log::now(), &bytes);
+        self.inner.store(&self.service_log, IndexEntry { continues, more, ..entry }, bytes);
     }
 
-    fn search(&mut self, continues: bool, [start, lines]: [&[u8]; 2]) {
-        if start.is_empty() {
-            return self.patterns.search(lines, continues);
-        }
+    /// `is_long`: the first line is a piece of a long one, and `more` of it follows.
+    fn search(
+        &mut self,
+        stream: OutputStream,
+        is_long: bool,
+        more: bool,
+        [start, lines]: [&[u8]; 2],
+    ) {
         let first = memchr(b'\n', lines).map_or(lines.len(), |at| at + 1);
-        self.patterns.search(&[start, &lines[..first]].concat(), continues);
-        self.patterns.search(&lines[first..], false);
+        if is_long {
+            self.patterns.search_piece(stream, &[start, &lines[..first]].concat(), more);
+        } else if !start.is_empty() {
+            self.patterns.search(&[start, &lines[..first]].concat());
+        } else {
+            return self.patterns.search(lines);
+        }
+        self.patterns.search(&lines[first..]);
     }
 }
 

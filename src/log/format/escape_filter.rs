@@ -1,3 +1,4 @@
+use super::log_style::{COLORS_MAX, RESET};
 use crate::log::escape_parser::{EscapeParser, EscapeToken};
 
 /// Makes service output safe for a terminal: colors pass (if wanted), all other escape sequences
@@ -15,21 +16,37 @@ pub(super) struct EscapeFilter {
     returned: bool,
 }
 
-/// Most bytes of active color sequences that are repeated.
-const COLORS_MAX: usize = 256;
-const RESET: &[u8] = b"\x1b[0m";
-
-/// Returns whether a line is only printable ASCII and tabs, and needs no filter.
-pub(super) fn is_plain(bytes: &[u8]) -> bool {
-    let bad = |byte: u8| ((byte < 0x20) & (byte != b'\t')) | (byte >= 0x7f);
-    !bytes.iter().fold(false, |any, &byte| any | bad(byte))
-}
-
-/// Like [`is_plain`], for several lines.
+/// Returns whether lines are only printable ASCII and tabs, and need no filter.
 pub(super) fn are_plain(bytes: &[u8]) -> bool {
     let bad = |byte: u8| ((byte < 0x20) & (byte != b'\t') & (byte != b'\n')) | (byte >= 0x7f);
     // In blocks: stops early, while each block remains a loop without branches.
     bytes.chunks(4096).all(|block| !block.iter().fold(false, |any, &byte| any | bad(byte)))
+}
+
+/// Returns whether later text of the line overwrites earlier text, as that of a progress bar.
+pub(super) fn overwrites(line: &[u8]) -> bool {
+    let line = line.trim_ascii_end();
+    memchr::memrchr(b'\r', line).is_some_and(|at| !is_blank(&line[..at]))
+}
+
+/// Returns whether nothing of a line can be seen.
+pub(crate) fn is_blank(line: &[u8]) -> bool {
+    match memchr::memchr(0x1b, line) {
+        Some(_) => strip(line).trim_ascii().is_empty(),
+        None => line.trim_ascii().is_empty(),
+    }
+}
+
+/// Returns whether a line moves the cursor or clears the screen.
+pub(super) fn moves_cursor(line: &[u8]) -> bool {
+    memchr::memchr_iter(0x1b, line).any(|at| match &line[at + 1..] {
+        [b'[', rest @ ..] => {
+            let end = rest.iter().find(|byte| !matches!(byte, b'0'..=b'9' | b';'));
+            end.is_some_and(|end| matches!(end, b'A'..=b'H' | b'J' | b'd' | b'f'))
+        }
+        [b'c', ..] => true,
+        _ => false,
+    })
 }
 
 /// Removes escape sequences and control characters; invalid UTF-8 becomes U+FFFD.
@@ -58,7 +75,7 @@ impl EscapeFilter {
             }
         }
         if self.colored && colors {
-            out.extend_from_slice(RESET);
+            out.extend_from_slice(RESET.as_bytes());
         }
         if !open {
             self.escapes.end();
@@ -87,7 +104,7 @@ impl EscapeFilter {
         match self.escapes.take(c) {
             EscapeToken::Text => self.plain(c, colors, start, out),
             EscapeToken::Sequence if colors => self.color(out),
-            EscapeToken::Sequence | EscapeToken::Hidden => {}
+            EscapeToken::Sequence | EscapeToken::StringEnd | EscapeToken::Hidden => {}
         }
     }
 
@@ -219,25 +236,9 @@ mod tests {
             proptest::collection::vec(any::<u8>(), 0..8),
             "[ -~]{0,8}".prop_map(String::into_bytes),
             proptest::sample::select(vec![
-                "\x1b[",
-                "\x1b]",
-                "\x1b",
-                "m",
-                "31",
-                ";",
-                "\r",
-                "\u{9b}",
-                "\u{9d}",
-                "\x07",
-                "\x1b\\",
-                "\u{202e}",
-                "ä",
-                "\u{2066}",
-                "\x1bP",
-                "\x1b[?1049h",
-                "\x1b]52;c;",
-                "\u{90}",
-                "\x18",
+                "\x1b[", "\x1b]", "\x1b", "m", "31", ";", "\r", "\u{9b}", "\u{9d}", "\x07",
+                "\x1b\\", "\u{202e}", "ä", "\u{2066}", "\x1bP", "\x1b[?1049h", "\x1b]52;c;",
+                "\u{90}", "\x18",
             ])
             .prop_map(|text| text.as_bytes().to_vec()),
         ];
@@ -289,7 +290,7 @@ mod tests {
 
         #[test]
         fn plain_text_is_untouched(text in "[ -~\t]{0,200}") {
-            prop_assert!(is_plain(text.as_bytes()));
+            prop_assert!(are_plain(text.as_bytes()));
             prop_assert_eq!(show(text.as_bytes()), text);
         }
     }

@@ -3,13 +3,16 @@ use std::sync::Arc;
 
 use super::escape_filter;
 use super::escape_filter::EscapeFilter;
-use super::log_style::{EscapeMode, LogStyle};
+use super::line_prefix::{LineMarker, LinePrefix};
+use super::line_wrapper::LineWrapper;
+use super::log_style::{BOLD, DIM, LogStyle, RESET};
 use super::service_palette::ServicePalette;
+use super::unfinished_line::{LineSource, UnfinishedLine, end_line};
 use crate::log::line_split;
 use crate::log::log_item::{LogItem, write_json};
 use crate::log::log_line::LogLine;
 use crate::log::log_size::LogSize;
-use crate::log::status_line::{StatusLine, StatusText, StatusTone};
+use crate::log::status_line::{EXCERPT, StatusLine, StatusText, StatusTone};
 use crate::log::store::{IndexEntry, LogChunk};
 use crate::model::{Name, OutputStream};
 
@@ -17,66 +20,50 @@ use crate::model::{Name, OutputStream};
 ///
 /// ```text
 /// 09:00:00 api | output of the service
-/// 09:00:00 api > the rest of a line longer than 64 KiB
+/// 09:00:00 api > the rest of a line longer than 16 MiB
 /// 09:00:00 api * a status line
 /// 09:00:00       more of it
 /// ```
+///
+/// A line without its end is printed without newline. It is completed in place, or repeated if
+/// something else came in between.
 pub struct LineFormatter {
     style: LogStyle,
-    table: Arc<ServicePalette>,
+    /// Columns of the terminal; `None`: the output is not one.
+    columns: Option<usize>,
     filters: BTreeMap<(Name, OutputStream), EscapeFilter>,
-    /// The start of each line, rebuilt for each chunk.
-    prefix: Vec<u8>,
-    zone: jiff::tz::TimeZone,
+    /// Many empty lines, until it is known whether they clear the screen.
+    blanks: BTreeMap<(Name, OutputStream), usize>,
+    /// The last line of the output, if its end has not come.
+    unfinished: Option<UnfinishedLine>,
+    prefix: LinePrefix,
 }
 
-const RESET: &str = "\x1b[0m";
-const BOLD: &str = "\x1b[1m";
-const DIM: &str = "\x1b[2m";
-/// As wide as a formatted time.
-const NO_TIME: &[u8] = b"         ";
-
-/// What separates name and line.
-#[derive(Clone, Copy)]
-enum LineMarker {
-    Line,
-    Rest,
-    Said,
-    More,
-}
-
-impl LineMarker {
-    fn text(self) -> &'static str {
-        match self {
-            LineMarker::Line => " | ",
-            LineMarker::Rest => " > ",
-            LineMarker::Said => " * ",
-            LineMarker::More => "   ",
-        }
-    }
-}
-
-/// Where lines come from, without their bytes.
-#[derive(Clone, Copy)]
-struct LineSource<'a> {
-    service: &'a Name,
-    stream: OutputStream,
-    /// Milliseconds since the Unix epoch.
-    at: i64,
-    continues: bool,
-    open: bool,
-}
+/// So many empty lines may be meant to clear the screen.
+const MANY_BLANKS: &[u8] = b"\n\n\n\n\n\n\n\n";
+const NOT_BOLD: &str = "\x1b[22m";
 
 impl LineFormatter {
     /// Creates a formatter for one output.
     pub fn new(style: LogStyle, table: Arc<ServicePalette>) -> LineFormatter {
-        let zone = jiff::tz::TimeZone::system();
-        LineFormatter { style, table, filters: BTreeMap::new(), prefix: Vec::new(), zone }
+        LineFormatter {
+            style,
+            columns: None,
+            filters: BTreeMap::new(),
+            blanks: BTreeMap::new(),
+            unfinished: None,
+            prefix: LinePrefix::new(style, table),
+        }
+    }
+
+    /// Sets the width of the terminal, if the output is one.
+    pub fn set_columns(&mut self, columns: Option<usize>) {
+        self.columns = columns;
     }
 
     /// Sets the colors and the width of the name column.
     pub fn set_palette(&mut self, table: Arc<ServicePalette>) {
-        self.table = table;
+        self.prefix.set_palette(table);
     }
 
     /// Appends a formatted line.
@@ -85,14 +72,22 @@ impl LineFormatter {
             return write_json(line, out);
         }
         let bytes = if line.line.is_empty() { &b"\n"[..] } else { &line.line };
-        let from = LineSource {
-            service: &line.service,
-            stream: line.stream,
-            at: line.at,
-            continues: line.continues,
-            open: line.open,
-        };
-        self.lines(from, bytes, out);
+        let LogLine { stream, run, at, continues, open, .. } = *line;
+        let from = LineSource { service: &line.service, stream, run, at, continues, open };
+        match line.unfinished {
+            true if self.style.exact => {}
+            true => self.start_line(from, bytes, out),
+            // It may be one of many that clear the screen: lines come one by one here.
+            false
+                if bytes == b"\n"
+                    && self.unfinished.is_none()
+                    && !continues
+                    && !self.style.exact =>
+            {
+                *self.blanks.entry(from.key()).or_default() += 1;
+            }
+            false => self.lines(from, bytes, out),
+        }
     }
 
     /// Appends the lines of a chunk, or the status lines in one of devstack itself.
@@ -106,28 +101,103 @@ impl LineFormatter {
             }
             return;
         };
-        if self.style.json {
-            return chunk.lines(service).for_each(|line| write_json(&line, out));
+        let IndexEntry { stream, run, at, continues, open, .. } = chunk.batch;
+        let from = LineSource { service, stream, run, at, continues, open };
+        match (chunk.is_unfinished(), self.style.json) {
+            (true, true) => {}
+            (true, false) => self.start_line(from, &chunk.bytes, out),
+            (false, true) => chunk.lines(service).for_each(|line| write_json(&line, out)),
+            (false, false) => self.lines(from, &chunk.bytes, out),
         }
-        let IndexEntry { stream, at, continues, open, .. } = chunk.batch;
-        let from = LineSource { service, stream, at, continues, open };
-        self.lines(from, &chunk.bytes, out);
+    }
+
+    /// Appends the start of a line whose end has not come. A line that overwrites itself is shown
+    /// once it is complete.
+    fn start_line(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        if escape_filter::overwrites(bytes) || escape_filter::is_blank(bytes) {
+            return;
+        }
+        let line = match self.unfinished.take() {
+            Some(line) if line.is_start_of(from, bytes) => line,
+            other => {
+                end_line(other, out);
+                self.filters.remove(&from.key());
+                self.write_blanks(from, bytes, out);
+                self.prefix.set(Some(from.service), Some(from.at), LineMarker::Line);
+                out.extend_from_slice(&self.prefix.bytes);
+                let (key, run, column) = (from.key(), from.run, self.prefix.indent);
+                UnfinishedLine { key, run, shown: Vec::new(), column }
+            }
+        };
+        let column = self.rest_of(&line, &bytes[line.shown.len()..], true, out);
+        self.unfinished = Some(UnfinishedLine { shown: bytes.to_vec(), column, ..line });
+    }
+
+    /// Completes the unfinished line with the first of these lines if it is the same, and returns
+    /// the others; or ends it.
+    fn finish_line<'a>(
+        &mut self,
+        from: LineSource<'_>,
+        bytes: &'a [u8],
+        out: &mut Vec<u8>,
+    ) -> &'a [u8] {
+        let Some(line) = self.unfinished.take() else { return bytes };
+        let (first, others) = bytes.split_at(first_line_len(bytes));
+        if !line.is_start_of(from, first) {
+            end_line(Some(line), out);
+            return bytes;
+        }
+        let open = from.open && others.is_empty();
+        self.rest_of(&line, line_split::trim_line_end(&first[line.shown.len()..]), open, out);
+        out.push(b'\n');
+        others
+    }
+
+    /// Appends more of an unfinished line; returns the column after it.
+    fn rest_of(
+        &mut self,
+        line: &UnfinishedLine,
+        rest: &[u8],
+        open: bool,
+        out: &mut Vec<u8>,
+    ) -> usize {
+        let start = out.len();
+        let filter = self.filters.entry(line.key.clone()).or_default();
+        filter.line(rest, self.style.color, open, out);
+        self.wrapper().map_or(0, |wrapper| wrapper.wrap(line.column, start, out))
+    }
+
+    /// Ends the output: with a newline, whatever came last.
+    pub fn end(&mut self, out: &mut Vec<u8>) {
+        end_line(self.unfinished.take(), out);
+        for ((service, _), count) in std::mem::take(&mut self.blanks) {
+            self.prefix.set(Some(&service), None, LineMarker::Line);
+            self.copy(&vec![b'\n'; count], out);
+        }
     }
 
     /// Appends formatted lines, each with prefix and newline.
-    fn lines(&mut self, from: LineSource<'_>, mut bytes: &[u8], out: &mut Vec<u8>) {
+    fn lines(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.style.exact {
+            return self.copy(bytes, out);
+        }
+        let mut bytes = match self.unfinished {
+            Some(_) => self.finish_line(from, bytes, out),
+            None => bytes,
+        };
         if !from.continues && !self.filters.is_empty() {
             // Sequences that an earlier run left open in its last line end here.
-            self.filters.remove(&(from.service.clone(), from.stream));
+            self.filters.remove(&from.key());
         }
+        bytes = self.write_blanks(from, bytes, out);
         if from.continues {
-            let first = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
-            self.set_prefix(Some(from.service), Some(from.at), LineMarker::Rest);
+            let first = first_line_len(bytes);
+            self.prefix.set(Some(from.service), Some(from.at), LineMarker::Rest);
             self.write_lines(from, &bytes[..first], out);
             bytes = &bytes[first..];
         }
         if !bytes.is_empty() {
-            self.set_prefix(Some(from.service), Some(from.at), LineMarker::Line);
+            self.prefix.set(Some(from.service), Some(from.at), LineMarker::Line);
             self.write_lines(from, bytes, out);
         }
     }
@@ -171,20 +241,38 @@ impl LineFormatter {
             (true, StatusTone::Warning) => ("\x1b[33m", RESET),
             (true, StatusTone::Failure) => ("\x1b[1;31m", RESET),
         };
-        if self.style.color && status.service.is_none() && !status.more {
+        end_line(self.unfinished.take(), out);
+        if self.columns.is_some() && self.style.color && status.service.is_none() && !status.more {
             // Overwrites a `^C` that the terminal may just have echoed.
             out.push(b'\r');
         }
         for (number, line) in status.text.lines().enumerate() {
             match number {
-                0 if !status.more => self.set_prefix(status.service.as_ref(), at, LineMarker::Said),
-                _ => self.set_prefix(None, at, LineMarker::More),
+                0 if !status.more => self.prefix.set(status.service.as_ref(), at, LineMarker::Said),
+                _ => self.prefix.set(None, at, LineMarker::More),
             }
-            out.extend_from_slice(&self.prefix);
+            out.extend_from_slice(&self.prefix.bytes);
+            let from = out.len();
             out.extend_from_slice(start.as_bytes());
             // The text can quote file names and command lines, which are not trusted.
-            EscapeFilter::default().line(line.as_bytes(), self.style.color, false, out);
+            let show = |text: &str, out: &mut Vec<u8>| {
+                EscapeFilter::default().line(text.as_bytes(), self.style.color, false, out);
+            };
+            match address(line).filter(|_| self.style.color && status.more) {
+                Some([before, address, after]) => {
+                    show(before, out);
+                    out.extend_from_slice(BOLD.as_bytes());
+                    show(address, out);
+                    out.extend_from_slice(NOT_BOLD.as_bytes());
+                    show(after, out);
+                }
+                None => show(line, out),
+            }
             out.extend_from_slice(end.as_bytes());
+            if let Some(wrapper) = self.wrapper().filter(|wrapper| !wrapper.fits(line.as_bytes())) {
+                let lead = if line.starts_with(EXCERPT) { EXCERPT } else { "" };
+                LineWrapper { lead, ..wrapper }.wrap(self.prefix.indent, from, out);
+            }
             out.push(b'\n');
         }
     }
@@ -197,17 +285,52 @@ impl LineFormatter {
         self.speak(&spoken.text, Some(spoken.at), out);
     }
 
-    fn write_lines(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
-        match self.style.escapes {
-            EscapeMode::Keep => self.copy(bytes, out),
-            EscapeMode::Colors | EscapeMode::Strip => {
-                let idle = self.filter_of(from).is_none_or(|filter| filter.is_idle());
-                if idle && escape_filter::are_plain(bytes) {
-                    self.copy(bytes, out);
-                } else {
-                    self.filter(from, bytes, out);
-                }
-            }
+    /// Appends lines. Many empty ones before a movement of the cursor clear the screen: they are
+    /// left out, and at the end they wait for what follows.
+    fn write_lines(&mut self, from: LineSource<'_>, mut bytes: &[u8], out: &mut Vec<u8>) {
+        while let Some(at) = memchr::memmem::find(bytes, MANY_BLANKS) {
+            // The first newline ends a line with text, if there is some.
+            let (lines, rest) = bytes.split_at(at + usize::from(at > 0));
+            let count = blank_lines(rest);
+            self.write_plain_or_filtered(from, lines, out);
+            self.blanks.insert(from.key(), count);
+            bytes = self.write_blanks(from, &rest[count..], out);
+            self.prefix.set(Some(from.service), Some(from.at), LineMarker::Line);
+        }
+        self.write_plain_or_filtered(from, bytes, out);
+    }
+
+    /// Appends the empty lines that wait for these, unless they were meant to clear the screen.
+    /// Returns the rest: more empty ones wait, too.
+    fn write_blanks<'a>(
+        &mut self,
+        from: LineSource<'_>,
+        bytes: &'a [u8],
+        out: &mut Vec<u8>,
+    ) -> &'a [u8] {
+        if self.blanks.is_empty() {
+            return bytes;
+        }
+        let Some(count) = self.blanks.get_mut(&from.key()) else { return bytes };
+        let next = &bytes[blank_lines(bytes)..];
+        *count += bytes.len() - next.len();
+        if next.is_empty() {
+            return next;
+        }
+        let count = self.blanks.remove(&from.key()).unwrap_or_default();
+        if count < MANY_BLANKS.len() || !escape_filter::moves_cursor(&next[..first_line_len(next)])
+        {
+            self.prefix.set(Some(from.service), Some(from.at), LineMarker::Line);
+            self.copy(&vec![b'\n'; count], out);
+        }
+        next
+    }
+
+    fn write_plain_or_filtered(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
+        let idle = self.filter_of(from).is_none_or(|filter| filter.is_idle());
+        match idle && escape_filter::are_plain(bytes) {
+            true => self.copy(bytes, out),
+            false => self.filter(from, bytes, out),
         }
     }
 
@@ -215,96 +338,74 @@ impl LineFormatter {
         if self.filters.is_empty() {
             return None;
         }
-        self.filters.get(&(from.service.clone(), from.stream))
+        self.filters.get(&from.key())
     }
 
-    /// Copies the bytes unfiltered, in one pass.
+    fn wrapper(&self) -> Option<LineWrapper> {
+        self.columns.map(|columns| LineWrapper { columns, indent: self.prefix.indent, lead: "" })
+    }
+
+    /// Copies plain text, in one pass.
     fn copy(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
-        let reset = self.style.color && self.style.escapes == EscapeMode::Keep;
-        if self.prefix.is_empty() && !reset {
+        let wrapper = self.wrapper();
+        if self.prefix.bytes.is_empty() && wrapper.is_none() {
             out.extend_from_slice(bytes);
         } else {
             let lines = memchr::memchr_iter(b'\n', bytes).count() + 1;
-            out.reserve(bytes.len() + lines * self.prefix.len());
+            out.reserve(bytes.len() + lines * self.prefix.bytes.len());
             for line in line_split::lines(bytes) {
-                out.extend_from_slice(&self.prefix);
-                out.extend_from_slice(line);
-                if reset && line.contains(&0x1b) {
-                    self.close_color(out);
+                out.extend_from_slice(&self.prefix.bytes);
+                match wrapper {
+                    Some(wrapper) if !wrapper.fits(line) => {
+                        let start = out.len();
+                        out.extend_from_slice(line_split::trim_line_end(line));
+                        wrapper.wrap(self.prefix.indent, start, out);
+                        out.push(b'\n');
+                    }
+                    Some(_) | None => out.extend_from_slice(line),
                 }
             }
         }
-        if !bytes.ends_with(b"\n") {
+        if !bytes.ends_with(b"\n") && !bytes.is_empty() && !out.ends_with(b"\n") {
             out.push(b'\n');
         }
-    }
-
-    /// Resets the colors of an unfiltered line, before its newline.
-    fn close_color(&self, out: &mut Vec<u8>) {
-        let newline = out.last() == Some(&b'\n');
-        out.truncate(out.len() - usize::from(newline));
-        out.extend_from_slice(RESET.as_bytes());
-        out.extend_from_slice(if newline { b"\n" } else { b"" });
     }
 
     fn filter(&mut self, from: LineSource<'_>, bytes: &[u8], out: &mut Vec<u8>) {
-        let colors = self.style.escapes == EscapeMode::Colors;
-        let filter = self.filters.entry((from.service.clone(), from.stream)).or_default();
+        let (color, wrapper) = (self.style.color, self.wrapper());
+        let filter = self.filters.entry(from.key()).or_default();
         for line in line_split::lines(bytes) {
-            out.extend_from_slice(&self.prefix);
-            match line.strip_suffix(b"\n") {
-                Some(text) if filter.is_idle() && escape_filter::is_plain(text) => {
-                    out.extend_from_slice(text)
-                }
-                Some(text) => filter.line(text, colors, false, out),
-                None => filter.line(line, colors, from.open, out),
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            if escape_filter::moves_cursor(text) && escape_filter::is_blank(text) {
+                continue;
+            }
+            out.extend_from_slice(&self.prefix.bytes);
+            let start = out.len();
+            match filter.is_idle() && escape_filter::are_plain(text) {
+                true => out.extend_from_slice(text),
+                false => filter.line(text, color, from.open && text.len() == line.len(), out),
+            }
+            if let Some(wrapper) = wrapper.filter(|wrapper| !wrapper.fits(&out[start..])) {
+                wrapper.wrap(self.prefix.indent, start, out);
             }
             out.push(b'\n');
         }
     }
+}
 
-    fn set_prefix(&mut self, service: Option<&Name>, at: Option<i64>, mark: LineMarker) {
-        let mut prefix = std::mem::take(&mut self.prefix);
-        prefix.clear();
-        if self.style.timestamps {
-            match at {
-                Some(at) => self.time(at, &mut prefix),
-                None => prefix.extend_from_slice(NO_TIME),
-            }
-        }
-        if self.style.prefix {
-            self.name(service, mark, &mut prefix);
-        }
-        self.prefix = prefix;
-    }
+/// Splits a line at its first URL.
+fn address(line: &str) -> Option<[&str; 3]> {
+    let start = line[..line.find("://")?].rfind(' ').map_or(0, |blank| blank + 1);
+    let end = line[start..].find(' ').map_or(line.len(), |blank| start + blank);
+    Some([&line[..start], &line[start..end], &line[end..]])
+}
 
-    fn name(&self, service: Option<&Name>, mark: LineMarker, prefix: &mut Vec<u8>) {
-        let name = service.map_or("", Name::as_str);
-        let padded = format!("{name:width$}", width = self.table.width());
-        let (start, middle, end) = match (self.style.color, service, mark) {
-            (false, _, _) => ("", "", ""),
-            (true, Some(service), LineMarker::Line | LineMarker::Rest) => {
-                (self.table.color_start(service), "", RESET)
-            }
-            (true, Some(service), LineMarker::Said | LineMarker::More) => {
-                (self.table.color_start(service), BOLD, RESET)
-            }
-            (true, None, LineMarker::More) => ("", "", ""),
-            (true, None, LineMarker::Line | LineMarker::Rest | LineMarker::Said) => {
-                ("", BOLD, RESET)
-            }
-        };
-        for text in [start, &padded, middle, mark.text(), end] {
-            prefix.extend_from_slice(text.as_bytes());
-        }
-    }
+/// Returns the length of the first line, with its newline.
+fn first_line_len(bytes: &[u8]) -> usize {
+    memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1)
+}
 
-    fn time(&self, at: i64, prefix: &mut Vec<u8>) {
-        let stamp = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
-        let text = stamp.to_zoned(self.zone.clone()).strftime("%H:%M:%S ").to_string();
-        let (start, end) = if self.style.color { (DIM, RESET) } else { ("", "") };
-        for text in [start, &text, end] {
-            prefix.extend_from_slice(text.as_bytes());
-        }
-    }
+/// Counts the empty lines at the start.
+fn blank_lines(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| **byte == b'\n').count()
 }

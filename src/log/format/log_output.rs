@@ -37,6 +37,16 @@ impl LogOutput {
         }
     }
 
+    /// Returns the width, if it is a terminal.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        let size = match self {
+            LogOutput::Stdout => rustix::termios::tcgetwinsize(rustix::stdio::stdout()),
+            LogOutput::Stderr => rustix::termios::tcgetwinsize(rustix::stdio::stderr()),
+            LogOutput::None | LogOutput::Other(_) => return None,
+        };
+        size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
     /// Flushes `Other`; descriptors have no buffer.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {

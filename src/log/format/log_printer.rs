@@ -2,16 +2,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::line_formatter::LineFormatter;
 use super::log_output::LogOutput;
 use super::log_style::LogStyle;
-use super::print_queue::PrintMode;
+use super::print_queue::{PrintItem, PrintMode};
+use super::repeated_output::RepeatedOutput;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
 use crate::log::log_warnings::LogWarnings;
-use crate::log::read::{LogCursor, ReadFrom};
+use crate::log::read::{LineJoiner, LogCursor, ReadFrom};
 use crate::log::stack_log::StackLogInner;
 use crate::log::store::LogChunk;
 use crate::model::{Message, MessageClass};
@@ -21,6 +22,9 @@ struct LogPrinter {
     inner: Arc<StackLogInner>,
     output: LogOutput,
     painter: LineFormatter,
+    /// `None`: every line is wanted.
+    repeated: Option<RepeatedOutput>,
+    joiner: LineJoiner,
     /// Formatted bytes that are not written yet.
     out: Vec<u8>,
     /// What was printed of each origin, or reported as missed. The rest of its total was missed.
@@ -40,11 +44,17 @@ pub(crate) fn start(
     style: LogStyle,
     output: LogOutput,
 ) -> io::Result<()> {
-    let painter = LineFormatter::new(style, Arc::default());
-    let passed = BTreeMap::new();
-    let out = Vec::with_capacity(2 * WRITE_SIZE);
-    let printer = LogPrinter { inner, output, painter, out, passed, disk_patience: DISK_PATIENCE };
-    let notes = printer.inner.notes.clone();
+    let notes = inner.notes.clone();
+    let printer = LogPrinter {
+        inner,
+        output,
+        painter: LineFormatter::new(style, Arc::default()),
+        repeated: (style.prefix && !style.json).then(RepeatedOutput::default),
+        joiner: LineJoiner::default(),
+        out: Vec::with_capacity(2 * WRITE_SIZE),
+        passed: BTreeMap::new(),
+        disk_patience: DISK_PATIENCE,
+    };
     let run = move || {
         if catch_unwind(AssertUnwindSafe(|| printer.run())).is_err() {
             report_panic(&notes);
@@ -67,33 +77,94 @@ impl LogPrinter {
     fn run(mut self) {
         // Keeps `finish` from waiting for this thread, even after a panic.
         let _close = CloseOnDrop(self.inner.clone());
-        while let Some(chunks) = self.inner.queue.next() {
-            let table = self.inner.queue.state().table.clone();
-            self.painter.set_palette(table);
-            let done = if chunks.is_empty() { self.catch_up() } else { self.show(chunks) };
-            if let Err(error) = done {
-                tracing::debug!("log output stopped: {error}");
-                self.inner.output_is_gone(&error);
-                return;
-            }
+        if let Err(error) = self.print_all() {
+            tracing::debug!("log output stopped: {error}");
+            self.inner.output_is_gone(&error);
         }
     }
 
-    fn show(&mut self, chunks: VecDeque<LogChunk>) -> io::Result<()> {
-        for chunk in chunks {
+    fn print_all(&mut self) -> io::Result<()> {
+        loop {
+            let deadline = self.repeated.as_ref().and_then(RepeatedOutput::deadline);
+            let Some(items) = self.inner.queue.next(deadline) else { break };
+            let table = self.inner.queue.state().table.clone();
+            self.painter.set_palette(table);
+            self.painter.set_columns(self.output.columns());
+            if items.is_empty() {
+                self.catch_up()?;
+            }
+            self.show(items)?;
+        }
+        self.show_held_back(RepeatedOutput::clear)?;
+        let mut rest = Vec::new();
+        self.joiner.finish(&mut rest);
+        rest.iter().for_each(|chunk| self.painter.chunk(chunk, &mut self.out));
+        self.painter.end(&mut self.out);
+        self.write()?;
+        self.output.flush()
+    }
+
+    fn show(&mut self, items: VecDeque<PrintItem>) -> io::Result<()> {
+        for item in items {
+            match item {
+                PrintItem::Chunk(chunk) => self.add(chunk)?,
+                PrintItem::Judged { service, crashed } => {
+                    let mut said = None;
+                    self.show_held_back(|repeated, shown| {
+                        said = repeated.judge(&service, crashed, shown);
+                    })?;
+                    said.iter().for_each(|line| self.painter.status_line(line, &mut self.out));
+                    self.inner.queue.printed(0);
+                }
+            }
+        }
+        self.show_held_back(|repeated, shown| repeated.expire(Instant::now(), shown))?;
+        self.write()?;
+        self.output.flush()
+    }
+
+    fn add(&mut self, chunk: LogChunk) -> io::Result<()> {
+        if !chunk.is_unfinished() {
             let log = self.inner.log_of(&chunk.origin);
             let is_written = log.wait_written(chunk.batch.seq, self.disk_patience);
             self.disk_patience = if is_written { DISK_PATIENCE } else { Duration::ZERO };
             self.count_printed(&chunk.origin, chunk.amount());
+        }
+        let bytes = chunk.bytes.len();
+        match &mut self.repeated {
+            None => self.paint(chunk)?,
+            Some(_) => self.show_held_back(|repeated, shown| {
+                repeated.add(chunk, Instant::now(), shown);
+            })?,
+        }
+        // The queue counts the chunk until here, which bounds memory whatever the output does.
+        self.inner.queue.printed(bytes);
+        Ok(())
+    }
+
+    /// Prints what `act` no longer holds back.
+    fn show_held_back(
+        &mut self,
+        act: impl FnOnce(&mut RepeatedOutput, &mut Vec<LogChunk>),
+    ) -> io::Result<()> {
+        let mut shown = Vec::new();
+        if let Some(repeated) = &mut self.repeated {
+            act(repeated, &mut shown);
+        }
+        shown.into_iter().try_for_each(|chunk| self.paint(chunk))
+    }
+
+    /// Formats what is complete of a chunk, and writes when there is enough.
+    fn paint(&mut self, chunk: LogChunk) -> io::Result<()> {
+        let mut whole = Vec::new();
+        self.joiner.push(chunk, &mut whole);
+        for chunk in whole {
             self.painter.chunk(&chunk, &mut self.out);
             if self.out.len() >= WRITE_SIZE {
                 self.write()?;
             }
-            // The queue counts the chunk until here, which bounds memory whatever the output does.
-            self.inner.queue.printed(&chunk);
         }
-        self.write()?;
-        self.output.flush()
+        Ok(())
     }
 
     fn count_printed(&mut self, origin: &LogOrigin, shown: LogSize) {
@@ -106,19 +177,18 @@ impl LogPrinter {
     /// Prints what was stored while the queue was full, until nothing is left.
     fn catch_up(&mut self) -> io::Result<()> {
         let PrintMode::Behind { since } = self.inner.queue.state().mode else { return Ok(()) };
-        let mut cursor = LogCursor::default();
+        // How runs turned out while it was behind is not known.
+        self.show_held_back(RepeatedOutput::clear)?;
+        let (mut cursor, all) = (LogCursor::default(), Arc::default());
         loop {
             let before = self.inner.queue.state().next_seq;
             for service_log in self.inner.all_lanes() {
-                cursor.add(&service_log, ReadFrom::Seq(since));
+                cursor.add(&service_log, ReadFrom::Seq(since), &all);
             }
             let step = cursor.step(before, WRITE_SIZE);
             for chunk in &step.chunks {
                 self.count_printed(&chunk.origin, chunk.amount());
-                self.painter.chunk(chunk, &mut self.out);
-                if self.out.len() >= WRITE_SIZE {
-                    self.write()?;
-                }
+                self.paint(chunk.clone())?;
             }
             self.write()?;
             if step.chunks.is_empty() {
@@ -126,6 +196,11 @@ impl LogPrinter {
                 let totals = self.totals();
                 if self.caught_up(before) {
                     self.report_missed(totals);
+                    for log in self.inner.all_lanes() {
+                        for start in log.unfinished() {
+                            self.painter.chunk(&start, &mut self.out);
+                        }
+                    }
                     self.write()?;
                     return self.output.flush();
                 }
@@ -172,6 +247,10 @@ impl LogPrinter {
             self.inner.queue.progressed();
         }
         self.out.clear();
+        if self.out.capacity() > 8 * WRITE_SIZE {
+            // A long line needed more.
+            self.out.shrink_to(2 * WRITE_SIZE);
+        }
         Ok(())
     }
 }

@@ -1,46 +1,44 @@
+use super::service_palette::ServicePalette;
+
+pub(super) const RESET: &str = "\x1b[0m";
+pub(super) const BOLD: &str = "\x1b[1m";
+pub(super) const DIM: &str = "\x1b[2m";
+
+/// Most bytes of active color sequences that are repeated after a break of a line.
+pub(super) const COLORS_MAX: usize = 256;
+
+/// As wide as a formatted time.
+pub(super) const NO_TIME: &str = "         ";
+
+/// As wide as what separates name and line.
+pub(super) const MARKER_WIDTH: usize = 3;
+
 /// How printed lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogStyle {
-    /// Whether names and status lines are colored.
+    /// Whether names and status lines are colored, and services may color their lines. Nothing else
+    /// of what controls a terminal passes.
     pub color: bool,
     /// Whether each line starts with the name of its service.
     pub prefix: bool,
     /// Whether each line starts with `HH:MM:SS` in local time.
     pub timestamps: bool,
-    /// How to treat escape sequences and control characters of services.
-    pub escapes: EscapeMode,
+    /// Whether lines of services pass as they are, for programs.
+    pub exact: bool,
     /// Whether each line is a JSON object; the other settings then have no effect.
     pub json: bool,
 }
 
-/// How to treat escape sequences and control characters of services.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EscapeMode {
-    /// Keeps all bytes of the service, for a pipe or a file.
-    Keep,
-    /// Keeps colors and removes everything else that could harm or confuse a terminal.
-    Colors,
-    /// Removes all of them, colors included.
-    Strip,
-}
-
 impl LogStyle {
-    /// Returns the style for a terminal or a pipe, with or without `NO_COLOR`.
-    ///
-    /// A pipe gets the bytes of the service unchanged: the program that reads them may want all of
-    /// them. `NO_COLOR` asks for plain text there as well.
-    pub fn new(terminal: bool, no_color: bool) -> LogStyle {
-        let escapes = match (terminal, no_color) {
-            (_, true) => EscapeMode::Strip,
-            (true, false) => EscapeMode::Colors,
-            (false, false) => EscapeMode::Keep,
-        };
-        LogStyle {
-            color: terminal && !no_color,
-            prefix: true,
-            timestamps: false,
-            escapes,
-            json: false,
-        }
+    /// Returns the usual style, with or without colors.
+    pub fn new(color: bool) -> LogStyle {
+        LogStyle { color, prefix: true, timestamps: false, exact: false, json: false }
+    }
+
+    /// Returns how many columns the start of a line takes, unless the name is longer than others.
+    pub(crate) fn indent(self, table: &ServicePalette) -> usize {
+        let time = if self.timestamps { NO_TIME.len() } else { 0 };
+        let name = if self.prefix { table.width() + MARKER_WIDTH } else { 0 };
+        time + name
     }
 }

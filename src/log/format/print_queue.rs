@@ -1,10 +1,11 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::service_palette::ServicePalette;
 use crate::log::lock_unpoisoned;
 use crate::log::store::LogChunk;
+use crate::model::Name;
 
 /// Chunks to be printed, between the captures and the printer. Numbers every line.
 pub(crate) struct PrintQueue {
@@ -16,7 +17,7 @@ pub(crate) struct PrintQueue {
 }
 
 pub(crate) struct PrintQueueState {
-    chunks: VecDeque<LogChunk>,
+    items: VecDeque<PrintItem>,
     /// Cost of the queued chunks and of those being printed.
     bytes: usize,
     /// Number of the next line.
@@ -28,6 +29,16 @@ pub(crate) struct PrintQueueState {
     ending: bool,
     /// Counts the printer's progress.
     steps: u64,
+}
+
+/// What the printer gets.
+pub(crate) enum PrintItem {
+    Chunk(LogChunk),
+    /// How the current run of a service turned out, after its output so far.
+    Judged {
+        service: Name,
+        crashed: bool,
+    },
 }
 
 /// How lines reach the printer.
@@ -44,12 +55,12 @@ impl PrintQueue {
     /// Most bytes in the queue. A terminal that is slow for a moment should not cause disk reads,
     /// and one that hangs should not cost more memory.
     pub const MAX_BYTES: usize = 8 * 1024 * 1024;
-    /// Cost of a chunk besides its bytes.
-    const CHUNK_COST: usize = 192;
+    /// Cost of an item besides its bytes.
+    const ITEM_COST: usize = 192;
 
     pub fn new(open: bool) -> PrintQueue {
         let state = PrintQueueState {
-            chunks: VecDeque::new(),
+            items: VecDeque::new(),
             bytes: 0,
             next_seq: 0,
             mode: if open { PrintMode::Live } else { PrintMode::Closed },
@@ -70,16 +81,28 @@ impl PrintQueue {
         match &state.mode {
             PrintMode::Closed => return seq,
             PrintMode::Behind { .. } => {}
-            PrintMode::Live if state.bytes + cost(&chunk) > Self::MAX_BYTES => {
+            PrintMode::Live if state.bytes + cost(chunk.bytes.len()) > Self::MAX_BYTES => {
                 state.mode = PrintMode::Behind { since: seq };
             }
             PrintMode::Live => {
-                state.bytes += cost(&chunk);
-                state.chunks.push_back(chunk);
+                state.bytes += cost(chunk.bytes.len());
+                state.items.push_back(PrintItem::Chunk(chunk));
             }
         }
         self.wake(&mut state);
         seq
+    }
+
+    /// Passes on how the current run of a service turned out. A printer that is behind, or nearly,
+    /// ignores it.
+    pub fn judge(&self, service: Name, crashed: bool) {
+        let mut state = lock_unpoisoned(&self.state);
+        let room = state.bytes + cost(0) <= Self::MAX_BYTES;
+        if matches!(state.mode, PrintMode::Live) && room {
+            state.bytes += cost(0);
+            state.items.push_back(PrintItem::Judged { service, crashed });
+            self.wake(&mut state);
+        }
     }
 
     fn wake(&self, state: &mut PrintQueueState) {
@@ -93,13 +116,13 @@ impl PrintQueue {
         lock_unpoisoned(&self.state)
     }
 
-    /// Waits for work: the queued chunks, or an empty list when the printer is behind. `None`:
-    /// everything is printed and nothing more comes.
-    pub fn next(&self) -> Option<VecDeque<LogChunk>> {
+    /// Waits for work until `deadline`: what is queued, or an empty list when it is over or when the
+    /// printer is behind. `None`: everything is printed and nothing more comes.
+    pub fn next(&self, deadline: Option<Instant>) -> Option<VecDeque<PrintItem>> {
         let mut state = lock_unpoisoned(&self.state);
         loop {
-            if !state.chunks.is_empty() {
-                return Some(std::mem::take(&mut state.chunks));
+            if !state.items.is_empty() {
+                return Some(std::mem::take(&mut state.items));
             }
             match state.mode {
                 PrintMode::Behind { .. } => return Some(VecDeque::new()),
@@ -108,15 +131,26 @@ impl PrintQueue {
                 PrintMode::Live => {}
             }
             state.idle = true;
-            state = self.work.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+            self.progress.notify_all();
+            let Some(deadline) = deadline else {
+                state = self.work.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                state.idle = false;
+                return Some(VecDeque::new());
+            }
+            let waited = self.work.wait_timeout(state, left);
+            state = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
         }
     }
 
-    /// Counts a chunk as printed.
-    pub fn printed(&self, chunk: &LogChunk) {
+    /// Counts an item with so many bytes as printed.
+    pub fn printed(&self, bytes: usize) {
         let mut state = lock_unpoisoned(&self.state);
         // Zero if it was closed in the meantime.
-        state.bytes = state.bytes.saturating_sub(cost(chunk));
+        state.bytes = state.bytes.saturating_sub(cost(bytes));
     }
 
     pub fn progressed(&self) {
@@ -128,7 +162,7 @@ impl PrintQueue {
     pub fn close(&self) {
         let mut state = lock_unpoisoned(&self.state);
         state.mode = PrintMode::Closed;
-        state.chunks.clear();
+        state.items.clear();
         state.bytes = 0;
         state.steps += 1;
         self.work.notify_one();
@@ -162,12 +196,43 @@ impl PrintQueue {
         true
     }
 
+    /// Waits until everything is printed, for at most `limit`.
+    pub fn wait_printed(&self, limit: Duration) {
+        let state = lock_unpoisoned(&self.state);
+        let pending = |state: &mut PrintQueueState| match state.mode {
+            PrintMode::Live => !(state.idle && state.items.is_empty()),
+            PrintMode::Behind { .. } => true,
+            PrintMode::Closed => false,
+        };
+        // Whether in time or not, the caller goes on.
+        drop(self.progress.wait_timeout_while(state, limit, pending));
+    }
+
     #[cfg(test)]
     pub fn bytes(&self) -> usize {
         lock_unpoisoned(&self.state).bytes
     }
 }
 
-fn cost(chunk: &LogChunk) -> usize {
-    PrintQueue::CHUNK_COST + chunk.bytes.len()
+/// Returns what an item with so many bytes costs.
+fn cost(bytes: usize) -> usize {
+    PrintQueue::ITEM_COST + bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_on_runs_do_not_pile_up_behind_a_paused_terminal() {
+        let queue = PrintQueue::new(true);
+        let most = PrintQueue::MAX_BYTES / PrintQueue::ITEM_COST;
+        for _ in 0..=most {
+            queue.judge(Name::new("api").expect("valid name"), true);
+        }
+        let items = queue.next(None).expect("open");
+        assert_eq!(items.len(), most);
+        items.iter().for_each(|_| queue.printed(0));
+        assert_eq!(queue.bytes(), 0);
+    }
 }

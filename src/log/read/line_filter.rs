@@ -14,11 +14,13 @@ pub struct LineFilter {
     pub since: Option<i64>,
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
-    /// Only lines that match, without escape sequences. Long lines are matched in pieces of 64 KiB.
+    /// Only lines that match, without escape sequences.
     pub grep: Option<Regex>,
     /// Whether to include status lines. They have no stream and `grep` does not search them: either
     /// of these filters excludes them.
     pub status_mode: StatusMode,
+    /// Whether to include the starts of lines whose end has not come.
+    pub unfinished: bool,
 }
 
 impl LineFilter {

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::line_filter::LineFilter;
+use super::line_joiner::LineJoiner;
 use super::service_log_cursor::ServiceLogCursor;
 use crate::log::log_origin::LogOrigin;
 use crate::log::missed_lines::MissedLines;
@@ -12,7 +13,6 @@ use crate::log::store::{LogChunk, ServiceLog};
 #[derive(Default)]
 pub(crate) struct LogCursor {
     tracks: BTreeMap<LogOrigin, ServiceLogCursor>,
-    wanted: Arc<LineFilter>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -30,31 +30,39 @@ pub(crate) struct ReadStep {
     pub missed: MissedLines,
 }
 
+impl ReadStep {
+    pub fn is_empty(&self) -> bool {
+        self.chunks.is_empty() && self.missed.is_empty()
+    }
+
+    /// Joins long lines. `ended`: nothing follows.
+    pub fn joined(mut self, joiner: &mut LineJoiner, ended: bool) -> ReadStep {
+        let mut chunks = Vec::with_capacity(self.chunks.len());
+        if !self.missed.is_empty() {
+            // Perhaps pieces of long lines: what follows may not be their rest.
+            joiner.finish(&mut chunks);
+        }
+        self.chunks.drain(..).for_each(|chunk| joiner.push(chunk, &mut chunks));
+        if ended {
+            joiner.finish(&mut chunks);
+        }
+        ReadStep { chunks, ..self }
+    }
+}
+
 impl LogCursor {
-    /// Creates a cursor that skips entries without wanted lines. Other entries are returned whole.
-    pub fn filtered(wanted: Arc<LineFilter>) -> LogCursor {
-        LogCursor { tracks: BTreeMap::new(), wanted }
-    }
-
-    /// Follows another service log, unless it is already followed. Reads no file yet.
-    pub fn add(&mut self, service_log: &Arc<ServiceLog>, from: ReadFrom) {
-        self.add_wanted(service_log, from, &self.wanted.clone());
-    }
-
-    pub fn add_wanted(
-        &mut self,
-        service_log: &Arc<ServiceLog>,
-        from: ReadFrom,
-        wanted: &Arc<LineFilter>,
-    ) {
+    /// Follows another service log, unless it is already followed. Skips entries without wanted lines;
+    /// others are returned whole. Reads no file yet.
+    pub fn add(&mut self, service_log: &Arc<ServiceLog>, from: ReadFrom, wanted: &Arc<LineFilter>) {
         if !self.tracks.contains_key(&service_log.origin) {
             let track = ServiceLogCursor::new(service_log, from, wanted.clone());
             self.tracks.insert(service_log.origin.clone(), track);
         }
     }
 
-    /// Returns the next chunks of lines below `before`, about `bytes` bytes. Entries below it must
-    /// have been pushed, or the capture must still hold the lock of their service log. Reads files.
+    /// Returns the next chunks of lines below `before`, about `bytes` bytes of memory. Entries below
+    /// it must have been pushed, or the capture must still hold the lock of their service log. Reads
+    /// files.
     pub fn step(&mut self, before: u64, bytes: usize) -> ReadStep {
         self.tracks.values_mut().for_each(ServiceLogCursor::seek);
         let step = self.read(before, bytes);
@@ -77,7 +85,7 @@ impl LogCursor {
             }
             match track.take() {
                 Ok(Some(chunk)) => {
-                    len += chunk.bytes.len();
+                    len += size_of::<LogChunk>() + chunk.bytes.len();
                     step.chunks.push(chunk);
                 }
                 Ok(None) => {}

@@ -1,19 +1,17 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::line_filter::LineFilter;
+use super::line_joiner::LineJoiner;
 use super::log_cursor::{LogCursor, ReadFrom, ReadStep};
-use crate::log::line_split;
-use crate::log::log_item::LogItem;
-use crate::log::log_line::LogLine;
+use super::log_items::LogItems;
 use crate::log::log_origin::LogOrigin;
-use crate::log::missed_lines::MissedLines;
 use crate::log::stack_log::StackLogInner;
-use crate::log::status_line::StatusLine;
 use crate::log::store::LogChunk;
-use crate::model::Name;
+use crate::model::{Name, OutputStream};
 
 /// Reads the log in order and at its own speed, without slowing anything down.
 pub struct LogReader {
@@ -32,21 +30,13 @@ pub struct LogReader {
     job: Option<JoinHandle<(LogCursor, ReadStep, bool)>>,
     /// Services added from now on are read from their beginning.
     begun: bool,
+    joiner: LineJoiner,
+    /// Which starts of lines were returned: their times and lengths.
+    unfinished: BTreeMap<(Name, OutputStream), (i64, usize)>,
 }
 
-/// Some lines of the log, in order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogPage {
-    /// Lines of services.
-    pub records: Vec<LogLine>,
-    /// Status lines between them.
-    pub status: Vec<StatusLine>,
-    /// What was lost before these, wanted or not.
-    pub missed: MissedLines,
-}
-
-/// Bytes that a reader takes at once.
-const PAGE_SIZE: usize = 256 * 1024;
+/// Bytes that a reader takes at once, and holds while a client does not read.
+const PAGE_SIZE: usize = 64 * 1024;
 
 impl LogReader {
     pub(crate) fn new(
@@ -56,43 +46,103 @@ impl LogReader {
         follow: bool,
         wanted: LineFilter,
     ) -> LogReader {
-        let changes = inner.changes();
         let until = (!follow).then(|| inner.queue.state().next_seq);
         let wanted = Arc::new(wanted);
         let status = wanted.for_status_lines(services.as_deref()).map(Arc::new);
-        let cursor = Some(LogCursor::filtered(wanted.clone()));
-        let (job, begun) = (None, false);
-        let mut reader =
-            LogReader { inner, services, last, wanted, status, until, changes, cursor, job, begun };
+        let mut reader = LogReader {
+            changes: inner.changes(),
+            inner,
+            services,
+            last,
+            cursor: Some(LogCursor::default()),
+            wanted,
+            status,
+            until,
+            job: None,
+            begun: false,
+            joiner: LineJoiner::default(),
+            unfinished: BTreeMap::new(),
+        };
         reader.add_lanes();
         reader
     }
 
-    /// Returns the next page, which is never empty; `None` at the end.
-    pub async fn next(&mut self) -> Option<LogPage> {
+    /// Returns what the next step found, of which nothing may be wanted; `None` at the end.
+    pub async fn next(&mut self) -> Option<LogItems> {
+        let mut turn = None;
         loop {
-            let (step, last) = self.step().await;
-            if !step.chunks.is_empty() || !step.missed.is_empty() {
-                let mut page = page(step, &self.wanted, self.status.as_deref());
-                if let Some(until) = self.until {
-                    // The writer may have joined later lines to the last entry.
-                    page.records.retain(|line| line.seq < until);
-                    page.status.retain(|line| line.seq < Some(until));
-                }
-                if page.is_empty() {
-                    continue;
-                }
-                return Some(page);
+            if turn.is_none() && self.joiner.held() > PAGE_SIZE {
+                // One at a time, so that others find its line instead of joining it beside it. Fails
+                // only when it is closed, which it never is.
+                turn = self.inner.joining.clone().acquire_owned().await.ok();
             }
-            if last {
+            let (step, last) = self.step().await;
+            let found = !step.is_empty();
+            let ended = last && !found;
+            let mut step = step.joined(&mut self.joiner, ended);
+            if !step.is_empty() {
+                step.chunks =
+                    step.chunks.into_iter().map(|one| self.inner.long_lines.share(one)).collect();
+                let status = self.status.as_ref();
+                return Some(LogItems::of(step, &self.wanted, status, self.until));
+            }
+            if found {
+                // The pieces of a line whose end follows.
+                continue;
+            }
+            if self.wanted.unfinished
+                && self.until.is_none()
+                && self.changes.has_changed().is_ok_and(|new| new)
+            {
+                // Lines that were completed meanwhile come before the starts of others.
+                continue;
+            }
+            let unfinished = self.new_unfinished();
+            if !unfinished.is_empty() {
+                let step = ReadStep { chunks: unfinished, ..ReadStep::default() };
+                return Some(LogItems::of(step, &self.wanted, None, None));
+            }
+            if ended {
                 return None;
             }
             if self.until.is_some() {
                 // `stop_at_end` was called while the step was running.
                 continue;
             }
+            drop(turn.take());
             self.changes.changed().await.ok()?;
         }
+    }
+
+    /// Returns the starts of lines that are wanted and were not returned yet.
+    fn new_unfinished(&mut self) -> Vec<LogChunk> {
+        let mut chunks = Vec::new();
+        if !self.wanted.unfinished {
+            return chunks;
+        }
+        for log in self.inner.all_lanes() {
+            let Some(name) = log.origin.service().filter(|name| self.is_read(name)) else {
+                continue;
+            };
+            for mut chunk in log.unfinished() {
+                let is_wanted = self.wanted.accepts_entry(&chunk.batch);
+                let (key, mark) =
+                    ((name.clone(), chunk.batch.stream), (chunk.batch.at, chunk.bytes.len()));
+                if is_wanted
+                    && self.wanted.accepts(&chunk.bytes)
+                    && self.unfinished.insert(key, mark) != Some(mark)
+                {
+                    chunk.batch.seq = self.inner.queue.state().next_seq;
+                    chunks.push(chunk);
+                }
+            }
+        }
+        chunks
+    }
+
+    fn is_read(&self, name: &Name) -> bool {
+        let named = self.services.as_ref().is_none_or(|names| names.contains(name));
+        named && self.wanted.has_lines()
     }
 
     /// Ends this reader after what is stored now.
@@ -104,9 +154,10 @@ impl LogReader {
     /// known when the step started, because an earlier one may not have seen the last lines.
     async fn step(&mut self) -> (ReadStep, bool) {
         if self.job.is_none() {
+            // Fails only when it is closed, which it never is.
+            let turn = self.inner.reading.clone().acquire_owned().await.ok();
             self.add_lanes();
-            let mut cursor =
-                self.cursor.take().unwrap_or_else(|| LogCursor::filtered(self.wanted.clone()));
+            let mut cursor = self.cursor.take().unwrap_or_default();
             // Read before the step: whatever is stored from here on wakes this reader again, and a
             // step that knows of the end sees everything stored before it.
             let last = self.until.is_some() || self.inner.is_ended();
@@ -114,6 +165,7 @@ impl LogReader {
             let before = self.until.unwrap_or_else(|| self.inner.queue.state().next_seq);
             self.job = Some(tokio::task::spawn_blocking(move || {
                 let step = cursor.step(before, PAGE_SIZE);
+                drop(turn);
                 (cursor, step, last)
             }));
         }
@@ -134,71 +186,14 @@ impl LogReader {
     fn add_lanes(&mut self) {
         let from = if self.begun { ReadFrom::Last(usize::MAX) } else { ReadFrom::Last(self.last) };
         self.begun = true;
-        let Some(cursor) = &mut self.cursor else { return };
         for service_log in self.inner.all_lanes() {
             let wanted = match &service_log.origin {
                 LogOrigin::Devstack => self.status.as_ref(),
-                LogOrigin::Service(name) => {
-                    let named = self.services.as_ref().is_none_or(|names| names.contains(name));
-                    (named && self.wanted.has_lines()).then_some(&self.wanted)
-                }
+                LogOrigin::Service(name) => self.is_read(name).then_some(&self.wanted),
             };
-            if let Some(wanted) = wanted {
-                cursor.add_wanted(&service_log, from, wanted);
+            if let (Some(cursor), Some(wanted)) = (&mut self.cursor, wanted) {
+                cursor.add(&service_log, from, wanted);
             }
         }
     }
-}
-
-impl LogPage {
-    pub(super) fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.status.is_empty() && self.missed.is_empty()
-    }
-
-    /// Returns what was missed, then all lines in order.
-    pub fn items(self) -> Vec<LogItem> {
-        let missed = self.missed.iter().map(|(service, lost)| LogItem::Missed {
-            service: service.cloned(),
-            missed: lost.lines,
-            bytes: lost.bytes,
-        });
-        let mut items: Vec<LogItem> = missed.collect();
-        items.reserve(self.records.len() + self.status.len());
-        let mut status = self.status.into_iter().peekable();
-        for record in self.records {
-            while let Some(before) = status.next_if(|status| status.seq < Some(record.seq)) {
-                items.push(LogItem::Status(before));
-            }
-            items.push(LogItem::Line(record));
-        }
-        items.extend(status.map(LogItem::Status));
-        items
-    }
-}
-
-/// Returns the wanted lines of a step.
-pub(super) fn page(
-    step: ReadStep,
-    wanted: &LineFilter,
-    said_wanted: Option<&LineFilter>,
-) -> LogPage {
-    let (mut records, mut status) = (Vec::new(), Vec::new());
-    for chunk in &step.chunks {
-        match &chunk.origin {
-            LogOrigin::Service(name) => {
-                records.extend(chunk.lines(name).filter(|one| wanted.accepts(&one.line)));
-            }
-            LogOrigin::Devstack => status.extend(spoken(chunk, said_wanted.unwrap_or(wanted))),
-        }
-    }
-    LogPage { records, status, missed: step.missed }
-}
-
-fn spoken<'a>(
-    chunk: &'a LogChunk,
-    wanted: &'a LineFilter,
-) -> impl Iterator<Item = StatusLine> + 'a {
-    let lines =
-        line_split::lines(&chunk.bytes).enumerate().filter(|(_, line)| wanted.accepts(line));
-    lines.filter_map(|(at, line)| StatusLine::decode(line, chunk.batch.seq + at as u64))
 }

@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::line_filter::LineFilter;
 use super::log_cursor::ReadFrom;
+use super::tail_walk::TailWalk;
+use crate::log::lock_unpoisoned;
 use crate::log::log_size::LogSize;
 use crate::log::store::{
     IndexEntry, LogChunk, LogExtent, LogFile, LogFilePair, LogSegment, SegmentKind, SegmentLookup,
     ServiceLog,
 };
-use crate::log::{line_split, lock_unpoisoned};
 
 /// A reader's position in one service log.
 pub(super) struct ServiceLogCursor {
@@ -27,8 +28,8 @@ pub(super) struct ServiceLogCursor {
     lost: LogSize,
     /// Nothing more was found in this step.
     drained: bool,
-    /// Lines before this number are skipped.
-    from: u64,
+    /// Lines before these numbers are skipped, by stream.
+    from: [u64; 2],
     wanted: Arc<LineFilter>,
     /// Where to start, until the first step.
     start: Option<(ReadFrom, LogExtent)>,
@@ -41,8 +42,8 @@ enum ChunkSource {
     Memory(Bytes),
 }
 
-/// Entries looked up at once.
-const AHEAD: u64 = 256;
+/// Entries looked up at once. A reader of the whole stack holds as many of each service.
+const AHEAD: u64 = 64;
 
 impl ServiceLogCursor {
     pub fn new(
@@ -60,7 +61,7 @@ impl ServiceLogCursor {
             prefetched: VecDeque::new(),
             lost: LogSize::ZERO,
             drained: false,
-            from: 0,
+            from: [0; 2],
             wanted,
             open: None,
             start: None,
@@ -87,7 +88,7 @@ impl ServiceLogCursor {
 
     /// Skips indexed entries before `seq`; the remaining lines are skipped while reading.
     fn seek_seq(&mut self, seq: u64, extent: &LogExtent) {
-        self.from = seq;
+        self.from = [seq; 2];
         for (number, volume, written, _) in extent.volumes() {
             let is_before = |at| {
                 let batch = self.batches(volume, at, at + 1).ok().and_then(|mut one| one.pop());
@@ -109,7 +110,7 @@ impl ServiceLogCursor {
     /// Walks back from the end until it has found `lines` wanted lines.
     fn seek_last(&mut self, lines: u64, extent: &LogExtent) {
         let wanted = &self.wanted.clone();
-        let mut walk = TailWalk { lines, found: 0, from: None, wanted };
+        let mut walk = TailWalk::new(lines, wanted);
         let mut done = self.walk_unindexed(&mut walk, extent);
         for (number, volume, written, upto) in extent.volumes() {
             let (mut high, mut passed) = (written, upto);
@@ -128,9 +129,9 @@ impl ServiceLogCursor {
                 break;
             }
         }
-        self.from = walk.from.unwrap_or(u64::MAX);
-        if walk.found == 0 {
-            self.skip_all(extent);
+        match walk.finish() {
+            Some(from) => self.from = from,
+            None => self.skip_all(extent),
         }
     }
 
@@ -154,7 +155,7 @@ impl ServiceLogCursor {
 
     /// Starts at the end: no stored line is wanted.
     fn skip_all(&mut self, extent: &LogExtent) {
-        (self.from, self.read_size) = (0, extent.total);
+        (self.from, self.read_size) = ([0; 2], extent.total);
         (self.segment, self.at) = (extent.segment.clone(), extent.end);
     }
 
@@ -177,6 +178,10 @@ impl ServiceLogCursor {
     /// Ends a step and closes the file: an idle reader must not keep a removed file on disk.
     pub fn end_step(&mut self) {
         (self.drained, self.open) = (false, None);
+        if self.prefetched.is_empty() {
+            // Nor memory: it may wait for days.
+            self.prefetched = VecDeque::new();
+        }
     }
 
     fn fetch_entries(&mut self) -> LogSize {
@@ -197,7 +202,10 @@ impl ServiceLogCursor {
                     if self.at < gone {
                         lost += self.skip_to(upto);
                     }
-                    if batches.first().is_some_and(|(batch, _)| batch.seq <= self.from) {
+                    if batches
+                        .first()
+                        .is_some_and(|(batch, _)| batch.seq <= self.from[0].min(self.from[1]))
+                    {
                         // The evicted entries lie before the requested start.
                         lost = LogSize::ZERO;
                     }
@@ -257,7 +265,8 @@ impl ServiceLogCursor {
     /// Takes the next entry: `Ok(None)` if it is not wanted, its size if its bytes are lost.
     pub fn take(&mut self) -> Result<Option<LogChunk>, LogSize> {
         let Some((mut batch, source)) = self.prefetched.pop_front() else { return Ok(None) };
-        if batch.seq_end() <= self.from {
+        let from = self.from[batch.stream as usize];
+        if batch.seq_end() <= from {
             return Ok(None);
         }
         if batch.lost {
@@ -273,7 +282,7 @@ impl ServiceLogCursor {
                 bytes.map_err(|_| batch.amount())?
             }
         };
-        let skip = self.from.saturating_sub(batch.seq) as usize;
+        let skip = from.saturating_sub(batch.seq) as usize;
         if skip > 0 {
             let at =
                 memchr::memchr_iter(b'\n', &bytes).nth(skip - 1).map_or(bytes.len(), |at| at + 1);
@@ -317,49 +326,4 @@ fn reaches_back(extent: &LogExtent, wanted: &LineFilter) -> bool {
         None => None,
     };
     oldest.is_none_or(|oldest| oldest.at >= since)
-}
-
-/// A walk back over entries that counts lines.
-struct TailWalk<'a> {
-    lines: u64,
-    found: u64,
-    /// Number of the first line to return.
-    from: Option<u64>,
-    wanted: &'a LineFilter,
-}
-
-impl TailWalk<'_> {
-    /// Counts an entry and returns whether to walk on.
-    fn back(
-        &mut self,
-        batch: &IndexEntry,
-        bytes: impl FnOnce(&IndexEntry) -> Option<Bytes>,
-    ) -> bool {
-        if self.found >= self.lines {
-            return false;
-        }
-        if batch.lost || !self.wanted.accepts_entry(batch) {
-            return true;
-        }
-        if self.wanted.accepts_all() {
-            let wanted = u64::from(batch.lines).min(self.lines - self.found);
-            self.found += wanted;
-            self.from = Some(batch.seq_end() - wanted);
-        } else if let Some(bytes) = bytes(batch) {
-            self.count(batch, &bytes);
-        }
-        self.found < self.lines
-    }
-
-    fn count(&mut self, batch: &IndexEntry, bytes: &[u8]) {
-        let lines = line_split::lines(bytes).enumerate();
-        let hits: Vec<usize> =
-            lines.filter(|(_, line)| self.wanted.accepts(line)).map(|(at, _)| at).collect();
-        let missing = usize::try_from(self.lines - self.found).unwrap_or(usize::MAX);
-        let hits = &hits[hits.len().saturating_sub(missing)..];
-        self.found += hits.len() as u64;
-        if let Some(first) = hits.first() {
-            self.from = Some(batch.seq + *first as u64);
-        }
-    }
 }

@@ -6,21 +6,25 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::line_filter::LineFilter;
+use super::line_joiner::LineJoiner;
 use super::log_cursor::{LogCursor, ReadFrom};
-use super::log_reader::{LogPage, page};
-use crate::log::line_split;
+use super::log_items::LogItems;
 use crate::log::log_origin::LogOrigin;
+use crate::log::log_size::LogSize;
 use crate::log::store::{
-    IndexEntry, IndexHeader, LogDir, LogFile, LogFilePair, NewestFile, RotatedFile, ServiceLog,
+    IndexEntry, IndexHeader, LogDir, LogFile, LogFilePair, MAX_UNINDEXED_BYTES, NewestFile,
+    RotatedFile, ServiceLog,
 };
 use crate::model::{Name, OutputStream, RunId};
 
-/// Reads the log of a stack that has ended or crashed: pages of lines in order.
+/// Reads the log of a stack that has ended or crashed, in order and a part at a time.
 pub struct StoredLogReader {
     cursor: LogCursor,
     wanted: Arc<LineFilter>,
     /// Filter for status lines; `None`: not wanted.
     status: Option<Arc<LineFilter>>,
+    joiner: LineJoiner,
+    ended: bool,
 }
 
 /// Bytes read at once.
@@ -44,7 +48,7 @@ impl StoredLogReader {
     ) -> io::Result<StoredLogReader> {
         let directory = Arc::new(LogDir::open(dir)?);
         let wanted = Arc::new(wanted);
-        let mut cursor = LogCursor::filtered(wanted.clone());
+        let mut cursor = LogCursor::default();
         let status = wanted.for_status_lines(services).map(Arc::new);
         let mut found: BTreeMap<LogOrigin, Vec<String>> = BTreeMap::new();
         for (origin, index) in directory.indexes()? {
@@ -64,30 +68,27 @@ impl StoredLogReader {
             };
             match lane(&directory, &origin, &indexes) {
                 Ok(Some(service_log)) => {
-                    cursor.add_wanted(&Arc::new(service_log), ReadFrom::Last(last), wanted)
+                    cursor.add(&Arc::new(service_log), ReadFrom::Last(last), wanted)
                 }
                 Ok(None) => {}
                 Err(error) => tracing::debug!("skipping the log of {origin}: {error}"),
             }
         }
-        Ok(StoredLogReader { cursor, wanted, status })
+        Ok(StoredLogReader { cursor, wanted, status, joiner: LineJoiner::default(), ended: false })
     }
 }
 
 impl Iterator for StoredLogReader {
-    type Item = LogPage;
+    type Item = LogItems;
 
-    fn next(&mut self) -> Option<LogPage> {
-        loop {
-            let step = self.cursor.step(u64::MAX, PAGE);
-            if step.chunks.is_empty() && step.missed.is_empty() {
-                return None;
-            }
-            let page = page(step, &self.wanted, self.status.as_deref());
-            if !page.is_empty() {
-                return Some(page);
-            }
+    fn next(&mut self) -> Option<LogItems> {
+        if self.ended {
+            return None;
         }
+        let step = self.cursor.step(u64::MAX, PAGE);
+        self.ended = step.is_empty();
+        let step = step.joined(&mut self.joiner, self.ended);
+        Some(LogItems::of(step, &self.wanted, self.status.as_ref(), None))
     }
 }
 
@@ -151,6 +152,7 @@ fn count_valid_entries(files: &LogFilePair, size: u64) -> io::Result<u64> {
 
 /// Returns entries for output after the last indexed entry: the supervisor was killed before it
 /// flushed the index. The stream is unknown, and the run is assumed to be that of the last entry.
+/// Output beyond what may be unindexed is damage, such as a hole of any size, and counts as lost.
 fn recover_unindexed(
     files: &LogFilePair,
     last: Option<IndexEntry>,
@@ -162,26 +164,22 @@ fn recover_unindexed(
     let run = last.map_or(RunId(0), |last| last.run);
     let mut continues = false;
     let mut batches = Vec::new();
+    let damaged = size.saturating_sub(offset).saturating_sub(MAX_UNINDEXED_BYTES);
+    if damaged > 0 {
+        let first = IndexEntry::captured(run, OutputStream::Stdout, at, &[]);
+        let first = IndexEntry { seq, offset, ..first };
+        batches = first.lost_entries(LogSize { lines: 1, bytes: damaged });
+        (offset, seq) = (offset + damaged, seq + 1);
+    }
     while offset < size {
         let mut bytes = vec![0; IndexEntry::JOIN_MAX.min((size - offset) as usize)];
         files.log.read_exact_at(&mut bytes, offset)?;
         let len = memchr::memrchr(b'\n', &bytes).map_or(bytes.len(), |at| at + 1);
-        let open = bytes[len - 1] != b'\n';
-        let count = line_split::count(&bytes[..len]) as u32;
-        let stream = OutputStream::Stdout;
-        batches.push(IndexEntry {
-            at,
-            seq,
-            run,
-            offset,
-            len: len as u32,
-            lines: count,
-            stream,
-            continues,
-            open,
-            lost: false,
-        });
-        (offset, seq, continues) = (offset + len as u64, seq + u64::from(count), open);
+        let entry = IndexEntry::captured(run, OutputStream::Stdout, at, &bytes[..len]);
+        let mut entry = IndexEntry { seq, offset, continues, ..entry };
+        entry.more = entry.open && entry.end() < size;
+        (offset, seq, continues) = (entry.end(), entry.seq_end(), entry.open);
+        batches.push(entry);
     }
     Ok(batches)
 }

@@ -1,3 +1,4 @@
+use crate::log::line_split;
 use crate::log::log_size::LogSize;
 use crate::model::{OutputStream, RunId};
 
@@ -20,6 +21,8 @@ pub(crate) struct IndexEntry {
     pub continues: bool,
     /// The last line has no newline: it was too long or the stream ended.
     pub open: bool,
+    /// The last line goes on in the next entry of this stream: it was too long.
+    pub more: bool,
     /// Stands for lines that could not be kept and are not in the file.
     pub lost: bool,
 }
@@ -32,7 +35,8 @@ const STDERR: u32 = 1 << 24;
 const CONTINUES: u32 = 1 << 25;
 const OPEN: u32 = 1 << 26;
 const LOST: u32 = 1 << 27;
-const KNOWN: u32 = (LINES_END - 1) | STDERR | CONTINUES | OPEN | LOST;
+const MORE: u32 = 1 << 28;
+const KNOWN: u32 = (LINES_END - 1) | STDERR | CONTINUES | OPEN | LOST | MORE;
 
 impl IndexEntry {
     /// Size of an encoded entry in bytes.
@@ -43,6 +47,24 @@ impl IndexEntry {
     const LEN_MAX: u32 = 1 << 20;
     /// Reads further apart than this, in milliseconds, are not joined, to keep timestamps useful.
     const JOIN_MS: i64 = 10;
+
+    /// Describes lines as they were captured, without number and offset.
+    pub fn captured(run: RunId, stream: OutputStream, at: i64, bytes: &[u8]) -> IndexEntry {
+        let lines = line_split::count(bytes);
+        IndexEntry {
+            at,
+            seq: 0,
+            run,
+            offset: 0,
+            len: u32::try_from(bytes.len()).expect("a chunk is at most two long lines"),
+            lines: u32::try_from(lines).expect("a chunk has no more lines than bytes"),
+            stream,
+            continues: false,
+            open: !bytes.ends_with(b"\n"),
+            more: false,
+            lost: false,
+        }
+    }
 
     pub fn seq_end(&self) -> u64 {
         self.seq + u64::from(self.lines)
@@ -73,6 +95,7 @@ impl IndexEntry {
                 lines: lines as u32,
                 lost: true,
                 open: false,
+                more: false,
                 ..*self
             }
         };
@@ -94,7 +117,7 @@ impl IndexEntry {
         if joins {
             self.len += next.len;
             self.lines += next.lines;
-            self.open = next.open;
+            (self.open, self.more) = (next.open, next.more);
         }
         joins
     }
@@ -118,6 +141,7 @@ impl IndexEntry {
         word |= if self.continues { CONTINUES } else { 0 };
         word |= if self.open { OPEN } else { 0 };
         word |= if self.lost { LOST } else { 0 };
+        word |= if self.more { MORE } else { 0 };
         let mut bytes = [0; Self::SIZE];
         bytes[0..8].copy_from_slice(&self.at.to_le_bytes());
         bytes[8..16].copy_from_slice(&self.seq.to_le_bytes());
@@ -153,6 +177,7 @@ impl IndexEntry {
             stream: if word & STDERR == 0 { OutputStream::Stdout } else { OutputStream::Stderr },
             continues: word & CONTINUES != 0,
             open: word & OPEN != 0,
+            more: word & MORE != 0,
             lost,
         })
     }
@@ -173,6 +198,7 @@ mod tests {
             stream: OutputStream::Stderr,
             continues: true,
             open: false,
+            more: false,
             lost: false,
         }
     }

@@ -17,22 +17,35 @@ pub(crate) struct LogChunk {
 }
 
 impl LogChunk {
+    /// Returns whether this is the start of a line that is not complete and not stored yet. It has
+    /// no number: its whole line follows.
+    pub fn is_unfinished(&self) -> bool {
+        self.batch.lines == 0
+    }
+
     pub fn amount(&self) -> LogSize {
         LogSize { lines: self.batch.lines.into(), bytes: self.bytes.len() as u64 }
     }
 
-    /// Returns the lines, as printed by `service`.
-    pub fn lines<'a>(&'a self, service: &'a Name) -> impl Iterator<Item = LogLine> + 'a {
-        let last = self.batch.lines.saturating_sub(1) as usize;
-        line_split::lines(&self.bytes).enumerate().map(move |(at, line)| LogLine {
+    /// Returns the line with the index `at` of this chunk, as printed by `service`.
+    pub fn line(&self, service: &Name, at: u32, line: &[u8]) -> LogLine {
+        LogLine {
             service: service.clone(),
             run: self.batch.run,
             stream: self.batch.stream,
             at: self.batch.at,
-            seq: self.batch.seq + at as u64,
+            seq: self.batch.seq + u64::from(at),
             line: line_split::trim_line_end(line).to_vec(),
             continues: at == 0 && self.batch.continues,
-            open: at == last && self.batch.open,
-        })
+            open: at == self.batch.lines.saturating_sub(1) && self.batch.open,
+            unfinished: self.is_unfinished(),
+        }
+    }
+
+    /// Returns the lines, as printed by `service`.
+    pub fn lines<'a>(&'a self, service: &'a Name) -> impl Iterator<Item = LogLine> + 'a {
+        (0..)
+            .zip(line_split::lines(&self.bytes))
+            .map(move |(at, line)| self.line(service, at, line))
     }
 }

@@ -7,14 +7,17 @@ use std::{io, thread};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::atomic_file::make_state_dir_of;
 use crate::log::lock_unpoisoned;
 use crate::log::log_origin::LogOrigin;
-use crate::model::Name;
+use crate::model::{DirMove, Name};
 
 /// The directory with the log files of one stack. Files are reached only through its descriptor and
-/// never through a symlink, so the log cannot be redirected to another file.
+/// never through a symlink, so the log cannot be redirected to another file. If it is removed, the
+/// next new file creates it again.
 pub(crate) struct LogDir {
-    fd: OwnedFd,
+    path: Mutex<PathBuf>,
+    fd: Mutex<Arc<OwnedFd>>,
     /// Names to remove; `Some` while a thread is removing files.
     removal_queue: Mutex<Option<Vec<String>>>,
 }
@@ -49,34 +52,61 @@ impl LogDir {
     }
 
     pub fn open(path: &Path) -> io::Result<LogDir> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(LogDir { fd, removal_queue: Mutex::default() })
+        let fd = Mutex::new(Arc::new(open_dir(path)?));
+        Ok(LogDir { path: Mutex::new(path.to_owned()), fd, removal_queue: Mutex::default() })
+    }
+
+    fn fd(&self) -> Arc<OwnedFd> {
+        lock_unpoisoned(&self.fd).clone()
+    }
+
+    /// Notes that the project directory was moved, and this one with it.
+    pub fn relocate(&self, moved: &DirMove) {
+        let mut path = lock_unpoisoned(&self.path);
+        *path = moved.path(&path);
+    }
+
+    /// Creates the directory again after it was removed, as `git clean -fdx` does.
+    fn recreate(&self) -> io::Result<()> {
+        let path = lock_unpoisoned(&self.path).clone();
+        make_state_dir_of(&path)?;
+        match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        *lock_unpoisoned(&self.fd) = Arc::new(open_dir(&path)?);
+        Ok(())
     }
 
     /// Creates an empty file for reading and writing, replacing any file of this name.
     pub fn create_file(&self, name: &str) -> io::Result<File> {
-        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+        match rustix::fs::unlinkat(&*self.fd(), name, AtFlags::empty()) {
             Ok(()) | Err(rustix::io::Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
         let flags =
             OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?.into())
+        let create = || rustix::fs::openat(&*self.fd(), name, flags, Mode::RUSR | Mode::WUSR);
+        match create() {
+            // In an existing directory, that cannot be.
+            Err(rustix::io::Errno::NOENT) => self.recreate()?,
+            created => return Ok(created?.into()),
+        }
+        Ok(create()?.into())
     }
 
     /// Opens a file for reading; fails unless it is a regular file.
     pub fn read(&self, name: &str) -> io::Result<File> {
         // Without NONBLOCK, opening a FIFO would wait for a writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file: File = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?.into();
+        let file: File = rustix::fs::openat(&*self.fd(), name, flags, Mode::empty())?.into();
         if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
     }
 
     /// Returns whether `name` is still this file and has at least `len` bytes.
     pub fn is_same_file(&self, name: &str, file: &File, len: u64) -> bool {
         let (Ok(there), Ok(ours)) = (
-            rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW),
+            rustix::fs::statat(&*self.fd(), name, AtFlags::SYMLINK_NOFOLLOW),
             rustix::fs::fstat(file),
         ) else {
             return false;
@@ -87,7 +117,7 @@ impl LogDir {
 
     /// Renames a file to a name that is not in use.
     pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
-        Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+        Ok(rustix::fs::renameat(&*self.fd(), from, &*self.fd(), to)?)
     }
 
     /// Removes files on a separate thread: freeing a large file can take long.
@@ -119,7 +149,7 @@ impl LogDir {
 
     fn unlink(&self, names: &[String]) {
         for name in names {
-            if let Err(error) = rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            if let Err(error) = rustix::fs::unlinkat(&*self.fd(), name, AtFlags::empty()) {
                 tracing::debug!("cannot remove {name}: {error}");
             }
         }
@@ -145,11 +175,16 @@ impl LogDir {
 
     fn names(&self) -> io::Result<impl Iterator<Item = String>> {
         let entries =
-            rustix::fs::Dir::read_from(&self.fd)?.collect::<rustix::io::Result<Vec<_>>>()?;
+            rustix::fs::Dir::read_from(&*self.fd())?.collect::<rustix::io::Result<Vec<_>>>()?;
         Ok(entries
             .into_iter()
             .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned)))
     }
+}
+
+fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
 /// Returns the origin of a file: `NAME.END`, or `NAME.NUMBER.END` once rotated. Names have no dots.

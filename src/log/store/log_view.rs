@@ -36,6 +36,8 @@ pub(super) struct LogView {
     /// Everything that came in.
     pub total: LogSize,
     pub recent: RecentLines,
+    /// Starts of lines whose end has not come, by stream.
+    pub unfinished: [Option<(IndexEntry, Bytes)>; 2],
     pub counts: StorageCounts,
 }
 
@@ -57,11 +59,11 @@ impl LogView {
             is_queued: false,
             total: LogSize::ZERO,
             recent: RecentLines::default(),
+            unfinished: [None, None],
             counts: StorageCounts::default(),
         }
     }
 
-    /// Adds a chunk for the writer.
     pub fn push(&mut self, batch: IndexEntry, bytes: Bytes) {
         self.bytes += bytes.len() + Self::CHUNK_COST;
         self.unwritten.push_back((batch, bytes));
@@ -69,7 +71,7 @@ impl LogView {
 
     /// Adds an entry that stands for lost lines. Several become one.
     pub fn push_lost(&mut self, batch: IndexEntry) {
-        let lost = IndexEntry { lost: true, open: false, ..batch };
+        let lost = IndexEntry { lost: true, open: false, more: false, ..batch };
         let seen = self.seen >= self.unwritten.len();
         let last = self.unwritten.back_mut().filter(|_| !seen);
         if !last.is_some_and(|(last, _)| last.join_lost(&lost)) {

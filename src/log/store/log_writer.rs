@@ -48,7 +48,6 @@ impl LogWriter {
         }
     }
 
-    /// Adds a log with unwritten chunks.
     pub fn add(&self, log: Arc<ServiceLog>, notes: &LogWarnings) {
         let mut state = lock_unpoisoned(&self.state);
         if state.threadless {

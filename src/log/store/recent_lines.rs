@@ -7,7 +7,7 @@ use crate::model::RunId;
 #[derive(Default)]
 pub(super) struct RecentLines {
     run: Option<RunId>,
-    /// Whole lines, long ones cut.
+    /// Whole lines, long ones cut, without empty ones.
     text: Vec<u8>,
     count: usize,
 }
@@ -20,13 +20,15 @@ impl RecentLines {
     /// Kept of a longer line, in bytes: a message shows 500 characters.
     const LINE: usize = 4000;
 
-    /// Adds the lines of a chunk.
     pub fn add(&mut self, run: RunId, bytes: &[u8]) {
         if self.run != Some(run) {
             *self = RecentLines { run: Some(run), ..RecentLines::default() };
         }
         for line in line_split::lines(&bytes[last_lines_start(bytes, Self::LINES)..]) {
             let line = line_split::trim_line_end(line);
+            if line.is_empty() {
+                continue;
+            }
             self.text.extend_from_slice(&line[..line.len().min(Self::LINE)]);
             self.text.push(b'\n');
             self.count += 1;
@@ -43,6 +45,10 @@ impl RecentLines {
         self.text
             .drain(..if self.text.len() > 2 * Self::BYTES { start.max(by_size) } else { start });
         self.count = line_split::count(&self.text);
+    }
+
+    pub fn run(&self) -> Option<RunId> {
+        self.run
     }
 
     pub fn text(&self) -> &[u8] {

@@ -8,18 +8,20 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::index_entry::IndexEntry;
+use super::log_chunk::LogChunk;
 use super::log_dir::LogDir;
 use super::log_extent::{LogExtent, RotatedFile, SegmentLookup};
 use super::log_file::LogFile;
 use super::log_segment::{LogSegment, SegmentKind};
 use super::log_view::LogView;
-use super::retention_limits::RetentionLimits;
 use super::service_log_state::ServiceLogState;
 use super::storage_counts::StorageCounts;
 use crate::log::lock_unpoisoned;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
 use crate::log::log_warnings::LogWarnings;
+use crate::model::LogRetention;
+use crate::model::RunId;
 
 /// The stored output of one service or of devstack itself: the writing side. `LogCursor` reads it.
 ///
@@ -38,6 +40,8 @@ pub(crate) struct ServiceLog {
 
 /// Most unindexed entries: of so many the stream is unknown when devstack is killed.
 const MAX_UNINDEXED: usize = 128;
+/// The bytes of these entries.
+pub(crate) const MAX_UNINDEXED_BYTES: u64 = (MAX_UNINDEXED * IndexEntry::JOIN_MAX) as u64;
 /// Unwritten bytes beyond which the pipes of a service are not read. Enough for a disk that is busy
 /// for a moment; a hundred services on a disk that hangs need at most 100 MiB.
 const BUDGET: usize = 1024 * 1024;
@@ -61,7 +65,7 @@ impl ServiceLog {
     pub fn new(
         origin: LogOrigin,
         dir: Option<Arc<LogDir>>,
-        limits: Arc<RetentionLimits>,
+        limits: Arc<Mutex<LogRetention>>,
     ) -> ServiceLog {
         let files = ServiceLogState::new(dir, limits);
         let view = LogView::new(files.segment.clone());
@@ -105,11 +109,28 @@ impl ServiceLog {
         batch.seq = number(&batch);
         view.total += batch.amount();
         view.recent.add(batch.run, &bytes);
+        view.unfinished[batch.stream as usize] = None;
         match view.bytes + bytes.len() > MAX_UNWRITTEN {
             false => view.push(batch, bytes),
             true => view.push_lost(batch),
         }
         !std::mem::replace(&mut view.is_queued, true)
+    }
+
+    /// Remembers the start of a line, until the next chunk of its stream.
+    pub fn set_unfinished(&self, start: IndexEntry, bytes: Bytes) {
+        lock_unpoisoned(&self.view).unfinished[start.stream as usize] = Some((start, bytes));
+    }
+
+    /// Returns the starts of lines whose end has not come.
+    pub fn unfinished(&self) -> Vec<LogChunk> {
+        let view = lock_unpoisoned(&self.view);
+        let chunk = |(batch, bytes): (IndexEntry, Bytes)| LogChunk {
+            origin: self.origin.clone(),
+            batch,
+            bytes,
+        };
+        view.unfinished.iter().flatten().cloned().map(chunk).collect()
     }
 
     /// Writes the chunks that are there now, and their index. Returns whether there are more.
@@ -192,9 +213,20 @@ impl ServiceLog {
         lock_unpoisoned(&self.view).total
     }
 
-    /// Returns the last lines of the last run, without reading a file.
-    pub fn recent(&self) -> Vec<u8> {
-        lock_unpoisoned(&self.view).recent.text().to_vec()
+    /// Returns the last run that printed something, and its last lines, without reading a file.
+    pub fn recent(&self) -> (Option<RunId>, Vec<u8>) {
+        let view = lock_unpoisoned(&self.view);
+        let unfinished = view.unfinished.iter().flatten();
+        let run = unfinished.clone().map(|(start, _)| start.run).max().or(view.recent.run());
+        let mut text = match view.recent.run() == run {
+            true => view.recent.text().to_vec(),
+            false => Vec::new(),
+        };
+        for (_, bytes) in unfinished {
+            text.extend_from_slice(bytes);
+            text.push(b'\n');
+        }
+        (run, text)
     }
 
     /// Looks up entries of `segment` from number `at` on; `max` bounds those of files and memory.

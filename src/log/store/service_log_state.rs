@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,19 +14,20 @@ use super::log_file::{LogFile, LogFilePair};
 use super::log_segment::{LogSegment, NextSegment, SegmentKind};
 use super::log_view::LogView;
 use super::memory_ring::MemoryRing;
-use super::retention_limits::RetentionLimits;
 use super::storage_counts::StorageCounts;
 use crate::log::lock_unpoisoned;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
 use crate::log::log_warnings::LogWarnings;
+use crate::model::LogRetention;
 
 /// Files, segments and counters of a service log, for the writer. A [`LogView`] is what readers see
 /// of it: nothing but the writer waits while a file is written.
 pub(super) struct ServiceLogState {
     /// Where files are created; `None`: memory only.
     pub dir: Option<Arc<LogDir>>,
-    pub limits: Arc<RetentionLimits>,
+    /// Shared by all service logs, so that edits apply at once.
+    pub limits: Arc<Mutex<LogRetention>>,
     /// Rotated files, oldest first.
     pub kept: VecDeque<RotatedFile>,
     /// The segment after them: the current file, or memory if there is none.
@@ -58,7 +59,7 @@ pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_OLD_RINGS: usize = 32;
 
 impl ServiceLogState {
-    pub fn new(dir: Option<Arc<LogDir>>, limits: Arc<RetentionLimits>) -> ServiceLogState {
+    pub fn new(dir: Option<Arc<LogDir>>, limits: Arc<Mutex<LogRetention>>) -> ServiceLogState {
         let start = LogSegment::memory(MemoryRing::default());
         ServiceLogState {
             dir,
@@ -109,7 +110,7 @@ impl ServiceLogState {
     fn is_full(&self, len: u64) -> bool {
         let index = LogFilePair::entry_offset(self.written + self.pending.len() as u64);
         let on_disk = matches!(self.segment.kind, SegmentKind::Disk(_)) || len == 0;
-        on_disk && self.end > 0 && self.end + index + len > self.limits.max_size()
+        on_disk && self.end > 0 && self.end + index + len > lock_unpoisoned(&self.limits).max_size
     }
 
     fn rotate(&mut self, origin: &LogOrigin) -> io::Result<()> {
@@ -157,7 +158,7 @@ impl ServiceLogState {
         let SegmentKind::Disk(volume) = &self.base.kind else { return Ok(()) };
         volume.rotate_out(dir, origin)?;
         self.kept.push_back(RotatedFile { volume: volume.clone(), written: self.written });
-        while self.kept.len() > self.limits.keep() {
+        while self.kept.len() > lock_unpoisoned(&self.limits).keep as usize {
             let Some(oldest) = self.kept.pop_front() else { break };
             dir.remove(oldest.volume.remove(origin));
         }

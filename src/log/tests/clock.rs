@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::capture::RawChunk;
+use crate::log::store::IndexEntry;
 
 /// Times that a clock is set to: back and forth, far, and just within what is joined.
 fn times() -> impl Strategy<Value = Vec<i64>> {
@@ -19,7 +19,7 @@ proptest! {
 
     #[test]
     fn whatever_the_clock_does_lines_keep_their_order(times in times()) {
-        let bench = LogFixture::new(EscapeMode::Keep);
+        let bench = LogFixture::new(false);
         bench.logs.set_retention(crate::model::LogRetention { max_size: 1000, keep: 1000 });
         let captures = ["api", "web"].map(|service| {
             bench.logs.capture(&name(service), RunId(1), Vec::new()).0
@@ -28,17 +28,16 @@ proptest! {
         for (number, at) in times.into_iter().enumerate() {
             let capture = &captures[number % 3 % 2];
             let text = format!("{number}\n");
-            let (run, stream) = (RunId(1), OutputStream::Stdout);
-            let parts = [text.as_bytes(), &[][..]];
-            let piece = RawChunk { run, stream, continues: false, open: false, at, parts };
-            capture.inner.store(&capture.service_log, &piece);
+            let text = bytes::Bytes::from(text);
+            let entry = IndexEntry::captured(RunId(1), OutputStream::Stdout, at, &text);
+            capture.inner.store(&capture.service_log, entry, text);
             expected.push((format!("{} {number}", capture.service_log.origin), number as u64));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut live = Vec::new();
         runtime.block_on(async {
             let mut reader = bench.logs.reader(None, usize::MAX, false);
-            while let Some(page) = reader.next().await {
+            while let Some(page) = reader.next_page().await {
                 live.extend(page.records);
             }
         });

@@ -26,12 +26,37 @@ fn damages() -> impl Strategy<Value = Vec<(usize, Damage)>> {
     proptest::collection::vec((any::<usize>(), damage), 1..6)
 }
 
+#[test]
+fn a_hole_is_lost_and_not_read() {
+    const INDEXED: u64 = 8;
+    const HOLE: u64 = 1 << 40;
+    let bench = LogFixture::new(false);
+    bench.run("api", 1, "one\ntwo\n");
+    bench.finish();
+    let log = std::fs::File::options().append(true).open(bench.folder().join("api.log")).unwrap();
+    log.set_len(INDEXED + HOLE).unwrap();
+    std::io::Write::write_all(&mut &log, b"\nlast\n").unwrap();
+    let read = |last| stored_pages(&bench.folder(), None, last, LineFilter::default());
+    let last: Vec<Vec<u8>> = read(1).flat_map(|page| page.records).map(|line| line.line).collect();
+    assert_eq!(last, [b"last"]);
+    let mut lost = 0;
+    let mut first = Vec::new();
+    for page in read(usize::MAX) {
+        lost += page.missed.total().bytes;
+        first.extend(page.records.into_iter().map(|line| line.line));
+        first.truncate(1);
+    }
+    assert_eq!(first, [b"one"]);
+    let kept = crate::log::store::MAX_UNINDEXED_BYTES;
+    assert_eq!(lost, HOLE + 6 - kept);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn a_damaged_log_is_read_as_far_as_it_goes(damages in damages(), last in 0..40usize) {
-        let bench = LogFixture::new(EscapeMode::Keep);
+        let bench = LogFixture::new(false);
         bench.logs.set_retention(crate::model::LogRetention { max_size: 1000, keep: 3 });
         for i in 0..60 {
             bench.run("api", i, &format!("{i} {}\nmore\n", "x".repeat(20)));
@@ -62,7 +87,7 @@ proptest! {
         }
         for last in [last, usize::MAX] {
             let wanted = LineFilter { status_mode: StatusMode::With, ..LineFilter::default() };
-            let pages = StoredLogReader::open(&bench.folder(), None, last, wanted).unwrap();
+            let pages = stored_pages(&bench.folder(), None, last, wanted);
             let records: Vec<_> = pages.flat_map(|page| page.records).collect();
             // Overlapping entries can repeat lines, but not without bound.
             prop_assert!(records.len() < 100_000, "{}", records.len());

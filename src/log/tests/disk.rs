@@ -6,14 +6,14 @@ use crate::model::MessageClass;
 
 #[test]
 fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "first\n");
     bench.finish();
     let mode = |file: &str| {
         std::fs::metadata(bench.folder().join(file)).unwrap().permissions().mode() & 0o777
     };
     assert_eq!((mode("."), mode("api.log"), mode("api.idx")), (0o700, 0o600, 0o600));
-    let logs = StackLog::open(&bench.folder(), look(EscapeMode::Keep), LogOutput::None);
+    let logs = StackLog::open(&bench.folder(), LogStyle::new(false), LogOutput::None);
     assert!(stored(&bench.folder(), 9).is_empty());
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"second\n");
@@ -29,7 +29,7 @@ fn without_a_folder_the_last_lines_are_in_memory_and_it_is_said_once() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
     let screen = GatedOutput::default();
-    let logs = StackLog::open(&dir.path().join("logs"), look(EscapeMode::Keep), screen.output());
+    let logs = StackLog::open(&dir.path().join("logs"), LogStyle::new(false), screen.output());
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     for i in 0..20_000 {
         capture.push(OutputStream::Stdout, format!("line {i} {}\n", "x".repeat(40)).as_bytes());
@@ -48,23 +48,23 @@ fn without_a_folder_the_last_lines_are_in_memory_and_it_is_said_once() {
 }
 
 #[tokio::test]
-async fn a_reader_is_told_what_is_lost() {
+async fn reader_counts_lost_lines() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
-    let logs = StackLog::open(&dir.path().join("logs"), look(EscapeMode::Keep), LogOutput::None);
+    let logs = StackLog::open(&dir.path().join("logs"), LogStyle::new(false), LogOutput::None);
     let mut reader = logs.reader(None, 0, true);
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     let mut first = None;
     for i in 0..20_000 {
         capture.push(OutputStream::Stdout, format!("{i} {}\n", "x".repeat(90)).as_bytes());
         if i == 9 {
-            first = reader.next().await;
+            first = reader.next_page().await;
         }
     }
     assert_eq!(first.unwrap().records.len(), 10);
     logs.finish(PATIENCE);
     let (mut missed, mut lines) = (0, 0);
-    while let Some(page) = reader.next().await {
+    while let Some(page) = reader.next_page().await {
         missed += page.missed.total().lines;
         lines += page.records.len() as u64;
     }
@@ -73,11 +73,11 @@ async fn a_reader_is_told_what_is_lost() {
 }
 
 #[test]
-fn a_terminal_that_stands_still_without_a_disk_is_told_what_is_lost() {
+fn blocked_terminal_without_a_disk_counts_lost_lines() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
     let screen = GatedOutput::shut();
-    let logs = StackLog::open(&dir.path().join("logs"), look(EscapeMode::Keep), screen.output());
+    let logs = StackLog::open(&dir.path().join("logs"), LogStyle::new(false), screen.output());
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     let count = 40_000;
     for _ in 0..count {
@@ -107,7 +107,7 @@ fn look_now(bench: &LogFixture) {
 
 #[tokio::test]
 async fn files_that_were_taken_away_are_made_again_and_no_link_is_followed() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     let mut reader = bench.logs.reader(None, 0, true);
     bench.run("api", 1, "one\n");
     let precious = bench.dir.path().join("precious");
@@ -127,7 +127,7 @@ async fn files_that_were_taken_away_are_made_again_and_no_link_is_followed() {
     assert_eq!(std::fs::read(&log).unwrap(), b"three\n");
     bench.finish();
     let mut seen = Vec::new();
-    while let Some(page) = reader.next().await {
+    while let Some(page) = reader.next_page().await {
         seen.extend(texts(&page.records));
     }
     assert_eq!(seen.last().unwrap(), "api three");
@@ -136,7 +136,7 @@ async fn files_that_were_taken_away_are_made_again_and_no_link_is_followed() {
 
 #[tokio::test]
 async fn a_file_that_was_made_read_only_is_still_written() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "one\n");
     for file in ["api.log", "api.idx"] {
         let read_only = std::fs::Permissions::from_mode(0o400);
@@ -155,7 +155,7 @@ fn a_linked_folder_is_not_used() {
     let other = dir.path().join("other");
     std::fs::create_dir(&other).unwrap();
     symlink(&other, dir.path().join("logs")).unwrap();
-    let logs = StackLog::open(&dir.path().join("logs"), look(EscapeMode::Keep), LogOutput::None);
+    let logs = StackLog::open(&dir.path().join("logs"), LogStyle::new(false), LogOutput::None);
     assert_eq!(logs.take_warnings().len(), 1);
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n");
@@ -164,22 +164,24 @@ fn a_linked_folder_is_not_used() {
 
 #[tokio::test]
 async fn a_folder_that_is_gone_is_as_bad_as_a_full_disk() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     let mut reader = bench.logs.reader(None, 0, true);
     let gone = bench.dir.path().join("gone");
     std::fs::rename(bench.folder(), &gone).unwrap();
     std::fs::remove_dir(&gone).unwrap();
+    // It cannot be created again.
+    std::fs::write(bench.folder(), "").unwrap();
     bench.run("api", 1, "one\n");
     assert_eq!(bench.logs.take_warnings().len(), 1);
     let counts = bench.logs.counts(&name("api"));
     assert_eq!((counts.stored, counts.held(), counts.dropped), (0, 4, 0));
     assert_eq!(bench.logs.tail(&name("api"), 3), ["one"]);
-    assert_eq!(texts(&reader.next().await.unwrap().records), ["api one"]);
+    assert_eq!(texts(&reader.next_page().await.unwrap().records), ["api one"]);
 }
 
 #[test]
 fn a_disk_that_fills_up_and_is_freed() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "one\n");
     let service_log = bench.logs.inner.all_lanes().remove(0);
     // Simulates a write that the disk refuses.
@@ -201,7 +203,7 @@ fn a_disk_that_fills_up_and_is_freed() {
 
 #[tokio::test]
 async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "one\n");
     let service_log = bench.logs.inner.all_lanes().remove(0);
     bench.wait_stored();
@@ -209,12 +211,13 @@ async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     bench.run("api", 2, "two\n");
     // Without their directory new files cannot be created yet, as on a disk full of the old ones.
     std::fs::remove_dir_all(bench.folder()).unwrap();
+    std::fs::write(bench.folder(), "").unwrap();
     look_now(&bench);
     bench.run("api", 3, "three\n");
     assert!(matches!(service_log.extent().base.kind, SegmentKind::Memory(_)));
     assert_eq!(bench.logs.tail(&name("api"), 9), ["three"]);
     let mut reader = bench.logs.reader(None, usize::MAX, false);
-    let page = reader.next().await.unwrap();
+    let page = reader.next_page().await.unwrap();
     assert_eq!(
         (texts(&page.records), page.missed.total().lines),
         (vec!["api two".into(), "api three".into()], 1)

@@ -35,7 +35,7 @@ fn steps() -> impl Strategy<Value = Vec<TroubleStep>> {
 /// Reads until `lines` lines were seen. All of them are stored, so it never waits for new ones.
 async fn read_now(reader: &mut LogReader, seen: &mut Vec<String>, lines: usize) {
     while seen.len() < lines {
-        let page = reader.next().await.unwrap();
+        let page = reader.next_page().await.unwrap();
         assert!(page.missed.is_empty());
         seen.extend(texts(&page.records));
     }
@@ -48,7 +48,7 @@ proptest! {
     fn whatever_happens_to_the_files_every_line_is_shown_and_read_once(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let bench = LogFixture::new(EscapeMode::Keep);
+            let bench = LogFixture::new(false);
             let notes = &bench.logs.inner.notes;
             bench.run("api", 0, "");
             bench.run("web", 0, "");
@@ -76,7 +76,7 @@ proptest! {
             }
             let shown = bench.finish();
             read_now(&mut reader, &mut seen, expected.len()).await;
-            assert!(reader.next().await.is_none());
+            assert!(reader.next_page().await.is_none());
             assert_eq!(seen, expected);
             let shown: Vec<String> = shown.lines().map(|line| line.replace(" | ", " ")).collect();
             assert_eq!(shown, expected);
@@ -88,25 +88,25 @@ proptest! {
 }
 
 #[tokio::test]
-async fn a_reader_that_comes_too_late_is_told_what_is_gone() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+async fn late_reader_counts_removed_lines() {
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "one\ntwo\n");
     std::fs::remove_file(bench.folder().join("api.log")).unwrap();
     bench.logs.inner.all_lanes()[0].look_now();
     bench.run("api", 2, "three\n");
-    let page = bench.logs.reader(None, usize::MAX, false).next().await.unwrap();
+    let page = bench.logs.reader(None, usize::MAX, false).next_page().await.unwrap();
     assert_eq!(
         (page.missed.total().lines, texts(&page.records)),
         (2, vec!["api three".to_owned()])
     );
-    let page = bench.logs.reader(None, 5, false).next().await.unwrap();
+    let page = bench.logs.reader(None, 5, false).next_page().await.unwrap();
     assert_eq!((page.missed.total().lines, page.records.len()), (0, 1));
 }
 
 #[test]
 fn many_threads_at_once_and_an_output_that_comes_and_goes() {
     const LINES: usize = 3000;
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     let padding = "x".repeat(2000);
     thread::scope(|scope| {
         for service in ["a", "b", "c", "d"] {

@@ -8,7 +8,7 @@ const MOST_IN_MEMORY: usize = 9 * 1024 * 1024;
 
 #[tokio::test]
 async fn while_the_disk_hangs_lines_are_printed_and_read_and_nothing_is_lost() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "before\n");
     bench.run("web", 1, "before\n");
     let service_log = bench.logs.inner.all_lanes().remove(0);
@@ -18,7 +18,7 @@ async fn while_the_disk_hangs_lines_are_printed_and_read_and_nothing_is_lost() {
     assert!(capture.full().is_none());
     assert_eq!(bench.logs.tail(&name("api"), 9), ["one"]);
     let mut reader = bench.logs.reader(Some(vec![name("api")]), 1, true);
-    assert_eq!(texts(&reader.next().await.unwrap().records), ["api one"]);
+    assert_eq!(texts(&reader.next_page().await.unwrap().records), ["api one"]);
     // Enough to use up the budget. Another service still has all of its own.
     let line = format!("{}\n", "x".repeat(999));
     let mut lines = 0;
@@ -31,7 +31,7 @@ async fn while_the_disk_hangs_lines_are_printed_and_read_and_nothing_is_lost() {
     assert!(other.full().is_none());
     let mut seen = 0;
     while seen < lines {
-        seen += reader.next().await.unwrap().records.len();
+        seen += reader.next_page().await.unwrap().records.len();
     }
     drop(hanging);
     if let Some(room) = capture.full() {
@@ -46,7 +46,7 @@ async fn while_the_disk_hangs_lines_are_printed_and_read_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn what_is_pushed_without_room_is_bounded_and_counted_where_it_is_missing() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "before\n");
     let service_log = bench.logs.inner.all_lanes().remove(0);
     let hanging = service_log.hang_disk();
@@ -64,10 +64,9 @@ async fn what_is_pushed_without_room_is_bounded_and_counted_where_it_is_missing(
     let counts = bench.logs.counts(&name("api"));
     assert_eq!(counts.held(), 0);
     let mut live = bench.logs.reader(None, usize::MAX, false);
-    let stored =
-        StoredLogReader::open(&bench.folder(), None, usize::MAX, LineFilter::default()).unwrap();
+    let stored = stored_pages(&bench.folder(), None, usize::MAX, LineFilter::default());
     let mut pages: Vec<_> = stored.collect();
-    while let Some(page) = live.next().await {
+    while let Some(page) = live.next_page().await {
         pages.push(page);
     }
     let missed = pages.iter().fold(LogSize::ZERO, |sum, page| sum + page.missed.total());
@@ -80,7 +79,7 @@ async fn what_is_pushed_without_room_is_bounded_and_counted_where_it_is_missing(
 
 #[test]
 fn finish_gives_up_on_a_disk_that_takes_nothing() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "one\n");
     let service_log = bench.logs.inner.all_lanes().remove(0);
     let hanging = service_log.hang_disk();

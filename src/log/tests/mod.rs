@@ -11,13 +11,15 @@ mod reading;
 mod rotation;
 mod search;
 mod status_lines;
+mod unfinished;
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::{
-    EscapeMode, LineFilter, LogOutput, LogStyle, StackLog, StoredLogReader, lock_unpoisoned,
+    LineFilter, LogItem, LogItems, LogLine, LogOutput, LogReader, LogSize, LogStyle, MissedLines,
+    StackLog, StoredLogReader, lock_unpoisoned,
 };
 use crate::model::{Name, OutputStream, RunId};
 
@@ -26,10 +28,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn name(text: &str) -> Name {
     Name::new(text).unwrap()
-}
-
-fn look(escapes: EscapeMode) -> LogStyle {
-    LogStyle { color: false, prefix: true, timestamps: false, escapes, json: false }
 }
 
 /// An output that records what is written, once its gate is open.
@@ -110,13 +108,13 @@ struct LogFixture {
 }
 
 impl LogFixture {
-    fn new(escapes: EscapeMode) -> LogFixture {
-        LogFixture::with(escapes, GatedOutput::default())
+    fn new(color: bool) -> LogFixture {
+        LogFixture::with(color, GatedOutput::default())
     }
 
-    fn with(escapes: EscapeMode, screen: GatedOutput) -> LogFixture {
+    fn with(color: bool, screen: GatedOutput) -> LogFixture {
         let dir = tempfile::tempdir().unwrap();
-        let logs = StackLog::open(&dir.path().join("logs"), look(escapes), screen.output());
+        let logs = StackLog::open(&dir.path().join("logs"), LogStyle::new(color), screen.output());
         LogFixture { dir, screen, logs }
     }
 
@@ -148,7 +146,7 @@ impl LogFixture {
         self.screen.text()
     }
 
-    fn stored(&self) -> Vec<super::LogLine> {
+    fn stored(&self) -> Vec<LogLine> {
         self.wait_stored();
         stored(&self.folder(), usize::MAX)
     }
@@ -160,14 +158,59 @@ fn wait_stored(logs: &StackLog) {
 }
 
 /// Returns the last lines of each service from a directory that is no longer written.
-fn stored(dir: &std::path::Path, last: usize) -> Vec<super::LogLine> {
-    let stored = StoredLogReader::open(dir, None, last, LineFilter::default()).unwrap();
-    stored.flat_map(|page| page.records).collect()
+fn stored(dir: &std::path::Path, last: usize) -> Vec<LogLine> {
+    stored_pages(dir, None, last, LineFilter::default()).flat_map(|page| page.records).collect()
 }
 
-fn texts(records: &[super::LogLine]) -> Vec<String> {
-    let text = |record: &super::LogLine| {
-        format!("{} {}", record.service, String::from_utf8_lossy(&record.line))
-    };
+fn texts(records: &[LogLine]) -> Vec<String> {
+    let text =
+        |record: &LogLine| format!("{} {}", record.service, String::from_utf8_lossy(&record.line));
     records.iter().map(text).collect()
+}
+
+/// What one step of a reader found, by kind.
+#[derive(Debug, Default, PartialEq)]
+struct LogPage {
+    items: Vec<LogItem>,
+    records: Vec<LogLine>,
+    unfinished: Vec<LogLine>,
+    missed: MissedLines,
+}
+
+impl LogPage {
+    fn of(items: LogItems) -> LogPage {
+        let mut page = LogPage { items: items.collect(), ..LogPage::default() };
+        for item in &page.items {
+            match item.clone() {
+                LogItem::Line(line) if line.unfinished => page.unfinished.push(line),
+                LogItem::Line(line) => page.records.push(line),
+                LogItem::Status(_) => {}
+                LogItem::Missed { service, missed: lines, bytes } => {
+                    page.missed.add(service.as_ref(), LogSize { lines, bytes });
+                }
+            }
+        }
+        page
+    }
+}
+
+impl LogReader {
+    /// Returns the next page, which is never empty; `None` at the end.
+    async fn next_page(&mut self) -> Option<LogPage> {
+        loop {
+            let page = LogPage::of(self.next().await?);
+            if !page.items.is_empty() {
+                return Some(page);
+            }
+        }
+    }
+}
+
+fn stored_pages(
+    dir: &std::path::Path,
+    services: Option<&[Name]>,
+    last: usize,
+    wanted: LineFilter,
+) -> impl Iterator<Item = LogPage> + use<> {
+    StoredLogReader::open(dir, services, last, wanted).unwrap().map(LogPage::of)
 }

@@ -28,7 +28,7 @@ fn flood(bench: &LogFixture, lines: usize) -> String {
 
 #[test]
 fn a_terminal_that_stands_still_slows_nothing_and_gets_all() {
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     let expected = flood(&bench, 20_000);
     assert!(expected.len() > 2 * PrintQueue::MAX_BYTES);
     bench.screen.open_gate();
@@ -37,7 +37,7 @@ fn a_terminal_that_stands_still_slows_nothing_and_gets_all() {
 
 #[test]
 fn a_terminal_that_catches_up_goes_on_live() {
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     let mut expected = flood(&bench, 12_000);
     bench.screen.open_gate();
     for _ in 0..3 {
@@ -48,7 +48,7 @@ fn a_terminal_that_catches_up_goes_on_live() {
 
 #[test]
 fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     let mut expected = flood(&bench, 9_000);
     for round in 0..20 {
         let lanes = bench.logs.inner.all_lanes();
@@ -65,7 +65,7 @@ fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
 
 #[test]
 fn what_is_said_while_the_terminal_stands_still_is_shown_in_order() {
-    let bench = LogFixture::with(EscapeMode::Colors, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     let mut expected = flood(&bench, 10_000);
     for i in 0..100 {
         bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, format!("said {i}")));
@@ -78,7 +78,7 @@ fn what_is_said_while_the_terminal_stands_still_is_shown_in_order() {
 
 #[tokio::test]
 async fn a_pipe_that_was_closed_ends_the_show_and_nothing_else() {
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     bench.run("api", 1, "one\n");
     bench.screen.wait_for_printer();
     assert!(!bench.logs.is_closed());
@@ -93,7 +93,7 @@ async fn a_pipe_that_was_closed_ends_the_show_and_nothing_else() {
 
 #[test]
 fn a_printer_that_panics_is_reported_and_output_is_still_stored() {
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     lock_unpoisoned(&bench.screen.0.0).panics = true;
     bench.run("api", 1, "one\n");
     bench.screen.open_gate();
@@ -110,7 +110,7 @@ fn a_printer_that_panics_is_reported_and_output_is_still_stored() {
 
 #[test]
 fn finish_gives_up_on_a_terminal_that_takes_nothing() {
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     bench.run("api", 1, "one\n");
     bench.screen.wait_for_printer();
     assert!(!bench.logs.finish(Duration::from_millis(1)));
@@ -123,7 +123,7 @@ fn finish_gives_up_on_a_terminal_that_takes_nothing() {
 #[test]
 fn without_an_output_everything_is_stored() {
     let dir = tempfile::tempdir().unwrap();
-    let logs = StackLog::open(dir.path(), look(EscapeMode::Keep), LogOutput::None);
+    let logs = StackLog::open(dir.path(), LogStyle::new(false), LogOutput::None);
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n");
     wait_stored(&logs);
@@ -133,7 +133,7 @@ fn without_an_output_everything_is_stored() {
 
 #[test]
 fn on_a_terminal_only_colours_pass_and_no_service_bleeds_into_another() {
-    let bench = LogFixture::new(EscapeMode::Colors);
+    let bench = LogFixture::new(true);
     let (mut api, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let (mut web, _) = bench.logs.capture(&name("web"), RunId(2), Vec::new());
     api.push(OutputStream::Stdout, b"a\x1b[3");
@@ -143,38 +143,69 @@ fn on_a_terminal_only_colours_pass_and_no_service_bleeds_into_another() {
     api.push(OutputStream::Stdout, b"\x07\nnext\n50%\r100%\r\n");
     drop(api);
     assert_eq!(
-        bench.finish(),
+        without_name_colors(&bench.finish()),
         "web | plain\napi | a\x1b[31mred\x1b[0m\nweb | more\napi | \napi | next\napi | 100%\n"
     );
 }
 
 #[test]
 fn what_a_run_left_open_does_not_reach_the_next_run() {
-    let bench = LogFixture::new(EscapeMode::Colors);
+    let bench = LogFixture::new(true);
     bench.run("api", 1, "\x1b]0;no end");
     bench.run("api", 2, "next\n");
     bench.run("api", 3, "\x1b[31mred");
     bench.run("api", 4, "next\n");
-    let shown = bench.finish();
+    let shown = without_name_colors(&bench.finish());
     assert_eq!(shown, "api | \napi | next\napi | \x1b[31mred\x1b[0m\napi | next\n");
 }
 
 #[test]
-fn a_pipe_gets_the_bytes_as_they_are_unless_plain_text_was_asked_for() {
-    let text = "\x1b[31mred\x1b[0m \x1b]0;t\x07 10%\r20%\n";
-    let bench = LogFixture::new(EscapeMode::Keep);
-    bench.run("api", 1, text);
-    assert_eq!(bench.finish(), format!("api | {text}"));
-    let bench = LogFixture::new(EscapeMode::Strip);
-    bench.run("api", 1, text);
-    assert_eq!(bench.finish(), "api | 20%\n");
+fn without_colours_nothing_that_controls_a_terminal_passes() {
+    let bench = LogFixture::new(false);
+    bench.run("api", 1, "\x1b[?25h\x1b[31mred\x1b[0m\x1b[K \x1b]0;t\x07.\n10%\r20%\r\n");
+    assert_eq!(bench.finish(), "api | red .\napi | 20%\n");
+}
+
+/// Many line ends and a movement of the cursor, as Vite prints them, in one read or in two.
+#[test]
+fn a_cleared_screen_is_not_shown() {
+    let clear = format!("{}\x1b[1;1H\x1b[0J", "\n".repeat(38));
+    for at in [0, 20, 38, clear.len()] {
+        let bench = LogFixture::new(false);
+        let (mut api, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
+        api.push(OutputStream::Stdout, b"before\n");
+        api.push(OutputStream::Stdout, &clear.as_bytes()[..at]);
+        bench.run("web", 2, "between\n");
+        api.push(OutputStream::Stdout, &clear.as_bytes()[at..]);
+        api.push(OutputStream::Stdout, b"\n\n  VITE ready\n\x1b[2J\x1b[H\nnext\n");
+        api.close();
+        let shown = bench.finish();
+        let lines = "api | before\nweb | between\napi | \napi |   VITE ready\napi | next\n";
+        assert_eq!(shown, lines, "cut at {at}");
+        assert!(bench.file("api.log").len() > clear.len());
+    }
+}
+
+#[test]
+fn empty_lines_that_clear_nothing_are_shown() {
+    let bench = LogFixture::new(false);
+    let many = "\n".repeat(10);
+    bench.run("api", 1, &format!("a\n{many}b\n{many}"));
+    let blank = "api | \n".repeat(10);
+    assert_eq!(bench.finish(), format!("api | a\n{blank}api | b\n{blank}"));
+}
+
+/// Removes the colors of names; those of the text stay.
+fn without_name_colors(shown: &str) -> String {
+    let name = regex::Regex::new("\x1b\\[[0-9;]*m((?:api|web) \\| )\x1b\\[0m").unwrap();
+    name.replace_all(shown, "$1").into_owned()
 }
 
 #[test]
 fn colours_of_names_and_of_what_devstack_says() {
     let dir = tempfile::tempdir().unwrap();
     let screen = GatedOutput::default();
-    let logs = StackLog::open(dir.path(), LogStyle::new(true, false), screen.output());
+    let logs = StackLog::open(dir.path(), LogStyle::new(true), screen.output());
     logs.set_services(&[(name("api"), Some(crate::model::LabelColor::Cyan))]);
     logs.write_status(StatusText::about(&name("api"), StatusTone::Good, "ready in 5 ms"));
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());

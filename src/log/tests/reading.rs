@@ -3,7 +3,7 @@ use crate::log::{LogLine, LogReader};
 
 async fn all(mut reader: LogReader) -> Vec<LogLine> {
     let mut records = Vec::new();
-    while let Some(page) = reader.next().await {
+    while let Some(page) = reader.next_page().await {
         assert!(page.missed.is_empty());
         records.extend(page.records);
     }
@@ -12,7 +12,7 @@ async fn all(mut reader: LogReader) -> Vec<LogLine> {
 
 #[tokio::test]
 async fn the_last_lines_of_each_service_in_order() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     for i in 0..10 {
         bench.run("api", i, &format!("a{i}\nb{i}\n"));
         bench.run("web", 100 + i, &format!("w{i}\n"));
@@ -33,7 +33,7 @@ async fn the_last_lines_of_each_service_in_order() {
 
 #[tokio::test]
 async fn a_follower_gets_everything_in_order_also_of_new_services() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "before\n");
     let follower = tokio::spawn(all(bench.logs.reader(None, 1, true)));
     let mut expected = vec!["api before".to_owned()];
@@ -51,7 +51,7 @@ async fn a_follower_gets_everything_in_order_also_of_new_services() {
 
 #[tokio::test]
 async fn a_call_that_is_dropped_loses_nothing() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     let mut reader = bench.logs.reader(None, 0, true);
     let mut seen = Vec::new();
     for i in 0..200 {
@@ -59,13 +59,13 @@ async fn a_call_that_is_dropped_loses_nothing() {
         // Polled once, then dropped.
         tokio::select! {
             biased;
-            page = reader.next() => seen.extend(page.unwrap().records),
+            page = reader.next_page() => seen.extend(page.unwrap().records),
             () = std::future::ready(()) => {}
         }
         tokio::task::yield_now().await;
     }
     bench.finish();
-    while let Some(page) = reader.next().await {
+    while let Some(page) = reader.next_page().await {
         seen.extend(page.records);
     }
     let lines: Vec<String> = (0..200).map(|i| format!("api {i}")).collect();
@@ -74,7 +74,7 @@ async fn a_call_that_is_dropped_loses_nothing() {
 
 #[tokio::test]
 async fn a_reader_that_sleeps_slows_nothing_and_misses_nothing() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     let reader = bench.logs.reader(None, 0, true);
     let line = format!("{}\n", "x".repeat(999));
     for i in 0..3000 {
@@ -86,7 +86,7 @@ async fn a_reader_that_sleeps_slows_nothing_and_misses_nothing() {
 
 #[test]
 fn the_tail_is_of_the_last_run_and_plain() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     assert!(bench.logs.tail(&name("api"), 5).is_empty());
     bench.run("api", 1, "old\n");
     bench.run("api", 2, "one\n\x1b[31mtwo\x1b[0m\nthree");
@@ -97,8 +97,8 @@ fn the_tail_is_of_the_last_run_and_plain() {
 }
 
 #[test]
-fn records_say_run_stream_and_pieces() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+fn records_say_run_and_stream_and_are_whole() {
+    let bench = LogFixture::new(false);
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(7), Vec::new());
     let long = "x".repeat(crate::log::MAX_LINE + 5);
     capture.push(OutputStream::Stderr, format!("a\n{long}\nb").as_bytes());
@@ -114,8 +114,7 @@ fn records_say_run_stream_and_pieces() {
         seen,
         [
             (7, err, 0, 1, false, false),
-            (7, err, 1, crate::log::MAX_LINE, false, true),
-            (7, err, 2, 5, true, false),
+            (7, err, 2, long.len(), false, false),
             (7, err, 3, 1, false, true),
         ]
     );
@@ -123,7 +122,7 @@ fn records_say_run_stream_and_pieces() {
 
 #[test]
 fn the_log_of_a_crash_is_readable() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     for i in 0..20 {
         bench.run("api", i, &format!("a{i}\n"));
         bench.run("web", i, &format!("w{i}\n"));
@@ -147,4 +146,24 @@ fn the_log_of_a_crash_is_readable() {
     // Not an index at all: that log is skipped.
     std::fs::write(bench.folder().join("api.idx"), b"junk").unwrap();
     assert_eq!(bench.stored().len(), 20);
+}
+
+#[tokio::test]
+async fn readers_at_the_same_long_line_share_its_bytes() {
+    let bench = LogFixture::new(false);
+    let long = "x".repeat(3 * crate::log::MAX_LINE);
+    bench.run("api", 1, &format!("{long}\n"));
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let mut reader = bench.logs.reader(None, usize::MAX, false);
+        let mut items = reader.next().await.unwrap();
+        let (_, text) = items.next_with_text().unwrap();
+        assert_eq!(text.len(), long.len());
+        held.push((reader, items, text));
+    }
+    assert!(held.iter().all(|(_, _, text)| text.as_ptr() == held[0].2.as_ptr()));
+    // A reader that comes when nobody holds it any more joins it again.
+    drop(held);
+    let mut reader = bench.logs.reader(None, usize::MAX, false);
+    assert_eq!(reader.next_page().await.unwrap().records[0].line, long.as_bytes());
 }

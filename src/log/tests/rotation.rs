@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::log::store::{IndexHeader, LogSegment, NextSegment, SegmentKind};
-use crate::log::{LogPage, LogReader, LogSize};
+use crate::log::{LogReader, LogSize};
 use crate::model::LogRetention;
 
 fn bench(max_size: u64, keep: u32) -> LogFixture {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.logs.set_retention(LogRetention { max_size, keep });
     bench
 }
@@ -26,7 +26,7 @@ fn fill(bench: &LogFixture, lines: std::ops::Range<u64>) {
 /// Reads to the end; returns the numbers of the lines and what was missed.
 async fn rest(mut reader: LogReader) -> (Vec<u64>, LogSize) {
     let (mut seen, mut missed) = (Vec::new(), LogSize::ZERO);
-    while let Some(page) = reader.next().await {
+    while let Some(page) = reader.next_page().await {
         missed += page.missed.total();
         seen.extend(numbers(&page));
     }
@@ -67,8 +67,7 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
         .collect();
     assert!(sizes.chunks(2).all(|pair| pair[0] + pair[1] <= 1000), "{sizes:?}");
     // The end is kept, and the rest is counted as missed.
-    let stored =
-        StoredLogReader::open(&bench.folder(), None, usize::MAX, LineFilter::default()).unwrap();
+    let stored = stored_pages(&bench.folder(), None, usize::MAX, LineFilter::default());
     let (mut seen, mut missed) = (Vec::new(), LogSize::ZERO);
     for page in stored {
         missed += page.missed.total();
@@ -94,13 +93,13 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
 }
 
 #[tokio::test]
-async fn a_follower_reads_on_across_files_and_one_that_sleeps_is_told_what_it_missed() {
+async fn follower_crosses_files_and_counts_missed_lines() {
     let bench = bench(1000, 1);
     let (mut awake, asleep) = (bench.logs.reader(None, 0, true), bench.logs.reader(None, 0, true));
     let mut seen = Vec::new();
     for i in 0..200 {
         fill(&bench, i..i + 1);
-        let page = awake.next().await.unwrap();
+        let page = awake.next_page().await.unwrap();
         assert!(page.missed.is_empty());
         seen.extend(numbers(&page));
     }
@@ -118,7 +117,7 @@ async fn a_reader_that_sleeps_keeps_nothing_that_was_removed() {
     fill(&bench, 0..30);
     let mut asleep = bench.logs.reader(None, usize::MAX, true);
     // In the middle of an old file.
-    let first = asleep.next().await.unwrap();
+    let first = asleep.next_page().await.unwrap();
     assert_eq!(numbers(&first).last(), Some(&29));
     fill(&bench, 30..300);
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
@@ -148,7 +147,7 @@ fn a_long_chain_of_files_is_let_go_without_recursion() {
 }
 
 #[test]
-fn whoever_is_killed_while_files_are_put_away_leaves_a_whole_log() {
+fn rotation_killed_halfway_leaves_a_whole_log() {
     let bench = bench(1000, 3);
     fill(&bench, 0..30);
     bench.finish();
@@ -189,8 +188,8 @@ fn no_old_file_need_be_kept_and_an_edit_counts_at_once() {
 }
 
 #[test]
-fn a_terminal_that_stood_still_too_long_is_told_how_much_is_gone() {
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+fn blocked_terminal_counts_removed_lines() {
+    let bench = LogFixture::with(false, GatedOutput::shut());
     bench.logs.set_retention(LogRetention { max_size: 100_000, keep: 1 });
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     let (count, mut bytes) = (40_000, 0);
@@ -213,7 +212,7 @@ fn a_terminal_that_stood_still_too_long_is_told_how_much_is_gone() {
 }
 
 #[tokio::test]
-async fn what_was_lost_in_memory_is_told_by_the_files_too() {
+async fn files_count_lines_lost_in_memory() {
     let bench = bench(100_000_000, 1);
     fill(&bench, 0..10);
     let service_log = bench.logs.inner.all_lanes().remove(0);
@@ -225,8 +224,7 @@ async fn what_was_lost_in_memory_is_told_by_the_files_too() {
     bench.finish();
     let dropped = bench.logs.counts(&name("api")).dropped;
     assert!(dropped > 0);
-    let stored =
-        StoredLogReader::open(&bench.folder(), None, usize::MAX, LineFilter::default()).unwrap();
+    let stored = stored_pages(&bench.folder(), None, usize::MAX, LineFilter::default());
     let (mut seen, mut missed) = (Vec::new(), LogSize::ZERO);
     for page in stored {
         missed += page.missed.total();
@@ -268,7 +266,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn every_line_is_read_once_or_told_as_lost(steps in steps()) {
+    fn every_line_is_read_once_or_counted_as_lost(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let bench = bench(1000, 1);
@@ -297,14 +295,14 @@ proptest! {
                     RotationStep::Flush => bench.wait_stored(),
                     RotationStep::Read => {
                         while take(LogPage::default()) < printed {
-                            take(reader.next().await.unwrap());
+                            take(reader.next_page().await.unwrap());
                         }
                     }
                     RotationStep::Limit(max_size, keep) => bench.logs.set_retention(LogRetention { max_size, keep }),
                 }
             }
             bench.finish();
-            while let Some(page) = reader.next().await {
+            while let Some(page) = reader.next_page().await {
                 take(page);
             }
             assert_eq!(missed.lines + seen.len() as u64, printed);

@@ -10,11 +10,11 @@ fn grep(pattern: &str) -> LineFilter {
 async fn found(bench: &LogFixture, last: usize, wanted: &LineFilter) -> Vec<String> {
     let mut reader = bench.logs.search(None, last, false, wanted.clone());
     let mut seen = Vec::new();
-    while let Some(page) = reader.next().await {
+    while let Some(page) = reader.next_page().await {
         assert!(!page.records.is_empty() || !page.missed.is_empty());
         seen.extend(texts(&page.records));
     }
-    let stored = StoredLogReader::open(&bench.folder(), None, last, wanted.clone()).unwrap();
+    let stored = stored_pages(&bench.folder(), None, last, wanted.clone());
     let stored: Vec<String> = stored.flat_map(|page| texts(&page.records)).collect();
     assert_eq!(stored, seen);
     seen
@@ -22,7 +22,7 @@ async fn found(bench: &LogFixture, last: usize, wanted: &LineFilter) -> Vec<Stri
 
 #[tokio::test]
 async fn lines_are_found_by_what_is_in_them_across_files() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.logs.set_retention(LogRetention { max_size: 2000, keep: 100 });
     for i in 0..300u64 {
         let word = if i % 7 == 0 { "\x1b[31mer\x1b[1mror\x1b[0m" } else { "fine" };
@@ -45,8 +45,32 @@ async fn lines_are_found_by_what_is_in_them_across_files() {
 }
 
 #[tokio::test]
+async fn a_long_line_is_searched_whole_and_counts_once() {
+    use crate::log::MAX_LINE;
+    let bench = LogFixture::new(false);
+    let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
+    capture.push(OutputStream::Stdout, b"x one\nx two\n");
+    let long = format!("x{}x", "yx".repeat(2 * MAX_LINE));
+    capture.push(OutputStream::Stdout, long.as_bytes());
+    capture.push(OutputStream::Stderr, b"x err\n");
+    capture.push(OutputStream::Stdout, b" end\nx last\n");
+    drop(capture);
+    bench.finish();
+    let all = ["x one", "x two", "x err", &format!("{long} end"), "x last"];
+    let all = all.map(|line| format!("api {line}"));
+    for last in 0..7 {
+        let expected = &all[5usize.saturating_sub(last)..];
+        assert!(found(&bench, last, &grep("x")).await == expected, "{last}");
+    }
+    // Neither piece has all of it.
+    assert!(found(&bench, 1, &grep("^xy.* end$")).await == all[3..4]);
+    assert!(found(&bench, 1, &grep("two|err|^xy.* end$")).await == all[3..4]);
+    assert!(found(&bench, 2, &grep("two|err|^xy.* end$")).await == all[2..4]);
+}
+
+#[tokio::test]
 async fn lines_are_found_by_their_stream_and_by_their_time() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(1), Vec::new());
     for i in 0..50 {
         capture.push(OutputStream::Stdout, format!("out {i}\n").as_bytes());
@@ -70,24 +94,24 @@ async fn lines_are_found_by_their_stream_and_by_their_time() {
 
 #[tokio::test]
 async fn a_follower_gets_only_what_it_looks_for() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     bench.run("api", 1, "one error\ntwo\n");
     let mut reader = bench.logs.search(None, 5, true, grep("error"));
-    assert_eq!(texts(&reader.next().await.unwrap().records), ["api one error"]);
+    assert_eq!(texts(&reader.next_page().await.unwrap().records), ["api one error"]);
     for i in 0..100 {
         bench.run("api", 2 + i, &format!("line {i}\n"));
     }
     bench.run("web", 500, "another error\nfine\n");
-    assert_eq!(texts(&reader.next().await.unwrap().records), ["web another error"]);
+    assert_eq!(texts(&reader.next_page().await.unwrap().records), ["web another error"]);
     bench.finish();
-    assert!(reader.next().await.is_none());
+    assert!(reader.next_page().await.is_none());
 }
 
 #[test]
 fn json_has_one_object_a_line_and_every_byte() {
     let dir = tempfile::tempdir().unwrap();
     let screen = GatedOutput::default();
-    let style = LogStyle { json: true, ..look(EscapeMode::Colors) };
+    let style = LogStyle { json: true, ..LogStyle::new(false) };
     let logs = StackLog::open(dir.path(), style, screen.output());
     let (mut capture, _) = logs.capture(&name("api"), RunId(4), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n\x1b[31mtwo\r\n\n");

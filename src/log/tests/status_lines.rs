@@ -24,8 +24,8 @@ async fn live(
 ) -> Vec<String> {
     let mut reader = bench.logs.search(services, last, false, wanted);
     let mut all = Vec::new();
-    while let Some(page) = reader.next().await {
-        all.extend(show(page.items()));
+    while let Some(page) = reader.next_page().await {
+        all.extend(show(page.items));
     }
     all
 }
@@ -36,13 +36,13 @@ fn after_the_end(
     last: usize,
     wanted: LineFilter,
 ) -> Vec<String> {
-    let stored = StoredLogReader::open(&bench.folder(), services, last, wanted).unwrap();
-    stored.flat_map(|page| show(page.items())).collect()
+    let stored = stored_pages(&bench.folder(), services, last, wanted);
+    stored.flat_map(|page| show(page.items)).collect()
 }
 
 /// Two services, with status lines about each and about the whole stack.
 fn talk() -> LogFixture {
-    let bench = LogFixture::new(EscapeMode::Keep);
+    let bench = LogFixture::new(false);
     let (api, web) = (name("api"), name("web"));
     bench.logs.write_status(StatusText::about(&api, StatusTone::Plain, "starting"));
     bench.run("api", 1, "one\ntwo\n");
@@ -94,22 +94,22 @@ async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
 }
 
 #[tokio::test]
-async fn a_follower_hears_it_and_ends_where_it_is_told_to() {
+async fn follower_gets_status_lines_and_ends_at_the_given_line() {
     let bench = talk();
     let mut reader = bench.logs.search(None, usize::MAX, true, wanted(StatusMode::Only));
-    assert_eq!(show(reader.next().await.unwrap().items()).len(), 4);
+    assert_eq!(show(reader.next_page().await.unwrap().items).len(), 4);
     bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "more"));
-    assert_eq!(show(reader.next().await.unwrap().items()), ["* more"]);
+    assert_eq!(show(reader.next_page().await.unwrap().items), ["* more"]);
     bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "the last"));
     reader.stop_at_end();
     bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "too late"));
-    assert_eq!(show(reader.next().await.unwrap().items()), ["* the last"]);
-    assert_eq!(reader.next().await, None);
+    assert_eq!(show(reader.next_page().await.unwrap().items), ["* the last"]);
+    assert_eq!(reader.next_page().await, None);
 }
 
 #[tokio::test]
-async fn it_is_bounded_on_the_disk_and_a_reader_that_slept_is_told_what_it_missed() {
-    let bench = LogFixture::new(EscapeMode::Keep);
+async fn status_lines_are_rotated_and_slow_readers_count_lost_ones() {
+    let bench = LogFixture::new(false);
     bench.logs.set_retention(LogRetention { max_size: 4_000, keep: 1 });
     let mut reader = bench.logs.search(None, usize::MAX, true, wanted(StatusMode::Only));
     for number in 0..500 {
@@ -120,9 +120,9 @@ async fn it_is_bounded_on_the_disk_and_a_reader_that_slept_is_told_what_it_misse
     bench.wait_stored();
     reader.stop_at_end();
     let (mut missed, mut heard) = (0, Vec::new());
-    while let Some(page) = reader.next().await {
+    while let Some(page) = reader.next_page().await {
         missed += page.missed.total().lines;
-        heard.extend(show(page.items()));
+        heard.extend(show(page.items));
     }
     assert_eq!(missed + heard.len() as u64, 500);
     assert!(missed > 400 && heard.last().unwrap() == "* number 499", "{missed} {heard:?}");
@@ -138,10 +138,10 @@ async fn without_a_disk_the_last_of_it_is_kept_in_memory() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let logs = StackLog::open(&file.join("logs"), look(EscapeMode::Keep), LogOutput::None);
+    let logs = StackLog::open(&file.join("logs"), LogStyle::new(false), LogOutput::None);
     logs.write_status(StatusText::stack_wide(StatusTone::Plain, "heard"));
     let mut reader = logs.search(None, usize::MAX, false, wanted(StatusMode::With));
-    assert_eq!(show(reader.next().await.unwrap().items()), ["* heard"]);
+    assert_eq!(show(reader.next_page().await.unwrap().items), ["* heard"]);
 }
 
 #[test]
@@ -149,16 +149,15 @@ fn the_next_stack_puts_it_away_although_no_service_printed_anything() {
     let dir = tempfile::tempdir().unwrap();
     let directory = dir.path().join("logs");
     for text in ["first", "second"] {
-        let logs = StackLog::open(&directory, look(EscapeMode::Keep), LogOutput::None);
+        let logs = StackLog::open(&directory, LogStyle::new(false), LogOutput::None);
         logs.write_status(StatusText::stack_wide(StatusTone::Plain, text));
         logs.finish(PATIENCE);
     }
     for (directory, text) in
         [(directory.clone(), "* second"), (dir.path().join("logs.1"), "* first")]
     {
-        let stored =
-            StoredLogReader::open(&directory, None, usize::MAX, wanted(StatusMode::Only)).unwrap();
-        let all: Vec<String> = stored.flat_map(|page| show(page.items())).collect();
+        let stored = stored_pages(&directory, None, usize::MAX, wanted(StatusMode::Only));
+        let all: Vec<String> = stored.flat_map(|page| show(page.items)).collect();
         assert_eq!(all, [text]);
         assert_eq!(StoredLogReader::services(&directory).unwrap(), []);
     }
@@ -167,10 +166,10 @@ fn the_next_stack_puts_it_away_although_no_service_printed_anything() {
 /// Returns a reader whose call of `next` was dropped during a step.
 async fn interrupted(bench: &LogFixture) -> crate::log::LogReader {
     let mut reader = bench.logs.search(None, usize::MAX, true, wanted(StatusMode::With));
-    assert_eq!(show(reader.next().await.unwrap().items()).len(), 7);
+    assert_eq!(show(reader.next_page().await.unwrap().items).len(), 7);
     tokio::select! {
         biased;
-        page = reader.next() => panic!("unexpected page: {page:?}"),
+        page = reader.next_page() => panic!("unexpected page: {page:?}"),
         () = std::future::ready(()) => {}
     }
     reader
@@ -181,23 +180,23 @@ async fn what_comes_while_a_given_up_step_is_under_way_is_not_overlooked() {
     let bench = talk();
     let mut reader = interrupted(&bench).await;
     bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "late"));
-    assert_eq!(show(reader.next().await.unwrap().items()), ["* late"]);
+    assert_eq!(show(reader.next_page().await.unwrap().items), ["* late"]);
 
     let mut reader = bench.logs.search(None, 0, true, wanted(StatusMode::With));
     tokio::select! {
         biased;
-        page = reader.next() => panic!("unexpected page: {page:?}"),
+        page = reader.next_page() => panic!("unexpected page: {page:?}"),
         () = std::future::ready(()) => {}
     }
     bench.logs.write_status(StatusText::stack_wide(StatusTone::Plain, "the last"));
     reader.stop_at_end();
-    assert_eq!(show(reader.next().await.unwrap().items()), ["* the last"]);
-    assert_eq!(reader.next().await, None);
+    assert_eq!(show(reader.next_page().await.unwrap().items), ["* the last"]);
+    assert_eq!(reader.next_page().await, None);
 }
 
 #[test]
 fn what_devstack_said_while_the_terminal_stood_still_too_long_is_counted_as_missing() {
-    let bench = LogFixture::with(EscapeMode::Keep, GatedOutput::shut());
+    let bench = LogFixture::with(false, GatedOutput::shut());
     bench.logs.set_retention(LogRetention { max_size: 1_000_000, keep: 1 });
     let (count, long) = (1_000, "x".repeat(20_000));
     for number in 0..count {

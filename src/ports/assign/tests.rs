@@ -8,7 +8,8 @@ use crate::model::{
     ConflictPolicy, MAIN_PORT, MessageClass, Name, PortKey, PortRequest, WantedPort,
 };
 use crate::ports::{
-    ListenerOwner, PortAvailability, availability, holders_of_port, listener_owner, listeners,
+    BindScope, ListenerOwner, PortAvailability, availability, holders_of_port, listener_owner,
+    listeners,
 };
 
 fn of(service: &str) -> PortKey {
@@ -17,7 +18,12 @@ fn of(service: &str) -> PortKey {
 
 fn wish(service: &str, wanted: WantedPort) -> PortRequest {
     let source = if wanted.is_pinned() { "--port" } else { "devstack.toml" };
-    PortRequest { key: of(service), wanted, requested_by: source.to_owned() }
+    PortRequest {
+        key: of(service),
+        wanted,
+        host: "127.0.0.1".to_owned(),
+        requested_by: source.to_owned(),
+    }
 }
 
 fn prefer(service: &str, number: u16) -> PortRequest {
@@ -76,7 +82,10 @@ fn a_listener_on_any_address_is_a_conflict_and_is_named() {
     for address in places() {
         let held = listen(address);
         let port = port_of(&held);
-        assert!(matches!(availability(port), PortAvailability::InUse), "{address}");
+        assert!(
+            matches!(availability(port, BindScope::Everywhere), PortAvailability::InUse),
+            "{address}"
+        );
 
         let place = tempfile::tempdir().unwrap();
         let mut ports = open(place.path(), "shop");
@@ -138,7 +147,7 @@ fn a_connection_that_was_just_closed_is_no_conflict() {
         std::io::Read::read(&mut &client, &mut [0]).unwrap();
         drop(client);
         drop(server);
-        matches!(availability(port), PortAvailability::Free)
+        matches!(availability(port, BindScope::Everywhere), PortAvailability::Free)
     }));
 }
 
@@ -182,7 +191,7 @@ fn the_same_stack_gets_the_same_numbers_again() {
 #[test]
 fn another_stack_is_kept_off_and_named_until_it_ends() {
     let place = tempfile::tempdir().unwrap();
-    let mut first = open(place.path(), "shop");
+    let mut first = open(place.path(), "shop").of_stack("store");
     let number = numbers(&mut first, &[any("api")])[0];
 
     let mut second = open(place.path(), "copy");
@@ -190,8 +199,8 @@ fn another_stack_is_kept_off_and_named_until_it_ends() {
     let moved = second.assign(&requests, &BTreeMap::new()).unwrap();
     assert_ne!(moved[&of("api")].number, number);
     let why = moved[&of("api")].moved.clone().unwrap();
-    assert!(why.starts_with(&format!("port {number} is reserved by another stack (in ")), "{why}");
-    assert!(why.ends_with("/shop)"), "{why}");
+    let named = format!("port {number} is reserved by service api of stack store in ");
+    assert!(why.starts_with(&named) && why.ends_with("/shop"), "{why}");
 
     drop(first);
     assert_eq!(numbers(&mut open(place.path(), "third"), &requests), [number]);
@@ -271,7 +280,7 @@ fn a_number_that_browsers_refuse_is_given_with_a_remark() {
     // Whichever is free on this machine.
     let free = [6665, 6666, 6667, 6668, 6669, 6679]
         .into_iter()
-        .find(|port| matches!(availability(*port), PortAvailability::Free));
+        .find(|port| matches!(availability(*port, BindScope::Everywhere), PortAvailability::Free));
     let Some(number) = free else { return };
     let requests = [prefer("irc", number)];
     if numbers(&mut ports, &requests) == [number] {
@@ -304,9 +313,15 @@ fn the_tree_that_listens_is_told_from_strangers() {
     for address in places() {
         let held = listen(address);
         let port = port_of(&held);
-        assert!(matches!(listener_owner(port, &[me]), ListenerOwner::Ours(_)));
-        assert!(matches!(listener_owner(port, &[u32::MAX, me]), ListenerOwner::Ours(_)));
-        match listener_owner(port, &[]) {
+        assert!(matches!(
+            listener_owner(port, BindScope::Everywhere, &[me]),
+            ListenerOwner::Ours(_)
+        ));
+        assert!(matches!(
+            listener_owner(port, BindScope::Everywhere, &[u32::MAX, me]),
+            ListenerOwner::Ours(_)
+        ));
+        match listener_owner(port, BindScope::Everywhere, &[]) {
             ListenerOwner::Foreign(holder) => {
                 assert_eq!(holder.pid, Some(me));
                 assert!(holder.same_user);
@@ -332,10 +347,13 @@ fn nobody_listens_on_a_number_that_is_only_bound() {
     sockopt::set_socket_reuseaddr(&hold, true).unwrap();
     bind(&hold, &everywhere).unwrap();
     let address: SocketAddr = getsockname(&hold).unwrap().try_into().unwrap();
-    assert_eq!(listener_owner(address.port(), &[std::process::id()]), ListenerOwner::NotListening);
+    assert_eq!(
+        listener_owner(address.port(), BindScope::Everywhere, &[std::process::id()]),
+        ListenerOwner::NotListening
+    );
     assert_eq!(holders_of_port(address.port()), []);
     assert!(
-        matches!(availability(address.port()), PortAvailability::Free),
+        matches!(availability(address.port(), BindScope::Everywhere), PortAvailability::Free),
         "a hold is no conflict"
     );
 }
@@ -359,8 +377,8 @@ fn a_child_that_got_the_listener_is_a_holder_too() {
     drop(held);
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let owner = listener_owner(port, &[child.id()]);
-    let stranger = listener_owner(port, &[std::process::id()]);
+    let owner = listener_owner(port, BindScope::Everywhere, &[child.id()]);
+    let stranger = listener_owner(port, BindScope::Everywhere, &[std::process::id()]);
     let pid = child.id();
     drop(child.stdin.take());
     child.wait().unwrap();
@@ -429,7 +447,10 @@ fn a_program_that_cannot_bind_what_is_held_is_remembered() {
     assert!(held(&ports, "api") && held(&ports, "web"));
     assert!(ports.never_hold(&api), "it was that");
     assert!(!ports.never_hold(&api), "a second time it was something else");
-    assert!(ports.drop_holds(&web));
+    // Nothing is in its way when it starts, and the kernel gives such numbers to nothing else.
+    ports.prepare_start(&web);
+    assert!(!held(&ports, "web"));
+    assert!(!ports.drop_holds(&web));
     assert!(!held(&ports, "api") && !held(&ports, "web"));
     drop(ports);
     let mut ports = open(place.path(), "shop");
@@ -458,7 +479,8 @@ fn a_stranger_beside_the_tree_on_an_address_of_its_own_is_seen() {
         let mut line = String::new();
         std::io::BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let (me, them) = (std::process::id(), child.id());
-        let seen = [vec![me], vec![them], vec![me, them]].map(|tree| listener_owner(port, &tree));
+        let seen = [vec![me], vec![them], vec![me, them]]
+            .map(|tree| listener_owner(port, BindScope::Everywhere, &tree));
         drop(child.stdin.take());
         child.wait().unwrap();
         let pid = |owner: &ListenerOwner| match owner {
@@ -469,4 +491,47 @@ fn a_stranger_beside_the_tree_on_an_address_of_its_own_is_seen() {
         assert!(matches!(&seen[2], ListenerOwner::Ours(at) if at.len() == 2));
         drop(mine);
     }
+}
+
+/// Only Linux has more loopback addresses than one without being told so.
+#[cfg(target_os = "linux")]
+#[test]
+fn only_listeners_at_the_address_of_a_service_and_on_the_wildcards_are_in_its_way() {
+    let host = "127.0.20.4";
+    let scope = BindScope::of(host);
+    let request = |port| PortRequest { host: host.to_owned(), ..prefer("api", port) };
+    for (other, conflicts) in [
+        ("127.0.0.1:0", false),
+        ("[::1]:0", false),
+        ("127.0.20.4:0", true),
+        ("0.0.0.0:0", true),
+        ("[::]:0", true),
+    ] {
+        let Ok(held) = TcpListener::bind(other) else { continue };
+        let port = port_of(&held);
+        let place = tempfile::tempdir().unwrap();
+        let mut ports = open(place.path(), "shop");
+        let given = ports.assign(&[request(port)], &BTreeMap::new()).unwrap();
+        let api = &given[&of("api")];
+        assert_eq!(api.number != port, conflicts, "{other}: {api:?}");
+        let owner = listener_owner(port, scope, &[]);
+        assert_eq!(matches!(owner, ListenerOwner::Foreign(_)), conflicts, "{other}: {owner:?}");
+        // The number is held where the service will bind it.
+        if !conflicts {
+            drop(TcpListener::bind((host, port)).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_number_from_the_range_of_connections_is_told() {
+    let place = tempfile::tempdir().unwrap();
+    let mut ports = open(place.path(), "shop");
+    ports.limits = super::AllowedPorts::new(1024, u16::MAX);
+    let number = numbers(&mut ports, &[any("api"), prefer("web", 40_000)])[0];
+    let [note] = &*ports.notes() else { panic!("one note about both") };
+    let range = "outgoing connections may take any port from 1024 to 65535, which leaves no others";
+    assert_eq!(note.text, format!("{range}: api uses {number}"));
+    numbers(&mut ports, &[any("api")]);
+    assert!(ports.notes().is_empty(), "said once");
 }

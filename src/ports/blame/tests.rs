@@ -1,57 +1,13 @@
-use std::time::Duration;
-
 use super::*;
-use crate::model::{
-    AssignedPort, CommandLine, LaunchConfig, Name, OnExit, ReadyConfig, RestartConfig,
-    RestartPolicy, RunMode, ServiceKind, StopConfig, TtyMode,
-};
+use crate::model::{AssignedPort, CommandLine};
 
 /// A service with ports 5001 (`http`) and 9100 (`metrics`); those named in `passed` are passed.
 fn service(passed: &[&str]) -> Service {
-    let port = |name: &str, number| AssignedPort {
-        name: name.to_owned(),
-        number,
-        wanted: None,
-        pinned: false,
-        moved: None,
-    };
-    let time = Duration::from_secs(1);
-    let policy = RestartPolicy::No;
-    Service {
-        mode: RunMode::Run,
-        debug: None,
-        name: Name::new("api").unwrap(),
-        kind: ServiceKind::Service,
-        launch: LaunchConfig {
-            command: CommandLine::Shell("./api".to_owned()),
-            dir: "/shop".into(),
-            env: Default::default(),
-            host: "127.0.0.1".to_owned(),
-            requires: None,
-        },
-        ports: vec![port("http", 5001), port("metrics", 9100)],
-        depends_on: Default::default(),
-        ready: ReadyConfig { probes: Vec::new(), timeout: time, interval: time },
-        health: None,
-        restart: RestartConfig {
-            policy,
-            max_failures: 1,
-            window: time,
-            delay: time,
-            max_delay: time,
-        },
-        success_codes: Default::default(),
-        stop: StopConfig { signal: 15, command: None, grace: time },
-        watch: Vec::new(),
-        tty: TtyMode::No,
-        socket_activated: passed.iter().map(|name| (*name).to_owned()).collect(),
-        url_form: Default::default(),
-        advice: None,
-        autostart: true,
-        on_exit: OnExit::None,
-        color: None,
-        description: None,
-    }
+    let mut service = Service::sample("api");
+    service.launch.command = CommandLine::Shell("./api".to_owned());
+    service.ports = vec![AssignedPort::sample("http", 5001), AssignedPort::sample("metrics", 9100)];
+    service.socket_activated = passed.iter().map(|name| (*name).to_owned()).collect();
+    service
 }
 
 fn named(pid: u32, name: &str) -> PortHolder {
@@ -115,7 +71,7 @@ fn without_a_holder_the_output_decides() {
     assert_eq!(judge_exit(&api, &nothing(&[unnamed])), PortBlame::UsedBefore(None));
     let lingering = BTreeSet::from([5001]);
     let lingers = ExitEvidence { lingering, ..nothing(&[unnamed]) };
-    assert_eq!(judge_exit(&api, &lingers), PortBlame::UsedBefore(Some(5001)));
+    assert_eq!(judge_exit(&api, &lingers), PortBlame::Lingers(5001));
     let held = ExitEvidence { held: true, ..nothing(&[IN_USE]) };
     assert_eq!(judge_exit(&api, &held), PortBlame::Reservation);
     let own = seen(on(9100, named(std::process::id(), "devstack")), &[IN_USE]);
@@ -142,4 +98,133 @@ fn a_listener_in_place_of_the_run_must_be_certain() {
     assert_eq!(judge_listener(&api, 80, &named(7, "x")), None);
     assert_eq!(judge_listener(&api, 5001, &named(std::process::id(), "devstack")), None);
     assert_eq!(judge_listener(&api, 5001, &PortHolder::hidden(None)), None);
+}
+
+/// Judges a service that got 5001 instead of 5000, of which another process has this port.
+fn insists(held: bool, number: u16, lines: &[&str]) -> PortBlame {
+    let mut api = service(&[]);
+    (api.ports[0].wanted, api.ports[1].wanted) = (Some(5000), Some(9100));
+    let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let suspects = suspected_ports(&api, &lines, &BTreeSet::new());
+    let listening = suspects.contains(&number).then(|| on(number, named(7, "python3")));
+    let holders = listening.unwrap_or_default();
+    judge_exit(&api, &ExitEvidence { holders, lines, held, ..ExitEvidence::default() })
+}
+
+#[test]
+fn a_program_that_insists_on_a_port_is_told_who_has_it() {
+    for line in [
+        "Error: listen EADDRINUSE: address already in use 127.0.0.1:5000",
+        "listen tcp 127.0.0.1:5000: bind: address already in use",
+        "java.net.BindException: Address already in use: /127.0.0.1:5000",
+        "thread 'main' panicked: bind 127.0.0.1:5000: Address already in use (os error 98)",
+        "Failed to listen on localhost:5000 (reason: Address already in use)",
+        "nginx: [emerg] bind() to 0.0.0.0:5000 failed (98: Address already in use)",
+        "Web server failed to start. Port 5000 was already in use.",
+    ] {
+        let PortBlame::Insists(message) = insists(true, 5000, &[line]) else { panic!("{line}") };
+        assert_eq!(
+            message.text,
+            "api was given PORT=5001 but seems to insist on 5000, which python3 (pid 7) holds"
+        );
+        assert_eq!(
+            message.help,
+            "read PORT from the environment, or pass --port $PORT in its command; or free it with \
+             `devstack ports 5000 --kill`, then run `devstack restart api`"
+        );
+    }
+    // Any port that another process has, not only the wanted one.
+    let livereload = "Error: listen EADDRINUSE: address already in use :::35729";
+    assert!(matches!(insists(false, 35729, &[livereload]), PortBlame::Insists(_)));
+}
+
+#[test]
+fn a_program_that_names_no_port_insists_on_the_wanted_one() {
+    let python = "OSError: [Errno 98] Address already in use";
+    let traceback = "    HTTPServer((\"127.0.0.1\", 5000), Handler).serve_forever()";
+    assert!(matches!(insists(true, 5000, &[traceback, python]), PortBlame::Insists(_)));
+    assert!(matches!(insists(false, 5000, &[python]), PortBlame::Insists(_)));
+    // devstack's own reservation may be in the way of the port it was given.
+    assert_eq!(insists(true, 5000, &[python]), PortBlame::Reservation);
+    let default = "    bind((\"127.0.0.1\", int(os.environ.get(\"PORT\", 5000))))";
+    assert_eq!(insists(true, 5000, &[default, python]), PortBlame::Reservation);
+    let mut api = service(&[]);
+    api.ports[0].wanted = Some(5000);
+    let fixed = BTreeSet::from([5000]);
+    let evidence = seen(on(5000, named(7, "python3")), &[python]);
+    let evidence = ExitEvidence { fixed, held: true, ..evidence };
+    assert!(matches!(judge_exit(&api, &evidence), PortBlame::Insists(_)));
+}
+
+#[test]
+fn a_program_that_names_its_own_port_or_a_free_one_does_not_insist() {
+    let own = "Error: listen EADDRINUSE: address already in use 127.0.0.1:5001";
+    assert_eq!(insists(false, 5000, &[own]), PortBlame::UsedBefore(Some(5001)));
+    let free = "Error: listen EADDRINUSE: address already in use 127.0.0.1:6000";
+    assert_eq!(insists(false, 7000, &[free]), PortBlame::UsedBefore(None));
+    assert_eq!(insists(false, 5000, &["port 5000 is fine"]), PortBlame::NoSign);
+}
+
+#[test]
+fn times_and_error_numbers_are_no_ports_to_insist_on() {
+    let line = "2026-12-01 05:53:22,123 ERROR [Errno 98] Address already in use";
+    for number in [22, 53, 98, 123, 2026] {
+        assert_eq!(insists(false, number, &[line]), PortBlame::UsedBefore(None), "{number}");
+    }
+}
+
+/// Judges a service without a port whose source has the number 5000, with this holder or lingering
+/// port.
+fn own_port(lines: &[&str], holder: Option<u16>, lingering: Option<u16>) -> PortBlame {
+    let mut web = Service::sample("web");
+    web.launch.command = CommandLine::Shell("python3 app.py".to_owned());
+    let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+    let fixed = BTreeSet::from([1, 5000]);
+    let suspects = suspected_ports(&web, &lines, &fixed);
+    let seen = |port: &u16| suspects.contains(port);
+    let holders = holder.filter(seen).map(|port| on(port, named(7, "python3")));
+    let lingering = lingering.filter(seen).into_iter().collect();
+    let holders = holders.unwrap_or_default();
+    judge_exit(&web, &ExitEvidence { holders, lines, fixed, lingering, ..ExitEvidence::default() })
+}
+
+#[test]
+fn a_program_without_a_port_is_told_who_has_the_one_it_needs() {
+    let text = |blame: PortBlame| match blame {
+        PortBlame::Insists(message) => message.text,
+        other => format!("{other:?}"),
+    };
+    let node = "Error: listen EADDRINUSE: address already in use :::3000";
+    let python = "OSError: [Errno 98] Address already in use";
+    assert_eq!(
+        text(own_port(&[node], Some(3000), None)),
+        "web needs port 3000, which python3 (pid 7) holds"
+    );
+    for lines in [&[python][..], &["    serve(\"127.0.0.1\", 8000)", python]] {
+        let port = if lines.len() == 1 { 5000 } else { 8000 };
+        assert_eq!(
+            text(own_port(lines, Some(port), None)),
+            format!("web seems to need port {port}, which python3 (pid 7) holds")
+        );
+        assert_eq!(own_port(lines, None, Some(port)), PortBlame::Lingers(port));
+    }
+    assert_eq!(
+        text(own_port(&[python], Some(9999), None)),
+        "a port that web needs is in use; its output does not say which"
+    );
+    // It names another one, or its holder has exited since.
+    assert_eq!(own_port(&[node], Some(5000), None), PortBlame::UsedBefore(None));
+    assert_eq!(
+        own_port(&["Traceback on line 22", python], Some(22), None),
+        own_port(&[python], None, None)
+    );
+    assert_eq!(own_port(&["no such table"], Some(5000), Some(5000)), PortBlame::NoSign);
+}
+
+#[test]
+fn closed_connections_are_waited_for() {
+    let api = service(&[]);
+    let lingering = BTreeSet::from([9100]);
+    let evidence = ExitEvidence { lingering, ..seen(HoldersByPort::new(), &[IN_USE]) };
+    assert_eq!(judge_exit(&api, &evidence), PortBlame::Lingers(9100));
 }

@@ -9,13 +9,15 @@ use crate::model::{
     AssignedPort, ConflictPolicy, MAIN_PORT, Name, PortKey, PortRequest, WantedPort,
 };
 use crate::ports::well_known::blocked_by_browsers;
-use crate::ports::{AllowedPorts, LeaseOwner, PortObstacle};
+use crate::ports::{AllowedPorts, BindScope, LeaseOwner, PortObstacle};
 
 /// A fake machine.
 #[derive(Debug, Default)]
 struct World {
     in_use: BTreeSet<u16>,
     leased: BTreeSet<u16>,
+    /// Leased by another user, as far as that can be seen.
+    announced: BTreeSet<u16>,
     unprivileged_from: u16,
     suggestions: Vec<u16>,
     last: BTreeMap<(PortKey, Option<u16>), u16>,
@@ -24,11 +26,11 @@ struct World {
 }
 
 impl PortSource for World {
-    fn claim(&mut self, port: u16) -> Result<(), PortObstacle> {
+    fn claim(&mut self, port: u16, _scope: BindScope) -> Result<(), PortObstacle> {
         if self.broken {
             return Err(PortObstacle::Failed("too many open files".to_owned()));
         }
-        if self.leased.contains(&port) {
+        if self.leased.contains(&port) || self.announced.contains(&port) {
             return Err(PortObstacle::Leased(LeaseOwner::default()));
         }
         if port < self.unprivileged_from {
@@ -45,6 +47,10 @@ impl PortSource for World {
         self.suggestions.pop()
     }
 
+    fn disregard_other_users(&mut self) -> bool {
+        !std::mem::take(&mut self.announced).is_empty()
+    }
+
     fn last(&self, key: &PortKey, wanted: Option<u16>) -> Option<u16> {
         self.last.get(&(key.clone(), wanted)).copied()
     }
@@ -55,7 +61,12 @@ fn world(in_use: &[u16]) -> World {
 }
 
 fn wish(service: &str, wanted: WantedPort) -> PortRequest {
-    PortRequest { key: of(service), wanted, requested_by: "devstack.toml".to_owned() }
+    PortRequest {
+        key: of(service),
+        wanted,
+        host: "127.0.0.1".to_owned(),
+        requested_by: "devstack.toml".to_owned(),
+    }
 }
 
 fn prefer_or(service: &str, number: u16, policy: ConflictPolicy) -> PortRequest {
@@ -462,4 +473,16 @@ proptest! {
             prop_assert!(!names(number), "stolen");
         }
     }
+}
+
+#[test]
+fn a_user_who_takes_every_name_keeps_nobody_from_a_port() {
+    let mut world = world(&[5000]);
+    world.announced = (1024..=u16::MAX).collect();
+    let requests = [any("a"), prefer("b", 5000), any("c")];
+    let given: BTreeSet<u16> = numbers(&requests, &mut world).into_iter().collect();
+    assert_eq!(given.len(), 3);
+    // Where others are free, those are kept away from.
+    world.announced = (1024..=u16::MAX).filter(|port| *port != 20_000).collect();
+    assert_eq!(numbers(&[any("a")], &mut world), [20_000]);
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::DisplayAge;
 use crate::ports::HolderOrigin;
 use crate::sys::process;
-use crate::text::escape_control;
+use crate::text::{self, escape_control};
 
 /// A process that listens on a port. What the system hides is `None`; nothing is guessed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +104,16 @@ impl PortHolder {
             ) => true,
             Some(HolderOrigin::Service { .. } | HolderOrigin::Stack { .. }) => false,
             None => self.pid.is_none() || self.name.as_ref().is_none_or(proxy),
+        }
+    }
+
+    /// Returns its name and pid without details: `python3 (pid 4121)`.
+    pub fn short_name(&self) -> String {
+        match (self.pid, &self.origin, &self.name) {
+            (None, _, _) => self.to_string(),
+            (Some(pid), Some(origin), _) => format!("{origin} (pid {pid})"),
+            (Some(pid), None, Some(name)) => format!("{name} (pid {pid})"),
+            (Some(pid), None, None) => format!("a process (pid {pid})"),
         }
     }
 
@@ -205,8 +215,7 @@ fn short_command(words: &[String]) -> String {
 }
 
 fn join(first: &str, rest: &[String]) -> String {
-    let words = std::iter::once(first).chain(rest.iter().map(String::as_str));
-    words.collect::<Vec<_>>().join(" ")
+    text::join(std::iter::once(first).chain(rest.iter().map(String::as_str)), " ")
 }
 
 fn base_name(path: &str) -> &str {
@@ -222,6 +231,26 @@ pub(super) fn truncate_escaped(text: &str, longest: usize) -> String {
         shown.push('…');
     }
     escape_control(&shown)
+}
+
+#[cfg(test)]
+impl PortHolder {
+    /// `flask run` of this user, for two hours.
+    pub(crate) fn sample(pid: u32) -> PortHolder {
+        PortHolder {
+            pid: Some(pid),
+            name: Some("python3".to_owned()),
+            command: Some("flask run".to_owned()),
+            cwd: Some("/srv/app".into()),
+            age_seconds: Some(7_200),
+            uid: Some(1000),
+            user: None,
+            same_user: true,
+            origin: None,
+            orphan: false,
+            addresses: vec!["127.0.0.1".parse().expect("an address")],
+        }
+    }
 }
 
 /// Looks up a user name in `/etc/passwd` only: the name service might use the network.

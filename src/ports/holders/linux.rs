@@ -2,47 +2,101 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
+use rustix::net::{AddressFamily, sockopt};
+
+use super::holder::HolderProcess;
 use super::name_holders;
 use crate::ports::announce::PortAnnouncer;
 use crate::ports::availability::{
-    BindAddress, BindAttempt, PortAvailability, bind_reusable, try_bind,
+    self, BindAddress, BindAttempt, BindScope, PortAvailability, bind_reusable, try_bind,
 };
-use crate::ports::{LeaseOwner, ListenerOwner, ListeningSocket, announce, lease};
+use crate::ports::lease::{self, Announcer};
+use crate::ports::lease_file::LeaseLabel;
+use crate::ports::{LeaseOwner, ListenerOwner, ListeningSocket, PortHolder, announce};
 use crate::sys::process;
-use crate::sys::sockets::{SocketScan, listeners, sockets_of};
+use crate::sys::sockets::{SocketScan, has_closed_connections, listeners, sockets_of};
+
+/// How the name of a devstack process begins.
+const DEVSTACK: &[u8] = b"devstack";
 
 /// How many open files of a process are checked; a devstack with hundreds of services has fewer.
 const MOST_FILES: usize = 10_000;
 
-/// One listening dual-stack socket detects every conflict; without IPv6, an IPv4 socket does.
-pub(crate) fn probe(port: u16) -> PortAvailability {
+/// One listening dual-stack socket detects every conflict, without IPv6 an IPv4 socket. A socket on
+/// one address conflicts with those there and on the wildcards.
+pub(crate) fn probe(port: u16, scope: BindScope) -> PortAvailability {
     let trial = |address| try_bind(BindAttempt { address, listen: true }, port);
-    trial(BindAddress::Both)
+    let one = match scope {
+        BindScope::Everywhere => None,
+        BindScope::Address(ip) => trial(BindAddress::One(ip)),
+    };
+    one.or_else(|| trial(BindAddress::Both))
         .or_else(|| trial(BindAddress::Wildcard4))
         .unwrap_or_else(|| PortAvailability::Failed(io::Error::other("there is no network")))
 }
 
+pub(crate) fn is_in_time_wait(port: u16) -> bool {
+    listeners(Some(port)).is_some_and(|found| found.is_empty()) && has_closed_connections(port)
+}
+
 /// Without `listen`, the socket does not block programs that set `SO_REUSEADDR`, but the kernel
 /// still does not pick the port itself.
-pub(crate) fn hold(port: u16) -> Option<OwnedFd> {
+pub(crate) fn hold(port: u16, scope: BindScope) -> Option<OwnedFd> {
+    if let BindScope::Address(ip) = scope
+        && let Ok(socket) = bind_reusable(BindAddress::One(ip), port)
+    {
+        return Some(socket);
+    }
     bind_reusable(BindAddress::Both, port)
         .or_else(|_| bind_reusable(BindAddress::Wildcard4, port))
         .ok()
 }
 
-/// Returns the devstack that announced `port`, if any. Takes up to a millisecond.
-pub(crate) fn announcer(port: u16) -> Option<LeaseOwner> {
+/// An address that no machine has, of the block that routers discard. Any socket bound to a port
+/// keeps outgoing connections from it, but one here is in the way of no server, except for one that
+/// binds `[::]` for both families without `SO_REUSEADDR`.
+const NOWHERE: Ipv6Addr = Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0xd5);
+
+pub(crate) fn keep_from_connections(port: u16) -> Option<OwnedFd> {
+    let socket = availability::open(AddressFamily::INET6).ok()?;
+    sockopt::set_socket_reuseaddr(&socket, true).ok()?;
+    sockopt::set_ipv6_v6only(&socket, true).ok()?;
+    sockopt::set_ipv6_freebind(&socket, true).ok()?;
+    rustix::net::bind(&socket, &SocketAddr::from((NOWHERE, port))).ok()?;
+    Some(socket)
+}
+
+/// Returns what announced `port`, if anything did. Takes up to a millisecond.
+pub(crate) fn announcer(port: u16) -> Option<Announcer> {
     let PortAnnouncer { pid, uid } = announce::announcer(port)?;
-    Some(LeaseOwner::process(pid, uid, pid.and_then(stack_folder)))
+    let file = format!("/{port}.lock");
+    let label = pid.map(|pid| lease_label(pid, file.as_bytes(), |_| true));
+    let devstack = |label| Some(Announcer::Devstack(LeaseOwner::process(pid, uid, label)));
+    match (label, pid) {
+        (Some(Ok(Some(label))), _) => devstack(Some(label)),
+        // Its files are hidden, and maybe its name.
+        (Some(Err(_)), Some(pid)) if name(pid).is_none_or(|name| name.starts_with(DEVSTACK)) => {
+            devstack(None)
+        }
+        (_, Some(pid)) => Some(Announcer::Other(match HolderProcess::read(pid) {
+            Some(process) => PortHolder::of(&process).to_string(),
+            None => format!("a process (pid {pid})"),
+        })),
+        // In another PID namespace.
+        (_, None) if uid.is_some() => devstack(None),
+        // Its queue is full, which any program can bring about: that proves no devstack.
+        (_, None) => Some(Announcer::Other(PortHolder::hidden(None).to_string())),
+    }
 }
 
 pub(crate) use crate::ports::announce::announce;
 
 /// See [`super::listener_owner`].
-pub(crate) fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
+pub(crate) fn listener_owner(port: u16, scope: BindScope, tree: &[u32]) -> ListenerOwner {
     let Some(found) = listeners(Some(port)) else { return ListenerOwner::Unknown };
     if found.is_empty() {
         return ListenerOwner::NotListening;
@@ -59,8 +113,9 @@ pub(crate) fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
             break;
         }
     }
-    let (ours, strangers): (Vec<ListeningSocket>, Vec<ListeningSocket>) =
+    let (ours, mut strangers): (Vec<ListeningSocket>, Vec<ListeningSocket>) =
         found.into_iter().partition(|listener| held.contains(&listener.socket));
+    strangers.retain(|listener| scope.includes(listener.address.ip()));
     let ours: Vec<_> = ours.iter().map(|listener| listener.address).collect();
     match (ours.is_empty(), hidden) {
         (true, true) => return ListenerOwner::Unknown,
@@ -80,12 +135,14 @@ pub(crate) fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
     }
 }
 
-pub(super) fn named(name: &str) -> Vec<u32> {
-    let called = |pid: &u32| {
-        let text = std::fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
-        text.trim_ascii_end() == name.as_bytes()
-    };
+pub(super) fn named(wanted: &str) -> Vec<u32> {
+    let called = |pid: &u32| name(*pid).is_some_and(|name| name == wanted.as_bytes());
     process::processes().into_iter().filter(called).collect()
+}
+
+fn name(pid: u32) -> Option<Vec<u8>> {
+    let text = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(text.trim_ascii_end().to_owned())
 }
 
 /// Returns the control groups of a process in the kernel's format; `None` means this process.
@@ -96,19 +153,30 @@ pub(super) fn control_groups(pid: Option<u32>) -> Option<String> {
 
 /// Returns the project directory of a devstack process, from the lock files it has open.
 pub(super) fn stack_folder(pid: u32) -> Option<PathBuf> {
-    let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+    // The lock of the instance is no lease.
+    lease_label(pid, b".lock", |label| label.dir.is_some()).ok()??.dir
+}
+
+/// Returns the label of a lock file that a process has open and whose path ends like this. Fails if
+/// its files are hidden.
+fn lease_label(
+    pid: u32,
+    path_end: &[u8],
+    accept: impl Fn(&LeaseLabel) -> bool,
+) -> io::Result<Option<LeaseLabel>> {
+    let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?;
     for file in files.flatten().take(MOST_FILES) {
         let Ok(target) = std::fs::read_link(file.path()) else { continue };
         let bytes = target.as_os_str().as_encoded_bytes();
         // Opening other file types could block.
         let plain = || std::fs::metadata(file.path()).is_ok_and(|found| found.is_file());
-        if bytes.ends_with(b".lock")
+        if bytes.ends_with(path_end)
             && plain()
             && let Ok(open) = std::fs::File::open(file.path())
-            && let Some(dir) = lease::project_dir_of(&open, pid)
+            && let Some(label) = lease::label_of(&open, pid).filter(&accept)
         {
-            return Some(dir);
+            return Ok(Some(label));
         }
     }
-    None
+    Ok(None)
 }

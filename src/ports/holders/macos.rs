@@ -5,8 +5,11 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use super::holder::HolderProcess;
-use crate::ports::availability::{BindAddress, BindAttempt, PortAvailability, try_bind};
-use crate::ports::{LeaseOwner, ListenerOwner, ListeningSocket, PortHolder};
+use crate::ports::availability::{
+    BindAddress, BindAttempt, BindScope, PortAvailability, refuses_careless_bind, try_bind,
+};
+use crate::ports::lease::Announcer;
+use crate::ports::{ListenerOwner, ListeningSocket, PortHolder};
 use crate::sys::process::processes;
 use crate::sys::sockets::listeners_of;
 
@@ -18,9 +21,15 @@ const ADDRESSES: [BindAddress; 4] = [
     BindAddress::Wildcard6,
 ];
 
-pub(crate) fn probe(port: u16) -> PortAvailability {
+pub(crate) fn probe(port: u16, scope: BindScope) -> PortAvailability {
     let mut found = PortAvailability::Free;
-    for address in ADDRESSES {
+    let addresses: &[BindAddress] = match scope {
+        BindScope::Everywhere => &ADDRESSES,
+        BindScope::Address(ip) => {
+            &[BindAddress::One(ip), BindAddress::Wildcard4, BindAddress::Wildcard6]
+        }
+    };
+    for &address in addresses {
         match try_bind(BindAttempt { address, listen: false }, port) {
             None | Some(PortAvailability::Free) => {}
             Some(PortAvailability::InUse) => return PortAvailability::InUse,
@@ -30,23 +39,35 @@ pub(crate) fn probe(port: u16) -> PortAvailability {
     found
 }
 
+/// Whether closed connections keep a port. The bind is asked first: it takes microseconds, and the
+/// listeners are those of all processes.
+pub(crate) fn is_in_time_wait(port: u16) -> bool {
+    refuses_careless_bind(port)
+        && crate::sys::sockets::listeners(Some(port)).is_none_or(|found| found.is_empty())
+}
+
 /// Not possible: on macOS, a socket that is only bound blocks all listeners.
-pub(crate) fn hold(_port: u16) -> Option<OwnedFd> {
+pub(crate) fn hold(_port: u16, _scope: BindScope) -> Option<OwnedFd> {
+    None
+}
+
+/// Not possible either.
+pub(crate) fn keep_from_connections(_port: u16) -> Option<OwnedFd> {
     None
 }
 
 /// Not supported: macOS has no names that disappear with their process.
-pub(crate) fn announce(_port: u16) -> Result<Option<OwnedFd>, std::convert::Infallible> {
+pub(crate) fn announce(_port: u16) -> Result<Option<OwnedFd>, std::io::Error> {
     Ok(None)
 }
 
 /// Always `None`, because macOS has no announcements.
-pub(crate) fn announcer(_port: u16) -> Option<LeaseOwner> {
+pub(crate) fn announcer(_port: u16) -> Option<Announcer> {
     None
 }
 
 /// Never returns `NotListening`, because sockets of other users are hidden.
-pub(crate) fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
+pub(crate) fn listener_owner(port: u16, scope: BindScope, tree: &[u32]) -> ListenerOwner {
     let ours: Vec<ListeningSocket> = (tree.iter().flat_map(|pid| listeners_of(*pid)))
         .filter(|listener| listener.address.port() == port)
         .collect();
@@ -54,6 +75,7 @@ pub(crate) fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
     let stranger = |found: &ListeningSocket| {
         found.address.port() == port
             && !sockets.contains(&found.socket)
+            && scope.includes(found.address.ip())
             && (sockets.is_empty() || found.is_reachable_locally())
     };
     let listens = |pid: u32| listeners_of(pid).iter().any(stranger);

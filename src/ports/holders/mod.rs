@@ -2,27 +2,38 @@ mod container;
 pub(crate) mod holder;
 mod origin;
 mod origin_resolver;
-mod owner;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 pub(crate) mod system;
 
 pub use holder::{PortHolder, display_home_relative};
 pub use origin::{ContainerEngine, HolderOrigin};
-pub use owner::ListenerOwner;
-#[cfg(test)]
-pub(crate) use system::announcer;
-pub(crate) use system::{hold, listener_owner, probe};
+pub(crate) use system::{hold, is_in_time_wait, keep_from_connections, probe};
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use super::ListeningSocket;
+use super::{BindScope, ListeningSocket};
 use crate::sys::sockets;
 use container::docker_forwarders;
 use holder::HolderProcess;
 use origin_resolver::{OriginResolver, is_orphan};
+
+/// The owner of a port's listener, from the view of a process tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenerOwner {
+    /// A process of the tree listens, on these addresses.
+    Ours(Vec<SocketAddr>),
+    /// A process of the tree listens, and a foreign one on another address that clients try.
+    Shared(Vec<SocketAddr>, PortHolder),
+    /// Only a foreign process listens.
+    Foreign(PortHolder),
+    /// Nothing listens.
+    NotListening,
+    /// The system does not show it.
+    Unknown,
+}
 
 /// Returns the processes that listen on `port`, longest-running first. A hidden process gives a
 /// holder without pid. Empty if there is no listener or the system shows none. Takes milliseconds.
@@ -34,26 +45,41 @@ pub fn holders_of_port(port: u16) -> Vec<PortHolder> {
 
 /// Like [`holders_of_port`] for several ports, at the same cost.
 pub fn holders_of_ports(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<PortHolder>> {
-    let found = listeners_on(ports);
-    name_listeners(&found, &sockets::pids_by_socket(&numbers(&found)))
+    holders_of_listeners(&listeners_on(|address| ports.contains(&address.port())))
 }
 
-/// Returns one holder of each port and its ancestors with the same socket, for messages. Takes a
-/// millisecond or two, unless the holder is hidden or among the oldest processes.
-pub fn first_holders_of(ports: &BTreeSet<u16>) -> BTreeMap<u16, Vec<PortHolder>> {
-    name_holders(&listeners_on(ports))
+/// Returns the processes of these listeners, by port.
+pub fn holders_of_listeners(found: &[ListeningSocket]) -> BTreeMap<u16, Vec<PortHolder>> {
+    name_listeners(found, &sockets::pids_by_socket(&numbers(found)))
+}
+
+/// Returns one holder of each port within its scope, and its ancestors with the same socket, for
+/// messages. Takes a millisecond or two, unless the holder is hidden or among the oldest processes.
+pub fn first_holders_of(ports: &BTreeMap<u16, BindScope>) -> BTreeMap<u16, Vec<PortHolder>> {
+    if ports.is_empty() {
+        return BTreeMap::new();
+    }
+    let counts = |scope: &BindScope, address: SocketAddr| scope.includes(address.ip());
+    let asked = |address: SocketAddr| {
+        ports.get(&address.port()).is_some_and(|scope| counts(scope, address))
+    };
+    name_holders(&listeners_on(asked))
+}
+
+/// Whether a process in `tree` listens on `port`. Takes about 20 µs if nothing listens; naming a
+/// foreign holder takes milliseconds. Processes started after `tree` was listed count as foreign;
+/// those that listen outside `scope` do not count.
+pub fn listener_owner(port: u16, scope: BindScope, tree: &[u32]) -> ListenerOwner {
+    system::listener_owner(port, scope, tree)
 }
 
 fn name_holders(listeners: &[ListeningSocket]) -> BTreeMap<u16, Vec<PortHolder>> {
     name_listeners(listeners, &sockets::first_pids_by_socket(&numbers(listeners)))
 }
 
-fn listeners_on(ports: &BTreeSet<u16>) -> Vec<ListeningSocket> {
-    if ports.is_empty() {
-        return Vec::new();
-    }
+fn listeners_on(counts: impl Fn(SocketAddr) -> bool) -> Vec<ListeningSocket> {
     let mut found = sockets::listeners(None).unwrap_or_default();
-    found.retain(|listener| ports.contains(&listener.address.port()));
+    found.retain(|listener| counts(listener.address));
     found
 }
 

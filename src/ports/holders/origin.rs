@@ -10,7 +10,7 @@ use crate::ports::display_home_relative;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum HolderOrigin {
-    /// A service of a devstack of this user: one of its keepers is an ancestor of the process.
+    /// A service of a devstack of this user: its guard is an ancestor of the process.
     Service {
         /// The name of its stack.
         stack: Option<String>,
@@ -56,13 +56,10 @@ pub enum ContainerEngine {
     Podman,
 }
 
-impl ContainerEngine {
-    /// Returns the command of the engine.
-    pub fn command(self) -> &'static str {
-        match self {
-            ContainerEngine::Docker => "docker",
-            ContainerEngine::Podman => "podman",
-        }
+/// Its command.
+impl fmt::Display for ContainerEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
     }
 }
 
@@ -84,7 +81,7 @@ impl HolderOrigin {
                 Some(format!("stop it with `devstack down` in {}", display_home_relative(folder)))
             }
             HolderOrigin::Container { id, name, engine, .. } => {
-                let command = engine.unwrap_or(ContainerEngine::Docker).command();
+                let command = engine.unwrap_or(ContainerEngine::Docker);
                 Some(match name.as_ref().or(id.as_ref()) {
                     Some(which) if engine.is_some() => {
                         format!("stop the container with `{command} stop {which}`")

@@ -4,12 +4,10 @@ use std::path::PathBuf;
 use super::container::detect_container;
 use super::holder::{HolderProcess, truncate_escaped};
 use super::system;
+use crate::model::SERVICE_VAR;
 use crate::ports::HolderOrigin;
 use crate::sys::process::{env_vars_of, process_stat, uid_of};
-use crate::sys::process_stat::{ProcessStat, ancestors};
-
-/// The process name of a keeper; every service runs below one.
-const KEEPER: &str = "ds-keep";
+use crate::sys::process_stat::{GUARD_NAME, ProcessStat, ancestors};
 
 const SYSTEMD: &str = "systemd";
 
@@ -50,22 +48,22 @@ impl OriginResolver {
         Some(HolderOrigin::Unit { unit: truncate_escaped(unit, LONGEST_NAME) })
     }
 
-    /// Returns the service of the nearest keeper above; names come from the process's environment.
+    /// Returns the service of the nearest guard above; names come from the process's environment.
     fn service(
         &mut self,
         process: &HolderProcess,
         above: &[(u32, ProcessStat)],
     ) -> Option<HolderOrigin> {
-        let keeper = |(pid, above): &(u32, ProcessStat)| {
-            above.name == KEEPER && uid_of(*pid) == Some(process.uid)
+        let guard = |(pid, above): &(u32, ProcessStat)| {
+            above.name == GUARD_NAME && uid_of(*pid) == Some(process.uid)
         };
-        let at = above.iter().position(keeper)?;
-        let [stack, service] = env_vars_of(process.pid, ["DEVSTACK_STACK", "DEVSTACK_SERVICE"]);
+        let at = above.iter().position(guard)?;
+        let [stack, service] = env_vars_of(process.pid, ["DEVSTACK_STACK", SERVICE_VAR]);
         let shown = |name: Option<String>| {
             name.map(|name| truncate_escaped(&name, LONGEST_NAME)).filter(|name| !name.is_empty())
         };
-        // A keeper's parent is the guard, whose parent is devstack.
-        let dir = above.get(at + 2).and_then(|(pid, _)| self.stack_folder(*pid));
+        // The guard's parent is devstack.
+        let dir = above.get(at + 1).and_then(|(pid, _)| self.stack_folder(*pid));
         Some(HolderOrigin::Service { stack: shown(stack), service: shown(service), dir })
     }
 

@@ -26,6 +26,7 @@ fn wishes() -> Vec<PortRequest> {
                 3 => prefer(ConflictPolicy::Auto),
                 _ => WantedPort::Any,
             },
+            host: "127.0.0.1".to_owned(),
             requested_by: "devstack.toml".to_owned(),
         }
     };

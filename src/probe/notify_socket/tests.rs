@@ -11,9 +11,9 @@ async fn told(reported: oneshot::Receiver<String>) -> String {
 }
 
 #[tokio::test]
-async fn readiness_comes_once_in_any_message_and_nobody_has_to_wait() {
+async fn readiness_comes_once_and_blocks_no_sender() {
     let dir = tempfile::tempdir().unwrap();
-    let mut notice = NotifySocket::open(dir.path(), RunId(3)).unwrap();
+    let mut notice = NotifySocket::open(dir.path()).unwrap();
     let socket = Plain::unbound().unwrap();
     let send = |text: &str| socket.send_to(text.as_bytes(), notice.path()).unwrap();
     // Before the socket is read.
@@ -38,11 +38,24 @@ async fn readiness_comes_once_in_any_message_and_nobody_has_to_wait() {
     assert!(!path.exists());
 }
 
+#[tokio::test]
+async fn the_name_of_one_socket_says_nothing_about_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let secrets = [(); 2].map(|()| {
+        let notice = NotifySocket::open(dir.path()).unwrap();
+        let name = notice.path().file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(supervisor_of(&name), Some(std::process::id()));
+        u128::from_str_radix(name.split_once('-').unwrap().1, 32).unwrap()
+    });
+    // That of 128 random bits most are the same does not happen.
+    assert!((secrets[0] ^ secrets[1]).count_ones() > 16);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn strangers_are_not_heard() {
     let dir = tempfile::tempdir().unwrap();
-    let mut notice = NotifySocket::open(dir.path(), RunId(1)).unwrap();
+    let mut notice = NotifySocket::open(dir.path()).unwrap();
     let asked = std::sync::Arc::new(tokio::sync::Notify::new());
     let asks = asked.clone();
     let mut ready = notice.listen(move || {
@@ -70,8 +83,9 @@ fn only_the_sockets_of_the_dead_are_removed() {
     let mut child = std::process::Command::new("true").spawn().unwrap();
     child.wait().unwrap();
     let dead = format!("n{}-12", child.id());
+    let secret = format!("n{}-{}", child.id(), random_name().unwrap());
     let own = format!("n{}-12", std::process::id());
-    for name in [dead.as_str(), &own, "n1-1", "nobody-1", "n-1", "n999999999-x", "ports"] {
+    for name in [dead.as_str(), &secret, &own, "n1-1", "nobody-1", "n-1", "n999999999-x", "ports"] {
         fs::write(dir.path().join(name), "").unwrap();
     }
     NotifySocket::remove_stale(dir.path());
@@ -91,7 +105,7 @@ async fn descriptors_that_are_sent_are_closed() {
     use std::os::fd::AsFd;
     use tokio::io::AsyncReadExt;
     let dir = tempfile::tempdir().unwrap();
-    let mut notice = NotifySocket::open(dir.path(), RunId(1)).unwrap();
+    let mut notice = NotifySocket::open(dir.path()).unwrap();
     let _ready = notice.listen(Vec::new);
     let (read, write) = std::io::pipe().unwrap();
     let socket = Plain::unbound().unwrap();

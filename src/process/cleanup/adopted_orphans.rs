@@ -31,11 +31,12 @@ pub(crate) async fn reap_guard(guard: u32) -> bool {
     false
 }
 
-/// Kills the orphans of a dead keeper when the guard is gone too.
-pub(crate) async fn kill_orphans_of(link: &GuardConnection, keeper: u32) {
+/// Kills what a dead guard left, and the orphans of this keeper, if there is one, once it is dead.
+pub(crate) async fn kill_orphans_of(link: &GuardConnection, keeper: Option<u32>) {
     for _ in 0..MAX_RETRIES {
         // Until the keeper is dead, its orphans may not have been reparented.
-        let dead = process::process_stat(keeper).is_none_or(|p| p.zombie);
+        let is_dead = |keeper| process::process_stat(keeper).is_none_or(|p| p.zombie);
+        let dead = keeper.is_none_or(is_dead);
         if kill_once(link) == 0 && dead {
             return;
         }

@@ -28,18 +28,6 @@ impl CommandOrphans {
         CommandOrphans { before: children().collect(), reported: None }
     }
 
-    /// Reaps exited orphans while the command with this pid runs, which may leave thousands.
-    pub fn reap_exited(&self, command: Option<u32>) {
-        let dead = |pid: &u32| process::process_stat(*pid).is_some_and(|p| p.zombie);
-        for pid in self
-            .adopted()
-            .filter(|pid| Some(*pid) != command && !leads_own_group(*pid))
-            .filter(dead)
-        {
-            wait::reap(pid);
-        }
-    }
-
     /// Terminates the orphans of a command that is reaped. Returns how many there were.
     pub fn terminate(&mut self) -> usize {
         self.reported = Some(Instant::now());
@@ -101,7 +89,6 @@ fn children() -> impl Iterator<Item = u32> {
     process::children(std::process::id()).into_iter()
 }
 
-/// Also true of probe commands, which are reaped by their own tasks.
 fn leads_own_group(pid: u32) -> bool {
     signal::group_of(pid) == pid.cast_signed()
 }

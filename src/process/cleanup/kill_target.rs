@@ -1,7 +1,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use super::process_identity::ProcessIdentity;
+use super::process_identity::{ProcessIdentity, wait_for_exits};
 use crate::sys::process;
 
 /// Only processes that are stuck in the kernel take longer than a moment.
@@ -40,12 +40,12 @@ impl KillTarget {
     }
 
     /// Sends the signal if this is still the same process and `still_holds`. True when it was sent.
-    fn signal(&self, number: i32, guilty: impl Fn(u32) -> bool) -> bool {
+    fn signal(&self, number: i32, still_holds: impl Fn(u32) -> bool) -> bool {
         let sent = Cell::new(false);
         // The process is pinned before it is checked, so the one checked gets the signal.
         process::signal_checked(self.0.pid, number, |process| {
             let same = process.born == self.0.born && !process.zombie;
-            sent.set(same && guilty(self.0.pid));
+            sent.set(same && still_holds(self.0.pid));
             sent.get()
         });
         sent.get()
@@ -56,54 +56,40 @@ impl KillTarget {
 /// still hold the resource after `grace`. Each signal is sent only if the pid still means the same
 /// process and it `still_holds`. Blocks.
 pub fn kill_holders(
-    suspects: &[KillTarget],
+    targets: &[KillTarget],
     grace: Duration,
-    guilty: impl Fn(u32) -> bool,
+    still_holds: impl Fn(u32) -> bool,
 ) -> Vec<KillOutcome> {
-    let asked: Vec<bool> = suspects
-        .iter()
-        .map(|suspect| {
-            let sent = suspect.signal(libc::SIGTERM, &guilty);
-            if sent {
-                // A stopped process would not handle TERM.
-                suspect.signal(libc::SIGCONT, |_| true);
-            }
-            sent
-        })
-        .collect();
-    let chosen = |flags: &[bool]| -> Vec<KillTarget> {
-        let all = suspects.iter().zip(flags);
-        all.filter(|(_, chosen)| **chosen).map(|(suspect, _)| *suspect).collect()
-    };
-    wait_for_end(&chosen(&asked), grace);
-    let killed: Vec<bool> = suspects
-        .iter()
-        .zip(&asked)
-        .map(|(suspect, asked)| *asked && suspect.signal(libc::SIGKILL, &guilty))
-        .collect();
-    wait_for_end(&chosen(&killed), KILL_TIMEOUT);
-    let outcome = |(at, suspect): (usize, &KillTarget)| match (asked[at], killed[at]) {
-        (false, _) if suspect.0.is_alive() => KillOutcome::AlreadyReleased,
-        (false, _) => KillOutcome::AlreadyGone,
-        (true, true) if suspect.0.is_alive() => KillOutcome::Alive,
-        (true, true) => KillOutcome::Killed,
-        (true, false) if suspect.0.is_alive() => KillOutcome::Released,
-        (true, false) => KillOutcome::Terminated,
-    };
-    suspects.iter().enumerate().map(outcome).collect()
-}
-
-fn wait_for_end(suspects: &[KillTarget], limit: Duration) {
-    let until = Instant::now() + limit;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let alive = suspects.iter().filter(|suspect| suspect.0.is_alive());
-        let alive: Vec<u32> = alive.map(KillTarget::pid).collect();
-        if left.is_zero() || alive.is_empty() {
-            return;
+    // The last signal that each got.
+    let mut last: Vec<Option<i32>> = Vec::new();
+    for target in targets {
+        let sent = target.signal(libc::SIGTERM, &still_holds);
+        if sent {
+            // A stopped process would not handle TERM.
+            target.signal(libc::SIGCONT, |_| true);
         }
-        process::wait_any_exit(&alive, left);
+        last.push(sent.then_some(libc::SIGTERM));
     }
+    let wait = |last: &[Option<i32>], signal: i32, limit: Duration| {
+        let got = targets.iter().zip(last).filter(|(_, last)| **last == Some(signal));
+        wait_for_exits(got.map(|(target, _)| &target.0), Instant::now() + limit);
+    };
+    wait(&last, libc::SIGTERM, grace);
+    for (target, last) in targets.iter().zip(&mut last).filter(|(_, last)| last.is_some()) {
+        if target.signal(libc::SIGKILL, &still_holds) {
+            *last = Some(libc::SIGKILL);
+        }
+    }
+    wait(&last, libc::SIGKILL, KILL_TIMEOUT);
+    let outcome = |(target, last): (&KillTarget, Option<i32>)| match (last, target.0.is_alive()) {
+        (None, true) => KillOutcome::AlreadyReleased,
+        (None, false) => KillOutcome::AlreadyGone,
+        (Some(libc::SIGKILL), true) => KillOutcome::Alive,
+        (Some(libc::SIGKILL), false) => KillOutcome::Killed,
+        (Some(_), true) => KillOutcome::Released,
+        (Some(_), false) => KillOutcome::Terminated,
+    };
+    targets.iter().zip(last).map(outcome).collect()
 }
 
 #[cfg(test)]
@@ -136,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_polite_end_by_term_and_the_stopped_hear_it() {
+    fn term_ends_running_and_stopped_processes() {
         let one = shell("echo up; exec sleep 1000");
         let two = shell("echo up; kill -STOP $$; exec sleep 1000");
         let suspects = [suspect(&one), suspect(&two)];
@@ -146,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_the_same_or_not_guilty_is_left_alone() {
+    fn another_process_and_one_that_holds_nothing_get_no_signal() {
         let mut child = shell("echo up; exec sleep 1000");
         let now = suspect(&child);
         let before = KillTarget(ProcessIdentity { born: now.0.born - 1, ..now.0 });
@@ -159,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lets_go_in_time_is_not_killed_and_who_does_not_is() {
+    fn only_a_process_that_still_holds_the_resource_is_killed() {
         let script = "trap '' TERM; echo up; exec sleep 1000";
         let (honest, deaf) = (shell(script), shell(script));
         let suspects = [suspect(&honest), suspect(&deaf)];

@@ -4,15 +4,15 @@ pub(crate) mod adopted_orphans;
 mod command_orphans;
 mod kill_target;
 mod orphan_scan;
+mod own_children;
 mod previous_stack;
 mod process_identity;
-mod process_record;
+pub(crate) mod process_record;
 mod record_writer;
 
 pub use command_orphans::CommandOrphans;
 pub use kill_target::{KillOutcome, KillTarget, kill_holders};
 pub(crate) use orphan_scan::TOKEN_VAR;
-pub use previous_stack::{
-    CleanupReport, clean_up, clean_up_by_token, find_orphans, find_orphans_by_token,
-};
+pub use own_children::OwnChildren;
+pub use previous_stack::{CleanupReport, clean_up, find_orphans, find_orphans_by_token};
 pub(crate) use record_writer::RecordWriter;

@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::process_identity::ProcessIdentity;
 use super::process_record::ProcessRecord;
+use crate::process::stack_mark::StackMark;
 use crate::sys::process;
 use crate::sys::process_stat::ProcessStat;
 
@@ -28,8 +29,10 @@ impl OrphanScan {
             keepers.chain(record.guard).filter(lives).map(|who| who.pid).collect();
         let mains = record.runs.values().map(|[_, main]| *main);
         let known = mains.chain(seen.keys().copied()).filter(lives);
+        let mark = StackMark::of_token(&record.token);
         let marked = table.keys().copied().filter(|pid| {
-            process::env_var_of(*pid, TOKEN_VAR).is_some_and(|value| value == record.token)
+            mark.is_some_and(|mark| mark.is_on(*pid))
+                || process::env_var_of(*pid, TOKEN_VAR).is_some_and(|value| value == record.token)
         });
         let roots = known.map(|who| who.pid).chain(marked).chain(helpers.iter().copied());
         let mut found = with_descendants(roots.collect(), &table);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::orphan_scan::OrphanScan;
-use super::process_identity::ProcessIdentity;
+use super::process_identity::{ProcessIdentity, wait_for_exits};
 use super::process_record::{MIN_TOKEN_LEN, ProcessRecord};
 use crate::model::{Message, MessageClass};
 use crate::sys::process;
@@ -68,17 +68,24 @@ fn names(who: &[(u32, String)]) -> String {
     format!("{}{more}", list.join(", "))
 }
 
-/// Ends the orphans of a recorded stack if its supervisor is gone: TERM, a short grace period,
-/// KILL. Signals only recorded processes, their descendants, and processes of this user with the
-/// record's token; each is pinned and checked first. Blocks for up to three seconds if there are
-/// orphans. The caller must hold the instance lock and have started nothing yet.
-pub fn clean_up(record: &Path) -> CleanupReport {
+/// Ends the orphans of a stack whose supervisor is gone: TERM, a short grace period, KILL. Signals
+/// only recorded processes, their descendants, and processes of this user with the token of the
+/// record or this one, in their mark or their environment; each is pinned and checked first. Blocks
+/// for up to six seconds if there are orphans. The caller must hold the instance lock and have
+/// started nothing yet.
+pub fn clean_up(record: Option<&Path>, token: Option<&str>) -> CleanupReport {
+    let by_record = record.map_or(CleanupReport::default(), clean_up_by_record);
+    // Even if there is a record: it may be of another devstack.
+    by_record.and(token.map_or(CleanupReport::default(), clean_up_by_token))
+}
+
+fn clean_up_by_record(record: &Path) -> CleanupReport {
     let mut swept = CleanupReport::default();
     match ProcessRecord::read(record) {
         Ok(None) => {}
-        Ok(Some(found)) if is_alive(&found) => {}
+        Ok(Some(found)) if is_alive(&found, record) => {}
         Ok(Some(found)) => {
-            if is_current_boot(&found) {
+            if found.is_at(record) {
                 terminate(&found, &mut swept);
             }
             if swept.alive.is_empty()
@@ -93,30 +100,39 @@ pub fn clean_up(record: &Path) -> CleanupReport {
 }
 
 /// Like `clean_up`, by token, when the record is lost. The supervisor must be gone.
-pub fn clean_up_by_token(token: &str) -> CleanupReport {
+fn clean_up_by_token(token: &str) -> CleanupReport {
     let mut swept = CleanupReport::default();
     if token.len() >= MIN_TOKEN_LEN {
-        terminate(&ProcessRecord::from_token(token), &mut swept);
+        terminate(&ProcessRecord::from_token(token.to_owned()), &mut swept);
     }
     swept
 }
 
 /// Finds the orphans of a stack by its token, when the record is lost. Changes nothing.
 pub fn find_orphans_by_token(token: &str) -> Vec<(u32, String)> {
-    match token.len() >= MIN_TOKEN_LEN {
-        true => list(&ProcessRecord::from_token(token)),
-        false => Vec::new(),
+    if token.len() < MIN_TOKEN_LEN {
+        return Vec::new();
     }
+    list(&ProcessRecord::from_token(token.to_owned()))
 }
 
-/// Finds the orphans of a recorded stack if its supervisor is gone. Changes nothing.
+/// Finds the orphans of a stack whose supervisor is gone. Changes nothing.
 ///
 /// # Errors
 /// When the record cannot be read.
-pub fn find_orphans(record: &Path) -> io::Result<Vec<(u32, String)>> {
-    let found =
-        ProcessRecord::peek(record)?.filter(|found| !is_alive(found) && is_current_boot(found));
-    Ok(found.map_or_else(Vec::new, |found| list(&found)))
+pub fn find_orphans(record: Option<&Path>, token: Option<&str>) -> io::Result<Vec<(u32, String)>> {
+    let mut orphans = Vec::new();
+    if let Some(path) = record
+        && let Some(found) = ProcessRecord::peek(path)?
+        && found.is_at(path)
+        && !is_alive(&found, path)
+    {
+        orphans = list(&found);
+    }
+    orphans.extend(token.map_or_else(Vec::new, find_orphans_by_token));
+    orphans.sort();
+    orphans.dedup();
+    Ok(orphans)
 }
 
 fn list(record: &ProcessRecord) -> Vec<(u32, String)> {
@@ -124,12 +140,8 @@ fn list(record: &ProcessRecord) -> Vec<(u32, String)> {
     scene.orphans.into_iter().map(|(who, name)| (who.pid, name)).collect()
 }
 
-fn is_current_boot(record: &ProcessRecord) -> bool {
-    process::boot_id().is_some_and(|era| era == record.era)
-}
-
-fn is_alive(record: &ProcessRecord) -> bool {
-    is_current_boot(record) && record.supervisor.is_some_and(|supervisor| supervisor.is_alive())
+fn is_alive(found: &ProcessRecord, path: &Path) -> bool {
+    found.is_at(path) && found.supervisor.is_some_and(|supervisor| supervisor.is_alive())
 }
 
 fn terminate(record: &ProcessRecord, swept: &mut CleanupReport) {
@@ -158,21 +170,9 @@ fn terminate(record: &ProcessRecord, swept: &mut CleanupReport) {
                 signal(who, libc::SIGCONT);
             }
         }
-        wait_for_end(&scene, begin + if kill { LIMIT } else { GRACE });
-    }
-}
-
-/// Waits until all processes of the scan are gone or it is time for the next signal.
-fn wait_for_end(scene: &OrphanScan, until: Instant) {
-    let until = until.min(Instant::now() + GRACE);
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        let all = scene.orphans.keys().chain(&scene.helpers);
-        let alive: Vec<u32> = all.filter(|who| who.is_alive()).map(|who| who.pid).collect();
-        if left.is_zero() || alive.is_empty() {
-            return;
-        }
-        process::wait_any_exit(&alive, left);
+        // Until they are gone or it is time for the next signal.
+        let until = (begin + if kill { LIMIT } else { GRACE }).min(Instant::now() + GRACE);
+        wait_for_exits(scene.orphans.keys().chain(&scene.helpers), until);
     }
 }
 
@@ -239,16 +239,16 @@ mod tests {
         let deaf = marked(token, "trap '' TERM; env -i sleep 1000 & echo up; wait");
         let stranger = marked("token-of-the-first-test-2", SLEEPS);
         let (_dir, path) = scene(token, |_| {});
-        let listed = find_orphans(&path).expect("readable");
+        let listed = find_orphans(Some(&path), None).expect("readable");
         assert_eq!(listed.len(), 3, "{listed:?}");
-        let swept = clean_up(&path);
+        let swept = clean_up(Some(&path), None);
         assert_eq!(numbers(&swept.ended), numbers(&listed));
         assert!(swept.alive.is_empty() && swept.trouble.is_none() && !path.exists());
         assert!(swept.messages()[0].text.contains(&format!("(pid {})", polite.id())));
         assert_eq!(ended(polite).signal(), Some(libc::SIGTERM));
         assert_eq!(ended(deaf).signal(), Some(libc::SIGKILL));
         spared(stranger);
-        assert!(clean_up(&path).messages().is_empty());
+        assert!(clean_up(Some(&path), None).messages().is_empty());
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
             let gone = ProcessIdentity { pid: 1 << 30, born: 1 };
             record.runs.insert(1, [gone, identity]);
         });
-        assert_eq!(numbers(&clean_up(&path).ended), [main.id()]);
+        assert_eq!(numbers(&clean_up(Some(&path), None).ended), [main.id()]);
         assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
     }
 
@@ -271,8 +271,8 @@ mod tests {
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
             record.runs.insert(1, [ProcessIdentity { pid: 1 << 30, born: 1 }, identity]);
         });
-        let listed = find_orphans(&path).expect("readable");
-        assert_eq!(numbers(&clean_up(&path).ended), numbers(&listed));
+        let listed = find_orphans(Some(&path), None).expect("readable");
+        assert_eq!(numbers(&clean_up(Some(&path), None).ended), numbers(&listed));
         assert_eq!(listed.len(), 2, "{listed:?}");
         for (pid, _) in listed {
             assert!(process::process_stat(pid).is_none_or(|process| process.zombie), "{pid} lives");
@@ -289,8 +289,8 @@ mod tests {
             record.guard = Some(before);
             record.runs.insert(1, [before, before]);
         });
-        assert!(find_orphans(&path).expect("readable").is_empty());
-        assert!(clean_up(&path).messages().is_empty() && !path.exists());
+        assert!(find_orphans(Some(&path), None).expect("readable").is_empty());
+        assert!(clean_up(Some(&path), None).messages().is_empty() && !path.exists());
         spared(stranger);
     }
 
@@ -303,11 +303,11 @@ mod tests {
             record.era.push('x');
             record.runs.insert(1, [identity, identity]);
         });
-        assert!(clean_up(&path).messages().is_empty() && !path.exists());
+        assert!(clean_up(Some(&path), None).messages().is_empty() && !path.exists());
         let (_dir, path) = scene(token, |record| {
             record.supervisor = ProcessIdentity::of(std::process::id());
         });
-        assert!(clean_up(&path).messages().is_empty() && path.exists());
+        assert!(clean_up(Some(&path), None).messages().is_empty() && path.exists());
         spared(main);
     }
 
@@ -323,7 +323,7 @@ mod tests {
         let (_dir, path) = scene("token-of-nobody-at-all", |record| {
             record.runs.insert(1, [identity, ProcessIdentity { pid: 1 << 30, born: 1 }]);
         });
-        let swept = clean_up(&path);
+        let swept = clean_up(Some(&path), None);
         assert_eq!(swept.ended.len(), 1, "{swept:?}");
         assert_eq!(ended(keeper).signal(), Some(libc::SIGKILL));
     }
@@ -346,13 +346,13 @@ mod tests {
     }
 
     #[test]
-    fn garbage_is_told() {
+    fn garbage_is_reported() {
         let dir = tempfile::tempdir().expect("temp dir");
         let path = dir.path().join("runs.json");
         std::fs::write(&path, "{}").expect("writable");
-        let messages = clean_up(&path).messages();
+        let messages = clean_up(Some(&path), None).messages();
         assert!(messages[0].text.contains("runs.json.bad"), "{messages:?}");
         assert_eq!(messages[0].class, MessageClass::Orphan);
-        assert!(clean_up(&path).messages().is_empty());
+        assert!(clean_up(Some(&path), None).messages().is_empty());
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use crate::sys::process;
@@ -18,5 +20,20 @@ impl ProcessIdentity {
 
     pub fn is_alive(&self) -> bool {
         ProcessIdentity::of(self.pid).as_ref() == Some(self)
+    }
+}
+
+/// Waits until all of these are gone, at most until this time. Blocks.
+pub(super) fn wait_for_exits<'a>(
+    all: impl Iterator<Item = &'a ProcessIdentity> + Clone,
+    until: Instant,
+) {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let alive: Vec<u32> = all.clone().filter(|one| one.is_alive()).map(|one| one.pid).collect();
+        if left.is_zero() || alive.is_empty() {
+            return;
+        }
+        process::wait_any_exit(&alive, left);
     }
 }

@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::process_identity::ProcessIdentity;
-use crate::atomic_file::{self, read_limited, set_aside};
+use crate::atomic_file::{self, set_aside};
 use crate::sys::process;
 
 const VERSION: u32 = 1;
@@ -17,11 +19,15 @@ const LARGEST: u64 = 4 << 20;
 pub(super) const MIN_TOKEN_LEN: usize = 16;
 
 /// What a stack keeps on disk so that its processes can be found after a crash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ProcessRecord {
     version: u32,
     /// Boot and pid namespace: pids of another one mean nothing.
     pub era: String,
+    /// The directory that it was written in. Empty in records of devstack
+    /// versions that did not write it.
+    #[serde(default)]
+    dir: String,
     /// The value of `DEVSTACK_RUN` in the environment of every service.
     pub token: String,
     /// The devstack that runs the stack.
@@ -32,72 +38,75 @@ pub(super) struct ProcessRecord {
 }
 
 impl ProcessRecord {
-    /// A record of this process without runs.
     pub fn new(token: String, guard: u32) -> ProcessRecord {
         ProcessRecord {
-            version: VERSION,
             era: process::boot_id().unwrap_or_default(),
-            token,
             supervisor: ProcessIdentity::of(std::process::id()),
             guard: ProcessIdentity::of(guard),
-            runs: BTreeMap::new(),
+            ..ProcessRecord::from_token(token)
         }
     }
 
     /// A record of the token alone, when the file is lost.
-    pub fn from_token(token: &str) -> ProcessRecord {
-        ProcessRecord {
-            version: VERSION,
-            era: String::new(),
-            token: token.to_owned(),
-            supervisor: None,
-            guard: None,
-            runs: BTreeMap::new(),
-        }
+    pub fn from_token(token: String) -> ProcessRecord {
+        ProcessRecord { version: VERSION, token, ..ProcessRecord::default() }
     }
 
     /// Reads the file without changing anything. `None` when there is no file.
     pub fn peek(path: &Path) -> io::Result<Option<ProcessRecord>> {
-        let Some(text) = text_of(path)? else { return Ok(None) };
-        let nonsense = || io::Error::other(format!("{} is corrupt", path.display()));
-        parse(&text).map(Some).ok_or_else(nonsense)
+        atomic_file::read(path, LARGEST, parse)
     }
 
     /// Reads the file; `None` when there is none. Renames a corrupt one and returns an error.
     pub fn read(path: &Path) -> io::Result<Option<ProcessRecord>> {
-        let Some(text) = text_of(path)? else { return Ok(None) };
-        match parse(&text) {
-            Some(record) => Ok(Some(record)),
-            None => Err(io::Error::other(set_aside(path).unwrap_or_else(|why| why))),
-        }
+        ProcessRecord::peek(path).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => {
+                io::Error::other(set_aside(path).unwrap_or_else(|why| why))
+            }
+            _ => error,
+        })
     }
 
     /// Replaces the file atomically. No fsync: after a system crash there are no processes to find.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        let text = serde_json::to_vec(self)?;
-        atomic_file::replace(path, |file| file.write_all(&text))
+        atomic_file::make_state_dir_of(path)?;
+        let stored = ProcessRecord { dir: directory_of(path)?, ..self.clone() };
+        let text = serde_json::to_vec(&stored)?;
+        atomic_file::replace(path, atomic_file::PRIVATE, |file| file.write_all(&text))
+    }
+
+    /// Whether it was written at this path, by this user, since the machine started. Otherwise it
+    /// was copied or forged, and its numbers may be those of other processes.
+    pub fn is_at(&self, path: &Path) -> bool {
+        process::boot_id().is_some_and(|era| era == self.era)
+            && directory_of(path).is_ok_and(|dir| dir == self.dir)
     }
 }
 
-/// `None` when there is no file.
-fn text_of(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match read_limited(path, LARGEST) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+/// Identifies the directory of a file: device, inode and user. No archive or repository can bring
+/// files along that name it.
+fn directory_of(path: &Path) -> io::Result<String> {
+    let about = fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
+    let user = rustix::process::geteuid().as_raw();
+    Ok(format!("{}-{}-{user}", about.dev(), about.ino()))
 }
 
 fn parse(text: &[u8]) -> Option<ProcessRecord> {
-    let whole = text.len() as u64 <= LARGEST;
-    let record: ProcessRecord = whole.then(|| serde_json::from_slice(text).ok())??;
+    let record: ProcessRecord = serde_json::from_slice(text).ok()?;
     (record.version == VERSION && record.token.len() >= MIN_TOKEN_LEN).then_some(record)
+}
+
+/// What was read must survive being written.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &[u8]) {
+    if let Some(record) = parse(text) {
+        let written = serde_json::to_vec(&record).expect("plain data always serializes");
+        assert_eq!(parse(&written), Some(record));
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn record() -> ProcessRecord {
@@ -113,8 +122,39 @@ mod tests {
         let path = dir.path().join("runs.json");
         assert_eq!(ProcessRecord::read(&path).expect("no record"), None);
         record().write(&path).expect("writable");
-        assert_eq!(ProcessRecord::read(&path).expect("valid record"), Some(record()));
+        assert_eq!(
+            ProcessRecord::read(&path).expect("valid record").map(|read| read.runs),
+            Some(record().runs)
+        );
         assert_eq!(fs::read_dir(dir.path()).expect("dir exists").count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn a_copy_or_a_forgery_is_of_another_directory() {
+        let (dir, other) = (tempfile::tempdir().expect("dir"), tempfile::tempdir().expect("dir"));
+        let (path, copy) = (dir.path().join("runs.json"), other.path().join("runs.json"));
+        record().write(&path).expect("writable");
+        fs::copy(&path, &copy).expect("writable");
+        let read = |path: &Path| ProcessRecord::peek(path).expect("valid").expect("it is there");
+        assert!(read(&path).is_at(&path));
+        assert!(!read(&copy).is_at(&copy));
+        let mut old = record();
+        old.era.push('x');
+        old.write(&path).expect("writable");
+        assert!(!read(&path).is_at(&path), "of another boot");
+    }
+
+    #[test]
+    fn a_record_without_its_directory_is_valid_but_ends_nothing() {
+        let dir = tempfile::tempdir().expect("temp dir");
+        let path = dir.path().join("runs.json");
+        let text = serde_json::to_string(&record()).expect("serializable");
+        let without = text.replace("\"dir\":\"\",", "");
+        assert_ne!(text, without);
+        fs::write(&path, without).expect("writable");
+        let read = ProcessRecord::read(&path).expect("valid").expect("it is there");
+        assert_eq!(read.runs, record().runs);
+        assert!(!read.is_at(&path));
     }
 
     #[test]

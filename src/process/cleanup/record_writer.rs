@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 
 use super::process_identity::ProcessIdentity;
 use super::process_record::ProcessRecord;
+use crate::model::DirMove;
 use crate::sync::lock_unpoisoned;
 use crate::sys::process;
 
@@ -18,7 +19,8 @@ const WRITE_DELAY: Duration = Duration::from_millis(100);
 /// the identity of a dead process does no harm, and the next start writes anyway.
 #[derive(Debug)]
 pub(crate) struct RecordWriter {
-    path: PathBuf,
+    /// Only ever locked for a moment.
+    path: Mutex<PathBuf>,
     guard: u32,
     changes: Mutex<RecordChanges>,
     /// `None` once the file must not be written any more. Locked while it is written, so never by
@@ -43,7 +45,7 @@ impl RecordWriter {
         let record = ProcessRecord::new(token, guard);
         write(&record, path);
         let ledger = Arc::new(RecordWriter {
-            path: path.to_owned(),
+            path: Mutex::new(path.to_owned()),
             guard,
             changes: Mutex::default(),
             record: Mutex::new(Some(record)),
@@ -64,13 +66,23 @@ impl RecordWriter {
         changes.ended.push(run);
     }
 
+    /// Continues in the project directory's new place.
+    pub fn relocate(&self, moved: &DirMove) {
+        let mut path = lock_unpoisoned(&self.path);
+        *path = moved.path(&path);
+    }
+
+    fn path(&self) -> PathBuf {
+        lock_unpoisoned(&self.path).clone()
+    }
+
     /// Removes the file, since no process is left.
     pub fn close(&self) {
         // Holds the lock so that no later write recreates the file.
         let mut record = lock_unpoisoned(&self.record);
         if record.take().is_some() {
             // There may be no file.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = std::fs::remove_file(self.path());
         }
     }
 
@@ -83,19 +95,21 @@ impl RecordWriter {
             // Probe commands have often exited by now.
             if !found.is_empty() {
                 record.runs.extend(found);
-                write(record, &self.path);
+                write(record, &self.path());
             }
         }
     }
 
-    /// Identifies both processes, if they are still a child of the guard and its child.
+    /// Identifies both processes, if the main process is still a child of its keeper, which is the
+    /// guard or a child of it.
     fn identify(&self, [keeper, main]: [u32; 2]) -> Option<[ProcessIdentity; 2]> {
         let known = |pid, parent| {
             let process = process::process_stat(pid).filter(|p| p.parent == parent && !p.zombie)?;
             Some(ProcessIdentity { pid, born: process.born })
         };
         let main = known(main, keeper)?;
-        Some([known(keeper, self.guard)?, main])
+        let above = if keeper == self.guard { std::process::id() } else { self.guard };
+        Some([known(keeper, above)?, main])
     }
 }
 

@@ -1,31 +1,34 @@
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use super::guard_protocol::{KEEPER_FDS, encode_request};
 use crate::model::RunId;
 use crate::process::cleanup::{RecordWriter, adopted_orphans};
-use crate::process::keeper::{KeeperConnection, KeeperOrder};
+use crate::process::keeper::{
+    KeeperOrder, KeeperReport, OUTPUT_FDS, RequestHead, RunMessage, send_with_fds,
+};
 use crate::process::run::RunPids;
-use crate::process::spawn::MAX_LISTEN_FDS;
 use crate::sync::lock_unpoisoned;
-use crate::sys::async_fd::register;
+use crate::sys::async_fd::{receive, register};
+use crate::sys::signal;
 
 /// Used when the guard's socket or the system's limit of descriptors in flight is full.
 const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The connection to the guard, and the runs that have a keeper.
+/// How many orders of a run may wait: a client that repeats an order in a loop must not fill the
+/// memory while the guard is stuck. Further orders but the first to kill would change nothing.
+const MAX_QUEUED_ORDERS: usize = 200;
+
+/// The connection to the guard, and the runs that it keeps.
 #[derive(Debug)]
 pub(crate) struct GuardConnection {
     socket: Arc<UnixStream>,
@@ -43,21 +46,46 @@ pub(crate) struct GuardConnection {
 #[derive(Debug, Default)]
 struct ConnectionState {
     runs: BTreeMap<RunId, RunEntry>,
-    requests: VecDeque<KeeperRequest>,
+    outbox: GuardOutbox,
+    /// The guard is about to be reaped, so it must not be signalled any more.
+    closed: bool,
 }
 
 #[derive(Debug)]
 struct RunEntry {
-    /// Sent when the keeper died and its orphans are dead; dropped when the guard is gone.
-    lost: Option<oneshot::Sender<()>>,
-    line: Arc<KeeperConnection>,
+    reports: mpsc::UnboundedSender<KeeperReport>,
     pids: Arc<RunPids>,
+    killed: bool,
+    /// How many orders were queued in this round of the outbox.
+    queued: (u64, usize),
+}
+
+/// What is not sent yet, in order.
+#[derive(Debug, Default)]
+struct GuardOutbox {
+    parts: VecDeque<OutboxPart>,
+    /// How often it has become empty.
+    round: u64,
 }
 
 #[derive(Debug)]
-struct KeeperRequest {
-    run: RunId,
-    ends: Vec<OwnedFd>,
+enum OutboxPart {
+    /// The head of a start, whose descriptors go along with it.
+    Start([u8; RequestHead::LENGTH], Vec<OwnedFd>),
+    /// The body of a start, sent up to this offset.
+    Body(Vec<u8>, usize),
+    /// Orders, sent up to this offset.
+    Orders(Vec<u8>, usize),
+}
+
+/// What the guard needs to start a run.
+#[derive(Debug)]
+pub(crate) struct RunStart {
+    pub mark: u64,
+    /// An encoded spawn request.
+    pub parcel: Vec<u8>,
+    /// Stdout, stderr, and the sockets for the service.
+    pub fds: Vec<OwnedFd>,
 }
 
 impl GuardConnection {
@@ -73,27 +101,65 @@ impl GuardConnection {
         }
     }
 
-    /// Requests a keeper with these descriptors: its connection, stdout, stderr, and the sockets
-    /// for the service. `None` when the guard is gone.
-    pub fn request(
+    /// Requests a run. Its reports end without a last one when the guard is gone. `None` when it
+    /// already is.
+    pub fn start(
         &self,
         run: RunId,
-        ends: Vec<OwnedFd>,
-        line: Arc<KeeperConnection>,
+        start: RunStart,
         pids: Arc<RunPids>,
-    ) -> Option<oneshot::Receiver<()>> {
+    ) -> Option<mpsc::UnboundedReceiver<KeeperReport>> {
         if *self.gone.borrow() {
             return None;
         }
-        let (tell, lost) = oneshot::channel();
+        let RunStart { mark, parcel, fds } = start;
+        let sockets = fds.len().saturating_sub(OUTPUT_FDS) as u8;
+        let length = u32::try_from(parcel.len()).expect("a request is shorter than 16 MiB");
+        let head = RequestHead::Start { run: run.0, mark, sockets, length };
+        let (tell, reports) = mpsc::unbounded_channel();
         let mut state = self.lock();
-        state.runs.insert(run, RunEntry { lost: Some(tell), line, pids });
+        state.runs.insert(run, RunEntry { reports: tell, pids, killed: false, queued: (0, 0) });
         self.alive.send_replace(state.runs.len());
-        state.requests.push_back(KeeperRequest { run, ends });
-        if !self.send_requests(&mut state) {
+        state.outbox.parts.push_back(OutboxPart::Start(head.encode(), fds));
+        state.outbox.parts.push_back(OutboxPart::Body(parcel, 0));
+        self.flush_or_notify(&mut state);
+        Some(reports)
+    }
+
+    /// Sends an order after everything queued, together with others of the same moment. Does nothing
+    /// once the run has ended.
+    pub fn order(&self, run: RunId, order: KeeperOrder) {
+        let mut state = self.lock();
+        let round = state.outbox.round;
+        let Some(entry) = state.runs.get_mut(&run) else { return };
+        if entry.queued.0 != round {
+            entry.queued = (round, 0);
+        }
+        let full = entry.queued.1 >= MAX_QUEUED_ORDERS;
+        let is_first_kill = order == KeeperOrder::Kill && !entry.killed;
+        entry.killed |= order == KeeperOrder::Kill;
+        if !full || is_first_kill {
+            entry.queued.1 += 1;
+            let head = RequestHead::Order { run: run.0, order };
+            state.outbox.push_order(head);
             self.waiting.notify_one();
         }
-        Some(lost)
+    }
+
+    fn flush_or_notify(&self, state: &mut ConnectionState) {
+        if !self.flush(state) {
+            self.waiting.notify_one();
+        }
+    }
+
+    /// Sends what the socket takes. True when the queue is empty.
+    fn flush(&self, state: &mut ConnectionState) -> bool {
+        let sent = state.outbox.flush(&self.socket);
+        // It may have been stopped, by a debugger or by accident.
+        if !state.closed {
+            signal::kill(self.guard, libc::SIGCONT);
+        }
+        sent
     }
 
     /// Records runs from now on.
@@ -106,7 +172,6 @@ impl GuardConnection {
         self.ledger.get().map(Arc::as_ref)
     }
 
-    /// Removes a run that has ended.
     pub fn remove(&self, run: RunId) {
         if let Some(ledger) = self.ledger() {
             ledger.run_ended(run.0);
@@ -117,13 +182,13 @@ impl GuardConnection {
     }
 
     pub fn kill_all(&self) {
-        for entry in self.lock().runs.values() {
-            entry.line.send_order(KeeperOrder::Kill);
-        }
+        let runs: Vec<RunId> = self.lock().runs.keys().copied().collect();
+        runs.into_iter().for_each(|run| self.order(run, KeeperOrder::Kill));
     }
 
+    /// Whether the run with this pid is still kept by its own keeper.
     pub fn is_keeper(&self, pid: u32) -> bool {
-        self.lock().runs.values().any(|entry| entry.pids.keeper.load(Ordering::Relaxed) == pid)
+        self.lock().runs.values().any(|entry| entry.pids.keeper() == Some(pid))
     }
 
     /// Turns true when the guard is gone.
@@ -139,7 +204,7 @@ impl GuardConnection {
         self.guard
     }
 
-    /// Makes no more requests: the guard exits when its keepers have.
+    /// Makes no more requests: the guard exits when all trees are empty.
     pub fn close(&self) {
         // Fails only when the guard is gone already.
         let _ = self.socket.shutdown(std::net::Shutdown::Write);
@@ -153,69 +218,56 @@ impl GuardConnection {
     /// Serves the connection until the guard is gone.
     pub async fn serve(self: Arc<GuardConnection>, socket: AsyncFd<Arc<UnixStream>>) {
         let mut inbox = Vec::new();
+        let mut stuck = false;
         loop {
             tokio::select! {
+                biased;
                 _ = socket.readable() => {
-                    if !self.read_lost_keepers(&socket, &mut inbox) {
+                    if !self.read_reports(&socket, &mut inbox) {
                         break;
                     }
                 }
-                () = self.waiting.notified() => self.send_waiting().await,
-            }
-        }
-        // The guard's orphans become ours only when it is reaped.
-        adopted_orphans::reap_guard(self.guard).await;
-        let mut state = self.lock();
-        state.requests.clear();
-        state.runs.values_mut().for_each(|entry| entry.lost = None);
-        drop(state);
-        self.gone.send_replace(true);
-    }
-
-    async fn send_waiting(&self) {
-        while !self.send_requests(&mut self.lock()) {
-            tokio::time::sleep(RETRY_INTERVAL).await;
-        }
-    }
-
-    /// Reads the numbers of runs that lost their keeper. False at end of file.
-    fn read_lost_keepers(&self, socket: &AsyncFd<Arc<UnixStream>>, inbox: &mut Vec<u8>) -> bool {
-        loop {
-            let mut bytes = [0; 512];
-            let read = |socket: &Arc<UnixStream>| {
-                Ok(rustix::net::recv(socket, &mut bytes[..], RecvFlags::DONTWAIT)?.1)
-            };
-            match socket.try_io(Interest::READABLE, read) {
-                Ok(0) => return false,
-                Ok(count) => inbox.extend(&bytes[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
-            }
-            while let Some((number, rest)) = inbox.split_first_chunk() {
-                let run = RunId(u64::from_le_bytes(*number));
-                *inbox = rest.to_vec();
-                if let Some(lost) = self.lock().runs.get_mut(&run).and_then(|e| e.lost.take()) {
-                    // Fails only when the run's task has ended.
-                    let _ = lost.send(());
+                () = self.waiting.notified() => stuck = !self.flush(&mut self.lock()),
+                () = tokio::time::sleep(RETRY_INTERVAL), if stuck => {
+                    stuck = !self.flush(&mut self.lock());
                 }
             }
         }
+        self.lock().closed = true;
+        // The guard's orphans become ours only when it is reaped.
+        adopted_orphans::reap_guard(self.guard).await;
+        self.gone.send_replace(true);
+        let mut state = self.lock();
+        state.outbox = GuardOutbox::default();
+        // Their tasks see the end of the reports.
+        for entry in state.runs.values_mut() {
+            entry.reports = mpsc::unbounded_channel().0;
+        }
     }
 
-    /// Sends queued requests. False when the socket is full.
-    fn send_requests(&self, state: &mut ConnectionState) -> bool {
-        while let Some(request) = state.requests.front() {
-            match send(&self.socket, request) {
-                Ok(()) => {}
-                Err(Errno::INTR) => continue,
-                Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => return false,
-                // The guard is gone: `serve` notifies the waiting runs.
-                Err(_) => {}
+    /// Passes reports to the tasks of their runs. False at end of file.
+    fn read_reports(&self, socket: &AsyncFd<Arc<UnixStream>>, inbox: &mut Vec<u8>) -> bool {
+        let mut open = receive(socket, inbox);
+        let mut read = 0;
+        let mut state = self.lock();
+        loop {
+            match RunMessage::decode(&inbox[read..]) {
+                Ok(Some((RunMessage { run, report }, used))) => {
+                    read += used;
+                    if let Some(entry) = state.runs.get_mut(&RunId(run)) {
+                        // Fails only when the run's task has ended.
+                        let _ = entry.reports.send(report);
+                    }
+                }
+                Ok(None) => break,
+                Err(_) => {
+                    open = false;
+                    break;
+                }
             }
-            state.requests.pop_front();
         }
-        true
+        inbox.drain(..read);
+        open
     }
 
     fn lock(&self) -> MutexGuard<'_, ConnectionState> {
@@ -223,14 +275,50 @@ impl GuardConnection {
     }
 }
 
-fn send(socket: &UnixStream, request: &KeeperRequest) -> Result<(), Errno> {
-    let rights: Vec<BorrowedFd<'_>> = request.ends.iter().map(AsFd::as_fd).collect();
-    let mut space =
-        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(KEEPER_FDS + MAX_LISTEN_FDS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&rights));
-    let handed = request.ends.len().saturating_sub(KEEPER_FDS) as u8;
-    let text = encode_request(request.run.0, handed);
-    rustix::net::sendmsg(socket, &[IoSlice::new(&text)], &mut control, SendFlags::DONTWAIT)?;
-    Ok(())
+impl GuardOutbox {
+    fn push_order(&mut self, head: RequestHead) {
+        let bytes = head.encode();
+        match self.parts.back_mut() {
+            Some(OutboxPart::Orders(orders, _)) => orders.extend(bytes),
+            _ => self.parts.push_back(OutboxPart::Orders(bytes.to_vec(), 0)),
+        }
+    }
+
+    /// Sends what the socket takes. True when nothing is left.
+    fn flush(&mut self, socket: &UnixStream) -> bool {
+        while let Some(part) = self.parts.front_mut() {
+            match part.send(socket) {
+                Ok(true) => {
+                    self.parts.pop_front();
+                }
+                Ok(false) | Err(Errno::INTR) => {}
+                Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => return false,
+                // The guard is gone: `serve` tells the runs.
+                Err(_) => self.parts.clear(),
+            }
+        }
+        self.round += 1;
+        true
+    }
+}
+
+impl OutboxPart {
+    /// Sends some of it. True when it is sent whole.
+    fn send(&mut self, socket: &UnixStream) -> Result<bool, Errno> {
+        let (bytes, sent) = match self {
+            OutboxPart::Start(head, fds) => {
+                let fds: Vec<BorrowedFd<'_>> = fds.iter().map(AsFd::as_fd).collect();
+                let count = send_with_fds(socket, head, &fds, SendFlags::DONTWAIT)?;
+                // The descriptors go with the first byte.
+                if count < head.len() {
+                    *self = OutboxPart::Body(head.to_vec(), count);
+                    return Ok(false);
+                }
+                return Ok(true);
+            }
+            OutboxPart::Body(bytes, sent) | OutboxPart::Orders(bytes, sent) => (&bytes[..], sent),
+        };
+        *sent += rustix::net::send(socket, &bytes[*sent..], SendFlags::DONTWAIT)?;
+        Ok(*sent == bytes.len())
+    }
 }

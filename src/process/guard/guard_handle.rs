@@ -2,7 +2,12 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use super::guard_loop;
+use crate::process::keeper::KeeperRole;
 use crate::sys::fork::{ForkResult, fork};
+use crate::sys::open_files::raise_open_files;
+use crate::sys::process::become_subreaper;
+use crate::sys::run_mark;
+use crate::sys::wait::wait_and_reap;
 
 /// Handle on the guard, the small process that all services descend from. It outlives the
 /// supervisor even when that is killed, and then ends everything that services started.
@@ -13,14 +18,10 @@ pub struct GuardHandle {
 }
 
 impl GuardHandle {
-    /// Ends a guard that has no keepers, and waits for its exit.
+    /// Ends a guard that keeps no run, and waits for its exit.
     pub fn dismiss(self) {
         drop(self.socket);
-        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw);
-        // On any other error `init` reaps it.
-        while rustix::process::waitpid(pid, rustix::process::WaitOptions::empty())
-            .is_err_and(|error| error == rustix::io::Errno::INTR)
-        {}
+        wait_and_reap(self.pid);
     }
 
     /// Returns the pid of the guard.
@@ -29,39 +30,42 @@ impl GuardHandle {
     }
 
     /// Forks the guard. Must be called at the start of `main`: before any thread or runtime exists
-    /// and before anything large is allocated, because every keeper is a copy of the guard. Raises
-    /// the soft limit of open files of this process afterwards, so services keep the original one.
+    /// and before anything large is allocated, because every service begins as a copy of the guard.
+    /// Raises the soft limit of open files of this process afterwards, so services keep the
+    /// original one.
     ///
     /// # Errors
     /// When this process has threads, or the system cannot create a socket or a process.
     pub fn start() -> io::Result<GuardHandle> {
+        GuardHandle::start_as(match run_mark::are_supported() {
+            true => KeeperRole::AllRuns,
+            false => KeeperRole::KeeperPerRun,
+        })
+    }
+
+    /// Like [`GuardHandle::start`] on a system that cannot mark processes.
+    ///
+    /// # Errors
+    /// The same.
+    #[doc(hidden)]
+    pub fn start_without_marks() -> io::Result<GuardHandle> {
+        GuardHandle::start_as(KeeperRole::KeeperPerRun)
+    }
+
+    fn start_as(role: KeeperRole) -> io::Result<GuardHandle> {
         let (ours, theirs) = UnixStream::pair()?;
         match fork()? {
             ForkResult::Child => {
                 drop(ours);
-                guard_loop::run(theirs)
+                guard_loop::run(theirs, role)
             }
             ForkResult::Parent(pid) => {
-                raise_open_file_limit();
-                if let Err(error) = crate::sys::process::become_subreaper() {
+                raise_open_files();
+                if let Err(error) = become_subreaper() {
                     tracing::debug!("cannot adopt orphans: {error}");
                 }
                 Ok(GuardHandle { pid, socket: ours })
             }
         }
-    }
-}
-
-/// Each run takes three descriptors, so the usual soft limit of 1024 is reached with 300 services.
-fn raise_open_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    /// More is of no use, and macOS rejects more.
-    const MAX_OPEN_FILES: u64 = 10_240;
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let wanted = maximum.map_or(MAX_OPEN_FILES, |m| m.min(MAX_OPEN_FILES));
-    if current.is_some_and(|c| c < wanted)
-        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
-    {
-        tracing::debug!("cannot raise the open file limit: {error}");
     }
 }

@@ -1,10 +1,8 @@
-//! The guard: the process above all keepers, which outlives a killed supervisor.
+//! The guard: the process above all services, which outlives a killed supervisor.
 
 mod guard_connection;
 mod guard_handle;
 mod guard_loop;
-mod guard_protocol;
 
-pub(crate) use guard_connection::GuardConnection;
+pub(crate) use guard_connection::{GuardConnection, RunStart};
 pub use guard_handle::GuardHandle;
-pub(crate) use guard_protocol::KEEPER_FDS;

@@ -1,357 +1,241 @@
-//! The parent of one service: starts it, reports its exit, and stays until its tree is empty. A
-//! plain fork of the guard: single-threaded, no runtime, little memory.
+//! The loop of a process that keeps runs for the process at the other end of a socket, and ends
+//! them all when that is gone. Single-threaded, no runtime, little memory.
 
-use std::io::{self, Read};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::event::{PollFd, PollFlags};
+use rustix::process::Rlimit;
 
-use super::keeper_protocol::{KeeperOrder, KeeperReport, MAX_REPORTED_ORPHANS};
-use super::keeper_start::{StartFailure, start};
-use crate::process::process_tree;
+use super::keeper_inbox::{KeeperInbox, KeeperRequest};
+use super::keeper_protocol::KeeperReport;
+use super::keeper_relay::{KeeperRelay, send_all};
+use super::kept_runs::{ChildOwnership, KeptRuns};
+use crate::process::process_tree::kill_children;
+use crate::sys::fork::exit_now;
+use crate::sys::fork_exec::StartStage;
 use crate::sys::process::ChildSignals;
-use crate::sys::wait::{ChildPoll, poll_child, reap};
-use crate::sys::{process, signal};
+use crate::sys::wait::{ChildPoll, poll_child, poll_within, reap};
 
-/// How long orphans may take to exit after TERM when the main process exited on its own.
-const ORPHAN_GRACE: Duration = Duration::from_millis(500);
-/// The same when a stop was requested: the rest of the tree may finish its work like the main
-/// process. The supervisor usually kills first, after the service's own grace period.
-const STOP_GRACE: Duration = Duration::from_secs(10);
-/// The same when supervisor or guard are gone: all must be over within a second.
-const ABANDONED_GRACE: Duration = Duration::from_millis(400);
-/// How often to kill again, in case a list of children was incomplete.
+/// How long trees may take to end once the supervisor is gone.
+const KEEPER_GRACE: Duration = Duration::from_millis(700);
+/// When to give up on processes that survive SIGKILL because they are stuck in the kernel.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+/// How often to check while killing.
 const KILL_AGAIN: Duration = Duration::from_millis(10);
-#[derive(Debug, Clone, Copy)]
-enum KeeperPhase {
-    /// The main process runs.
-    Running,
-    /// A stop was requested, by a signal to the main process's group or by other means.
-    Stopping { by_signal: bool },
-    /// The orphans got TERM and are killed at this time.
-    Terminating(Instant),
-    /// Everything left is being killed.
-    Killing,
+
+/// The most children reaped before requests are read: a service may end processes faster than they
+/// can be reaped.
+const REAPED_AT_ONCE: usize = 1_000;
+
+/// How a process keeps runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeeperRole {
+    /// All runs, told apart by marks.
+    AllRuns,
+    /// Each run in a keeper of its own, for systems without marks.
+    KeeperPerRun,
+    /// One run, and no other after it.
+    OneRun,
 }
 
-/// The descriptors a keeper gets for its run.
-pub(crate) struct KeeperFds {
-    /// Connection to the supervisor; at its end of file the supervisor is gone.
-    pub line: UnixStream,
-    /// Write end of the service's stdout, or its pty.
-    pub stdout: OwnedFd,
-    pub stderr: OwnedFd,
-    /// Sockets that are passed to the service.
-    pub sockets: Vec<OwnedFd>,
-}
-
-struct KeeperLoop<'a> {
-    line: UnixStream,
-    guard: BorrowedFd<'a>,
-    signals: &'a ChildSignals,
-    main: u32,
-    main_lives: bool,
-    phase: KeeperPhase,
-    line_open: bool,
-    guard_lives: bool,
-    orphans: Vec<(u32, String)>,
-    outbox: Vec<u8>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum TreeState {
-    Alive,
-    Empty,
-}
-
-/// Keeps one run from start to end. `guard` reports a hang-up when the guard is gone.
-///
-/// # Errors
-/// The system does not report children. Then the tree may not be empty; the guard ends it, and
-/// reports the keeper as lost.
-pub(crate) fn run_keeper(
-    ends: KeeperFds,
-    guard: BorrowedFd<'_>,
-    signals: &ChildSignals,
-) -> io::Result<()> {
-    let KeeperFds { mut line, stdout, stderr, sockets } = ends;
-    match start(&mut line, guard, &stdout, &stderr, &sockets) {
-        Ok(main) => {
-            drop((stdout, stderr, sockets));
-            // The keeper must not pin the service's working directory.
-            #[expect(clippy::disallowed_methods, reason = "own process with one thread")]
-            let _ = std::env::set_current_dir("/");
-            KeeperLoop::new(line, guard, signals, main).watch()
-        }
-        Err(StartFailure { stage, errno }) => {
-            send_report(&line, &KeeperReport::Failed { stage, errno });
-            Ok(())
+/// Runs `body` and ends this forked process. After an error or a panic, kills everything below as
+/// far as it can be reached.
+pub(crate) fn end_with(body: impl FnOnce() -> io::Result<bool>) -> ! {
+    match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(true)) => exit_now(0),
+        Ok(Ok(false)) => exit_now(1),
+        Ok(Err(_)) | Err(_) => {
+            kill_everything();
+            exit_now(1)
         }
     }
 }
 
-/// Polls with a timeout. True when a descriptor is ready.
-pub(super) fn wait(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> bool {
-    let timeout =
-        timeout.map(|t| Timespec { tv_sec: t.as_secs() as i64, tv_nsec: t.subsec_nanos().into() });
-    matches!(poll(fds, timeout.as_ref()), Ok(n) if n > 0)
-}
-
-fn send_report(line: &UnixStream, report: &KeeperReport) {
-    let mut bytes = Vec::new();
-    report.encode(&mut bytes);
-    send_all(line, &bytes);
-}
-
-/// Gives up on errors: a supervisor that is gone needs no report.
-fn send_all(line: &UnixStream, mut bytes: &[u8]) {
-    while !bytes.is_empty() {
-        match rustix::net::send(line, bytes, SendFlags::empty()) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(rustix::io::Errno::INTR) => {}
-            Err(_) => return,
+fn kill_everything() {
+    let limit = Instant::now() + GIVE_UP_AFTER;
+    while Instant::now() < limit {
+        kill_children(|_| false);
+        match poll_child() {
+            Ok(ChildPoll::Exited(pid)) => {
+                reap(pid);
+            }
+            Ok(ChildPoll::AllRunning) | Err(_) => {
+                poll_within(&mut [], Some(KILL_AGAIN));
+            }
+            Ok(ChildPoll::NoChildren) => return,
         }
     }
 }
 
-impl<'a> KeeperLoop<'a> {
-    fn new(
-        line: UnixStream,
-        guard: BorrowedFd<'a>,
-        signals: &'a ChildSignals,
-        main: u32,
-    ) -> KeeperLoop<'a> {
-        let mut outbox = Vec::new();
-        KeeperReport::Spawned { keeper: std::process::id(), pid: main }.encode(&mut outbox);
+pub(crate) struct KeeperLoop {
+    socket: UnixStream,
+    signals: ChildSignals,
+    role: KeeperRole,
+    inbox: KeeperInbox,
+    kept: KeptRuns,
+    open_files: Rlimit,
+    /// More children may have exited than were reaped at once.
+    unreaped: bool,
+    relay: KeeperRelay,
+    had_run: bool,
+    /// When the supervisor went away.
+    ending: Option<Instant>,
+}
+
+impl KeeperLoop {
+    /// `open_files`: the limit that services get.
+    pub fn new(
+        socket: UnixStream,
+        signals: ChildSignals,
+        role: KeeperRole,
+        open_files: Rlimit,
+    ) -> KeeperLoop {
+        let ownership = match role {
+            KeeperRole::AllRuns | KeeperRole::KeeperPerRun => ChildOwnership::Marked,
+            KeeperRole::OneRun => ChildOwnership::OneRun,
+        };
         KeeperLoop {
-            line,
-            guard,
+            socket,
             signals,
-            main,
-            main_lives: true,
-            phase: KeeperPhase::Running,
-            line_open: true,
-            guard_lives: true,
-            orphans: Vec::new(),
-            outbox,
+            role,
+            inbox: KeeperInbox::default(),
+            kept: KeptRuns::new(ownership, open_files),
+            open_files,
+            relay: KeeperRelay::default(),
+            unreaped: false,
+            had_run: false,
+            ending: None,
         }
     }
 
-    /// Returns when the tree is empty.
-    fn watch(&mut self) -> io::Result<()> {
+    /// Serves until the other end is gone and all trees are empty; one run until it is over. True
+    /// when no process is left.
+    pub fn serve(&mut self) -> bool {
         loop {
-            if self.reap()? == TreeState::Empty {
-                let orphans = std::mem::take(&mut self.orphans);
-                KeeperReport::Empty { orphans }.encode(&mut self.outbox);
-                self.flush();
-                return Ok(());
-            }
-            self.kill_if_due();
+            let childless = self.reap_children();
+            self.relay.kill_orphans_of_lost(&mut self.kept.outbox);
+            self.kept.settle(childless);
+            self.kept.start_delayed();
+            self.kept.scan_groups();
             self.flush();
-            self.listen();
+            match self.ending {
+                _ if self.had_run && self.role == KeeperRole::OneRun && self.kept.is_empty() => {
+                    return true;
+                }
+                Some(_) if childless && self.kept.is_empty() => return true,
+                Some(since) if since.elapsed() >= GIVE_UP_AFTER => return false,
+                Some(since) if since.elapsed() >= KEEPER_GRACE => {
+                    kill_children(|_| false);
+                }
+                Some(_) | None => {}
+            }
+            self.wait();
         }
     }
 
+    /// Reaps exited children. True when no child is left.
+    fn reap_children(&mut self) -> bool {
+        self.unreaped = false;
+        for _ in 0..REAPED_AT_ONCE {
+            match poll_child() {
+                Ok(ChildPoll::Exited(pid)) if self.relay.is_keeper(pid) => {
+                    self.relay.reap(pid, &mut self.kept.outbox);
+                }
+                Ok(ChildPoll::Exited(pid)) => self.kept.reap(pid),
+                // An error proves nothing: they are killed once the supervisor is gone.
+                Ok(ChildPoll::AllRunning) | Err(_) => return false,
+                Ok(ChildPoll::NoChildren) => return true,
+            }
+        }
+        self.unreaped = true;
+        false
+    }
+
+    /// Sends the reports.
     fn flush(&mut self) {
-        if !self.outbox.is_empty() {
-            send_all(&self.line, &self.outbox);
-            self.outbox.clear();
-        }
-    }
-
-    /// Reaps exited processes. When the main process was one of them, terminates the rest.
-    fn reap(&mut self) -> io::Result<TreeState> {
-        let mut main_died = false;
-        loop {
-            match poll_child()? {
-                ChildPoll::Exited(pid) if pid == self.main && self.main_lives => {
-                    self.reap_main();
-                    main_died = true;
-                }
-                ChildPoll::Exited(pid) => {
-                    reap(pid);
-                }
-                ChildPoll::AllRunning => break,
-                ChildPoll::NoChildren if process::group_exists(self.main) => break,
-                ChildPoll::NoChildren => return Ok(TreeState::Empty),
-            }
-        }
-        if main_died && !matches!(self.phase, KeeperPhase::Killing) {
-            self.terminate_orphans();
-        }
-        Ok(TreeState::Alive)
-    }
-
-    /// Until the main process is reaped its pid is pinned, so its group can be signalled safely.
-    fn reap_main(&mut self) {
-        match self.phase {
-            KeeperPhase::Running => {
-                self.record_orphans();
-                self.signal_group(libc::SIGTERM);
-            }
-            KeeperPhase::Stopping { by_signal: false } => self.signal_group(libc::SIGTERM),
-            KeeperPhase::Stopping { by_signal: true }
-            | KeeperPhase::Terminating(_)
-            | KeeperPhase::Killing => {}
-        }
-        self.main_lives = false;
-        if let Some(exit) = reap(self.main) {
-            KeeperReport::Exited(exit).encode(&mut self.outbox);
-        }
-    }
-
-    /// The main process has exited and others have not.
-    fn terminate_orphans(&mut self) {
-        let main = self.main;
-        let grace = match self.phase {
-            // Its group has just got TERM.
-            KeeperPhase::Running => Some(ORPHAN_GRACE),
-            // Some programs take a second TERM as "at once", so only the rest of the tree gets one.
-            KeeperPhase::Stopping { .. } => Some(STOP_GRACE),
-            KeeperPhase::Terminating(_) | KeeperPhase::Killing => None,
-        };
-        if let Some(grace) = grace {
-            process_tree::signal_descendants(libc::SIGTERM, |p| p.group != main);
-            self.phase = KeeperPhase::Terminating(Instant::now() + grace);
-        }
-    }
-
-    fn record_orphans(&mut self) {
-        let main = self.main;
-        let alive = |pid: u32| match process::process_stat(pid) {
-            Some(p) if !p.zombie => Some((pid, p.name)),
-            _ => None,
-        };
-        let tree = process_tree::descendants(std::process::id());
-        self.orphans = tree
-            .into_iter()
-            .filter(|pid| *pid != main)
-            .filter_map(alive)
-            .take(MAX_REPORTED_ORPHANS)
-            .collect();
-    }
-
-    fn signal_group(&self, number: i32) {
-        if self.main_lives {
-            signal::kill_group(self.main, number);
-            signal::kill_group(self.main, libc::SIGCONT);
-        }
-    }
-
-    fn signal_main(&self, number: i32) {
-        if self.main_lives {
-            signal::kill(self.main, number);
-        }
-    }
-
-    fn kill_if_due(&mut self) {
-        match self.phase {
-            KeeperPhase::Terminating(until) if Instant::now() >= until => self.kill(),
-            KeeperPhase::Killing => self.kill(),
-            KeeperPhase::Running | KeeperPhase::Stopping { .. } | KeeperPhase::Terminating(_) => {}
-        }
-    }
-
-    /// Kills what is there now. Called again until the tree is empty.
-    fn kill(&mut self) {
-        if !matches!(self.phase, KeeperPhase::Killing) {
-            if !self.main_lives && self.orphans.is_empty() {
-                self.record_orphans();
-            }
-            self.phase = KeeperPhase::Killing;
-        }
-        process_tree::kill_children(|_| false);
-        if self.main_lives || process::group_exists(self.main) {
-            signal::kill_group(self.main, libc::SIGKILL);
-        }
+        // Fails only when the supervisor is gone, which needs none.
+        let _ = send_all(&self.socket, &self.kept.outbox);
+        self.kept.outbox.clear();
     }
 
     /// Waits for the next event and handles it.
-    fn listen(&mut self) {
-        let timeout = match self.phase {
-            KeeperPhase::Running | KeeperPhase::Stopping { .. } => None,
-            KeeperPhase::Terminating(until) => {
-                let left = until.saturating_duration_since(Instant::now());
-                Some(process::RESCAN_INTERVAL.map_or(left, |again| again.min(left)))
-            }
-            KeeperPhase::Killing => Some(KILL_AGAIN),
-        };
-        let mut fds = [
-            PollFd::new(self.signals, PollFlags::IN),
-            PollFd::new(&self.line, PollFlags::IN),
-            PollFd::from_borrowed_fd(self.guard, PollFlags::IN),
-        ];
-        // A closed connection would report its hang-up forever, so it is not polled again.
-        let count = match (self.line_open, self.guard_lives) {
-            (true, true) => 3,
-            (true, false) => 2,
-            (false, _) => 1,
-        };
-        wait(&mut fds[..count], timeout);
-        let [child, line, guard] = fds.map(|fd| !fd.revents().is_empty());
-        if child {
+    fn wait(&mut self) {
+        let grace = self.ending.map(|since| KEEPER_GRACE.saturating_sub(since.elapsed()));
+        let grace = grace.map(|left| left.max(KILL_AGAIN));
+        let again = self.relay.has_lost().then_some(KILL_AGAIN);
+        let unreaped = self.unreaped.then_some(Duration::ZERO);
+        let timeout = [grace, again, unreaped, self.kept.timeout()].into_iter().flatten().min();
+        let open = self.ending.is_none();
+        let mut fds = vec![PollFd::new(&self.signals, PollFlags::IN)];
+        fds.extend(open.then(|| PollFd::new(&self.socket, PollFlags::IN)));
+        let pipes: Vec<u64> = self.kept.pipes().map(|(run, _)| run).collect();
+        fds.extend(
+            self.kept
+                .pipes()
+                .map(|(_, pipe)| PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)),
+        );
+        fds.extend(
+            self.relay.sockets().map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)),
+        );
+        poll_within(&mut fds, timeout);
+        let ready: Vec<bool> = fds.iter().map(|fd| !fd.revents().is_empty()).collect();
+        let (own, others) = ready.split_at(1 + usize::from(open));
+        let (started, relayed) = others.split_at(pipes.len());
+        if own[0] {
             self.signals.drain();
         }
-        if line {
-            self.read_order();
+        for (run, _) in pipes.iter().zip(started).filter(|(_, ready)| **ready) {
+            self.kept.started(*run);
         }
-        if guard {
-            self.guard_lives = false;
-            self.stop_abandoned();
-        }
-    }
-
-    /// Reads one order of two bytes. A full socket may split them; then the second follows at once.
-    fn read_order(&mut self) {
-        let mut order = [0; 2];
-        match rustix::net::recv(&self.line, &mut order, RecvFlags::DONTWAIT) {
-            Ok((_, 2)) => self.carry_out(order),
-            Ok((_, 1)) if (&self.line).read_exact(&mut order[1..]).is_ok() => self.carry_out(order),
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
-            Ok(_) | Err(_) => self.connection_lost(),
+        self.relay.receive(relayed, &mut self.kept.outbox);
+        if own.get(1) == Some(&true) {
+            self.receive();
         }
     }
 
-    fn carry_out(&mut self, order: [u8; 2]) {
-        match KeeperOrder::decode(order) {
-            Some(KeeperOrder::Signal(number)) => self.signal_main(number.into()),
-            Some(KeeperOrder::Stop(number)) => {
-                self.signal_group(number.into());
-                self.mark_stopping(true);
+    fn receive(&mut self) {
+        let mut open = self.inbox.read(&self.socket);
+        loop {
+            match self.inbox.next() {
+                Ok(Some(request)) => self.handle(request),
+                Ok(None) => break,
+                Err(_) => {
+                    open = false;
+                    break;
+                }
             }
-            Some(KeeperOrder::Stopping) => self.mark_stopping(false),
-            Some(KeeperOrder::Kill) => self.kill(),
-            None => self.connection_lost(),
+        }
+        if !open {
+            self.ending = Some(Instant::now());
+            self.kept.abandon();
+            self.relay.abandon();
         }
     }
 
-    fn mark_stopping(&mut self, by_signal: bool) {
-        if matches!(self.phase, KeeperPhase::Running | KeeperPhase::Stopping { .. }) {
-            self.phase = KeeperPhase::Stopping { by_signal };
-        }
-    }
-
-    fn connection_lost(&mut self) {
-        self.line_open = false;
-        self.stop_abandoned();
-    }
-
-    /// Supervisor or guard is gone: the whole tree must be dead within a second.
-    fn stop_abandoned(&mut self) {
-        let until = Instant::now() + ABANDONED_GRACE;
-        match self.phase {
-            KeeperPhase::Running | KeeperPhase::Stopping { .. } => {
-                let main = self.main;
-                self.signal_group(libc::SIGTERM);
-                process_tree::signal_descendants(libc::SIGTERM, |p| p.group != main);
+    fn handle(&mut self, request: KeeperRequest) {
+        self.had_run |= !matches!(request, KeeperRequest::Order { .. });
+        match request {
+            KeeperRequest::Start { run, mark, request, fds } => {
+                if self.role != KeeperRole::KeeperPerRun {
+                    return self.kept.start(run, mark, request, fds);
+                }
+                if let Err(failure) = self.relay.start(run, mark, request, fds, &self.open_files) {
+                    self.kept.report(run, failure.into());
+                }
             }
-            KeeperPhase::Terminating(earlier) if earlier <= until => return,
-            KeeperPhase::Terminating(_) => {}
-            KeeperPhase::Killing => return,
+            KeeperRequest::Incomplete { run } => {
+                let report =
+                    KeeperReport::Failed { stage: StartStage::Keeper, errno: libc::EMFILE };
+                self.kept.report(run, report);
+            }
+            KeeperRequest::Order { run, order } => {
+                self.kept.order(run, order);
+                self.relay.order(run, order);
+            }
         }
-        self.phase = KeeperPhase::Terminating(until);
     }
 }

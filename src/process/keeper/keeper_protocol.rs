@@ -1,12 +1,20 @@
-//! Protocol between supervisor and keeper on a run's own socket. Both are the same program, so it
-//! has no version, but an invalid frame must still do no harm.
+//! Protocol between the supervisor and the process that keeps its runs, on one socket. Both are the
+//! same program, so it has no version, but an invalid message must still do no harm.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
 
 use crate::model::ProcessExit;
+use crate::sys::fork_exec::{StartFailure, StartStage};
 
 /// The most orphans that a report names.
 pub(super) const MAX_REPORTED_ORPHANS: usize = 64;
 
-/// What the supervisor orders, in two bytes each after the spawn request.
+/// The longest report in bytes: names of processes are short.
+const MAX_LINE: usize = 64 * 1024;
+
+/// What the supervisor orders for a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeeperOrder {
     /// Signal the main process only.
@@ -19,152 +27,113 @@ pub(crate) enum KeeperOrder {
     Kill,
 }
 
-impl KeeperOrder {
-    pub fn encode(self) -> [u8; 2] {
-        match self {
-            KeeperOrder::Signal(number) => [b'S', number],
-            KeeperOrder::Stop(number) => [b'P', number],
-            KeeperOrder::Stopping => [b'T', 0],
-            KeeperOrder::Kill => [b'K', 0],
-        }
-    }
-
-    pub fn decode(bytes: [u8; 2]) -> Option<KeeperOrder> {
-        match bytes {
-            [b'S', number] => Some(KeeperOrder::Signal(number)),
-            [b'P', number] => Some(KeeperOrder::Stop(number)),
-            [b'T', _] => Some(KeeperOrder::Stopping),
-            [b'K', _] => Some(KeeperOrder::Kill),
-            _ => None,
-        }
-    }
-}
-
+/// The head of a message to the keeping process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StartStage {
-    Fork,
-    Keeper,
-    Dir,
-    Exec,
+pub(crate) enum RequestHead {
+    /// Start the run with this mark. A spawn request of this length follows; stdout, stderr and this
+    /// many sockets come with it.
+    Start {
+        run: u64,
+        mark: u64,
+        sockets: u8,
+        length: u32,
+    },
+    Order {
+        run: u64,
+        order: KeeperOrder,
+    },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl RequestHead {
+    /// In bytes: the run, its mark, a letter, a number, a length.
+    pub const LENGTH: usize = 22;
+
+    pub fn encode(self) -> [u8; RequestHead::LENGTH] {
+        let (run, mark, letter, number, length) = match self {
+            RequestHead::Start { run, mark, sockets, length } => (run, mark, b'R', sockets, length),
+            RequestHead::Order { run, order } => {
+                let (letter, number) = match order {
+                    KeeperOrder::Signal(number) => (b'S', number),
+                    KeeperOrder::Stop(number) => (b'P', number),
+                    KeeperOrder::Stopping => (b'T', 0),
+                    KeeperOrder::Kill => (b'K', 0),
+                };
+                (run, 0, letter, number, 0)
+            }
+        };
+        let mut bytes = [0; RequestHead::LENGTH];
+        bytes[..8].copy_from_slice(&run.to_le_bytes());
+        bytes[8..16].copy_from_slice(&mark.to_le_bytes());
+        bytes[16..18].copy_from_slice(&[letter, number]);
+        bytes[18..].copy_from_slice(&length.to_le_bytes());
+        bytes
+    }
+
+    /// `None`: the sender cannot be trusted any more.
+    pub fn decode(bytes: [u8; RequestHead::LENGTH]) -> Option<RequestHead> {
+        let (run, rest) = bytes.split_first_chunk()?;
+        let (mark, rest) = rest.split_first_chunk()?;
+        let (&[letter, number], rest) = rest.split_first_chunk()?;
+        let run = u64::from_le_bytes(*run);
+        let order = match letter {
+            b'R' => {
+                let (mark, length) = (u64::from_le_bytes(*mark), rest.first_chunk()?);
+                let length = u32::from_le_bytes(*length);
+                return Some(RequestHead::Start { run, mark, sockets: number, length });
+            }
+            b'S' => KeeperOrder::Signal(number),
+            b'P' => KeeperOrder::Stop(number),
+            b'T' => KeeperOrder::Stopping,
+            b'K' => KeeperOrder::Kill,
+            _ => return None,
+        };
+        Some(RequestHead::Order { run, order })
+    }
+}
+
+/// What is reported of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunMessage {
+    pub run: u64,
+    pub report: KeeperReport,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum KeeperReport {
-    /// The main process runs.
-    Spawned { keeper: u32, pid: u32 },
+    /// The main process runs. `keeper`: the run has a keeper of its own.
+    Spawned { keeper: Option<u32>, pid: u32 },
     /// The start failed. No report follows.
     Failed { stage: StartStage, errno: i32 },
     /// The main process exited.
     Exited(ProcessExit),
     /// The tree is empty. No report follows.
     Empty { orphans: Vec<(u32, String)> },
+    /// The run's own keeper died, and what it left is dead. No report follows.
+    Lost,
 }
 
-impl KeeperReport {
-    /// Appends the frame: kind, length of the body, body.
+impl From<StartFailure> for KeeperReport {
+    fn from(StartFailure { stage, errno }: StartFailure) -> KeeperReport {
+        KeeperReport::Failed { stage, errno }
+    }
+}
+
+impl RunMessage {
+    /// Appends the message as a line of JSON.
     pub fn encode(&self, to: &mut Vec<u8>) {
-        let start = to.len();
-        to.extend([0; 5]);
-        let kind = match self {
-            KeeperReport::Spawned { keeper, pid } => {
-                to.extend(keeper.to_le_bytes());
-                to.extend(pid.to_le_bytes());
-                b's'
-            }
-            KeeperReport::Failed { stage, errno } => {
-                to.push(match stage {
-                    StartStage::Fork => 0,
-                    StartStage::Keeper => 1,
-                    StartStage::Dir => 2,
-                    StartStage::Exec => 3,
-                });
-                to.extend(errno.to_le_bytes());
-                b'f'
-            }
-            KeeperReport::Exited(exit) => {
-                let (how, value) = match exit {
-                    ProcessExit::Code(code) => (0, code),
-                    ProcessExit::Signal(signal) => (1, signal),
-                };
-                to.push(how);
-                to.extend(value.to_le_bytes());
-                b'x'
-            }
-            KeeperReport::Empty { orphans: leftovers } => {
-                for (pid, name) in leftovers.iter().take(MAX_REPORTED_ORPHANS) {
-                    let name = &name.as_bytes()[..name.len().min(255)];
-                    to.extend(pid.to_le_bytes());
-                    to.push(name.len() as u8);
-                    to.extend(name);
-                }
-                b'e'
-            }
-        };
-        let length = (to.len() - start - 5) as u32;
-        to[start] = kind;
-        to[start + 1..start + 5].copy_from_slice(&length.to_le_bytes());
+        serde_json::to_writer(&mut *to, self).expect("plain data always serializes");
+        to.push(b'\n');
     }
 
-    /// Decodes the first report and returns the length of its frame. `None` when it is incomplete.
+    /// Decodes the first message and returns the length of its line. `None` when it is incomplete.
     /// After an error the sender cannot be trusted any more.
-    pub fn decode(bytes: &[u8]) -> Result<Option<(KeeperReport, usize)>, InvalidReport> {
-        let Some((head, rest)) = bytes.split_at_checked(5) else { return Ok(None) };
-        let length = u32_at(head, 1)? as usize;
-        if length > MAX_REPORTED_ORPHANS * (5 + 255) {
-            return Err(InvalidReport);
+    pub fn decode(bytes: &[u8]) -> io::Result<Option<(RunMessage, usize)>> {
+        match memchr::memchr(b'\n', bytes) {
+            Some(end) => Ok(Some((serde_json::from_slice(&bytes[..end])?, end + 1))),
+            None if bytes.len() > MAX_LINE => Err(io::ErrorKind::InvalidData.into()),
+            None => Ok(None),
         }
-        let Some(body) = rest.get(..length) else { return Ok(None) };
-        let report = match head[0] {
-            b's' => KeeperReport::Spawned { keeper: u32_at(body, 0)?, pid: u32_at(body, 4)? },
-            b'f' => {
-                KeeperReport::Failed { stage: stage(body)?, errno: u32_at(body, 1)?.cast_signed() }
-            }
-            b'x' => KeeperReport::Exited(exit(body)?),
-            b'e' => KeeperReport::Empty { orphans: decode_orphans(body)? },
-            _ => return Err(InvalidReport),
-        };
-        Ok(Some((report, 5 + length)))
     }
-}
-
-/// A frame that no keeper writes.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct InvalidReport;
-
-fn u32_at(bytes: &[u8], at: usize) -> Result<u32, InvalidReport> {
-    let four = bytes.get(at..at + 4).ok_or(InvalidReport)?;
-    Ok(u32::from_le_bytes(four.try_into().map_err(|_| InvalidReport)?))
-}
-
-fn stage(body: &[u8]) -> Result<StartStage, InvalidReport> {
-    match body.first() {
-        Some(0) => Ok(StartStage::Fork),
-        Some(1) => Ok(StartStage::Keeper),
-        Some(2) => Ok(StartStage::Dir),
-        Some(3) => Ok(StartStage::Exec),
-        _ => Err(InvalidReport),
-    }
-}
-
-fn exit(body: &[u8]) -> Result<ProcessExit, InvalidReport> {
-    let value = u32_at(body, 1)?.cast_signed();
-    match body.first() {
-        Some(0) => Ok(ProcessExit::Code(value)),
-        Some(1) => Ok(ProcessExit::Signal(value)),
-        _ => Err(InvalidReport),
-    }
-}
-
-fn decode_orphans(mut body: &[u8]) -> Result<Vec<(u32, String)>, InvalidReport> {
-    let mut list = Vec::new();
-    while !body.is_empty() {
-        let pid = u32_at(body, 0)?;
-        let length = usize::from(*body.get(4).ok_or(InvalidReport)?);
-        let name = body.get(5..5 + length).ok_or(InvalidReport)?;
-        list.push((pid, String::from_utf8_lossy(name).into_owned()));
-        body = &body[5 + length..];
-    }
-    Ok(list)
 }
 
 #[cfg(test)]
@@ -175,48 +144,71 @@ mod tests {
     #[test]
     fn reports_survive_the_socket_in_any_pieces() {
         let reports = [
-            KeeperReport::Spawned { keeper: 7, pid: u32::MAX },
+            KeeperReport::Spawned { keeper: Some(7), pid: u32::MAX },
+            KeeperReport::Spawned { keeper: None, pid: 2 },
             KeeperReport::Failed { stage: StartStage::Dir, errno: 2 },
             KeeperReport::Exited(ProcessExit::Code(255)),
             KeeperReport::Exited(ProcessExit::Signal(64)),
             KeeperReport::Empty { orphans: vec![] },
-            KeeperReport::Empty { orphans: vec![(1, "a b".to_owned()), (2, String::new())] },
+            KeeperReport::Empty { orphans: vec![(1, "a \"b\"\n".to_owned()), (2, String::new())] },
+            KeeperReport::Lost,
         ];
+        let messages = reports.map(|report| RunMessage { run: u64::MAX, report });
         let mut bytes = Vec::new();
-        for report in &reports {
-            report.encode(&mut bytes);
+        for message in &messages {
+            message.encode(&mut bytes);
         }
         for piece in 1..bytes.len() {
             let (mut inbox, mut got) = (Vec::new(), Vec::new());
             for chunk in bytes.chunks(piece) {
                 inbox.extend(chunk);
-                while let Some((report, used)) = KeeperReport::decode(&inbox).expect("well formed")
-                {
-                    got.push(report);
+                while let Some((message, used)) = RunMessage::decode(&inbox).expect("well formed") {
+                    got.push(message);
                     inbox.drain(..used);
                 }
             }
-            assert_eq!(got, reports);
+            assert_eq!(got, messages);
         }
     }
 
     #[test]
-    fn orders_survive() {
-        for order in [
-            KeeperOrder::Signal(15),
-            KeeperOrder::Stop(2),
-            KeeperOrder::Stopping,
-            KeeperOrder::Kill,
-        ] {
-            assert_eq!(KeeperOrder::decode(order.encode()), Some(order));
+    fn requests_survive() {
+        for run in [0, 7, u64::MAX] {
+            let orders = [
+                KeeperOrder::Signal(15),
+                KeeperOrder::Stop(2),
+                KeeperOrder::Stopping,
+                KeeperOrder::Kill,
+            ];
+            let start =
+                RequestHead::Start { run, mark: 1 << 61, sockets: u8::MAX, length: u32::MAX };
+            let requests = orders.map(|order| RequestHead::Order { run, order });
+            for request in requests.into_iter().chain([start]) {
+                assert_eq!(RequestHead::decode(request.encode()), Some(request));
+            }
         }
-        assert_eq!(KeeperOrder::decode([0, 0]), None);
+        assert_eq!(RequestHead::decode([0; RequestHead::LENGTH]), None);
+    }
+
+    #[test]
+    fn an_endless_report_is_refused() {
+        assert!(RunMessage::decode(&vec![b' '; MAX_LINE + 1]).is_err());
     }
 
     proptest! {
         #[test]
-        fn nonsense_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = KeeperReport::decode(&bytes);
+        fn a_changed_byte_does_no_harm(at in 0..40_usize, byte in any::<u8>()) {
+            let report = KeeperReport::Empty { orphans: vec![(7, "sh".to_owned())] };
+            let mut bytes = Vec::new();
+            RunMessage { run: 3, report }.encode(&mut bytes);
+            bytes[at] = byte;
+            if let Ok(Some((message, used))) = RunMessage::decode(&bytes) {
+                prop_assert!(used <= bytes.len());
+                let mut again = Vec::new();
+                message.encode(&mut again);
+                let decoded = RunMessage::decode(&again).ok().flatten();
+                prop_assert_eq!(decoded, Some((message, again.len())));
+            }
         }
     }
 }

@@ -1,10 +1,14 @@
-//! Keepers: one small process per run, the subreaper of the service's process tree.
+//! Keeps runs: forks their main processes, adopts and reaps their orphans, and reports until their
+//! trees are empty. The guard keeps all runs; on systems without marks each run has a keeper.
 
-mod keeper_connection;
-pub(crate) mod keeper_loop;
+mod keeper_inbox;
+mod keeper_loop;
 mod keeper_protocol;
-mod keeper_start;
+mod keeper_relay;
+mod kept_run;
+mod kept_runs;
 
-pub(crate) use keeper_connection::KeeperConnection;
-pub(crate) use keeper_loop::KeeperFds;
-pub(crate) use keeper_protocol::{KeeperOrder, KeeperReport, StartStage};
+pub(crate) use keeper_inbox::OUTPUT_FDS;
+pub(crate) use keeper_loop::{KeeperLoop, KeeperRole, end_with};
+pub(crate) use keeper_protocol::{KeeperOrder, KeeperReport, RequestHead, RunMessage};
+pub(crate) use keeper_relay::send_with_fds;

@@ -10,7 +10,7 @@ mod run_channels;
 mod run_handle;
 mod run_report;
 mod run_task;
-pub(crate) mod stop_command;
+mod stop_command;
 mod tree_usage;
 
 pub use one_shot_command::OneShotCommand;
@@ -20,7 +20,7 @@ pub(crate) use output_tail::OutputTail;
 pub(crate) use pty_set::PtySet;
 pub(crate) use run_channels::RunChannels;
 pub use run_handle::RunHandle;
-pub(crate) use run_handle::RunPids;
+pub(crate) use run_handle::{MainPids, RunPids};
 pub use run_report::{RunChange, RunReport};
 pub(crate) use run_task::{RunProgress, RunTask, send_report};
 pub use tree_usage::{RunTree, TreeUsage};

@@ -4,7 +4,7 @@ use super::run_handle::RunHandle;
 use super::run_report::{RunChange, RunReport};
 use crate::model::{Message, ProcessExit};
 
-/// A short command that is not a run of a service. It has a keeper like one, but its reports arrive
+/// A short command that is not a run of a service. It is kept like one, but its reports arrive
 /// only here. Dropping this kills its tree.
 #[derive(Debug)]
 pub struct OneShotCommand {
@@ -29,6 +29,20 @@ impl OneShotCommand {
         }
         // The run's task always reports this first; without the task devstack is shutting down.
         std::future::pending().await
+    }
+
+    /// Waits until its tree is empty. Returns why it failed, as in `failed (exit 1)`.
+    pub(crate) async fn failure(&mut self) -> Option<String> {
+        let mut failure = None;
+        while let Some(fact) = self.facts.recv().await {
+            match fact.what {
+                RunChange::Spawned { .. } | RunChange::Exited(ProcessExit::Code(0)) => {}
+                RunChange::SpawnFailed(why) => failure = Some(format!("could not start: {why}")),
+                RunChange::Exited(exit) => failure = Some(format!("failed ({exit})")),
+                RunChange::TreeEmpty { .. } => break,
+            }
+        }
+        failure
     }
 
     /// Kills the tree and waits until it is empty and its output is read to the end.

@@ -2,6 +2,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::model::{OutputStream, ProcessExit};
 use crate::sys::pty::Pty;
 
@@ -19,6 +21,12 @@ pub trait OutputSink: Send + 'static {
     fn full(&self) -> Option<BoxFuture> {
         None
     }
+    /// When to call [`OutputSink::quiet`], unless output comes before.
+    fn quiet_at(&self) -> Option<Instant> {
+        None
+    }
+    /// Nothing came until then: the program may wait for an answer to what it has printed.
+    fn quiet(&mut self, _now: Instant) {}
     /// The output has ended. `exit` is that of the main process, if there was one.
     fn closed(&mut self, exit: Option<ProcessExit>);
 }
@@ -40,6 +48,17 @@ impl<S: OutputSink> PanicSafeSink<S> {
         let mut full = None;
         self.with(|sink| full = sink.full());
         full
+    }
+
+    /// When to call [`PanicSafeSink::quiet`], unless output comes before.
+    pub fn quiet_at(&mut self) -> Option<Instant> {
+        let mut at = None;
+        self.with(|sink| at = sink.quiet_at());
+        at
+    }
+
+    pub fn quiet(&mut self, now: Instant) {
+        self.with(|sink| sink.quiet(now));
     }
 
     /// Closes the sink, once, with the exit of the main process, if there was one.

@@ -1,17 +1,9 @@
-use std::future::{Future, poll_fn};
 use std::io;
-use std::os::unix::net::UnixStream;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::Poll;
 
-use rustix::net::RecvFlags;
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
 
 use super::output_reader::{OutputReader, ReadProgress};
 use super::output_sink::{BoxFuture, OutputSink, PanicSafeSink};
@@ -21,27 +13,25 @@ use super::stop_command::StopCommand;
 use crate::model::{ProcessExit, RunId};
 use crate::process::cleanup::adopted_orphans;
 use crate::process::guard::GuardConnection;
-use crate::process::keeper::{KeeperConnection, KeeperOrder, KeeperReport};
+use crate::process::keeper::{KeeperOrder, KeeperReport};
 use crate::process::spawn::spawn_errors;
+use crate::sync::catch_panic;
 use crate::sys::process;
 
-/// How many bytes of reports are read at once.
-const READ_SIZE: usize = 4096;
-
-/// The task of one run, from the request for a keeper to the last report.
+/// The task of one run, from its request to the last report.
 pub(crate) struct RunTask {
     pub run: RunId,
     pub facts: mpsc::UnboundedSender<RunReport>,
     pub link: Arc<GuardConnection>,
-    pub line: Arc<KeeperConnection>,
     pub pids: Arc<RunPids>,
     pub stopper: Arc<StopCommand>,
-    pub socket: AsyncFd<Arc<UnixStream>>,
+    /// Identifies the processes of this run.
+    pub mark: u64,
+    /// What the guard reports.
+    pub reports: mpsc::UnboundedReceiver<KeeperReport>,
     pub outlets: [Option<OutputReader>; 2],
-    pub lost: oneshot::Receiver<()>,
     pub program: PathBuf,
     pub dir: PathBuf,
-    pub inbox: Vec<u8>,
     pub reported: RunProgress,
 }
 
@@ -57,14 +47,16 @@ pub(crate) enum RunProgress {
 enum RunEnd {
     /// The tree is proved empty.
     Empty(Vec<(u32, String)>),
-    Lost,
+    /// The run's own keeper died, and the guard has ended the tree.
+    KeeperLost,
+    GuardLost,
 }
 
 enum RunWakeup {
-    Report,
+    /// `None`: the guard is gone.
+    Report(Option<KeeperReport>),
     Output,
-    Room,
-    Unsent,
+    Quiet,
 }
 
 impl RunTask {
@@ -76,14 +68,14 @@ impl RunTask {
             None => {
                 // Our own bug. The tree must be ended and that be reported nevertheless.
                 tracing::warn!("task of run {} panicked; killing its processes", self.run);
-                self.line.send_order(KeeperOrder::Kill);
-                catch_panic(self.wait_for_end()).await.unwrap_or(RunEnd::Lost)
+                self.link.order(self.run, KeeperOrder::Kill);
+                catch_panic(self.wait_for_end()).await.unwrap_or(RunEnd::GuardLost)
             }
         };
         let leftovers = match end {
             RunEnd::Empty(leftovers) => leftovers,
-            RunEnd::Lost => {
-                catch_panic(self.clean_up_lost()).await;
+            RunEnd::KeeperLost | RunEnd::GuardLost => {
+                catch_panic(self.clean_up_lost(end)).await;
                 Vec::new()
             }
         };
@@ -95,9 +87,7 @@ impl RunTask {
         if drained.is_none() {
             tracing::warn!("cannot read the last output of run {}", self.run);
         }
-        self.line.close();
-        self.pids.keeper.store(0, Ordering::Relaxed);
-        self.pids.main.store(0, Ordering::Relaxed);
+        self.pids.clear();
         // Otherwise a running stop command might hit the next run.
         self.stopper.finished().await;
         let RunTask { link, facts, run, .. } = self;
@@ -106,25 +96,23 @@ impl RunTask {
     }
 
     async fn watch<S: OutputSink>(&mut self, output: &mut PanicSafeSink<S>) -> RunEnd {
-        let mut stuck = false;
         loop {
             let full = output.full();
-            match self.next(stuck, full).await {
-                RunWakeup::Report => {
-                    if let Some(end) = self.read_reports() {
+            match self.next(full, output.quiet_at()).await {
+                RunWakeup::Report(report) => {
+                    if let Some(end) = self.handle(report) {
                         return end;
                     }
                 }
                 RunWakeup::Output => self.read_output(output).await,
-                RunWakeup::Unsent => stuck = true,
-                RunWakeup::Room => stuck = !self.line.flush(),
+                RunWakeup::Quiet => output.quiet(Instant::now()),
             }
         }
     }
 
-    /// Waits for work. Reports and orders come first: they are few, and output may never pause.
-    /// While the sink is `full`, the pipes are not read.
-    async fn next(&self, stuck: bool, full: Option<BoxFuture>) -> RunWakeup {
+    /// Waits for work. Reports come first: they are few, and output may never pause. While the sink
+    /// is `full`, the pipes are not read.
+    async fn next(&mut self, full: Option<BoxFuture>, quiet_at: Option<Instant>) -> RunWakeup {
         let [out, err] = &self.outlets;
         let output = async {
             if let Some(full) = full {
@@ -135,21 +123,17 @@ impl RunTask {
                 () = ready(err), if err.is_some() => {}
             }
         };
+        let quiet = async {
+            match quiet_at {
+                Some(at) => sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            _ = self.socket.readable() => RunWakeup::Report,
-            room = self.socket.writable(), if stuck => {
-                if let Ok(mut room) = room {
-                    if self.line.flush() {
-                        room.retain_ready();
-                    } else {
-                        room.clear_ready();
-                    }
-                }
-                RunWakeup::Room
-            }
-            () = self.line.waiting.notified() => RunWakeup::Unsent,
+            report = self.reports.recv() => RunWakeup::Report(report),
             () = output, if out.is_some() || err.is_some() => RunWakeup::Output,
+            () = quiet => RunWakeup::Quiet,
         }
     }
 
@@ -169,43 +153,16 @@ impl RunTask {
         }
     }
 
-    /// Handles reports of the keeper, and returns how the run ended if it has.
-    fn read_reports(&mut self) -> Option<RunEnd> {
-        loop {
-            let mut bytes = [0; READ_SIZE];
-            let read = |socket: &Arc<UnixStream>| {
-                Ok(rustix::net::recv(socket, &mut bytes[..], RecvFlags::DONTWAIT)?.1)
-            };
-            match self.socket.try_io(Interest::READABLE, read) {
-                Ok(0) => return Some(RunEnd::Lost),
-                Ok(count) => self.inbox.extend(&bytes[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(_) => return Some(RunEnd::Lost),
-            }
-            loop {
-                match KeeperReport::decode(&self.inbox) {
-                    Ok(Some((report, used))) => {
-                        self.inbox.drain(..used);
-                        if let Some(end) = self.handle_report(report) {
-                            return Some(end);
-                        }
-                    }
-                    Ok(None) => break,
-                    Err(_) => return Some(RunEnd::Lost),
-                }
-            }
-        }
-    }
-
-    fn handle_report(&mut self, report: KeeperReport) -> Option<RunEnd> {
+    /// Handles a report, and returns how the run ended if it has.
+    fn handle(&mut self, report: Option<KeeperReport>) -> Option<RunEnd> {
+        let Some(report) = report else { return Some(RunEnd::GuardLost) };
         match report {
             KeeperReport::Spawned { keeper, pid } => {
-                self.pids.keeper.store(keeper, Ordering::Relaxed);
-                self.pids.main.store(pid, Ordering::Relaxed);
+                let guard = self.link.guard();
+                self.pids.set(keeper, guard, pid, self.mark);
                 self.reported = RunProgress::Spawned;
                 if let Some(ledger) = self.link.ledger() {
-                    ledger.run_started(self.run.0, keeper, pid);
+                    ledger.run_started(self.run.0, keeper.unwrap_or(guard), pid);
                 }
                 self.send_report(RunChange::Spawned { pid });
                 None
@@ -217,35 +174,33 @@ impl RunTask {
                 Some(RunEnd::Empty(Vec::new()))
             }
             KeeperReport::Exited(exit) => {
+                self.pids.main_exited();
                 self.reported = RunProgress::Ended(Some(exit));
                 self.send_report(RunChange::Exited(exit));
                 None
             }
             KeeperReport::Empty { orphans: leftovers } => Some(RunEnd::Empty(leftovers)),
+            KeeperReport::Lost => Some(RunEnd::KeeperLost),
         }
     }
 
     /// Reads reports and nothing else until the run ends.
     async fn wait_for_end(&mut self) -> RunEnd {
         loop {
-            // Fails only when the runtime is shutting down.
-            let _ = self.socket.readable().await.map(|mut r| r.retain_ready());
-            if let Some(end) = self.read_reports() {
+            let report = self.reports.recv().await;
+            if let Some(end) = self.handle(report) {
                 return end;
             }
         }
     }
 
-    /// The keeper died. The guard kills its orphans; without a guard the supervisor does.
-    async fn clean_up_lost(&mut self) {
-        let keeper = self.pids.keeper.load(Ordering::Relaxed);
-        process::kill_lost_group(self.pids.main.load(Ordering::Relaxed));
-        // Makes a keeper that is alive but sent an invalid report end its tree now.
-        self.line.close();
-        let _ = self.socket.get_ref().shutdown(std::net::Shutdown::Both);
-        let by_guard = (&mut self.lost).await.is_ok();
+    /// The keeper or the guard died. The guard kills orphans of a keeper; without a guard the
+    /// supervisor does.
+    async fn clean_up_lost(&mut self, end: RunEnd) {
+        let by_guard = matches!(end, RunEnd::KeeperLost);
+        process::kill_lost_group(self.pids.main().unwrap_or(0));
         if !by_guard {
-            adopted_orphans::kill_orphans_of(&self.link, keeper).await;
+            adopted_orphans::kill_orphans_of(&self.link, self.pids.keeper()).await;
         }
         let exit = match self.reported {
             RunProgress::Nothing => {
@@ -292,15 +247,4 @@ async fn ready(outlet: &Option<OutputReader>) {
         Some(outlet) => outlet.ready().await,
         None => std::future::pending().await,
     }
-}
-
-/// Returns the value of a future, or `None` when it panicked.
-async fn catch_panic<F: Future>(future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(Poll::Ready(value)) => Poll::Ready(Some(value)),
-        Ok(Poll::Pending) => Poll::Pending,
-        Err(_) => Poll::Ready(None),
-    })
-    .await
 }

@@ -1,10 +1,8 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use super::run_handle::RunHandle;
-use super::run_report::{RunChange, RunReport};
-use crate::model::ProcessExit;
 use crate::sync::lock_unpoisoned;
 
 /// The stop command of a run. A run has at most one in its life.
@@ -83,18 +81,4 @@ impl Drop for StopCommandSlot {
         self.0.lock().command = None;
         self.0.busy.send_replace(false);
     }
-}
-
-/// Waits until the command's tree is empty. Returns why it failed, as in `failed (exit 1)`.
-pub(crate) async fn failure(mut facts: mpsc::UnboundedReceiver<RunReport>) -> Option<String> {
-    let mut failure = None;
-    while let Some(fact) = facts.recv().await {
-        match fact.what {
-            RunChange::Spawned { .. } | RunChange::Exited(ProcessExit::Code(0)) => {}
-            RunChange::SpawnFailed(why) => failure = Some(format!("could not start: {why}")),
-            RunChange::Exited(exit) => failure = Some(format!("failed ({exit})")),
-            RunChange::TreeEmpty { .. } => break,
-        }
-    }
-    failure
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::run_handle::RunPids;
+use super::run_handle::{OrphanIndex, RunPids};
 use crate::process::process_tree::MAX_TREE;
 use crate::sys::process;
 use crate::sys::process::ChildIndex;
+use crate::sys::process_stat::ProcessUsage;
 
 /// What the processes of a run have used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -34,37 +34,34 @@ impl RunTree {
     /// Measures several trees. `None` for one without a process, or that the system does not show.
     pub fn spent(trees: &[RunTree]) -> Vec<Option<TreeUsage>> {
         let mut kinship = ChildIndex::default();
-        let keepers = trees.iter().map(|RunTree(pids)| pids.keeper.load(Ordering::Relaxed));
-        keepers
-            .map(|keeper| if keeper == 0 { None } else { usage_below(keeper, &mut kinship) })
+        let mut orphans = OrphanIndex::default();
+        trees
+            .iter()
+            .map(|RunTree(pids)| usage_of(&pids.roots(&mut orphans), &mut kinship))
             .collect()
     }
 }
 
-/// Measures what is below a keeper. Of the keeper's own usage, only what it reaped counts.
-fn usage_below(keeper: u32, kinship: &mut ChildIndex) -> Option<TreeUsage> {
-    let load = process::process_usage(keeper)?;
-    let mut spent = TreeUsage { cpu: load.reaped, memory: 0 };
-    let mut tree = BTreeSet::from([keeper]);
-    let mut parents = vec![(keeper, load.threads)];
-    while let Some((parent, threads)) = parents.pop() {
-        for child in kinship.children(parent, threads) {
-            if tree.len() > MAX_TREE || tree.contains(&child) {
-                continue;
-            }
-            // The pid may have been recycled. An orphan is now a child of the keeper.
-            let Some(load) =
-                process::process_usage(child).filter(|load| tree.contains(&load.parent))
-            else {
-                continue;
-            };
-            spent.cpu += load.cpu + load.reaped;
-            spent.memory += load.memory;
-            tree.insert(child);
-            parents.push((child, load.threads));
+/// Measures processes with what is below them.
+fn usage_of(roots: &[u32], kinship: &mut ChildIndex) -> Option<TreeUsage> {
+    let mut spent = TreeUsage::default();
+    let mut tree = BTreeSet::new();
+    let mut next: Vec<(u32, Option<u32>)> = roots.iter().map(|root| (*root, None)).collect();
+    while let Some((pid, parent)) = next.pop() {
+        if tree.len() >= MAX_TREE || tree.contains(&pid) {
+            continue;
         }
+        // The pid may have been recycled.
+        let is_ours = |load: &ProcessUsage| parent.is_none_or(|parent| load.parent == parent);
+        let Some(load) = process::process_usage(pid).filter(is_ours) else { continue };
+        spent.cpu += load.cpu + load.reaped;
+        spent.memory += load.memory;
+        tree.insert(pid);
+        next.extend(
+            kinship.children(pid, load.threads).into_iter().map(|child| (child, Some(pid))),
+        );
     }
-    (tree.len() > 1).then_some(spent)
+    (!tree.is_empty()).then_some(spent)
 }
 
 #[cfg(test)]
@@ -74,7 +71,6 @@ mod tests {
 
     use super::*;
 
-    /// The test program is not a keeper but has children like one.
     #[test]
     fn children_are_found_and_strangers_are_not() {
         let mut child = std::process::Command::new("cat")
@@ -92,8 +88,10 @@ mod tests {
         assert_eq!(load.parent, me);
         let mut kinship = ChildIndex::default();
         assert!(kinship.children(me, own.threads).contains(&child.id()));
-        let spent = usage_below(me, &mut kinship).expect("has a child");
-        assert!(spent.memory >= load.memory && spent.memory > 0, "{spent:?}");
+        let spent = usage_of(&[me], &mut kinship).expect("is alive");
+        assert!(spent.memory >= load.memory + own.memory / 2, "{spent:?}");
+        let spent = usage_of(&[child.id()], &mut kinship).expect("is alive");
+        assert!(spent.memory > 0 && spent.memory < own.memory, "{spent:?}");
         child.kill().expect("our child");
         child.wait().expect("our child");
         assert_eq!(process::process_usage(child.id()), None);

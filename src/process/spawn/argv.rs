@@ -88,6 +88,21 @@ fn exec_at(text: &str, syntax: &ShellSyntax) -> Option<usize> {
     (at < text.len() && !is_shell_word(&text[at..])).then_some(at)
 }
 
+/// Returns the program that a shell command consists of, if its name is written plainly: not one of
+/// several commands, of which others may run if it is missing.
+pub(super) fn only_program(command: &CommandLine) -> Option<&str> {
+    let CommandLine::Shell(text) = command else { return None };
+    let text = text.trim();
+    let syntax = ShellSyntax::scan(text);
+    let (assigned, program) = text.split_at(syntax.program_at);
+    if syntax.compound || !syntax.separators.is_empty() || assigned.contains("PATH=") {
+        return None;
+    }
+    let word = first_word(program);
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '/' | '+' | '-');
+    (!word.is_empty() && word.chars().all(plain) && !is_shell_word(word)).then_some(word)
+}
+
 /// Whether a shell stays the parent of the program.
 pub(crate) fn runs_under_shell(command: &CommandLine) -> bool {
     let CommandLine::Shell(_) = command else { return false };
@@ -152,6 +167,31 @@ mod tests {
         ];
         for (text, script) in table {
             assert_eq!(shell(text).expect("not empty"), ["/bin/sh", "-c", script], "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_program_that_cannot_be_replaced_is_looked_up() {
+        let program =
+            |text: &str| only_program(&CommandLine::Shell(text.to_owned())).map(str::to_owned);
+        for text in ["serve --port $PORT", " A=1 B=$X serve", "serve *.txt > log", "serve"] {
+            assert_eq!(program(text).as_deref(), Some("serve"), "{text}");
+        }
+        assert_eq!(program("./bin/serve $PORT").as_deref(), Some("./bin/serve"));
+        for text in [
+            "serve || other",
+            "serve; other",
+            "serve && other",
+            "serve | other",
+            "PATH=bin:$PATH serve",
+            "$SERVE x",
+            "'serve' $X",
+            "cd $X",
+            "if $X",
+            "A=1",
+            "",
+        ] {
+            assert_eq!(program(text), None, "{text}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use super::program_lookup::{ProgramError, find_program};
 use super::spawn_errors;
 use crate::model::{Message, MessageClass};
-use crate::process::keeper::StartStage;
+use crate::sys::fork_exec::StartStage;
 
 /// Why a command was not started, as distinguished by shells.
 #[derive(Debug)]

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use crate::process::cleanup::TOKEN_VAR;
 
-/// How a service manager describes its sockets to devstack.
-const SERVICE_MANAGER_VARS: [&str; 5] =
-    ["NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
+/// What a service manager tells devstack: its sockets, and that it wants to hear from it.
+const SERVICE_MANAGER_VARS: [&str; 7] = [
+    "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "LISTEN_PIDFDID",
+    "WATCHDOG_PID", "WATCHDOG_USEC",
+];
 
 /// Working directory by the path it was reached by, symlinks included.
 const PWD: &str = "PWD";
@@ -39,7 +41,7 @@ impl InheritedEnv {
         color: bool,
         token: String,
     ) -> InheritedEnv {
-        // Sockets of the manager are for devstack itself; directory and token differ per process.
+        // What the manager says is for devstack itself; directory and token differ per process.
         let not_inherited = |name: &OsStr| {
             SERVICE_MANAGER_VARS.iter().chain(&[PWD, TOKEN_VAR]).any(|theirs| name == *theirs)
         };
@@ -134,7 +136,15 @@ mod tests {
     }
 
     #[test]
-    fn colours_only_when_nobody_decided() {
+    fn what_a_service_manager_says_is_not_passed_on() {
+        for name in SERVICE_MANAGER_VARS {
+            assert!(!of(&[(name, "1")], &[], false).contains(name));
+            assert!(of(&[(name, "1")], &[(name, "2")], false).contains(&format!("{name}=2")));
+        }
+    }
+
+    #[test]
+    fn colors_are_forced_unless_decided() {
         assert!(of(&[], &[], true).starts_with("CLICOLOR_FORCE=1 DEVSTACK_RUN=t FORCE_COLOR=1"));
         for name in ["NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR"] {
             for all in [of(&[(name, "0")], &[], true), of(&[], &[(name, "0")], true)] {

@@ -24,42 +24,29 @@ pub(super) fn find_program(
 ) -> Result<PathBuf, ProgramError> {
     if word.contains('/') {
         // Drops `.` components, for messages.
-        let file: PathBuf = dir.join(word).components().collect();
-        return match kind(&file) {
-            FileKind::Program => Ok(file),
-            FileKind::Plain => Err(ProgramError::NotExecutable(file)),
-            FileKind::Folder => Err(ProgramError::Folder(file)),
-            FileKind::Nothing => Err(ProgramError::Missing(vec![file])),
-        };
+        return check_program(dir.join(word).components().collect());
     }
     let mut plain = None;
     let mut tried = Vec::new();
     for directory in path.unwrap_or(OsStr::new(DEFAULT_PATH)).as_bytes().split(|byte| *byte == b':')
     {
-        let file = dir.join(OsStr::from_bytes(directory)).join(word);
-        match kind(&file) {
-            FileKind::Program => return Ok(file),
-            FileKind::Plain => plain = plain.or(Some(file)),
-            FileKind::Folder | FileKind::Nothing => tried.push(file),
+        match check_program(dir.join(OsStr::from_bytes(directory)).join(word)) {
+            Ok(file) => return Ok(file),
+            Err(ProgramError::NotExecutable(file)) => plain = plain.or(Some(file)),
+            Err(ProgramError::Folder(file)) => tried.push(file),
+            Err(ProgramError::Missing(files)) => tried.extend(files),
         }
     }
     Err(plain.map_or(ProgramError::Missing(tried), ProgramError::NotExecutable))
 }
 
-enum FileKind {
-    Program,
-    Plain,
-    Folder,
-    Nothing,
-}
-
-fn kind(file: &Path) -> FileKind {
+fn check_program(file: PathBuf) -> Result<PathBuf, ProgramError> {
     match file.metadata() {
-        Ok(facts) if facts.is_dir() => FileKind::Folder,
-        Ok(facts) if facts.mode() & 0o111 != 0 => FileKind::Program,
-        Ok(_) => FileKind::Plain,
+        Ok(facts) if facts.is_dir() => Err(ProgramError::Folder(file)),
+        Ok(facts) if facts.mode() & 0o111 != 0 => Ok(file),
+        Ok(_) => Err(ProgramError::NotExecutable(file)),
         // Unreadable counts as missing; if the word has a slash, the exec reports the reason.
-        Err(_) => FileKind::Nothing,
+        Err(_) => Err(ProgramError::Missing(vec![file])),
     }
 }
 

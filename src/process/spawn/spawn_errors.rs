@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::argv::display_command;
 use super::program_lookup::ProgramError;
-use super::spawn_request::SpawnRequestError;
 use crate::model::{CommandLine, Message, MessageClass, ProcessExit};
-use crate::process::keeper::StartStage;
+use crate::sys::fork_exec::StartStage;
 
 /// Bytes read to find a `#!` line: the kernel reads no more of it.
 const HEAD: u64 = 256;
@@ -52,11 +51,11 @@ pub(super) fn no_program(word: &str, dir: &Path, no: &ProgramError) -> Message {
             let dirs: Vec<String> =
                 tried.iter().filter_map(|f| f.parent()).map(|f| f.display().to_string()).collect();
             let help = format!(
-                "install it, fix `command`, or use ./{word} for a file in {}; searched PATH: {}",
-                dir.display(),
-                dirs.join(":")
+                "install it, fix `command`, or use ./{word} for a file in {}",
+                dir.display()
             );
             spawn_error(format!("program `{word}` not found on PATH"), help)
+                .detail(format!("searched PATH: {}", dirs.join(":")))
         }
         ProgramError::NotExecutable(file) => not_executable(file),
         ProgramError::Folder(file) => {
@@ -84,17 +83,12 @@ fn not_executable(file: &Path) -> Message {
     spawn_error(format!("{file} is not executable"), format!("run `chmod +x {file}`"))
 }
 
-pub(super) fn invalid_request(why: &SpawnRequestError) -> Message {
-    match why {
-        SpawnRequestError::Nul(before) => {
-            let text = format!("NUL byte after `{before}` in the command or environment");
-            spawn_error(text, "remove it: arguments and variables cannot contain NUL")
-        }
-        SpawnRequestError::TooLong => too_long(),
-    }
+pub(super) fn contains_nul(before: &str) -> Message {
+    let text = format!("NUL byte after `{before}` in the command or environment");
+    spawn_error(text, "remove it: arguments and variables cannot contain NUL")
 }
 
-fn too_long() -> Message {
+pub(super) fn too_long() -> Message {
     let text = "command and environment are too large for this system";
     spawn_error(text.to_owned(), "pass the data in a file; see `getconf ARG_MAX` for the limit")
 }
@@ -128,7 +122,7 @@ pub(crate) fn start_failed(stage: StartStage, errno: i32, program: &Path, dir: &
     let error = io::Error::from_raw_os_error(errno);
     match stage {
         StartStage::Fork => out_of_resources("a process", &error),
-        StartStage::Keeper => out_of_resources("a keeper", &error),
+        StartStage::Keeper => out_of_resources("a process", &error),
         StartStage::Dir => no_dir(dir, &error),
         StartStage::Exec => exec_failed(errno, &error, program),
     }

@@ -1,25 +1,18 @@
-//! All that a keeper needs to start a program, as a block of bytes that it only has to point into.
+//! All that is needed to start a program, as a block of bytes that only has to be pointed into.
 
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::sys::posix_spawn::ExecImage;
+use super::spawn_errors;
+use crate::model::Message;
+use crate::sys::fork_exec::ExecImage;
 
 /// Several times what any system accepts as arguments and environment.
-const MAX_REQUEST: usize = 16 << 20;
+pub(crate) const MAX_REQUEST: usize = 16 << 20;
 
-/// Length of the body, number of arguments, number of variables.
-const HEAD: usize = 12;
-
-/// Why a spawn request cannot be encoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum SpawnRequestError {
-    /// A string has a NUL byte, which no program can be passed; the text before it.
-    Nul(String),
-    /// It would exceed `MAX_REQUEST`.
-    TooLong,
-}
+/// Number of arguments, number of variables.
+const HEAD: usize = 8;
 
 /// Encodes working directory, path of the program, arguments from the zeroth on, variables.
 pub(super) fn encode(
@@ -27,7 +20,7 @@ pub(super) fn encode(
     program: &Path,
     words: &[String],
     env: &[(&OsStr, &OsStr)],
-) -> Result<Vec<u8>, SpawnRequestError> {
+) -> Result<Vec<u8>, Message> {
     let mut block = vec![0; HEAD];
     put(&mut block, &[dir.as_os_str()])?;
     put(&mut block, &[program.as_os_str()])?;
@@ -38,20 +31,20 @@ pub(super) fn encode(
         put(&mut block, &[name, OsStr::new("="), value])?;
     }
     if block.len() > MAX_REQUEST {
-        return Err(SpawnRequestError::TooLong);
+        return Err(spawn_errors::too_long());
     }
-    let numbers = [block.len() - HEAD, words.len(), env.len()];
+    let numbers = [words.len(), env.len()];
     for (state, number) in block.chunks_exact_mut(4).zip(numbers) {
         state.copy_from_slice(&(number as u32).to_le_bytes());
     }
     Ok(block)
 }
 
-fn put(block: &mut Vec<u8>, parts: &[&OsStr]) -> Result<(), SpawnRequestError> {
+fn put(block: &mut Vec<u8>, parts: &[&OsStr]) -> Result<(), Message> {
     for part in parts {
         let bytes = part.as_bytes();
         if let Some(at) = memchr::memchr(0, bytes) {
-            return Err(SpawnRequestError::Nul(String::from_utf8_lossy(&bytes[..at]).into_owned()));
+            return Err(spawn_errors::contains_nul(&String::from_utf8_lossy(&bytes[..at])));
         }
         block.extend(bytes);
     }
@@ -59,36 +52,15 @@ fn put(block: &mut Vec<u8>, parts: &[&OsStr]) -> Result<(), SpawnRequestError> {
     Ok(())
 }
 
-pub(crate) struct SpawnRequest {
-    block: Vec<u8>,
-    words: usize,
-    vars: usize,
-}
+#[derive(Debug)]
+pub(crate) struct SpawnRequest(pub Vec<u8>);
 
 impl SpawnRequest {
-    /// Length of the header, in bytes.
-    pub const HEAD: usize = HEAD;
-
-    /// Allocates the body that a header announces; `None` for an invalid header.
-    pub fn with_header(head: [u8; HEAD]) -> Option<SpawnRequest> {
-        let number = |at: usize| {
-            u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize
-        };
-        let length = number(0);
-        (length <= MAX_REQUEST).then(|| SpawnRequest {
-            block: vec![0; length],
-            words: number(4),
-            vars: number(8),
-        })
-    }
-
-    pub fn body_mut(&mut self) -> &mut [u8] {
-        &mut self.block
-    }
-
-    /// Returns the parts of the body. `None` when the body does not match the header.
+    /// Returns the parts of the request. `None` when it does not match its own header.
     pub fn exec_image(&self) -> Option<ExecImage<'_>> {
-        let mut rest = &self.block[..];
+        let (words, rest) = self.0.split_first_chunk()?;
+        let (vars, mut rest) = rest.split_first_chunk()?;
+        let [words, vars] = [words, vars].map(|bytes| u32::from_le_bytes(*bytes) as usize);
         let mut next = || {
             let text = CStr::from_bytes_until_nul(rest).ok()?;
             rest = &rest[text.to_bytes_with_nul().len()..];
@@ -102,7 +74,7 @@ impl SpawnRequest {
                 Some(list)
             })
         };
-        Some(ExecImage { dir, program, words: list(self.words)?, env: list(self.vars)? })
+        Some(ExecImage { dir, program, words: list(words)?, env: list(vars)? })
     }
 }
 
@@ -111,20 +83,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn receive(bytes: &[u8]) -> Option<SpawnRequest> {
-        let (head, rest) = bytes.split_first_chunk()?;
-        let mut parcel = SpawnRequest::with_header(*head)?;
-        let length = parcel.body_mut().len();
-        parcel.body_mut().copy_from_slice(rest.get(..length)?);
-        Some(parcel)
-    }
-
     #[test]
     fn what_is_packed_is_found() {
         let words = ["a".to_owned(), String::new(), "c d".to_owned()];
         let env = [(OsStr::new("K"), OsStr::new("v=w"))];
         let bytes = encode(Path::new("/d"), Path::new("/bin/p"), &words, &env).expect("is valid");
-        let parcel = receive(&bytes).expect("complete request");
+        let parcel = SpawnRequest(bytes);
         let opened = parcel.exec_image().expect("valid request");
         assert_eq!((opened.dir, opened.program), (c"/d", c"/bin/p"));
         assert_eq!(opened.words, [c"a", c"", c"c d"]);
@@ -135,14 +99,14 @@ mod tests {
     fn a_nul_is_refused() {
         let words = ["a\0b".to_owned()];
         let refused = encode(Path::new("/"), Path::new("/p"), &words, &[]);
-        assert_eq!(refused, Err(SpawnRequestError::Nul("a".to_owned())));
+        assert_eq!(refused, Err(spawn_errors::contains_nul("a")));
     }
 
     proptest! {
         #[test]
         fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Some(parcel) = receive(&bytes) {
-                let _ = parcel.exec_image().is_some();
+            if let Some(image) = SpawnRequest(bytes.clone()).exec_image() {
+                prop_assert!(image.words.len() + image.env.len() <= bytes.len());
             }
         }
     }

@@ -6,9 +6,11 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::log::LogCapture;
-use crate::model::{LaunchConfig, Name, OutputStream, Probe, ProcessExit, RunId};
+use crate::model::{LaunchConfig, Name, OutputStream, Probe, ProcessExit};
+use crate::presets::FrameworkReloader;
 use crate::probe::{NotifySocket, ProbeHandle};
 use crate::process::{BoxFuture, OutputSink, RunHandle};
+use crate::supervisor::status::OwnExit;
 
 /// The directory of notify sockets.
 pub(super) struct NotifySocketDir {
@@ -18,12 +20,11 @@ pub(super) struct NotifySocketDir {
 }
 
 impl NotifySocketDir {
-    pub fn open(&mut self, run: RunId) -> Result<NotifySocket, String> {
+    pub fn open(&mut self) -> Result<NotifySocket, String> {
         if !std::mem::replace(&mut self.cleared, true) {
             NotifySocket::remove_stale(&self.dir);
         }
-        NotifySocket::open(&self.dir, run)
-            .map_err(|error| format!("{}: {error}", self.dir.display()))
+        NotifySocket::open(&self.dir).map_err(|error| format!("{}: {error}", self.dir.display()))
     }
 }
 
@@ -40,6 +41,13 @@ pub(super) struct ActiveRun {
     pub lines: Option<Vec<oneshot::Receiver<String>>>,
     /// For `READY=1`.
     pub notice: Option<NotifySocket>,
+    /// The reloader that the program turned on itself.
+    pub reloader: Option<&'static FrameworkReloader>,
+    /// Whether its stdin is a terminal.
+    pub terminal: bool,
+    /// Whether it was asked to stop.
+    pub stopping: bool,
+    pub own_exit: Option<OwnExit>,
     pub probing: Option<ProbeHandle>,
     pub debugger: Option<ProbeHandle>,
     pub health: Option<ProbeHandle>,
@@ -87,6 +95,14 @@ impl OutputSink for CaptureSink {
 
     fn full(&self) -> Option<BoxFuture> {
         self.0.full()
+    }
+
+    fn quiet_at(&self) -> Option<tokio::time::Instant> {
+        self.0.quiet_at()
+    }
+
+    fn quiet(&mut self, now: tokio::time::Instant) {
+        self.0.quiet(now);
     }
 
     fn closed(&mut self, _exit: Option<ProcessExit>) {

@@ -5,39 +5,45 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use regex::bytes::Regex;
 use tokio::sync::mpsc;
 
 use super::active_run::{ActiveRun, CaptureSink, NotifySocketDir};
 use super::job_runner::{JobReport, JobRunner};
 use super::listen_scan::ListenScan;
+use super::own_reloader;
 use super::passed_listeners::PassedListeners;
-use super::probe_setup::probe_context;
+use super::probe_setup::{patterns, probe_context};
 use super::usage_meter::MeteredRun;
-use crate::engine::JobId;
+use crate::engine::{JobId, KilledTree};
 use crate::log::StackLog;
 use crate::model::{
-    CommandLine, LaunchConfig, Message, MessageClass, Name, Probe, RunId, RunMode, Service, Stack,
-    StopConfig, WatchId,
+    CommandLine, DirMove, LaunchConfig, Message, MessageClass, Name, Probe, ProcessExit, RunId,
+    RunMode, Service, Stack, StopConfig, Survivor,
 };
 use crate::probe;
 use crate::probe::{NotifySocket, ProbeFinding, ProbeReport};
 use crate::process::{InheritedEnv, ProcessManager};
+use crate::supervisor::status::OwnExit;
+use crate::sys::file_clock::FileTime;
 use crate::terminal::{Attachment, ClientScreen, RunOutputSink, ServiceTerminal};
-use crate::watch::Watcher;
+use crate::watch::{OutputFiles, Watcher};
 
 /// Holds live runs and carries out effects without waiting; what comes of them arrives as reports.
 pub struct Executor {
     processes: Arc<ProcessManager>,
     logs: StackLog,
     reports: mpsc::UnboundedSender<ProbeReport>,
-    watcher: Option<Watcher>,
-    runs: BTreeMap<RunId, ActiveRun>,
+    pub(super) watcher: Option<Watcher>,
+    pub(super) runs: BTreeMap<RunId, ActiveRun>,
     survey: ListenScan,
     jobs: JobRunner,
     sockets: Option<NotifySocketDir>,
     passing: PassedListeners,
     consoles: BTreeMap<Name, Arc<ServiceTerminal>>,
+    /// Files to watch beside those of the stack; `None`: nothing is watched yet.
+    pub(super) more_files: Option<BTreeSet<PathBuf>>,
+    /// Services that reloaded themselves in some run.
+    pub(super) reloading: BTreeSet<Name>,
 }
 
 impl Executor {
@@ -65,12 +71,19 @@ impl Executor {
             sockets,
             passing,
             consoles,
+            more_files: None,
+            reloading: BTreeSet::new(),
         }
     }
 
     /// Sets the directory of notify sockets: private, and with a short path.
     pub fn sockets_in(&mut self, dir: PathBuf) {
         self.sockets = Some(NotifySocketDir { dir, cleared: false });
+    }
+
+    /// Files that devstack itself writes.
+    pub(crate) fn output_files(&self) -> OutputFiles {
+        self.watcher.as_ref().map(Watcher::output_files).cloned().unwrap_or_default()
     }
 
     /// Files saved from now on count as changed: the first runs are about to start.
@@ -81,7 +94,13 @@ impl Executor {
     }
 
     pub(crate) fn spawn(&mut self, run: RunId, service: &Service) {
-        let (capture, lines) = self.logs.capture(&service.name, run, patterns(service));
+        let reloader = own_reloader::pattern(service);
+        let reloads = reloader.is_some();
+        let awaited = patterns(service).into_iter().chain(reloader).collect();
+        let (capture, mut lines) = self.logs.capture(&service.name, run, awaited);
+        if let Some(line) = lines.pop_if(|_| reloads) {
+            own_reloader::report_line(run, line, self.reports.clone());
+        }
         let mut launch = service.launch.clone();
         let notice = self.open_notify_socket(run, service);
         if let Some(notice) = &notice {
@@ -95,7 +114,7 @@ impl Executor {
             let _ = self.reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
         }
         let leash = match self.passing.listen_fds(service) {
-            Ok(handed) => self.processes.spawn_with(run, &launch, service.tty, handed, output),
+            Ok(handed) => self.processes.spawn(run, &launch, service.tty, handed, output),
             Err(why) => self.processes.spawn_refused(run, why, output),
         };
         let (name, lines) = (service.name.clone(), Some(lines));
@@ -108,6 +127,10 @@ impl Executor {
             began: Instant::now(),
             lines,
             notice,
+            reloader: None,
+            terminal: self.processes.gives_terminal(service.tty),
+            stopping: false,
+            own_exit: None,
             probing: None,
             debugger: None,
             health: None,
@@ -138,7 +161,7 @@ impl Executor {
             return None;
         }
         let opened = match &mut self.sockets {
-            Some(sockets) => sockets.open(run),
+            Some(sockets) => sockets.open(),
             None => Err("no directory for it".to_owned()),
         };
         match opened {
@@ -155,8 +178,9 @@ impl Executor {
     }
 
     /// Stops a run with its signal or command. Output of the command goes to the service's log.
-    pub(crate) fn stop(&self, run: RunId, stop: &StopConfig) {
-        let Some(held) = self.runs.get(&run) else { return };
+    pub(crate) fn stop(&mut self, run: RunId, stop: &StopConfig) {
+        let Some(held) = self.runs.get_mut(&run) else { return };
+        held.stopping = true;
         let Some(command) = &stop.command else { return held.leash.stop(stop.signal) };
         let launch = LaunchConfig { command: command.clone(), ..held.launch.clone() };
         let (capture, _) = self.logs.capture(&held.name, run, Vec::new());
@@ -174,8 +198,9 @@ impl Executor {
         );
     }
 
-    pub(crate) fn kill(&self, run: RunId) {
-        if let Some(held) = self.runs.get(&run) {
+    pub(crate) fn kill(&mut self, run: RunId) {
+        if let Some(held) = self.runs.get_mut(&run) {
+            held.stopping = true;
             held.leash.kill();
         }
     }
@@ -251,12 +276,15 @@ impl Executor {
         self.jobs.remove(job);
     }
 
-    /// Stops all probes of a run with an exited main process.
-    pub(crate) fn stop_probing(&mut self, run: RunId) {
+    /// Stops all probes of a run whose main process has exited.
+    pub(crate) fn exited(&mut self, run: RunId, exit: ProcessExit) {
         if let Some(held) = self.runs.get_mut(&run) {
             held.probing = None;
             held.debugger = None;
             held.health = None;
+            let lived = held.began.elapsed();
+            held.own_exit =
+                (!held.stopping).then_some(OwnExit { exit, lived, terminal: held.terminal });
         }
     }
 
@@ -320,8 +348,15 @@ impl Executor {
         self.runs.iter().map(subject).collect()
     }
 
-    pub(crate) fn forget(&mut self, run: RunId) {
-        self.runs.remove(&run);
+    /// Forgets a run of which nothing is left. `stack` is the current one. Returns how it exited if
+    /// it was not asked to.
+    pub(crate) fn forget(&mut self, run: RunId, stack: &Stack) -> Option<OwnExit> {
+        let held = self.runs.remove(&run)?;
+        let service = stack.services.get(&held.name);
+        if held.reloader.is_some() || service.is_some_and(|it| it.reloads_itself()) {
+            self.watch_again(stack);
+        }
+        held.own_exit
     }
 
     /// Resolves when the guard is gone although it should not be.
@@ -329,42 +364,38 @@ impl Executor {
         self.processes.guard_lost()
     }
 
-    /// Watches what `stack` asks for, its configuration files, and `more` files.
-    pub(crate) fn watch(&mut self, stack: &Stack, more: &BTreeSet<PathBuf>) {
-        let Some(watcher) = &mut self.watcher else { return };
-        let services = stack.services.iter().flat_map(|(name, service)| {
-            let watched = |place| WatchId { service: name.clone(), index: place };
-            let watches = service.watch.iter().enumerate();
-            watches.map(move |(place, watch)| (watched(place), watch.clone()))
-        });
-        watcher.set(services.collect(), stack.files.union(more).cloned().collect());
+    /// Follows the project directory, which was at its former path at `since`. Files modified after
+    /// that count as changed.
+    pub(crate) fn relocate(&mut self, moved: &DirMove, since: FileTime) {
+        self.runs.values_mut().for_each(|held| held.launch.relocate(moved));
+        self.processes.relocate(moved);
+        if let Some(watcher) = &mut self.watcher {
+            watcher.set_since(since);
+        }
     }
 
-    /// Stops watching. Done early in a shutdown: the kernel needs some milliseconds to tear down an
-    /// inotify instance, which pass while services stop.
-    pub(crate) fn unwatch(&mut self) {
-        self.watcher = None;
+    /// Returns a function that lists what is left of a killed tree; `None`: nothing of it is known.
+    pub(crate) fn survivors(
+        &self,
+        tree: KilledTree,
+    ) -> Option<impl Fn() -> Vec<Survivor> + Clone + Send + 'static> {
+        let leash = match tree {
+            KilledTree::Run(run) => &self.runs.get(&run)?.leash,
+            KilledTree::Job(job) => self.jobs.get(job)?,
+        };
+        Some(self.processes.survivors(leash))
     }
 
     /// Kills what is left and waits for the guard. Returns whether it is proven that no process is
-    /// left.
-    pub(crate) async fn finish(self) -> bool {
+    /// left. With `survivors` something was killed long ago and is still alive: waiting is in vain.
+    pub(crate) async fn finish(self, survivors: bool) -> bool {
         drop(self.watcher);
+        if survivors {
+            self.processes.kill_all();
+            return false;
+        }
         self.processes.shut_down().await
     }
-}
-
-/// The patterns of the log probes, in their order.
-fn patterns(service: &Service) -> Vec<Regex> {
-    let patterns = service.ready.probes.iter().filter_map(|probe| match probe {
-        Probe::Log { pattern } => Regex::new(pattern).ok(),
-        Probe::Tcp { .. }
-        | Probe::Http { .. }
-        | Probe::Exec { .. }
-        | Probe::Delay { .. }
-        | Probe::Notify => None,
-    });
-    patterns.collect()
 }
 
 /// The terminal would show its own output, endlessly.

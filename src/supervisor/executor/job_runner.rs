@@ -2,33 +2,48 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
 
 use crate::engine::JobId;
-use crate::log::last_lines;
-use crate::model::{LaunchConfig, Message, MessageClass, OutputStream, ProcessExit};
+use crate::log::{EXCERPT, last_lines};
+use crate::model::{LaunchConfig, Message, MessageClass, OutputStream, ProcessExit, Survivor};
 use crate::process::{
     BoxFuture, OutputSink, OutputTail, ProcessManager, RunHandle, command_summary,
 };
+use crate::supervisor::off_loop::off_loop;
 
 /// Number of output lines reported with a failed command. A compiler's summary fits; the log has
 /// everything.
 const LINES: usize = 10;
 
+/// What is alive this long after SIGKILL hangs in the kernel.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Bytes of output kept for them.
 const OUTPUT_MAX: usize = 8 << 10;
 
-/// A command has finished, and none of its processes is left.
+/// What becomes of a command.
 #[derive(Debug)]
 pub struct JobReport {
     /// The job.
     pub job: JobId,
-    /// Success is exit code 0.
-    pub result: Result<(), Message>,
+    /// What happened to it.
+    pub what: JobChange,
 }
 
-/// The running commands. Each has its own keeper, so that none of its processes outlives devstack.
+/// What can happen to a command. `Ended` comes once and last.
+#[derive(Debug)]
+pub enum JobChange {
+    /// It has exited, but something of it cannot be killed.
+    Survived(Vec<Survivor>),
+    /// It has exited, and none of its processes is left. Success is exit code 0.
+    Ended(Result<(), Message>),
+}
+
+/// The running commands. The guard keeps each, so that none of its processes outlives devstack.
 pub(super) struct JobRunner {
     processes: Arc<ProcessManager>,
     done: mpsc::UnboundedSender<JobReport>,
@@ -47,18 +62,24 @@ impl JobRunner {
     pub fn start(&mut self, job: JobId, launch: &LaunchConfig, sink: impl OutputSink) {
         let tail = OutputTail::new(OUTPUT_MAX);
         let mut aside = self.processes.spawn_one_shot(launch, TeeSink { sink, tail: tail.clone() });
+        let survivors = self.processes.survivors(aside.leash());
         self.live.insert(job, aside.leash().clone());
         let (done, command) = (self.done.clone(), command_summary(&launch.command));
         tokio::spawn(async move {
             let end = aside.exited().await;
-            aside.emptied().await;
+            if timeout(KILL_TIMEOUT, aside.emptied()).await.is_err() {
+                let left = off_loop(survivors).await.unwrap_or_default();
+                // Without a receiver the stack is shutting down.
+                let _ = done.send(JobReport { job, what: JobChange::Survived(left) });
+                aside.emptied().await;
+            }
             let result = match end {
                 Ok(ProcessExit::Code(0)) => Ok(()),
                 Ok(exit) => Err(failed(&format!("`{command}` failed ({exit})"), &tail)),
                 Err(why) => Err(failed(&format!("cannot start `{command}`: {why}"), &tail)),
             };
             // Without a receiver the stack is shutting down.
-            let _ = done.send(JobReport { job, result });
+            let _ = done.send(JobReport { job, what: JobChange::Ended(result) });
         });
     }
 
@@ -74,6 +95,10 @@ impl JobRunner {
         }
     }
 
+    pub fn get(&self, job: JobId) -> Option<&RunHandle> {
+        self.live.get(&job)
+    }
+
     pub fn remove(&mut self, job: JobId) {
         self.live.remove(&job);
     }
@@ -82,8 +107,7 @@ impl JobRunner {
 fn failed(what: &str, tail: &OutputTail) -> Message {
     let mut text = what.to_owned();
     for line in last_lines(&tail.bytes(), LINES) {
-        text += "\n  | ";
-        text += &line;
+        text += &format!("\n{EXCERPT}{line}");
     }
     let help = "fix it and save to run the command again; the previous version keeps running";
     Message::new(MessageClass::Build, text).help(help)
@@ -103,6 +127,14 @@ impl<S: OutputSink> OutputSink for TeeSink<S> {
 
     fn full(&self) -> Option<BoxFuture> {
         self.sink.full()
+    }
+
+    fn quiet_at(&self) -> Option<Instant> {
+        self.sink.quiet_at()
+    }
+
+    fn quiet(&mut self, now: Instant) {
+        self.sink.quiet(now);
     }
 
     fn closed(&mut self, exit: Option<ProcessExit>) {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::model::Service;
-use crate::ports::ListenerOwner;
+use regex::bytes::Regex;
+
+use crate::model::{Probe, Service};
+use crate::ports::{BindScope, ListenerOwner};
 use crate::probe::ProbeContext;
 use crate::process::{ProcessManager, RunHandle};
 use crate::{ports, probe};
@@ -19,18 +21,32 @@ pub(super) fn probe_context(
     let listening = |tree: &[u32]| {
         ports::listen_addresses(&[tree.to_vec()]).into_iter().flatten().flatten().collect()
     };
-    let sight =
-        ProbeContext::new(move || leash.tree_pids(), listener_owner, listening).with_ports(&given);
+    let scope = BindScope::of(&service.launch.host);
+    let owner = move |port, tree: &[u32]| listener_owner(port, scope, tree);
+    let sight = ProbeContext::new(move || leash.tree_pids(), owner, listening).with_ports(&given);
     sight.trying(move |launch| {
         let processes = processes.clone();
         async move { probe::run_command(&processes, &launch).await }
     })
 }
 
-fn listener_owner(port: u16, tree: &[u32]) -> ListenerOwner {
-    match ports::listener_owner(port, tree) {
+fn listener_owner(port: u16, scope: BindScope, tree: &[u32]) -> ListenerOwner {
+    match ports::listener_owner(port, scope, tree) {
         // A socket to be passed that no process of the tree has.
         ListenerOwner::Foreign(holder) if holder.is_this_process() => ListenerOwner::NotListening,
         owner => owner,
     }
+}
+
+/// The patterns of the log probes, in their order.
+pub(super) fn patterns(service: &Service) -> Vec<Regex> {
+    let patterns = service.ready.probes.iter().filter_map(|probe| match probe {
+        Probe::Log { pattern } => Regex::new(pattern).ok(),
+        Probe::Tcp { .. }
+        | Probe::Http { .. }
+        | Probe::Exec { .. }
+        | Probe::Delay { .. }
+        | Probe::Notify => None,
+    });
+    patterns.collect()
 }

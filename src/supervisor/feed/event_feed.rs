@@ -36,7 +36,8 @@ impl EventFeed {
         let view = EventView::new(ring.newest() + 1, at, event);
         let mut line = serde_json::to_vec(&view).expect("an event is plain data with string keys");
         line.push(b'\n');
-        ring.push(Bytes::from(line));
+        // Without the spare room.
+        ring.push(Bytes::from(line.into_boxed_slice()));
         let newest = ring.newest();
         drop(ring);
         self.newest.send_replace(newest);

@@ -2,12 +2,12 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Maximum number of stored events: several restarts of a stack with hundreds of services.
-pub(super) const MAX_EVENTS: usize = 4096;
+/// Maximum number of stored events: a restart of a stack with hundreds of services.
+pub(super) const MAX_EVENTS: usize = 2048;
 
 /// Maximum size of stored events in bytes. An event has some hundred bytes; one with the changes of
 /// a new configuration grows with their number.
-const MAX_BYTES: usize = 1024 * 1024;
+const MAX_BYTES: usize = 512 * 1024;
 
 /// Bytes per read, unless a single event is longer: what a connection accepts without delay.
 const PAGE: usize = 32 * 1024;

@@ -102,7 +102,7 @@ mod tests {
         let (ask, mut asks) = mpsc::unbounded_channel();
         let teller = Arc::new(EventFeed::new());
         let dir = std::path::Path::new("/nonexistent");
-        let logs = StackLog::open(dir, LogStyle::new(false, true), LogOutput::None);
+        let logs = StackLog::open(dir, LogStyle::new(false), LogOutput::None);
         let handle = SupervisorHandle::new(ask, logs, teller.subscribe());
         (0..before).for_each(|_| note(&teller));
         let supervisor = teller.clone();
@@ -159,7 +159,7 @@ mod tests {
         let teller = EventFeed::new();
         let (ask, asks) = mpsc::unbounded_channel();
         let dir = std::path::Path::new("/nonexistent");
-        let logs = StackLog::open(dir, LogStyle::new(false, true), LogOutput::None);
+        let logs = StackLog::open(dir, LogStyle::new(false), LogOutput::None);
         let handle = SupervisorHandle::new(ask, logs, teller.subscribe());
         let mut events = FeedReader { place: FeedPosition::After(0), ..handle.events() };
         let mut slow = FeedReader { place: FeedPosition::Lost(0), ..handle.events() };

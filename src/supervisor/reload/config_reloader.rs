@@ -8,8 +8,8 @@ use super::stable_read;
 use super::stack_loader::{PreviewResult, ReloadBaseline, ReloadOutcome, StackLoader};
 use crate::config::{self, Config, DebugServices};
 use crate::model::{
-    AssignedPort, ConflictPolicy, Message, MessageClass, Name, PortKey, PortRequest, Service,
-    Stack, WantedPort,
+    AssignedPort, ConflictPolicy, DirMove, Message, MessageClass, Name, PortKey, PortRequest,
+    Service, Stack, WantedPort,
 };
 use crate::ports::PortAllocator;
 
@@ -23,13 +23,21 @@ pub(crate) enum ReloadTask {
     Place,
 }
 
+/// What is being done off the loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ReloaderWork {
+    None,
+    Reading,
+    Other,
+}
+
 /// Reloads the configuration, changes modes, and reassigns lost ports. Does one thing at a time:
 /// what comes in meanwhile is done afterwards.
 pub struct ConfigReloader {
     loader: StackLoader,
     /// The last applied configuration: the files may be in the middle of an edit.
     applied: Arc<Config>,
-    busy: bool,
+    work: ReloaderWork,
     /// The files have changed since they were last read.
     files_changed: bool,
     switching: bool,
@@ -41,6 +49,8 @@ pub struct ConfigReloader {
     reassigned: bool,
     /// A run has ended since ports were last released.
     release_due: bool,
+    /// Whether what is being done began when the project directory had another path.
+    outdated: bool,
     /// Whether the files are watched at all.
     pub(crate) follows: bool,
 }
@@ -52,13 +62,14 @@ impl ConfigReloader {
         ConfigReloader {
             loader,
             applied,
-            busy: false,
+            work: ReloaderWork::None,
             files_changed: false,
             switching: false,
             lost_ports: BTreeSet::new(),
             avoided: BTreeMap::new(),
             reassigned: false,
             release_due: false,
+            outdated: false,
             follows,
         }
     }
@@ -105,13 +116,20 @@ impl ConfigReloader {
 
     /// Returns the task to start now, if any.
     pub(crate) fn due(&self) -> Option<ReloadTask> {
-        match (self.busy, self.files_changed, self.switching) {
-            (true, _, _) => None,
+        match (self.work, self.files_changed, self.switching) {
+            (ReloaderWork::Reading | ReloaderWork::Other, _, _) => None,
             // The files first: they may bring other ports.
-            (false, true, _) => Some(ReloadTask::Read),
-            (false, false, true) => Some(ReloadTask::Switch),
-            (false, false, false) => (!self.lost_ports.is_empty()).then_some(ReloadTask::Place),
+            (ReloaderWork::None, true, _) => Some(ReloadTask::Read),
+            (ReloaderWork::None, false, true) => Some(ReloadTask::Switch),
+            (ReloaderWork::None, false, false) => {
+                (!self.lost_ports.is_empty()).then_some(ReloadTask::Place)
+            }
         }
+    }
+
+    /// Whether changed configuration files are still to be applied.
+    pub(crate) fn has_unread_changes(&self) -> bool {
+        self.files_changed || self.work == ReloaderWork::Reading
     }
 
     /// The last applied configuration.
@@ -143,7 +161,7 @@ impl ConfigReloader {
                     let read = stable_read::read_when_stable(present.files.clone(), read).await?;
                     spawn_blocking(move || loader.evaluate(&present, read)).await
                 };
-                self.run(task, ReloadOutcome::Panicked, tell);
+                self.run(ReloaderWork::Reading, task, ReloadOutcome::Panicked, tell);
             }
             ReloadTask::Switch => {
                 self.switching = false;
@@ -151,7 +169,7 @@ impl ConfigReloader {
                 let made =
                     move || make().map_or_else(ReloadOutcome::NotSwitched, ReloadOutcome::Switched);
                 let panicked = |bug| ReloadOutcome::NotSwitched(vec![bug]);
-                self.run(spawn_blocking(made), panicked, tell);
+                self.run(ReloaderWork::Other, spawn_blocking(made), panicked, tell);
             }
             ReloadTask::Place => {
                 let lost = std::mem::take(&mut self.lost_ports);
@@ -165,7 +183,7 @@ impl ConfigReloader {
                 };
                 let stack = stack.clone();
                 let place = move || loader.reassign(&applied, &stack, &lost, &shunned);
-                self.run(spawn_blocking(place), panicked, tell);
+                self.run(ReloaderWork::Other, spawn_blocking(place), panicked, tell);
             }
         }
     }
@@ -173,11 +191,12 @@ impl ConfigReloader {
     /// Sends what comes of a task, or of its panic.
     fn run(
         &mut self,
+        work: ReloaderWork,
         task: impl Future<Output = Result<ReloadOutcome, JoinError>> + Send + 'static,
         panicked: impl FnOnce(Message) -> ReloadOutcome + Send + 'static,
         tell: &mpsc::UnboundedSender<ReloadOutcome>,
     ) {
-        self.busy = true;
+        self.work = work;
         let tell = tell.clone();
         tokio::spawn(async move {
             let outcome = task.await.unwrap_or_else(|error| panicked(internal_error(error)));
@@ -199,10 +218,42 @@ impl ConfigReloader {
         });
     }
 
+    /// Continues in the project directory's new place. Returns the applied configuration as a stack
+    /// there, with the ports and modes of `stack`. Files may have changed on the way.
+    pub(crate) fn relocate(&mut self, moved: &DirMove, stack: &Stack) -> Arc<Stack> {
+        self.loader.sources.relocate(moved);
+        // It runs under its name, also if that is the directory's former one.
+        self.loader.sources.overrides.default_name = Some(stack.name.clone());
+        self.applied = Arc::new(self.applied.relocated(moved));
+        self.outdated = self.work != ReloaderWork::None;
+        self.files_changed |= self.follows;
+        self.loader.remake(&self.applied, stack)
+    }
+
+    /// Takes the outcome of a task. `None` if it is about the directory's former place: then the
+    /// task is due again.
+    pub(crate) fn current(&mut self, outcome: ReloadOutcome) -> Option<ReloadOutcome> {
+        if !std::mem::take(&mut self.outdated) {
+            return Some(outcome);
+        }
+        match outcome {
+            ReloadOutcome::Panicked(_) | ReloadOutcome::PortsReleased => return Some(outcome),
+            ReloadOutcome::Stack(_) | ReloadOutcome::NotLive(_) | ReloadOutcome::Invalid { .. } => {
+                self.files_changed = true
+            }
+            ReloadOutcome::Switched(_) | ReloadOutcome::NotSwitched(_) => self.switching = true,
+            ReloadOutcome::PortsReassigned { outcome, .. } => {
+                self.lost_ports.extend(outcome.into_keys());
+            }
+        }
+        self.work = ReloaderWork::None;
+        None
+    }
+
     /// Notes the end of a task. `draft`: the configuration now applied, if it changed.
     pub(crate) fn finished(&mut self, config: Option<&Arc<Config>>) {
         self.reassigned = true;
-        self.busy = false;
+        self.work = ReloaderWork::None;
         if let Some(config) = config {
             self.applied = config.clone();
         }
@@ -221,7 +272,7 @@ impl ConfigReloader {
 
     /// Returns whether ports may be released now: those being chosen are not in the stack yet.
     pub(crate) fn takes_release(&mut self) -> bool {
-        !self.busy && std::mem::take(&mut self.release_due)
+        self.work == ReloaderWork::None && std::mem::take(&mut self.release_due)
     }
 
     /// Releases ports that neither `stack` nor a live process uses.
@@ -237,7 +288,7 @@ impl ConfigReloader {
             loader.ports().release_unused(&used, &leaving);
             ReloadOutcome::PortsReleased
         };
-        self.run(spawn_blocking(release), ReloadOutcome::Panicked, tell);
+        self.run(ReloaderWork::Other, spawn_blocking(release), ReloadOutcome::Panicked, tell);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::model::{Message, MessageClass, Name, PortKey, Stack};
 use crate::ports::{
     ConflictAnswer, ConflictPrompt, NetworkInterface, PortAllocator, PortAssignment,
 };
+use crate::supervisor::kept_data;
 use crate::sync::lock_unpoisoned;
 
 pub use super::config_reloader::ConfigReloader;
@@ -160,6 +161,8 @@ impl StackLoader {
     ) -> Result<LoadedStack, Vec<Message>> {
         let (stack, notes) =
             self.choose_asking(config, situation, &mut |_| ConflictAnswer::Quit)?;
+        // No longer under the lock of the ports.
+        kept_data::record(config, &stack);
         let debugged = situation.debugged.clone();
         Ok(LoadedStack { stack, notes, config: config.clone(), debugged })
     }
@@ -178,7 +181,8 @@ impl StackLoader {
         let assigned =
             situation.with_requests(config, |asked| ports.assign_with_prompt(asked, ask))?;
         let notes = config.notes().iter().cloned().chain(ports.notes()).collect();
-        Ok((self.resolve(config, &assigned, &situation.debugged), notes))
+        let stack = self.resolve(config, &assigned, &situation.debugged);
+        Ok((stack, notes))
     }
 
     /// Chooses other ports for services that lost one. All others keep theirs in `stack`, and all
@@ -242,6 +246,13 @@ impl StackLoader {
         let mut stack = config.resolve_with(&assigned.ports, debugged);
         (self.adapt)(&mut stack);
         Arc::new(stack)
+    }
+
+    /// Makes a stack again from its configuration, with the same ports and modes.
+    pub(super) fn remake(&self, config: &Config, stack: &Stack) -> Arc<Stack> {
+        let ports = stack.ports().map(|(key, port)| (key, port.clone())).collect();
+        let assigned = PortAssignment { ports, ..PortAssignment::default() };
+        self.resolve(config, &assigned, &debugged_in(stack))
     }
 
     pub(super) fn ports(&self) -> MutexGuard<'_, PortAllocator> {

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::startup_summary::{format_millis, startup_summary};
-use crate::log::{StatusText, StatusTone};
+use crate::log::{EXCERPT, StatusText, StatusTone};
 use crate::model::{
     Cause, DEBUG_PORT, DisplayPath, Event, EventKind, Message, MessageClass, Name, Phase, Plan,
     ServiceView, Snapshot, Stack, signal_name,
@@ -14,20 +14,26 @@ use crate::model::{
 use crate::process::command_summary;
 
 /// Returns the service whose last log lines the status lines for `event` show: of a failure that
-/// they may explain.
-pub fn shown_log(event: &Event) -> Option<&Name> {
-    let EventKind::Phase { to: Phase::Unhealthy | Phase::Failed, cause, .. } = &event.what else {
-        return None;
+/// they may explain. With `unseen` output, its first exit has them, too.
+pub fn shown_log(event: &Event, unseen: bool) -> Option<&Name> {
+    let EventKind::Phase { to, cause, .. } = &event.what else { return None };
+    let shown = match (to, cause) {
+        (Phase::Unhealthy | Phase::Failed, Cause::Failed(message)) => has_lines(message),
+        (Phase::Unhealthy | Phase::Failed, _) => true,
+        (Phase::Backoff, Cause::BackingOff { count, .. }) => unseen && *count == 1,
+        _ => false,
     };
-    match cause {
-        Cause::Failed(message) if !has_lines(message) => None,
-        _ => event.service.as_ref(),
-    }
+    event.service.as_ref().filter(|_| shown)
 }
 
 /// Reports a changed configuration that was not applied; `text` shows what is wrong.
 pub fn not_applied(why: &str, text: &str) -> StatusText {
     StatusText::stack_wide(StatusTone::Failure, format!("not applied: {why}\n{}", text.trim_end()))
+}
+
+/// Reports that no process of the stack is left.
+pub fn everything_stopped() -> StatusText {
+    StatusText::stack_wide(StatusTone::Notice, "everything stopped")
 }
 
 /// Reports that processes of the stack may still be running.
@@ -36,9 +42,37 @@ pub fn unproved() -> StatusText {
     StatusText::stack_wide(StatusTone::Failure, text)
 }
 
+/// Reports that a second signal kills what a first one asked to stop.
+pub fn killing(signal: &str) -> StatusText {
+    StatusText::stack_wide(StatusTone::Notice, format!("killing: {signal} again"))
+}
+
+/// Reports that the last processes take long to exit.
+pub fn still_waiting() -> StatusText {
+    let text = "still waiting for the last processes to exit";
+    StatusText::stack_wide(StatusTone::Notice, text)
+}
+
+/// Reports that the loop panicked.
+pub fn panicked() -> StatusText {
+    let text = "internal error: devstack panicked; stopping the stack\nhelp: please report it, with the lines on stderr";
+    StatusText::stack_wide(StatusTone::Failure, text)
+}
+
 /// Reports that the configuration is valid again and otherwise unchanged.
 pub fn config_fixed() -> StatusText {
     StatusText::stack_wide(StatusTone::Good, "configuration is valid again; nothing changed")
+}
+
+/// Reports that the project directory has another path now.
+pub fn directory_moved(dir: &Path) -> StatusText {
+    let text = format!("the project directory is now {}; services keep running", DisplayPath(dir));
+    StatusText::stack_wide(StatusTone::Good, text)
+}
+
+/// Reports a problem of the stack as a whole.
+pub fn stack_problem(message: &Message) -> StatusText {
+    StatusText::stack_wide(StatusTone::Failure, message.render().trim_end())
 }
 
 /// Reports a valid edit that is not applied.
@@ -108,17 +142,16 @@ pub fn event_lines(
                 signal_name(*signal).map_or_else(|| signal.to_string(), |n| format!("SIG{n}"));
             line(StatusTone::Plain, format!("sent {name}: {} changed", short(path, stack)))
         }
-        EventKind::Note(message) => {
-            let tone = if message.class == MessageClass::Build {
-                StatusTone::Failure
-            } else {
-                StatusTone::Warning
-            };
-            line(tone, with_help(message))
+        EventKind::Note(message) if message.class == MessageClass::Build => {
+            // The output of the command is in the log, right above.
+            let text = message.text.lines().next().unwrap_or_default().to_owned();
+            line(StatusTone::Failure, with_help(&Message { text, ..message.clone() }))
         }
+        EventKind::Note(message) => line(StatusTone::Warning, with_help(message)),
         EventKind::DebuggerListening(place) => line(StatusTone::Good, format!("debug   {place}")),
         EventKind::Settled { well: _ } => startup_summary(snapshot, stack),
         EventKind::Applied(plan) => line(StatusTone::Notice, applied(plan)),
+        EventKind::NothingRuns(what) => line(StatusTone::Notice, what.clone()),
         EventKind::ShuttingDown(why) => line(StatusTone::Notice, format!("stopping: {why}")),
     }
 }
@@ -136,13 +169,19 @@ impl PhaseLines<'_> {
         match to {
             Phase::Idle => self.idle(cause),
             Phase::Waiting => self.waiting(cause),
+            Phase::Blocked => self.say(StatusTone::Warning, format!("blocked: {cause}")),
             Phase::Starting => self.starting(from, cause),
             Phase::Ready => self.ready(cause),
-            Phase::Unhealthy => self.failure(StatusTone::Warning, "unhealthy", cause),
+            Phase::Unhealthy if is_late(cause) => {
+                self.failure(StatusTone::Warning, cause.to_string(), cause)
+            }
+            Phase::Unhealthy => {
+                self.failure(StatusTone::Warning, format!("unhealthy: {cause}"), cause)
+            }
             Phase::Stopping => self.stopping(cause),
-            Phase::Backoff => self.say(StatusTone::Warning, cause.to_string()),
+            Phase::Backoff => self.failure(StatusTone::Warning, cause.to_string(), cause),
             Phase::Done => self.done(cause),
-            Phase::Failed => self.failure(StatusTone::Failure, "failed", cause),
+            Phase::Failed => self.failure(StatusTone::Failure, format!("failed: {cause}"), cause),
         }
     }
 
@@ -205,9 +244,14 @@ impl PhaseLines<'_> {
     }
 
     fn ready(&self, cause: &Cause) -> Vec<StatusText> {
-        if matches!(cause, Cause::NoProbe) {
+        match cause {
             // Its start was reported, and nothing more is known.
-            return Vec::new();
+            Cause::NoProbe => return Vec::new(),
+            // It was ready all the time.
+            Cause::HealthRecovered | Cause::ConfigChanged(_) => {
+                return self.say(StatusTone::Good, cause.to_string());
+            }
+            _ => {}
         }
         let mut text = "ready".to_owned();
         if let Some(view) = self.view() {
@@ -246,13 +290,12 @@ impl PhaseLines<'_> {
     }
 
     /// Reports what went wrong, the last log lines, and what to do.
-    fn failure(&self, tone: StatusTone, phase: &str, cause: &Cause) -> Vec<StatusText> {
-        let mut text = format!("{phase}: {cause}");
+    fn failure(&self, tone: StatusTone, mut text: String, cause: &Cause) -> Vec<StatusText> {
         let message = match cause {
-            Cause::Failed(message) => Some(message),
+            Cause::Failed(message) | Cause::PortLingers(message) => Some(message),
             _ => None,
         };
-        text.extend(self.tail.iter().map(|line| format!("\n  | {line}")));
+        text.extend(self.tail.iter().map(|line| format!("\n{EXCERPT}{line}")));
         let help = message.map_or("", |message| &message.help);
         if !help.is_empty() {
             text += &format!("\nhelp: {help}");
@@ -265,16 +308,26 @@ impl PhaseLines<'_> {
     }
 }
 
+/// Whether a service is only not ready yet.
+fn is_late(cause: &Cause) -> bool {
+    matches!(cause, Cause::Failed(message) if message.class == MessageClass::ReadyTimeout)
+}
+
 /// Shows a path relative to the directory of the stack.
 fn short(path: &Path, stack: &Stack) -> String {
     DisplayPath(path.strip_prefix(&stack.dir).unwrap_or(path)).to_string()
 }
 
-/// Returns whether the last log lines add anything: not if the service never ran.
+/// Returns whether the last log lines add anything: not if the service never ran, nor to what the
+/// kernel keeps from ending.
 fn has_lines(message: &Message) -> bool {
     !matches!(
         message.class,
-        MessageClass::Spawn | MessageClass::DepFailed | MessageClass::Port | MessageClass::Config
+        MessageClass::Spawn
+            | MessageClass::DepFailed
+            | MessageClass::Port
+            | MessageClass::Config
+            | MessageClass::StopTimeout
     )
 }
 

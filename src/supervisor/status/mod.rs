@@ -7,6 +7,6 @@ mod startup_summary;
 mod status_queue;
 
 pub use qr_code::qr_code;
-pub(crate) use run_notes::{listen_notes, orphans, wrong_port};
+pub(crate) use run_notes::{OwnExit, early_end, listen_notes, reloads_itself, wrong_port};
 pub use startup_summary::network_lines;
 pub(crate) use status_queue::{LogTail, StatusQueue};

@@ -1,8 +1,11 @@
 //! Notes about runs, as messages.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use crate::model::{ListenAddress, Message, MessageClass, Service, is_loopback, listening_port};
+use crate::model::{
+    ListenAddress, Message, MessageClass, Name, ProcessExit, Service, is_loopback, listening_port,
+};
 use crate::ports::NetworkInterface;
 
 /// Maximum number of processes or addresses named in a message.
@@ -100,6 +103,16 @@ fn places(addresses: &[&ListenAddress]) -> String {
     }
 }
 
+/// The program has turned on its own reloader for these files.
+pub(crate) fn reloads_itself(files: &[String], turn_off: Option<&str>) -> Message {
+    let text = format!("reloads itself, so its `watch` ignores {}", files.join(", "));
+    let help = match turn_off {
+        Some(turn_off) => format!("{turn_off} to have devstack restart it instead"),
+        None => "nothing to do: it reloads these files without a restart".to_owned(),
+    };
+    Message::new(MessageClass::Config, text).help(help)
+}
+
 /// The service gets passed sockets, but its program is not its main process.
 pub(crate) fn shell_keeps_socket() -> Message {
     let text = "the program runs under a shell, so LISTEN_PID names the shell: most programs will ignore the passed socket";
@@ -116,8 +129,106 @@ pub(crate) fn port_is_passed(port: u16) -> Message {
     Message::new(MessageClass::Port, text).help(help)
 }
 
+/// Modules with a command that come in a package of the same name.
+const INSTALLABLE: [&str; 14] = [
+    "celery", "daphne", "debugpy", "django", "fastapi", "flask", "gunicorn", "hypercorn",
+    "jupyterlab", "mkdocs", "sanic", "streamlit", "uvicorn", "waitress",
+];
+
+/// What `python -m NAME` reports if the module is not there: another run would, too.
+pub(crate) fn missing_module(service: &Name, lines: &[String]) -> Option<Message> {
+    let last = lines.iter().rev().find(|line| !line.trim().is_empty())?;
+    let (python, module) = last.trim().split_once(": No module named ")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    let program = python.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let is_path = python.starts_with('/') || !python.contains(char::is_whitespace);
+    if !(program.ends_with("python") && is_path) {
+        return None;
+    }
+    let package = module.split('.').next().unwrap_or(module);
+    if package.is_empty() || !module.chars().all(plain) {
+        return None;
+    }
+    let (text, way) = match INSTALLABLE.contains(&package) {
+        true => (
+            format!("Python module `{module}` is not installed for {python}"),
+            format!("run `{} -m pip install {package}`", shell_words::quote(python)),
+        ),
+        false => (
+            format!("{python} finds no module `{module}`"),
+            "check its name and `dir`, or install it".to_owned(),
+        ),
+    };
+    let help = format!("{way}, then run `devstack restart {service}`");
+    Some(Message::new(MessageClass::Spawn, text).help(help))
+}
+
+/// How to keep well-known servers in the foreground, by the beginning of the name of their processes.
+const FOREGROUND: [(&str, &str); 14] = [
+    ("nginx", "run nginx -g 'daemon off;'"),
+    ("redis-server", "pass --daemonize no"),
+    ("valkey-server", "pass --daemonize no"),
+    ("gunicorn", "remove -D or --daemon"),
+    ("postgres", "run postgres -D DIRECTORY instead of pg_ctl"),
+    ("mongod", "remove --fork"),
+    ("memcached", "remove -d"),
+    ("httpd", "run httpd -D FOREGROUND"),
+    ("apache2", "run apache2 -D FOREGROUND"),
+    ("php-fpm", "pass --nodaemonize"),
+    ("haproxy", "pass -db"),
+    ("uwsgi", "remove --daemonize"),
+    ("sshd", "pass -D"),
+    ("dnsmasq", "pass --keep-in-foreground"),
+];
+
+/// A service that exits this soon after its start has not done its work.
+const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// How a main process exited that was not asked to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnExit {
+    pub exit: ProcessExit,
+    pub lived: Duration,
+    /// Whether the service has a terminal as its stdin.
+    pub terminal: bool,
+}
+
+/// Explains why a service is over that meant to stay: it went into the background, or found no
+/// input.
+pub(crate) fn early_end(
+    service: &Service,
+    own: Option<OwnExit>,
+    leftovers: &[(u32, String)],
+) -> Option<Message> {
+    let own = own.filter(|own| {
+        own.exit == ProcessExit::Code(0) && own.lived < AT_ONCE && !service.kind.is_task()
+    });
+    let Some(own) = own else { return orphans(leftovers) };
+    if let Some(message) = orphans(leftovers) {
+        let flag = FOREGROUND
+            .iter()
+            .find(|(name, _)| leftovers.iter().any(|(_, left)| left.starts_with(name)));
+        let flag = flag.map_or("remove its option to daemonize, or a trailing `&`", |(_, it)| it);
+        return Some(message.help(format!("keep the service in the foreground: {flag}")));
+    }
+    (!own.terminal && reads_stdin(service)).then(|| {
+        let text = "exited at once, perhaps because its stdin is /dev/null";
+        let help = format!("set `tty = true` under [services.{}]", service.name);
+        Message::new(MessageClass::Exit, text).help(help)
+    })
+}
+
+/// Whether a command looks like a program that runs until its stdin ends, as many watchers do.
+fn reads_stdin(service: &Service) -> bool {
+    let line = service.launch.command.line();
+    let mut words = line.split_whitespace().map(|word| word.trim_matches(['"', '\'']));
+    words.any(|word| {
+        matches!(word, "cat" | "watch" | "-w" | "-watch") || word.starts_with("--watch")
+    })
+}
+
 /// Names the orphans that were left after the main process exited, if any.
-pub(crate) fn orphans(leftovers: &[(u32, String)]) -> Option<Message> {
+fn orphans(leftovers: &[(u32, String)]) -> Option<Message> {
     if leftovers.is_empty() {
         return None;
     }

@@ -1,32 +1,39 @@
+use std::time::Duration;
+
 use crate::log::{StatusText, StatusTone};
 
-use crate::model::{ListenAddress, Phase, ServiceView, Snapshot, Stack, is_loopback};
+use crate::model::{
+    DisplayDuration, ListenAddress, Phase, ServiceView, Shortfall, Snapshot, Stack, is_loopback,
+};
 
 /// Returns the summary of a start: a line for the stack, then one per service with phase, duration,
 /// URL and ports that moved. Services that were not requested are left out.
 pub fn startup_summary(snapshot: &Snapshot, stack: &Stack) -> Vec<StatusText> {
-    let views: Vec<&ServiceView> =
+    let mut views: Vec<&ServiceView> =
         snapshot.services.iter().filter(|view| view.phase != Phase::Idle).collect();
-    let bad = views.iter().filter(|view| is_bad(view.phase)).count();
-    let all = views.len();
-    let head = match (bad, all) {
-        (_, 0) => {
-            StatusText::stack_wide(StatusTone::Notice, format!("{}: nothing to start", stack.name))
-        }
-        (0, _) => StatusText::stack_wide(StatusTone::Good, format!("{} is up", stack.name)),
-        _ => StatusText::stack_wide(
-            StatusTone::Failure,
-            format!("{}: {bad} of {all} failed", stack.name),
-        ),
+    // What is wrong comes last, next to the prompt: causes before what they took along.
+    views.sort_by_key(|view| fault(view));
+    let short = shortfall(&views);
+    let name = &stack.name;
+    let (tone, head) = match short {
+        Shortfall { all: 0, .. } => (StatusTone::Notice, format!("{name}: nothing to start")),
+        _ if short.is_none() => (StatusTone::Good, format!("{name} is up")),
+        Shortfall { failed: 0, .. } => (StatusTone::Warning, format!("{name}: {short}")),
+        _ => (StatusTone::Failure, format!("{name}: {short}")),
     };
-    let open = views.iter().any(|view| !view.network_urls.is_empty());
+    let head = StatusText::stack_wide(tone, head);
+    let open = views.iter().any(|view| !meant_network_urls(view).is_empty());
     let rows: Vec<[String; 4]> = views.iter().map(|view| cells(view, stack, open)).collect();
 
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2), width(3)];
     let mut lines = vec![head];
     for (view, row) in views.iter().zip(&rows) {
-        let tone = if is_bad(view.phase) { StatusTone::Failure } else { StatusTone::Notice };
+        let tone = match fault(view) {
+            Some(Fault::Failed) => StatusTone::Failure,
+            Some(Fault::Late | Fault::Exited | Fault::Blocked) => StatusTone::Warning,
+            None => StatusTone::Notice,
+        };
         let [name, phase, took, last] = row;
         let [names, phases, times, _] = widths;
         let mut text = format!("  {name:names$}  {phase:phases$}");
@@ -37,7 +44,7 @@ pub fn startup_summary(snapshot: &Snapshot, stack: &Stack) -> Vec<StatusText> {
         text.truncate(text.trim_end().len());
         let gap = if times > 0 { times + 2 } else { 0 };
         let indent = 2 + names + 2 + phases + 2 + gap;
-        for url in &view.network_urls {
+        for url in meant_network_urls(view) {
             text += &format!("\n{:indent$}{NETWORK}{url}", "");
         }
         text.extend(attach(view).map(|attach| format!("\n      debug   {attach}")));
@@ -55,17 +62,23 @@ pub fn startup_summary(snapshot: &Snapshot, stack: &Stack) -> Vec<StatusText> {
 const LOCAL: &str = "Local    ";
 const NETWORK: &str = "Network  ";
 
-/// Returns up to two lines on what is reachable from where, if a service is or should be exposed.
+/// Returns the URLs for other machines. If it should not be exposed, a warning says that it is.
+fn meant_network_urls(view: &ServiceView) -> &[String] {
+    if is_loopback(&view.host) { &[] } else { &view.network_urls }
+}
+
+/// Returns up to two lines on what is reachable from where, if a service should be exposed.
 pub fn network_lines(snapshot: &Snapshot) -> Vec<String> {
     let running = || snapshot.services.iter().filter(|view| view.url.is_some());
     let is_open = |view: &ServiceView| match &view.listening {
         Some(listening) => listening.iter().any(ListenAddress::is_public),
         None => !is_loopback(&view.host),
     };
-    let (open, shut): (Vec<_>, Vec<_>) = running().partition(|view| is_open(view));
-    if open.is_empty() && running().all(|view| is_loopback(&view.host)) {
+    if running().all(|view| is_loopback(&view.host)) {
         return Vec::new();
     }
+    let (mut open, shut): (Vec<_>, Vec<_>) = running().partition(|view| is_open(view));
+    open.retain(|view| !is_loopback(&view.host));
     let names = |views: &[&ServiceView]| {
         views.iter().map(|view| view.name.as_str()).collect::<Vec<_>>().join(", ")
     };
@@ -91,12 +104,19 @@ fn cells(view: &ServiceView, stack: &Stack, open: bool) -> [String; 4] {
     let waited = view.phase == Phase::Ready && !probes.is_empty();
     let took = view.ready_after_ms.filter(|_| waited).map_or(String::new(), format_millis);
     let last = match (&view.message, &view.url) {
-        (Some(message), _) if is_bad(view.phase) => message.text.clone(),
+        (Some(message), _) if fault(view).is_some() => {
+            message.text.lines().next().unwrap_or_default().to_owned()
+        }
         (_, Some(url)) if open => format!("{LOCAL}{url}"),
         (_, Some(url)) => url.clone(),
         (_, None) => String::new(),
     };
-    [view.name.to_string(), view.phase.to_string(), took, last]
+    let phase = match fault(view) {
+        Some(Fault::Late) => "not ready".to_owned(),
+        Some(Fault::Exited) => "exited".to_owned(),
+        Some(Fault::Failed | Fault::Blocked) | None => view.phase.to_string(),
+    };
+    [view.name.to_string(), phase, took, last]
 }
 
 /// Returns where a debugger attaches.
@@ -113,24 +133,48 @@ fn moves(view: &ServiceView, stack: &Stack) -> Vec<String> {
     moved.map(|(why, number)| format!("{why}; using {number}")).collect()
 }
 
-fn is_bad(phase: Phase) -> bool {
-    match phase {
-        Phase::Failed | Phase::Unhealthy => true,
+/// Why a service is not as it should be.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Fault {
+    /// It runs, but was not ready in time.
+    Late,
+    /// It exited as if it were a task.
+    Exited,
+    Failed,
+    Blocked,
+}
+
+fn fault(view: &ServiceView) -> Option<Fault> {
+    match view.phase {
+        Phase::Unhealthy if view.is_late() => Some(Fault::Late),
+        Phase::Failed | Phase::Unhealthy => Some(Fault::Failed),
+        Phase::Blocked => Some(Fault::Blocked),
+        Phase::Done if view.has_exited() => Some(Fault::Exited),
         Phase::Idle
         | Phase::Waiting
         | Phase::Starting
         | Phase::Ready
         | Phase::Stopping
         | Phase::Backoff
-        | Phase::Done => false,
+        | Phase::Done => None,
     }
 }
 
-/// Formats milliseconds: `412ms`, `1.5s`, `75s`.
-pub(super) fn format_millis(ms: u64) -> String {
-    match ms {
-        0..1000 => format!("{ms}ms"),
-        1000..10_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
-        _ => format!("{}s", ms / 1000),
+fn shortfall(views: &[&ServiceView]) -> Shortfall {
+    let mut short = Shortfall { all: views.len(), ..Shortfall::default() };
+    for view in views {
+        match fault(view) {
+            Some(Fault::Failed) => short.failed += 1,
+            Some(Fault::Late) => short.late += 1,
+            Some(Fault::Exited) => short.exited += 1,
+            Some(Fault::Blocked) => short.blocked += 1,
+            None => {}
+        }
     }
+    short
+}
+
+/// Formats milliseconds: `412ms`, `1.53s`, `75s`.
+pub(super) fn format_millis(ms: u64) -> String {
+    DisplayDuration(Duration::from_millis(ms)).to_string()
 }

@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_thread_ends_when_nobody_holds_it() {
+    fn thread_ends_with_its_descriptor() {
         let (held, seen) = std::sync::mpsc::channel::<()>();
         let callback = move || held.send(()).expect("the test waits");
         drop(watch_mounts(callback).expect("/proc is mounted"));

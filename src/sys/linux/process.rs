@@ -6,23 +6,20 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::RecvFlags;
 use rustix::process::{PidfdFlags, pidfd_open};
 
 pub(crate) use super::process_list::{
-    ChildIndex, age, boot_id, children, command_line_of, cwd_of, env_var_of, env_vars_of,
-    own_threads, process_stat, process_usage, processes, uid_of,
+    ChildIndex, ChildList, age, boot_id, children, command_line_of, cwd_of, env_var_of,
+    env_vars_of, own_threads, process_stat, process_usage, processes, uid_of,
 };
+pub(crate) use super::survivor_state::survivor_state;
 use crate::sys::process_stat::ProcessStat;
+use crate::sys::wait::poll_within;
 
 /// Sets close-on-exec on received descriptors.
 pub(crate) const RECV_FLAGS: RecvFlags = RecvFlags::CMSG_CLOEXEC;
-
-/// Own session, default signals.
-pub(crate) const SPAWN_FLAGS: libc::c_int = libc::POSIX_SPAWN_SETSID as libc::c_int
-    | libc::POSIX_SPAWN_SETSIGDEF
-    | libc::POSIX_SPAWN_SETSIGMASK;
 
 /// How often to list a tree that is being terminated: never, exits of orphans are events.
 pub(crate) const RESCAN_INTERVAL: Option<Duration> = None;
@@ -36,6 +33,15 @@ pub(crate) fn set_process_name(name: &std::ffi::CStr) {
 /// Makes this process a subreaper: orphans below it become its children.
 pub(crate) fn become_subreaper() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?)
+}
+
+/// Kills this process, a child of `parent`, when that dies. Lost when a program changes its user.
+pub(crate) fn die_with_parent(parent: u32) {
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    if rustix::process::getppid().is_none_or(|now| now.as_raw_pid().cast_unsigned() != parent) {
+        crate::sys::fork::exit_now(127);
+    }
 }
 
 /// Does nothing: descriptors arrive with close-on-exec, see `RECV_FLAGS`.
@@ -90,11 +96,6 @@ impl ChildSignals {
         }
         // SAFETY: a new descriptor without another owner.
         Ok(ChildSignals(unsafe { OwnedFd::from_raw_fd(fd) }))
-    }
-
-    /// Does nothing: a signalfd reports the signals of the process that reads it.
-    pub fn after_fork(&mut self) -> io::Result<()> {
-        Ok(())
     }
 
     /// Discards pending events.
@@ -154,17 +155,17 @@ pub(crate) fn wait_any_exit(pids: &[u32], limit: Duration) {
         false => limit,
     };
     let mut fds: Vec<PollFd<'_>> = pinned.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-    let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
     // An interrupted wait is just shorter.
-    let _ = poll(&mut fds, Some(&limit));
+    poll_within(&mut fds, Some(limit));
 }
 
-/// Whether pidfds are available to this process.
+/// Whether processes can be pinned while they are inspected, so that no recycled pid is signalled.
 pub(crate) fn has_pidfd() -> bool {
     pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).is_ok_and(|me| send(&me, 0))
 }
 
 /// Whether `/proc` shows this process: it may not be mounted, or belong to another pid namespace.
+/// Without it a tree cannot be ended reliably, so nothing may be started.
 pub(crate) fn proc_is_mounted() -> bool {
     let me = std::process::id().to_string();
     fs::read_link("/proc/self").is_ok_and(|shown| shown.as_os_str() == me.as_str())

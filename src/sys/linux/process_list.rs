@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +12,34 @@ use crate::sys::process_stat::{ProcessStat, ProcessUsage};
 /// Lists the children of all threads of a process; empty when it is gone.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     listed_children(pid).unwrap_or_else(|| children_by_scan(pid))
+}
+
+/// Lists the children of this process, which has one thread, without opening anything: a process at
+/// its limit of open files must not take its children for gone.
+#[derive(Debug)]
+pub(crate) struct ChildList {
+    /// `None` on kernels without the file.
+    file: Option<fs::File>,
+}
+
+impl ChildList {
+    pub fn open() -> ChildList {
+        let me = std::process::id();
+        ChildList { file: fs::File::open(format!("/proc/self/task/{me}/children")).ok() }
+    }
+
+    /// `None` if they cannot be listed at the moment.
+    pub fn read(&mut self) -> Option<Vec<u32>> {
+        let Some(file) = &mut self.file else {
+            let children = children_by_scan(std::process::id());
+            // The scan missed some if it could not open files.
+            return fs::File::open("/proc/self/stat").is_ok().then_some(children);
+        };
+        let mut list = String::new();
+        file.seek(SeekFrom::Start(0)).ok()?;
+        file.read_to_string(&mut list).ok()?;
+        Some(list.split_ascii_whitespace().filter_map(|word| word.parse().ok()).collect())
+    }
 }
 
 /// Like `children`; `None` on kernels without `/proc/PID/task/TID/children`.
@@ -115,6 +143,12 @@ fn parse_stat(stat: &[u8]) -> Option<ProcessStat> {
         born: stat.number(StatFields::BORN)?,
         zombie,
     })
+}
+
+/// Returns the letter that stands for what a process does; `None` when it is gone.
+pub(super) fn state_letter(pid: u32) -> Option<char> {
+    let letter = |stat: &[u8]| StatFields::read(stat)?.word(StatFields::STATE)?.chars().next();
+    with_short(&format!("/proc/{pid}/stat"), letter)?
 }
 
 /// Reads what a process has used; `None` when it is gone.
@@ -238,7 +272,6 @@ fn read_start(path: &str, limit: u64) -> Vec<u8> {
     bytes
 }
 
-/// Returns the user that a process runs as.
 pub(crate) fn uid_of(pid: u32) -> Option<u32> {
     Some(fs::metadata(format!("/proc/{pid}")).ok()?.uid())
 }
@@ -248,14 +281,12 @@ pub(crate) fn cwd_of(pid: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
-/// Returns how long a process has been running.
 pub(crate) fn age(process: &ProcessStat) -> Option<Duration> {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime).tv_sec;
     let born = process.born.checked_div(rustix::param::clock_ticks_per_second())?;
     Some(Duration::from_secs(u64::try_from(now).ok()?.saturating_sub(born)))
 }
 
-/// Counts the threads of this process.
 pub(crate) fn own_threads() -> io::Result<u64> {
     let stat = fs::read("/proc/self/stat")?;
     let threads = StatFields::read(&stat).and_then(|stat| stat.number(StatFields::THREADS));

@@ -24,6 +24,9 @@ const NLMSG_DONE: u16 = 3;
 /// `1 << TCP_LISTEN`.
 const LISTENING: u32 = 1 << 10;
 
+/// `TCP_FIN_WAIT1`, `TCP_FIN_WAIT2`, `TCP_TIME_WAIT`, `TCP_LAST_ACK` and `TCP_CLOSING`.
+const CLOSED: u32 = 1 << 4 | 1 << 5 | 1 << 6 | 1 << 9 | 1 << 11;
+
 /// `INET_DIAG_REQ_BYTECODE`: a filter follows the request.
 const FILTER: u16 = 1;
 /// Filter operations: source port at least, at most.
@@ -45,10 +48,19 @@ enum DumpStatus {
 }
 
 pub fn listeners(port: Option<u16>) -> io::Result<Vec<ListeningSocket>> {
+    sockets(LISTENING, port)
+}
+
+/// Returns the local ends of connections of this port that are being closed or are in `TIME_WAIT`.
+pub fn closed(port: u16) -> io::Result<Vec<ListeningSocket>> {
+    sockets(CLOSED, Some(port))
+}
+
+fn sockets(states: u32, port: Option<u16>) -> io::Result<Vec<ListeningSocket>> {
     let socket = open()?;
     let mut found = Vec::new();
     for family in [AddressFamily::INET, AddressFamily::INET6] {
-        dump(&socket, family, port, &mut found)?;
+        dump(&socket, &dump_request(family, states, port), &mut found)?;
     }
     found.retain(|listener| port.is_none_or(|port| listener.address.port() == port));
     found.sort();
@@ -60,14 +72,9 @@ fn open() -> io::Result<OwnedFd> {
     Ok(rustix::net::socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG))?)
 }
 
-fn dump(
-    socket: &OwnedFd,
-    family: AddressFamily,
-    port: Option<u16>,
-    found: &mut Vec<ListeningSocket>,
-) -> io::Result<()> {
+fn dump(socket: &OwnedFd, request: &[u8], found: &mut Vec<ListeningSocket>) -> io::Result<()> {
     let kernel = SocketAddrNetlink::new(0, 0);
-    rustix::net::sendto(socket, &dump_request(family, port), SendFlags::empty(), &kernel)?;
+    rustix::net::sendto(socket, request, SendFlags::empty(), &kernel)?;
     let mut buffer = [0_u8; BUFFER];
     for _ in 0..MOST_DATAGRAMS {
         let length = rustix::net::recv(socket, &mut buffer, RecvFlags::empty())?.0;
@@ -79,7 +86,7 @@ fn dump(
     Err(io::Error::other("the kernel's socket list never ended"))
 }
 
-fn dump_request(family: AddressFamily, port: Option<u16>) -> Vec<u8> {
+fn dump_request(family: AddressFamily, states: u32, port: Option<u16>) -> Vec<u8> {
     let filter = port.map(filter).unwrap_or_default();
     let length = u32::try_from(HEADER + REQUEST + filter.len()).expect("about 100 bytes");
     let mut bytes = Vec::with_capacity(128);
@@ -90,7 +97,7 @@ fn dump_request(family: AddressFamily, port: Option<u16>) -> Vec<u8> {
     bytes.push(u8::try_from(family.as_raw()).expect("AF_INET and AF_INET6 are below 256"));
     bytes.push(6); // IPPROTO_TCP
     bytes.extend([0; 2]);
-    bytes.extend(LISTENING.to_ne_bytes());
+    bytes.extend(states.to_ne_bytes());
     bytes.resize(HEADER + REQUEST, 0); // any address and port: a dump only uses the filter
     bytes.extend(filter);
     bytes
@@ -178,6 +185,15 @@ fn attribute(bytes: &[u8]) -> Option<(usize, u16, &[u8])> {
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_ne_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// Only whole messages name listeners.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let mut found = Vec::new();
+    let _ = read_datagram(bytes, &mut found);
+    // A wildcard of both families counts as two.
+    assert!(found.len() <= bytes.len() / (HEADER + ANSWER) * 2);
 }
 
 #[cfg(test)]

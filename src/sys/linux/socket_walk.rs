@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_share_a_socket_are_found_by_both_walks() {
+    fn both_walks_find_all_holders_of_a_socket() {
         let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = number(&held);
         fcntl_setfd(&held, FdFlags::empty()).unwrap();

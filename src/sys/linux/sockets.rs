@@ -7,6 +7,7 @@ use tracing::debug;
 
 use super::{process_list, sock_diag, socket_walk};
 use crate::sys::listening_socket::ListeningSocket;
+use crate::sys::signal::process_exists;
 
 pub(crate) use super::socket_walk::{first_pids_by_socket, pids_by_socket};
 
@@ -32,6 +33,12 @@ pub(crate) fn listeners(port: Option<u16>) -> Option<Vec<ListeningSocket>> {
             proc_listeners(port)
         }
     }
+}
+
+/// Whether connections of a local port are closed but not forgotten (`TIME_WAIT`). False without
+/// `sock_diag`.
+pub(crate) fn has_closed_connections(port: u16) -> bool {
+    sock_diag::closed(port).is_ok_and(|found| !found.is_empty())
 }
 
 fn proc_listeners(port: Option<u16>) -> Option<Vec<ListeningSocket>> {
@@ -121,13 +128,7 @@ pub(crate) fn sockets_of(pid: u32, wanted: &BTreeSet<u64>) -> SocketScan {
 
 /// Whether the process exists and is not a zombie.
 fn lives(pid: u32) -> bool {
-    let Some(number) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
-        return false;
-    };
-    match rustix::process::test_kill_process(number) {
-        Err(rustix::io::Errno::SRCH) => false,
-        Ok(()) | Err(_) => process_list::process_stat(pid).is_none_or(|stat| !stat.zombie),
-    }
+    process_exists(pid) && process_list::process_stat(pid).is_none_or(|stat| !stat.zombie)
 }
 
 #[cfg(test)]

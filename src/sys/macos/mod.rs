@@ -1,7 +1,11 @@
 //! macOS: libproc, sysctl and what else only this system has.
 
 pub(crate) mod credentials;
+pub(crate) mod inotify;
+pub(crate) mod kill_on_close;
 pub(crate) mod mounts;
+pub(crate) mod open_path;
 pub(crate) mod process;
 mod process_list;
+pub(crate) mod run_mark;
 pub(crate) mod sockets;

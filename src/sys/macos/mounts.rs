@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use crate::sys::mount_entry::MountEntry;
 
-/// Reads the mount table.
 pub(crate) fn mounts() -> BTreeMap<PathBuf, MountEntry> {
     // SAFETY: with a null buffer the call only counts.
     let count = unsafe { libc::getfsstat(std::ptr::null_mut(), 0, libc::MNT_NOWAIT) };

@@ -8,30 +8,21 @@ use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use rustix::event::{Timespec, poll};
 use rustix::net::RecvFlags;
 
 pub(crate) use super::process_list::{
-    ChildIndex, age, boot_id, children, command_line_of, cwd_of, env_var_of, env_vars_of,
-    own_threads, process_stat, process_usage, processes, uid_of,
+    ChildIndex, ChildList, age, boot_id, children, command_line_of, cwd_of, env_var_of,
+    env_vars_of, own_threads, process_stat, process_usage, processes, survivor_state, uid_of,
 };
 use crate::sys::process_stat::ProcessStat;
 use crate::sys::signal;
+use crate::sys::wait::poll_within;
 
 /// macOS cannot set close-on-exec while receiving; see `close_on_exec`.
 pub(crate) const RECV_FLAGS: RecvFlags = RecvFlags::empty();
 
 /// How often to list a tree that is being terminated: the exit of an orphan causes no event.
 pub(crate) const RESCAN_INTERVAL: Option<Duration> = Some(Duration::from_millis(10));
-
-/// From `spawn.h`; the libc crate lacks it.
-const POSIX_SPAWN_SETSID: libc::c_int = 0x0400;
-
-/// Own session, default signals, no descriptors but those named.
-pub(crate) const SPAWN_FLAGS: libc::c_int = POSIX_SPAWN_SETSID
-    | libc::POSIX_SPAWN_SETSIGDEF
-    | libc::POSIX_SPAWN_SETSIGMASK
-    | libc::POSIX_SPAWN_CLOEXEC_DEFAULT;
 
 /// Does nothing: macOS names a process only after its program.
 pub(crate) fn set_process_name(_name: &CStr) {}
@@ -40,6 +31,9 @@ pub(crate) fn set_process_name(_name: &CStr) {}
 pub(crate) fn become_subreaper() -> io::Result<()> {
     Ok(())
 }
+
+/// Does nothing: macOS has no signal for it.
+pub(crate) fn die_with_parent(_parent: u32) {}
 
 /// Sets close-on-exec on a received descriptor.
 pub(crate) fn close_on_exec(fd: BorrowedFd<'_>) {
@@ -57,13 +51,12 @@ pub(crate) fn close_fds_except(keep: RawFd) {
     }
 }
 
-/// Where the handler writes. One per process: a keeper replaces it after its fork.
+/// Where the handler writes. One per process: a keeper has its own.
 static WAKE_FD: AtomicI32 = AtomicI32::new(-1);
 
 extern "C" fn on_child(_signal: libc::c_int) {
-    let fd = WAKE_FD.load(Ordering::Relaxed);
-    // SAFETY: write is async-signal-safe; the descriptor is never closed while the handler is set.
-    unsafe { libc::write(fd, c"!".as_ptr().cast(), 1) };
+    // Never closed while the handler is set.
+    crate::sys::signal::write_from_handler(WAKE_FD.load(Ordering::Relaxed));
 }
 
 /// SIGCHLD as a descriptor to poll (a self-pipe). All other signals are blocked.
@@ -87,15 +80,6 @@ impl ChildSignals {
         Ok(signals)
     }
 
-    /// Gives a forked child a pipe of its own.
-    pub fn after_fork(&mut self) -> io::Result<()> {
-        let old = WAKE_FD.load(Ordering::Relaxed);
-        self.0 = wake_pipe()?;
-        // SAFETY: the copy of the parent's write end, which is not used any more.
-        unsafe { libc::close(old) };
-        Ok(())
-    }
-
     /// Discards pending events.
     pub fn drain(&self) {
         // If there are more, the next call reads them.
@@ -103,7 +87,6 @@ impl ChildSignals {
     }
 }
 
-/// Resets every signal to its default.
 pub(crate) fn reset_signals() {
     /// macOS has no signal above it.
     const LAST: libc::c_int = 31;
@@ -140,9 +123,8 @@ pub(crate) fn kill_lost_group(main: u32) {
 /// Waits briefly: the exit of a process that is not a child causes no event.
 pub(crate) fn wait_any_exit(_pids: &[u32], limit: Duration) {
     let limit = RESCAN_INTERVAL.map_or(limit, |again| again.min(limit));
-    let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
     // An interrupted wait is just shorter.
-    let _ = poll(&mut [], Some(&limit));
+    poll_within(&mut [], Some(limit));
 }
 
 /// Always true: macOS has no pidfds, and its replacement always works.

@@ -6,12 +6,28 @@ use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use crate::model::SurvivorState;
 use crate::sys::process_stat::{ProcessStat, ProcessUsage};
 
 /// Far above what a development stack has.
 const MAX_CHILDREN: usize = 4096;
 
 const LONGEST_COMMAND_LINE: usize = 64 * 1024;
+
+/// Lists the children of this process.
+#[derive(Debug)]
+pub(crate) struct ChildList;
+
+impl ChildList {
+    pub fn open() -> ChildList {
+        ChildList
+    }
+
+    /// Always succeeds on macOS.
+    pub fn read(&mut self) -> Option<Vec<u32>> {
+        Some(children(std::process::id()))
+    }
+}
 
 /// Lists the children of a process; empty when it is gone.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
@@ -36,6 +52,14 @@ pub(crate) fn process_stat(pid: u32) -> Option<ProcessStat> {
         born: info.pbi_start_tvsec * 1_000_000 + info.pbi_start_tvusec,
         zombie: info.pbi_status == libc::SZOMB,
     })
+}
+
+/// Finds out what keeps a process from ending, as far as the system shows it.
+pub(crate) fn survivor_state(pid: u32) -> SurvivorState {
+    match bsd_info(pid).map(|info| info.pbi_status) {
+        Some(libc::SSTOP) => SurvivorState::Stopped,
+        Some(_) | None => SurvivorState::Other(None),
+    }
 }
 
 fn bsd_info(pid: u32) -> Option<libc::proc_bsdinfo> {
@@ -74,24 +98,20 @@ pub(crate) fn process_usage(pid: u32) -> Option<ProcessUsage> {
     })
 }
 
-/// Counts the threads of this process.
 pub(crate) fn own_threads() -> io::Result<u64> {
     let info = task_info(std::process::id()).ok_or_else(io::Error::last_os_error)?;
     Ok(u64::try_from(info.pti_threadnum).unwrap_or(u64::MAX))
 }
 
-/// Returns the user that a process runs as.
 pub(crate) fn uid_of(pid: u32) -> Option<u32> {
     Some(bsd_info(pid)?.pbi_uid)
 }
 
-/// Returns how long a process has been running.
 pub(crate) fn age(process: &ProcessStat) -> Option<Duration> {
     let start = SystemTime::UNIX_EPOCH + Duration::from_micros(process.born);
     SystemTime::now().duration_since(start).ok()
 }
 
-/// Returns the working directory of a process.
 pub(crate) fn cwd_of(pid: u32) -> Option<PathBuf> {
     // SAFETY: a structure of integers.
     let info: libc::proc_vnodepathinfo = unsafe { info(pid, libc::PROC_PIDVNODEPATHINFO) }?;
@@ -148,7 +168,6 @@ impl ChildIndex {
     }
 }
 
-/// Lists all processes.
 pub(crate) fn processes() -> Vec<u32> {
     // SAFETY: without a buffer nothing is written; the result is the number of processes.
     let count = unsafe { libc::proc_listallpids(std::ptr::null_mut(), 0) };

@@ -34,11 +34,10 @@ pub(crate) fn save_stage(
     before: Option<&Fingerprint>,
     now: PathKind,
 ) -> Option<SaveStage> {
-    if touch.is_written() {
-        return Some(SaveStage::Writing);
-    }
     let came = matches!(touch.was, PathChange::Created | PathChange::Removed);
     match now {
+        PathKind::Output => None,
+        _ if touch.is_written() => Some(SaveStage::Writing),
         PathKind::Missing | PathKind::Special if before.is_none() && !came => None,
         PathKind::Missing | PathKind::Special => Some(SaveStage::Partial),
         _ if came => Some(SaveStage::Partial),
@@ -371,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_that_does_not_end_is_told_all_the_same_and_less_and_less_often() {
+    fn endless_burst_is_reported_less_and_less_often() {
         let mut scene = DebounceFixture::new(&["a", "b"]);
         let mut reported = Vec::new();
         for ms in (0..12_000).step_by(50) {
@@ -390,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn who_never_closes_is_waited_for_once() {
+    fn file_that_is_never_closed_is_waited_for_once() {
         let mut scene = DebounceFixture::new(&["db"]);
         scene.event(0, "db", WROTE, Some("1"));
         assert_eq!(scene.due(), at(0, SETTLE_CAP));

@@ -28,7 +28,6 @@ pub(crate) enum PathChange {
 }
 
 impl PathChange {
-    /// Combines this change with a later one.
     fn merge(self, later: PathChange) -> PathChange {
         match (self, later) {
             (was, PathChange::Unchanged) | (PathChange::Unchanged, was) => was,

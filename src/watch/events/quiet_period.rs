@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_a_longer_pause_gets_it() {
+    fn longer_quiet_periods_are_kept() {
         let quiet = Duration::from_millis(300);
         assert_eq!(BurstKind::Save.quiet_period(quiet), quiet);
         assert_eq!(BurstKind::Burst.quiet_period(quiet), quiet);

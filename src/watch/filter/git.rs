@@ -42,7 +42,8 @@ pub(super) fn repository(dir: &Path) -> Option<(PathBuf, PathBuf)> {
             return Some((top.to_owned(), dot));
         }
         // A pointer to a git directory is no longer than the longest path.
-        let text = (meta.len() <= 8192).then(|| fs::read_to_string(&dot).ok())??;
+        let short = meta.is_file() && meta.len() <= 8192;
+        let text = short.then(|| fs::read_to_string(&dot).ok())??;
         let target = text.strip_prefix("gitdir:")?.trim();
         Some((top.to_owned(), top.join(target)))
     })
@@ -84,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_lock_is_nobody_at_work() {
+    fn old_lock_does_not_count() {
         let dir = tempfile::tempdir().unwrap();
         let file = fs::File::create(dir.path().join("index.lock")).unwrap();
         file.set_modified(SystemTime::now() - MAX_LOCK_AGE * 2).unwrap();

@@ -26,20 +26,14 @@ const BUILD_DIRS: &[&str] = &[
     "zig-out",
 ];
 
+/// What Python and conda environments contain, whatever their names. They are treated as
+/// [`BUILD_DIRS`].
+const ENVIRONMENT_MARKS: [&str; 2] = ["pyvenv.cfg", "conda-meta"];
+
 /// Temporary files of editors, and files that programs write while they run.
 const SCRATCH_SUFFIXES: &[&str] = &[
-    "~",
-    ".swp",
-    ".swo",
-    ".swx",
-    "___jb_tmp___",
-    "___jb_old___",
-    ".log",
-    ".pid",
-    ".pyc",
-    "-journal",
-    "-shm",
-    "-wal",
+    "~", ".swp", ".swo", ".swx", "___jb_tmp___", "___jb_old___", ".log", ".pid", ".pyc",
+    "-journal", "-shm", "-wal",
 ];
 
 /// Names of ignore files, strongest first.
@@ -120,7 +114,7 @@ impl IgnoreRules {
             IgnoreVerdict::Never
         } else if self
             .ignores(path, is_folder)
-            .unwrap_or_else(|| is_ignored_by_default(name, is_folder))
+            .unwrap_or_else(|| is_ignored_by_default(path, name, is_folder))
         {
             IgnoreVerdict::Ignored
         } else {
@@ -151,14 +145,15 @@ pub(super) fn is_never(name: &OsStr) -> bool {
     NEVER_WATCHED.iter().any(|never| name == *never)
 }
 
-/// Hidden, built, or written by an editor during a save.
-fn is_ignored_by_default(name: &OsStr, is_folder: bool) -> bool {
+/// Hidden, built, installed, or written by an editor during a save.
+fn is_ignored_by_default(path: &Path, name: &OsStr, is_folder: bool) -> bool {
     let bytes = name.as_encoded_bytes();
     if bytes.starts_with(b".") {
         return true;
     }
     if is_folder {
-        return BUILD_DIRS.iter().any(|built| name == *built);
+        return BUILD_DIRS.iter().any(|built| name == *built)
+            || ENVIRONMENT_MARKS.iter().any(|mark| path.join(mark).exists());
     }
     // vim creates a file of this name to see whether it can write.
     name == "4913"

@@ -191,8 +191,10 @@ mod tests {
         let root = PathBuf::from("/p/api");
         let watch = WatchConfig {
             root: root.clone(),
+            optional: false,
             include: list(include),
             exclude: list(exclude),
+            reloaded: Vec::new(),
             debounce: Duration::ZERO,
             poll: None,
             action: crate::model::WatchAction::Restart { build: None },
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ignored_folder_counts_for_who_names_it() {
+    fn ignored_directory_counts_when_named() {
         let all = filter(&[], &[]);
         assert!(!all.accepts_dir(Path::new("/p/api/dist"), IgnoreVerdict::Ignored));
         let named = filter(&["dist/**", "*.py", ".env", ".git/HEAD"], &[]);

@@ -20,7 +20,6 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use super::events::SETTLE;
-use super::watch_worker::WatchLimits;
 use super::{WatchReport, Watcher};
 use crate::model::{Message, MessageClass, Name, WatchAction, WatchConfig, WatchId};
 
@@ -40,25 +39,21 @@ struct WatchFixture {
     waits: Vec<String>,
 }
 
-fn limits() -> WatchLimits {
-    WatchLimits { dirs: 10_000, read_after: Duration::ZERO }
-}
-
 fn name(text: &str) -> WatchId {
     WatchId::first(Name::new(text).unwrap())
 }
 
 impl WatchFixture {
     fn new() -> WatchFixture {
-        WatchFixture::limited(limits())
+        WatchFixture::limited(10_000)
     }
 
-    fn limited(limits: WatchLimits) -> WatchFixture {
+    fn limited(max_dirs: usize) -> WatchFixture {
         let dir = tempfile::tempdir().unwrap();
         let top = fs::canonicalize(dir.path()).unwrap();
         let (tell, changes) = mpsc::unbounded_channel();
         let outside = tempfile::tempdir().unwrap();
-        let (written, watcher) = (AtomicU32::new(0), Watcher::limited(tell, limits));
+        let (written, watcher) = (AtomicU32::new(0), Watcher::limited(tell, max_dirs));
         WatchFixture { _dir: dir, outside, written, top, watcher, changes, waits: Vec::new() }
     }
 
@@ -98,7 +93,16 @@ impl WatchFixture {
         let (include, exclude) = (list(include), list(exclude));
         let action = WatchAction::Restart { build: None };
         let root = self.top.clone();
-        WatchConfig { root, include, exclude, debounce: SETTLE, poll: None, action }
+        WatchConfig {
+            root,
+            optional: false,
+            include,
+            exclude,
+            reloaded: Vec::new(),
+            debounce: SETTLE,
+            poll: None,
+            action,
+        }
     }
 
     /// Watches for one service, `api`, and waits until that works: a first file is seen.

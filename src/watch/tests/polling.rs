@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn what_cannot_be_watched_is_polled_and_said_once() {
-    let mut scene = WatchFixture::limited(WatchLimits { dirs: 3, ..limits() });
+    let mut scene = WatchFixture::limited(3);
     for dir in 0..10 {
         scene.old(&format!("d{dir}/a.py"), "old");
     }

@@ -11,12 +11,7 @@ use crate::watch::filter::{IgnoreRules, RULE_FILES};
 
 impl FileTree {
     /// Walks the directories where these filters start.
-    pub fn walk(
-        &mut self,
-        ids: &BTreeSet<FilterId>,
-        unknown: UnknownFile,
-        cover: &mut WatchSet,
-    ) -> Vec<ChangedFile> {
+    pub fn walk(&mut self, ids: &BTreeSet<FilterId>, unknown: UnknownFile, cover: &mut WatchSet) {
         let mut starts: BTreeMap<PathBuf, BTreeSet<FilterId>> = BTreeMap::new();
         for id in ids {
             let names = self.filters.get(id).map(WatchFilter::roots).unwrap_or_default();
@@ -24,22 +19,14 @@ impl FileTree {
                 starts.entry(self.found_start(&name, *id, unknown)).or_default().insert(*id);
             }
         }
-        let mut changed = Vec::new();
         for (path, ids) in starts {
             let missing = |dir: &WatchedDir| !ids.is_subset(&dir.ids);
             if self.dirs.get(&path).is_none_or(missing) && PathKind::at(&path) == PathKind::Folder {
                 let above = IgnoreRules::above(&path);
-                self.walk_levels(
-                    vec![DirVisit { path, ids, above }],
-                    unknown,
-                    false,
-                    cover,
-                    &mut changed,
-                );
+                self.walk_levels(vec![DirVisit { path, ids, above }], unknown, false, cover);
             }
         }
         self.enter_links(unknown, cover);
-        changed
     }
 
     /// The resolved directories where filters start, with those filters.
@@ -62,7 +49,6 @@ impl FileTree {
         unknown: UnknownFile,
         deep: bool,
         cover: &mut WatchSet,
-        out: &mut Vec<ChangedFile>,
     ) {
         let begins = self.filters_by_root();
         while !level.is_empty() {
@@ -81,7 +67,7 @@ impl FileTree {
             cover.watch(level.iter().map(|visit| visit.path.clone()), WatchReason::Tree);
             let mut next = Vec::new();
             for visit in level {
-                self.walk_dir(&visit, unknown, deep, cover, &mut next, out);
+                self.walk_dir(&visit, unknown, deep, cover, &mut next);
             }
             level = next;
         }
@@ -94,7 +80,6 @@ impl FileTree {
         deep: bool,
         cover: &mut WatchSet,
         next: &mut Vec<DirVisit>,
-        out: &mut Vec<ChangedFile>,
     ) {
         let order = match unknown {
             UnknownFile::Old(_) => 0,
@@ -105,7 +90,7 @@ impl FileTree {
         let rule_files = listing.files.iter().map(OsString::as_os_str);
         let rule_files = rule_files.filter(|name| RULE_FILES.iter().any(|rules| name == rules));
         dir.rules = dir.above.with_files(&visit.path, rule_files);
-        self.compare_files(visit, &listing, unknown, order, out);
+        self.compare_files(visit, &listing, unknown, order);
         let Some(dir) = self.dirs.get_mut(&visit.path) else { return };
         let there: BTreeSet<&OsString> = listing.dirs.iter().collect();
         let gone: Vec<OsString> =
@@ -124,7 +109,7 @@ impl FileTree {
             }
         }
         for name in gone {
-            self.drop_below(&visit.path.join(name), Some(order), cover, out);
+            self.drop_below(&visit.path.join(name), Some(order), cover);
         }
     }
 
@@ -134,7 +119,6 @@ impl FileTree {
         listing: &DirListing,
         unknown: UnknownFile,
         order: u64,
-        out: &mut Vec<ChangedFile>,
     ) {
         let mut seen = BTreeSet::new();
         for name in &listing.files {
@@ -145,8 +129,13 @@ impl FileTree {
             if ids.is_empty() && !link {
                 continue;
             }
-            let entry @ (PathKind::File(_) | PathKind::Link { .. }) = self.entry(&path) else {
-                continue;
+            let entry = match self.entry(&path) {
+                entry @ (PathKind::File(_) | PathKind::Link { .. }) => entry,
+                PathKind::Output => {
+                    seen.insert(name.clone());
+                    continue;
+                }
+                PathKind::Missing | PathKind::Folder | PathKind::Special => continue,
             };
             if link {
                 ids = self.concerned(&visit.path, &path, entry);
@@ -179,13 +168,13 @@ impl FileTree {
                 (None, UnknownFile::New(_)) => self.store(&visit.path, name, mark.with_hash(&path)),
             };
             if differs {
-                out.push(ChangedFile { order, path, ids });
+                self.changed.push(ChangedFile { order, path, ids });
             }
         }
         let Some(dir) = self.dirs.get(&visit.path) else { return };
         let gone = dir.files.keys().filter(|name| !seen.contains(*name));
         for name in gone.cloned().collect::<Vec<_>>() {
-            self.remove_file(&visit.path, &name, order, out);
+            self.remove_file(&visit.path, &name, order);
         }
     }
 }

@@ -10,6 +10,7 @@ pub(crate) use super::watched_dir::WatchedDir;
 use crate::sys::file_clock::FileTime;
 use crate::watch::events::{PathChange, PathEvent, SaveStage, save_stage};
 pub(crate) use crate::watch::filter::{IgnoreRules, RULE_FILES, WatchFilter};
+use crate::watch::output_files::OutputFiles;
 pub(crate) use crate::watch::watch_set::{WatchReason, WatchSet};
 
 use super::tracked_links::LinkTable;
@@ -48,6 +49,7 @@ pub(crate) struct FileTree {
     pub(super) stale: BTreeSet<PathBuf>,
     /// Directories with files not yet hashed.
     pub(super) unread: BTreeSet<PathBuf>,
+    pub(super) changed: Vec<ChangedFile>,
     /// Files found to be newly written.
     pub(super) late: BTreeSet<PathBuf>,
     pub(super) links: LinkTable,
@@ -55,8 +57,7 @@ pub(crate) struct FileTree {
     pub(super) relinked: BTreeSet<FilterId>,
     /// Targets of new symlinks, still to be walked for these filters.
     pub(super) linked: BTreeMap<PathBuf, BTreeSet<FilterId>>,
-    /// Files that never count: device and inode number.
-    own: BTreeSet<(u64, u64)>,
+    output: OutputFiles,
     files: usize,
 }
 
@@ -68,9 +69,9 @@ pub(super) struct DirVisit {
 }
 
 impl FileTree {
-    /// Creates an empty tree that ignores files with these device and inode numbers.
-    pub fn without(own: BTreeSet<(u64, u64)>) -> FileTree {
-        FileTree { own, ..FileTree::default() }
+    /// Creates an empty tree that ignores the output of devstack.
+    pub fn without(output: OutputFiles) -> FileTree {
+        FileTree { output, ..FileTree::default() }
     }
 
     /// Adds a filter; [`FileTree::walk`] then finds its files.
@@ -156,63 +157,54 @@ impl FileTree {
         }
         let before = dir.files.get(name);
         if before.is_none() && dir.filters_for_file(&self.filters, path).is_empty() {
-            let enters = !dir.filters_for_dir(&self.filters, &dir.ids, path).is_empty();
+            let enters = || !dir.filters_for_dir(&self.filters, &dir.ids, path).is_empty();
             let is_folder = || {
                 matches!(PathKind::at(path), PathKind::Folder | PathKind::Link { dir: true, .. })
             };
-            return (enters && touch.is_create_or_remove() && is_folder())
+            return (touch.is_create_or_remove() && is_folder() && enters())
                 .then_some(SaveStage::Partial);
         }
         match self.entry(path) {
-            // devstack's own output, or nothing that could count.
+            // Nothing that could count.
             PathKind::Special if before.is_none() => None,
             entry => save_stage(touch, before, entry),
         }
     }
 
-    /// Stats a path. devstack's own output counts as special.
+    /// Stats a path.
     pub(super) fn entry(&self, path: &Path) -> PathKind {
         match PathKind::at(path) {
             PathKind::File(mark) | PathKind::Link { mark, .. }
-                if self.own.contains(&mark.inode()) =>
+                if self.output.wrote(path, mark.file()) =>
             {
-                PathKind::Special
+                PathKind::Output
             }
             entry => entry,
         }
     }
 
-    /// Compares the path of an event.
-    pub fn compare_path(
-        &mut self,
-        path: &Path,
-        touch: PathEvent,
-        cover: &mut WatchSet,
-        out: &mut Vec<ChangedFile>,
-    ) {
+    pub fn take_changed(&mut self) -> Vec<ChangedFile> {
+        std::mem::take(&mut self.changed)
+    }
+
+    pub fn compare_path(&mut self, path: &Path, touch: PathEvent, cover: &mut WatchSet) {
         let links: Vec<PathBuf> = self.links.at(path).map(|(name, _)| name.to_owned()).collect();
         for name in links.iter().filter(|name| *name != path) {
-            self.look_here(name, touch, cover, out);
+            self.look_here(name, touch, cover);
         }
-        self.look_here(path, touch, cover, out);
+        self.look_here(path, touch, cover);
         for name in links {
-            self.recheck_link(&name, touch.order, out);
+            self.recheck_link(&name, touch.order);
         }
     }
 
-    fn look_here(
-        &mut self,
-        path: &Path,
-        touch: PathEvent,
-        cover: &mut WatchSet,
-        out: &mut Vec<ChangedFile>,
-    ) {
+    fn look_here(&mut self, path: &Path, touch: PathEvent, cover: &mut WatchSet) {
         let entry = self.entry(path);
         if self.dirs.contains_key(path) {
             if entry != PathKind::Folder {
-                self.drop_below(path, Some(touch.order), cover, out);
+                self.drop_below(path, Some(touch.order), cover);
             } else if !cover.holds(path) {
-                return self.resync(path, touch.order, true, cover, out);
+                return self.resync(path, touch.order, true, cover);
             } else {
                 return;
             }
@@ -229,18 +221,18 @@ impl FileTree {
                     dir.inner.insert(name.to_owned());
                     let above = dir.inner_rules(path);
                     let visit = DirVisit { path: path.to_owned(), ids, above };
-                    self.walk_levels(vec![visit], UnknownFile::New(touch.order), true, cover, out);
+                    self.walk_levels(vec![visit], UnknownFile::New(touch.order), true, cover);
                 }
             }
             PathKind::File(_) | PathKind::Link { .. } => {
                 let ids = self.concerned(parent, path, entry);
                 if !ids.is_empty() && self.store(parent, name, mark(entry).with_hash(path)) {
-                    out.push(ChangedFile { order: touch.order, path: path.to_owned(), ids });
+                    let path = path.to_owned();
+                    self.changed.push(ChangedFile { order: touch.order, path, ids });
                 }
             }
-            PathKind::Missing | PathKind::Special => {
-                self.remove_file(parent, name, touch.order, out)
-            }
+            PathKind::Missing | PathKind::Special => self.remove_file(parent, name, touch.order),
+            PathKind::Output => {}
         }
     }
 
@@ -286,6 +278,7 @@ impl FileTree {
                 }
                 (PathKind::File(_) | PathKind::Link { .. } | PathKind::Folder, _) => false,
                 (PathKind::Missing | PathKind::Special, before) => before.is_none(),
+                (PathKind::Output, _) => true,
             };
             differing.extend((!same).then_some(path));
         }
@@ -337,13 +330,7 @@ impl FileTree {
     }
 
     /// Removes a file, which is a change.
-    pub(super) fn remove_file(
-        &mut self,
-        parent: &Path,
-        name: &OsStr,
-        order: u64,
-        out: &mut Vec<ChangedFile>,
-    ) {
+    pub(super) fn remove_file(&mut self, parent: &Path, name: &OsStr, order: u64) {
         let Some(dir) = self.dirs.get_mut(parent) else { return };
         if dir.files.remove(name).is_none() {
             return;
@@ -354,18 +341,12 @@ impl FileTree {
         ids.extend(self.links.ids(&path));
         self.lost_link(&path);
         if !ids.is_empty() {
-            out.push(ChangedFile { order, path, ids });
+            self.changed.push(ChangedFile { order, path, ids });
         }
     }
 
     /// Removes a directory and everything below it; with `order`, the end of each file is a change.
-    pub(super) fn drop_below(
-        &mut self,
-        top: &Path,
-        order: Option<u64>,
-        cover: &mut WatchSet,
-        out: &mut Vec<ChangedFile>,
-    ) {
+    pub(super) fn drop_below(&mut self, top: &Path, order: Option<u64>, cover: &mut WatchSet) {
         for (path, dir) in self.take_below(top) {
             cover.release(&path, WatchReason::Tree);
             let Some(order) = order else { continue };
@@ -373,7 +354,7 @@ impl FileTree {
                 let path = path.join(name);
                 let ids = dir.filters_for_file(&self.filters, &path);
                 if !ids.is_empty() {
-                    out.push(ChangedFile { order, path, ids });
+                    self.changed.push(ChangedFile { order, path, ids });
                 }
             }
         }
@@ -406,6 +387,8 @@ impl FileTree {
 pub(super) fn mark(entry: PathKind) -> Fingerprint {
     match entry {
         PathKind::File(mark) | PathKind::Link { mark, .. } => mark,
-        PathKind::Missing | PathKind::Folder | PathKind::Special => Fingerprint::UNSEEN,
+        PathKind::Missing | PathKind::Folder | PathKind::Special | PathKind::Output => {
+            Fingerprint::UNSEEN
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::sys::file_id::FileId;
+
 /// Size in bytes of the largest file with compared content; hashing this much takes about 0.1 ms.
 /// For larger files size, mtime and inode decide.
 const MAX_HASHED_FILE: u64 = 1 << 20;
@@ -15,7 +17,7 @@ pub(crate) struct Fingerprint {
     len: u64,
     /// Seconds and nanoseconds since 1970.
     modified: (i64, i64),
-    inode: (u64, u64),
+    file: FileId,
     /// Content hash; `None` while not computed.
     hash: Option<u64>,
 }
@@ -26,18 +28,27 @@ impl Fingerprint {
         Fingerprint {
             len: meta.len(),
             modified: (meta.mtime(), meta.mtime_nsec()),
-            inode: (meta.dev(), meta.ino()),
+            file: FileId::of_metadata(meta),
             hash: None,
         }
     }
 
     /// A file that exists but has not been looked at: any later fingerprint is a change.
-    pub const UNSEEN: Fingerprint =
-        Fingerprint { len: 0, modified: (0, 0), inode: (u64::MAX, u64::MAX), hash: None };
+    pub const UNSEEN: Fingerprint = Fingerprint {
+        len: 0,
+        modified: (0, 0),
+        file: FileId { device: u64::MAX, inode: u64::MAX },
+        hash: None,
+    };
 
     /// A fingerprint of something without content of its own.
     pub fn of_text(text: &[u8]) -> Fingerprint {
-        Fingerprint { len: 0, modified: (0, 0), inode: (0, 0), hash: Some(xxh3_64(text)) }
+        Fingerprint {
+            len: 0,
+            file: FileId { device: 0, inode: 0 },
+            hash: Some(xxh3_64(text)),
+            ..Fingerprint::UNSEEN
+        }
     }
 
     /// A fingerprint of a symlink: its own `meta` and its target path.
@@ -65,7 +76,7 @@ impl Fingerprint {
 
     /// Returns whether size, mtime and inode are equal.
     pub fn stat_matches(&self, other: &Fingerprint) -> bool {
-        (self.len, self.modified, self.inode) == (other.len, other.modified, other.inode)
+        (self.len, self.modified, self.file) == (other.len, other.modified, other.file)
     }
 
     /// Returns whether the file changed. The content decides where both hashes are known, because
@@ -81,9 +92,9 @@ impl Fingerprint {
         self.hash.is_some()
     }
 
-    /// Device and inode number: identifies the file.
-    pub fn inode(&self) -> (u64, u64) {
-        self.inode
+    /// Identifies the file.
+    pub fn file(&self) -> FileId {
+        self.file
     }
 
     pub fn len(&self) -> u64 {

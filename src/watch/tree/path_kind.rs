@@ -21,6 +21,8 @@ pub(crate) enum PathKind {
     },
     /// A socket, FIFO or device: never opened.
     Special,
+    /// Output of devstack, whose changes never count.
+    Output,
 }
 
 impl PathKind {

@@ -178,7 +178,7 @@ impl FileTree {
     }
 
     /// Checks where a name leads now. If filters start there, leading elsewhere is a change.
-    pub(super) fn recheck_link(&mut self, name: &Path, order: u64, out: &mut Vec<ChangedFile>) {
+    pub(super) fn recheck_link(&mut self, name: &Path, order: u64) {
         let Some(link) = self.links.names.get(name) else { return };
         let (ids, start, route) = (link.ids.clone(), link.start, ResolvedPath::of(name));
         let fresh = link.fresh;
@@ -186,7 +186,8 @@ impl FileTree {
             return;
         }
         if route.end != link.route.end || fresh {
-            out.push(ChangedFile { order, path: name.to_owned(), ids: ids.clone() });
+            let path = name.to_owned();
+            self.changed.push(ChangedFile { order, path, ids: ids.clone() });
         }
         self.relinked.extend(&ids);
         self.links.forget(name);
@@ -216,7 +217,9 @@ impl FileTree {
             let before = if unused { self.remove_dir(&path) } else { None };
             old.extend(before.map(|dir| (path, dir)));
         }
+        let before = self.changed.len();
         self.walk(&ids, none, cover);
+        self.changed.truncate(before);
         self.restore_fingerprints(old, cover);
         // The walk has found the symlinks of these filters, which is no news now.
         self.relinked.clear();
@@ -224,13 +227,15 @@ impl FileTree {
 
     /// Walks the targets of new symlinks.
     pub(super) fn enter_links(&mut self, unknown: UnknownFile, cover: &mut WatchSet) {
+        let before = self.changed.len();
         while let Some((path, ids)) = self.linked.pop_first() {
             if PathKind::at(&path) == PathKind::Folder {
                 let visit = DirVisit { above: IgnoreRules::above(&path), path, ids };
                 // Its files count as being as old as the symlink.
-                self.walk_levels(vec![visit], unknown, false, cover, &mut Vec::new());
+                self.walk_levels(vec![visit], unknown, false, cover);
             }
         }
+        self.changed.truncate(before);
     }
 
     /// Watches the directories with events about symlinks.
@@ -241,11 +246,7 @@ impl FileTree {
         let places = self.links.places.keys().filter_map(|place| place.parent());
         let need: BTreeSet<PathBuf> =
             places.filter(|dir| dir.is_dir()).map(Path::to_owned).collect();
-        for dir in self.links.dirs.difference(&need) {
-            cover.release(dir, WatchReason::Link);
-        }
-        cover.watch(need.iter().cloned(), WatchReason::Link);
-        self.links.dirs = need;
+        cover.set_watched(&mut self.links.dirs, need, WatchReason::Link);
     }
 }
 

@@ -43,6 +43,7 @@ fn wish(number: u16) -> PortRequest {
     PortRequest {
         key: PortKey::new(&Name::new("api").expect("valid name"), MAIN_PORT),
         wanted: WantedPort::preferred(NonZeroU16::new(number), ConflictPolicy::Next),
+        host: "127.0.0.1".to_owned(),
         requested_by: "devstack.toml".to_owned(),
     }
 }
@@ -306,6 +307,11 @@ fn leftovers_are_named() {
     assert!(finding.text.ends_with("node (pid 4), node (pid 5), …"), "{finding:?}");
     assert_eq!(finding.help, "run `cd /srv/shop && devstack down`");
     let finding = after(|facts| {
+        let processes = Ok(vec![(7, "node".to_owned()), (8, "sh".to_owned())]);
+        facts.left.stacks = vec![OrphanedStack { dir: None, processes }];
+    });
+    assert_eq!(finding.help, "run `kill 7 8`");
+    let finding = after(|facts| {
         let processes = Err("it is corrupt".to_owned());
         facts.left.stacks = vec![OrphanedStack { dir: Some("/srv/shop".into()), processes }];
     });
@@ -313,6 +319,7 @@ fn leftovers_are_named() {
     let finding = after(|facts| facts.left.sockets = vec!["/run/x.sock".into()]);
     assert_eq!((finding.state, finding.check), (FindingLevel::Note, "stale-sockets"));
     assert!(finding.text.contains("/run/x.sock"), "{finding:?}");
+    assert!(!finding.help.contains("down"), "it would stop other stacks: {finding:?}");
 }
 
 #[test]

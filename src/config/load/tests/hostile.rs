@@ -19,6 +19,35 @@ fn variables_that_explode_are_stopped() {
 }
 
 #[test]
+fn a_variable_that_cannot_be_expanded_is_tried_once() {
+    let mut text = "[services.a]\ncommand = 'a'\n[services.a.env]\n".to_owned();
+    for i in 100..200 {
+        text.push_str(&format!("V{i} = '$V{}'\n", i + 1));
+    }
+    text.push_str("V200 = 'x'\n");
+    let mistakes = Project::new(&text).mistakes();
+    // Those before the one where the chain is cut share its error.
+    let cut = |number: usize| {
+        format!("devstack.toml:{}:8: variable references are nested too deeply", number - 96)
+    };
+    assert_eq!(mistakes, [132, 164, 196].map(cut));
+}
+
+#[test]
+fn values_that_are_too_large_only_together_are_stopped() {
+    let much = "x".repeat(400_000);
+    let many: String = (0..20_000).map(|i| format!("V{i} = '$A'\n")).collect();
+    let text = format!("[services.a]\ncommand = 'a'\n[services.a.env]\nA = '{much}'\n{many}");
+    let together = "expanded values together exceed 16 MiB";
+    let mistakes = Project::new(&text).mistakes();
+    assert!(matches!(&mistakes[..], [one] if one.ends_with(together)), "{mistakes:?}");
+    let words = "'$A', ".repeat(20_000);
+    let text = format!("[services.a]\ncommand = ['a', {words}]\nenv.A = '{much}'");
+    let mistakes = Project::new(&text).mistakes();
+    assert!(matches!(&mistakes[..], [one] if one.ends_with(together)), "{mistakes:?}");
+}
+
+#[test]
 fn bombs_do_no_harm() {
     let n = 300_000;
     let deep = "[".repeat(n);
@@ -58,4 +87,52 @@ fn a_chain_of_all_services_is_no_cycle() {
     let mistakes = Project::new(&text).mistakes();
     assert_eq!(mistakes.len(), 1);
     assert!(mistakes[0].contains("s0 → s4095 → s4094"), "{mistakes:?}");
+}
+
+#[test]
+fn copies_of_a_large_env_file_are_refused() {
+    let file: String =
+        (0..20_000).map(|at| format!("VARIABLE_{at}={}\n", "x".repeat(25))).collect();
+    let with = |replicas| {
+        let text = format!("[services.api]\ncommand = 'a'\nreplicas = {replicas}");
+        Project::new(&text).file(".env", &file)
+    };
+    assert_eq!(with(100).mistakes(), ["environments and commands are too large together"]);
+    assert_eq!(with(2).stack().services.len(), 2);
+}
+
+#[test]
+fn replicas_do_not_multiply_a_large_service() {
+    let words = "'${A}', ".repeat(50_000);
+    let list = "'x/**', ".repeat(50_000);
+    let variables: String = (0..50_000).map(|at| format!("V{at} = '$A'\n")).collect();
+    for (service, more) in [
+        (format!("command = ['a', {words}]"), ""),
+        (format!("command = \"a {}\"", "${A}".repeat(100_000)), ""),
+        (format!("command = 'a'\nwatch = [{list}]"), ""),
+        ("command = 'a'\n[services.a.env]".to_owned(), variables.as_str()),
+        (format!("command = 'a'\nready.exec = ['a', {words}]"), ""),
+    ] {
+        let text = format!("[services.a]\nreplicas = 100\n{service}\n{more}");
+        let mistakes = Project::new(&text).mistakes();
+        let wanted = "devstack.toml:1:11: the replicas of all services are too large together";
+        assert_eq!(mistakes, [wanted], "{}", &service[..20]);
+    }
+    let text = format!("[services.a]\nreplicas = 100\ncommand = 'a {}'", "x".repeat(18_000));
+    assert_eq!(Project::new(&text).stack().services.len(), 100);
+}
+
+#[test]
+fn services_do_not_multiply_what_they_share() {
+    let services = |command: &str, count: usize| -> String {
+        (0..count).map(|at| format!("[services.s{at}]\ncommand = {command}\n")).collect()
+    };
+    let shared = "x".repeat(7_000);
+    let command = format!("['a', {}]", "'$A', ".repeat(30));
+    let text = format!("stack.env.A = '{shared}'\n{}", services(&command, 3_000));
+    let wanted = "environments and commands are too large together";
+    assert_eq!(Project::new(&text).mistakes(), [wanted]);
+    let empty: String = (0..80_000).map(|at| format!("V{at}=\n")).collect();
+    let project = Project::new(&services("'a'", 100)).file(".env", &empty);
+    assert_eq!(project.mistakes(), [wanted]);
 }

@@ -4,6 +4,34 @@ use super::*;
 use crate::model::WatchAction;
 
 #[test]
+fn http_probes_say_what_they_accept() {
+    let text = "[services.api]\ncommand = 'serve'\nport = 5000\nready = { https = '/up', insecure = true, status = [200, 401] }\nhealth = { http = 'https://localhost/x', status = 403 }";
+    let stack = Project::new(text).stack();
+    let api = &stack.services[&name("api")];
+    let probe = |url: &str, status: &[u16], insecure, own_port| Probe::Http {
+        url: url.to_owned(),
+        status: AcceptedStatus::Only(status.to_vec()),
+        insecure,
+        own_port,
+    };
+    let up = probe("https://127.0.0.1:5000/up", &[200, 401], true, Some(5000));
+    assert_eq!(api.ready.probes, [up]);
+    let health = &api.health.as_ref().expect("it was written").probes;
+    assert_eq!(*health, [probe("https://localhost/x", &[403], false, None)]);
+    for (ready, mistake) in [
+        ("{ status = 200 }", "`status` needs an HTTP probe"),
+        ("{ tcp = true, insecure = true }", "`insecure` needs an HTTP probe"),
+        ("{ http = '/', status = [] }", "`status` must not be empty"),
+        ("{ http = '/', status = 600 }", "`status`"),
+        ("{ https = 'http://localhost/' }", "unsupported probe URL"),
+    ] {
+        let text = format!("[services.api]\ncommand = 'serve'\nport = 5000\nready = {ready}");
+        let mistakes = Project::new(&text).mistakes();
+        assert!(mistakes.len() == 1 && mistakes[0].contains(mistake), "{ready}: {mistakes:?}");
+    }
+}
+
+#[test]
 fn a_small_file_gets_every_default() {
     let project = Project::new(
         "[services.api]\ncommand = 'serve'\nport = 5000\n[services.once]\ncommand = ['a', 'b']\nkind = 'task'",
@@ -137,7 +165,8 @@ fn every_key_reaches_the_stack() {
             Probe::Tcp { port: 9001 },
             Probe::Http {
                 url: "http://127.0.0.1:8001/health".into(),
-                any_status: false,
+                status: AcceptedStatus::NoError,
+                insecure: false,
                 own_port: Some(8001)
             },
             Probe::Log { pattern: r"listening on http://127\.0\.0\.1:8001$".into() },
@@ -150,7 +179,8 @@ fn every_key_reaches_the_stack() {
             Probe::Tcp { port: 9001 },
             Probe::Http {
                 url: "http://127.0.0.1:8001/alive".into(),
-                any_status: false,
+                status: AcceptedStatus::NoError,
+                insecure: false,
                 own_port: Some(8001),
             },
             Probe::Exec { command: CommandLine::Shell("ping 8001".into()) },
@@ -352,4 +382,25 @@ fn people_read_variables_by_their_names_and_what_devstack_knows_as_it_is() {
     let texts: Vec<&str> = words.iter().map(|word| word.expose()).collect();
     assert_eq!(texts[..4], ["serve", "5000", "secret", "x"]);
     assert!(!format!("{:?}", api.ready.probes).contains("secret"));
+}
+
+#[test]
+fn what_builds_first_has_ten_minutes_to_become_ready() {
+    let timeout = |command: &str, more: &str| {
+        let project =
+            Project::new(&format!("[services.api]\ncommand = {command}\nport = 8000\n{more}"));
+        project.stack().services[&name("api")].ready.timeout.as_secs()
+    };
+    for command in [
+        "'go run . --port $PORT'",
+        "['cargo', 'run', '--release']",
+        "'cd api && ./mvnw -q spring-boot:run'",
+        "'sh ./gradlew bootRun'",
+        "'mvn exec:java'",
+        "'go build -o server . && exec ./server'",
+    ] {
+        assert_eq!(timeout(command, ""), 600, "{command}");
+    }
+    assert_eq!(timeout("'./server --go run'", ""), 60);
+    assert_eq!(timeout("'go run .'", "ready = { timeout = '5s' }"), 5);
 }

@@ -114,7 +114,8 @@ fn a_passed_port_is_ready_when_it_answers() {
     let stack = Project::new(text).stack();
     let api = &stack.services[&name("api")];
     let url = "http://[::1]:8000/".to_owned();
-    let answer = Probe::Http { url, any_status: true, own_port: Some(8000) };
+    let answer =
+        Probe::Http { url, status: AcceptedStatus::Any, insecure: false, own_port: Some(8000) };
     let health = api.health.as_ref().expect("it was written");
     assert_eq!((&api.ready.probes, &health.probes), (&vec![answer.clone()], &vec![answer]));
     assert_eq!(api.activated_ports().map(|port| port.number).collect::<Vec<_>>(), [8000]);
@@ -129,4 +130,99 @@ fn a_passed_port_is_ready_when_it_answers() {
             "{mistakes:?}"
         );
     }
+}
+
+/// The notes of a configuration, each with its help.
+fn notes(config: &Config) -> Vec<String> {
+    config.notes().iter().map(|note| format!("{}: {}", note.text, note.help)).collect()
+}
+
+#[test]
+fn a_variable_of_a_port_that_the_service_does_not_have_is_noted() {
+    let of_web = |command: &str| {
+        let text = format!(
+            "[services.web]\ncommand = {command}\n[services.api]\nports = {{ main = 80, x-y = 81 }}\ncommand = 'a $PORT $PORT_X_Y'\n"
+        );
+        notes(&Project::new(&text).env("PORT", "9000").draft())
+    };
+    let port = "web uses $PORT, but has no `port`: add `port = 8000` or `port = \"auto\"` to web";
+    for command in [
+        "'serve --port $PORT --host $HOST'",
+        "'serve --port=${PORT:-3000}'",
+        "['serve', '${PORT}']",
+        "['sh', '-c', 'serve $$PORT']",
+        "'echo a'\nready = { exec = 'curl localhost:$PORT' }",
+        "'echo a'\ndebug = { command = 'serve $PORT' }",
+    ] {
+        assert_eq!(of_web(command), [port], "{command}");
+    }
+    let other = |variable: &str, rest: &str| {
+        assert_eq!(
+            of_web(&format!("'serve ${variable}'")),
+            [format!("web uses ${variable}, but {rest}")]
+        );
+    };
+    other("HOST", "has no `port`: add `port = 8000` or `port = \"auto\"` to web");
+    other("PORT_X_Y", "has no port `x-y`: add `x-y = \"auto\"` to the `ports` of web");
+    other("DEVSTACK_API_URL", "does not depend on api: add `depends_on = [\"api\"]` to web");
+    for quiet in [
+        "'serve'",
+        "'PORT=3000; serve $PORT'",
+        "'serve $PORTAL $port ${api.port}PORT $DEVSTACK_STACK $DEVSTACK_NO_URL'",
+        "'serve $PORT'\nenv = { PORT = '3000' }",
+        "'serve $PORT'\nport = 3000",
+        "'serve $DEVSTACK_API_PORT $DEVSTACK_API_HOST'\ndepends_on = ['api']",
+    ] {
+        assert_eq!(of_web(quiet), [""; 0], "{quiet}");
+    }
+    let task = Project::new("[services.t]\nkind = 'task'\ncommand = 'curl :$PORT'\nreplicas = 2");
+    assert_eq!(
+        notes(&task.draft()),
+        [
+            "t uses $PORT, but has no `port`: use `${SERVICE.port}` for the port of a service, or add a `port` to t"
+        ]
+    );
+    // In an array it has no value at all.
+    let error =
+        load(&Project::new("[services.web]\ncommand = ['serve', '$PORT']").sources).unwrap_err();
+    let help = &error.list()[0].message().help;
+    assert_eq!(help, "add `port = 8000` or `port = \"auto\"` to web");
+}
+
+#[test]
+fn a_number_that_pins_no_port_is_noted() {
+    let bare = Project::new(
+        "[services.api]\ncommand = 'a'\n[services.t]\nkind = 'task'\nport = 1\ncommand = 'b'",
+    );
+    let bare = bare.env("PORT", "9000").env("API_PORT", "9001").env("T_PORT", "9002");
+    assert_eq!(
+        notes(&bare.draft()),
+        [
+            "PORT=9000 is ignored: no service has a `port`: add `port = 9000` to the service that it is for",
+            "API_PORT=9001 is ignored: api has no `port`: add `port = 8000` or `port = \"auto\"` to api",
+        ]
+    );
+    let two = Project::new(TWO).env("PORT", "9000").env("API_PORT", "9001");
+    assert_eq!(
+        notes(&two.draft()),
+        ["PORT=9000 is ignored: API_PORT sets the port of api: unset PORT to silence this note"]
+    );
+    for (variable, value) in [("PORT", "9000"), ("PORT", "x"), ("PORT", "")] {
+        let project = Project::new("[services.api]\ncommand = 'a'\nport = 80\nreplicas = 2");
+        let project =
+            if value == "x" { Project::new("[services.a]\ncommand = 'a'") } else { project };
+        assert_eq!(notes(&project.env(variable, value).draft()), [""; 0], "{value}");
+    }
+}
+
+#[test]
+fn a_probe_that_cannot_be_asked_for_is_shown_as_written() {
+    let path = Project::new("[services.a]\ncommand = 'a'\nport = 8000\nready = { http = '/a b' }");
+    let url = "invalid probe path `/a b`: it has a space or a special character";
+    assert_eq!(path.mistakes(), [format!("devstack.toml:4:18: {url}")]);
+    let url = Project::new(
+        "[services.a]\ncommand = 'a'\nport = 8000\nready = { http = 'ftp://x:${a.port}' }",
+    );
+    let shown = "devstack.toml:4:18: unsupported probe URL `ftp://x:${a.port}`";
+    assert_eq!(url.mistakes(), [shown]);
 }

@@ -211,12 +211,12 @@ fn a_framework_that_reloads_itself_is_left_to_do_so() {
     assert_eq!(note.help, "remove `--debug` to have devstack restart it instead");
     let watch = service(&project, "a").watch[0].clone();
     assert_eq!(watch.include, ["**/*.py", "data/*.json"]);
-    assert_eq!(watch.exclude, ["**/*.py"]);
+    assert_eq!((&watch.exclude, &watch.reloaded), (&vec![], &vec!["**/*.py".to_owned()]));
 
     // Set by a variable in any layer. A preset's own `watch` is narrowed without a note.
     let project = db("preset = 'flask'").file(".env", "FLASK_DEBUG=1");
     assert!(project.draft().notes().is_empty());
-    assert_eq!(service(&project, "db").watch.first().expect("templates").exclude, ["**/*.py"]);
+    assert_eq!(service(&project, "db").watch.first().expect("templates").reloaded, ["**/*.py"]);
 
     for quiet in [
         "command = 'flask run'",
@@ -225,7 +225,7 @@ fn a_framework_that_reloads_itself_is_left_to_do_so() {
     ] {
         let project = db(&format!("{quiet}\nwatch = true"));
         assert!(project.draft().notes().is_empty(), "{quiet}");
-        assert!(service(&project, "db").watch.first().expect("it watches").exclude.is_empty());
+        assert!(service(&project, "db").watch.first().expect("it watches").reloaded.is_empty());
     }
 }
 
@@ -237,23 +237,21 @@ fn what_makes_a_known_framework_take_its_port_is_known_without_a_preset() {
     };
     assert_eq!(takes("['flask', 'run']").as_deref(), Some("pass --port $PORT"));
     assert_eq!(
-        takes("'npm run dev -- --mode ${stack.name}'").as_deref(),
-        Some("write it as `npm run dev -- --mode shop --port $PORT`")
-    );
-    assert_eq!(
         takes("'cd api; exec node server.js'").as_deref(),
         Some("listen on process.env.PORT")
     );
+    // Known only from package.json.
+    assert_eq!(takes("'npm run dev'"), None);
     assert_eq!(takes("'./server'"), None);
 }
 
 #[test]
 fn its_own_reloader_takes_restarts_and_nothing_else_from_a_watch() {
     let project = db(
-        "command = 'flask run --debug --port $PORT'\nwatch = [{ paths = ['a.py'] }, { paths = ['b.py'], action = 'run', run = 'make' }]",
+        "port = 5000\ncommand = 'flask run --debug --port $PORT'\nwatch = [{ paths = ['a.py'] }, { paths = ['b.py'], action = 'run', run = 'make' }]",
     );
     assert_eq!(project.draft().notes().len(), 1);
     let watches = service(&project, "db").watch.clone();
-    assert_eq!(watches[0].exclude, ["**/*.py"]);
-    assert!(watches[1].exclude.is_empty());
+    assert_eq!(watches[0].reloaded, ["**/*.py"]);
+    assert!(watches[1].reloaded.is_empty());
 }

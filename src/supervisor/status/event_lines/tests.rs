@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    AssignedPort, ChangeAction, CommandLine, LaunchConfig, ModeView, OnExit, Probe, ProcessExit,
-    ReadyConfig, RestartConfig, RestartPolicy, RunId, RunMode, Service, ServiceChange, ServiceKind,
-    ServiceKindView, StackState, StopConfig, TtyMode, UrlFormat,
+    AssignedPort, ChangeAction, ModeView, Probe, ProcessExit, RunId, Service, ServiceChange,
+    ServiceKindView, StackState,
 };
 
 fn name(text: &str) -> Name {
@@ -25,46 +24,9 @@ fn port(label: &str, number: u16, moved: Option<&str>) -> AssignedPort {
 }
 
 fn service(text: &str, ports: Vec<AssignedPort>) -> Service {
-    let probes = ports.first().map(|_| Probe::Tcp { port: 5001 }).into_iter().collect();
-    Service {
-        name: name(text),
-        kind: ServiceKind::Service,
-        mode: RunMode::Run,
-        debug: None,
-        launch: LaunchConfig {
-            command: CommandLine::Shell("true".to_owned()),
-            dir: "/shop".into(),
-            env: BTreeMap::new(),
-            host: "127.0.0.1".to_owned(),
-            requires: None,
-        },
-        ports,
-        depends_on: BTreeMap::new(),
-        ready: ReadyConfig {
-            probes,
-            timeout: Duration::from_secs(60),
-            interval: Duration::from_millis(250),
-        },
-        restart: RestartConfig {
-            policy: RestartPolicy::OnFailure,
-            max_failures: 8,
-            window: Duration::from_secs(120),
-            delay: Duration::from_millis(250),
-            max_delay: Duration::from_secs(15),
-        },
-        success_codes: BTreeSet::from([0]),
-        stop: StopConfig { signal: 15, command: None, grace: Duration::from_secs(5) },
-        watch: Vec::new(),
-        tty: TtyMode::No,
-        health: None,
-        autostart: true,
-        socket_activated: Vec::new(),
-        on_exit: OnExit::None,
-        color: None,
-        description: None,
-        url_form: UrlFormat::default(),
-        advice: None,
-    }
+    let mut service = Service::sample(text);
+    service.ready.probes.extend(ports.first().map(|_| Probe::Tcp { port: 5001 }));
+    Service { ports, ..service }
 }
 
 fn stack() -> Stack {
@@ -158,7 +120,7 @@ fn told(happenings: Vec<(Option<&str>, EventKind)>) -> String {
     for (service, what) in happenings {
         let event = Event { service: service.map(name), what };
         let tail = ["Traceback".to_owned(), "KeyError: 'DB'".to_owned()];
-        let tail = shown_log(&event).map_or(&[][..], |_| &tail);
+        let tail = shown_log(&event, false).map_or(&[][..], |_| &tail);
         for status in event_lines(&event, &snapshot(&stack, Phase::Ready), &stack, tail) {
             let who = status.service.map_or(String::new(), |name| name.to_string());
             for line in status.text.lines() {
@@ -246,7 +208,8 @@ fn a_failure_says_why_and_what_to_do() {
         count: 1,
     };
     let spawn = Message::new(MessageClass::Spawn, "no such program: flask").help("install it");
-    let late = Message::new(MessageClass::ReadyTimeout, "not ready within 60s: connection refused");
+    let late =
+        Message::new(MessageClass::ReadyTimeout, "not ready yet after 60s: connection refused");
     insta::assert_snapshot!(told(vec![
         phase("web", Phase::Backoff, retry),
         phase("web", Phase::Failed, Cause::Failed(failure())),
@@ -261,7 +224,7 @@ fn a_failure_says_why_and_what_to_do() {
     web     Failure  help: fix it and save, or `devstack restart web`
     api     Failure  failed: no such program: flask
     api     Failure  help: install it
-    api     Warning  unhealthy: not ready within 60s: connection refused
+    api     Warning  not ready yet after 60s: connection refused
     api     Warning    | Traceback
     api     Warning    | KeyError: 'DB'
     api     Warning  listens on 5000
@@ -297,6 +260,7 @@ fn the_summary_shows_who_can_reach_what() {
     let stack = stack();
     let mut open = snapshot(&stack, Phase::Ready);
     let api = &mut open.services[0];
+    api.host = "0.0.0.0".to_owned();
     api.listening = Some(vec!["0.0.0.0:5001".parse().unwrap()]);
     api.network_urls = ["192.168.1.7", "10.8.0.2"].map(|ip| format!("http://{ip}:5001")).into();
     open.networks = vec!["192.168.1.0/24".to_owned(), "10.8.0.0/24".to_owned()];
@@ -327,6 +291,28 @@ fn the_summary_shows_who_can_reach_what() {
       no network: only this machine can reach api
       only this machine can reach: web
     ");
+}
+
+#[test]
+fn what_is_exposed_by_mistake_is_left_to_its_warning() {
+    let stack = stack();
+    let mut open = snapshot(&stack, Phase::Ready);
+    let summary = |snapshot: &Snapshot| {
+        let lines = startup_summary(snapshot, &stack);
+        lines.into_iter().map(|status| status.text).collect::<Vec<_>>()
+    };
+    let closed = summary(&open);
+    let api = &mut open.services[0];
+    api.listening = Some(vec!["0.0.0.0:5001".parse().unwrap()]);
+    api.network_urls = vec!["http://192.168.1.7:5001".to_owned()];
+    open.networks = vec!["192.168.1.0/24".to_owned()];
+    assert_eq!(summary(&open), closed);
+    // Beside one that should be exposed, it is in neither list.
+    let web = &mut open.services[3];
+    web.host = "0.0.0.0".to_owned();
+    web.listening = Some(vec!["0.0.0.0:3000".parse().unwrap()]);
+    let lines = summary(&open);
+    assert_eq!(lines.last().unwrap(), "  anyone on this network (192.168.1.0/24) can reach: web");
 }
 
 #[test]
@@ -368,5 +354,41 @@ fn a_broken_configuration_is_shown_whole() {
     not applied: the configuration is invalid
     error: unknown key `comand`
      --> devstack.toml:3:1
+    ");
+}
+
+#[test]
+fn only_the_first_exit_shows_output_that_nobody_sees() {
+    let backoff = |count| {
+        let (exit, delay) = (ProcessExit::Code(1), Duration::from_millis(250));
+        let cause = Cause::BackingOff { exit, delay, count };
+        let (service, what) = phase("web", Phase::Backoff, cause);
+        Event { service: service.map(name), what }
+    };
+    let shown = |count, unseen| shown_log(&backoff(count), unseen).is_some();
+    assert_eq!([shown(1, true), shown(2, true), shown(1, false)], [true, false, false]);
+    let stack = stack();
+    let scene = snapshot(&stack, Phase::Ready);
+    let lines = event_lines(&backoff(1), &scene, &stack, &["boom".to_owned()]);
+    assert_eq!(lines[0].text, "exit 1; attempt 2 in 250ms\n  | boom");
+}
+
+#[test]
+fn no_output_explains_what_the_kernel_keeps_from_ending() {
+    let shown = |class| {
+        let cause = Cause::Failed(Message::new(class, "it failed"));
+        let (service, what) = phase("web", Phase::Failed, cause);
+        shown_log(&Event { service: service.map(name), what }, false).is_some()
+    };
+    assert!(shown(MessageClass::Exit) && !shown(MessageClass::StopTimeout));
+}
+
+#[test]
+fn the_output_of_a_failed_build_is_not_repeated() {
+    let text = "`make` failed (exit 2)\n  | no such type";
+    let note = EventKind::Note(Message::new(MessageClass::Build, text).help("fix it"));
+    insta::assert_snapshot!(told(vec![(Some("web"), note)]), @r"
+    web     Failure  `make` failed (exit 2)
+    web     Failure  help: fix it
     ");
 }

@@ -1,61 +1,21 @@
 use std::time::Duration;
 
 use super::*;
-use crate::model::{
-    AssignedPort, BindHints, CommandLine, LaunchConfig, Name, OnExit, ReadyConfig, RestartConfig,
-    RestartPolicy, RunMode, ServiceKind, StopConfig, TtyMode,
-};
+use crate::model::{AssignedPort, BindHints, CommandLine};
 
 /// `api` with this command and host, and ports 5001 and 9100.
 fn service(command: &str, host: &str) -> Service {
-    let port = |name: &str, number| AssignedPort {
-        name: name.to_owned(),
-        number,
-        wanted: None,
-        pinned: false,
-        moved: None,
+    let mut service = Service::sample("api");
+    service.launch.command = CommandLine::Shell(command.to_owned());
+    service.launch.host = host.to_owned();
+    service.ports = vec![AssignedPort::sample("http", 5001), AssignedPort::sample("metrics", 9100)];
+    let hints = || BindHints {
+        port: "pass --port $PORT".to_owned(),
+        host: Some("pass --host $HOST".to_owned()),
+        port_variable: (command == "flask run").then(|| "FLASK_RUN_PORT".to_owned()),
     };
-    let time = Duration::from_secs(1);
-    Service {
-        mode: RunMode::Run,
-        debug: None,
-        name: Name::new("api").unwrap(),
-        kind: ServiceKind::Service,
-        launch: LaunchConfig {
-            command: CommandLine::Shell(command.to_owned()),
-            dir: "/shop".into(),
-            env: Default::default(),
-            host: host.to_owned(),
-            requires: None,
-        },
-        ports: vec![port("http", 5001), port("metrics", 9100)],
-        depends_on: Default::default(),
-        ready: ReadyConfig { probes: Vec::new(), timeout: time, interval: time },
-        health: None,
-        restart: RestartConfig {
-            policy: RestartPolicy::No,
-            max_failures: 1,
-            window: time,
-            delay: time,
-            max_delay: time,
-        },
-        success_codes: Default::default(),
-        stop: StopConfig { signal: 15, command: None, grace: time },
-        watch: Vec::new(),
-        tty: TtyMode::No,
-        socket_activated: Vec::new(),
-        url_form: Default::default(),
-        advice: Some(BindHints {
-            port: "pass --port $PORT".to_owned(),
-            host: Some("pass --host $HOST".to_owned()),
-            port_variable: (command == "flask run").then(|| "FLASK_RUN_PORT".to_owned()),
-        })
-        .filter(|_| command != "./api"),
-        autostart: true,
-        on_exit: OnExit::None,
-        color: None,
-        description: None,
-    }
+    service.advice = (command != "./api").then(hints);
+    service
 }
 
 fn read(text: &str) -> Vec<ListenAddress> {
@@ -139,4 +99,65 @@ fn orphans_are_named_up_to_a_bound() {
     let text = orphans(&many).unwrap().text;
     assert!(text.starts_with("left processes running, now terminated: worker (pid 1), "), "{text}");
     assert!(text.ends_with("worker (pid 5), …"), "{text}");
+}
+
+#[test]
+fn a_module_that_python_does_not_find_is_named_with_how_to_install_it() {
+    let about = |line: &str| {
+        let lines = ["starting", line, ""].map(str::to_owned);
+        missing_module(&Name::new("api").unwrap(), &lines)
+    };
+    let message = about("/shop/.venv/bin/python: No module named debugpy").expect("it is missing");
+    assert_eq!(message.text, "Python module `debugpy` is not installed for /shop/.venv/bin/python");
+    assert_eq!(
+        message.help,
+        "run `/shop/.venv/bin/python -m pip install debugpy`, then run `devstack restart api`"
+    );
+    assert!(about("/usr/bin/python3: No module named uvicorn.main").is_some());
+    let own = about("python: No module named shop.web").expect("it is missing");
+    assert_eq!(own.text, "python finds no module `shop.web`");
+    assert_eq!(
+        own.help,
+        "check its name and `dir`, or install it, then run `devstack restart api`"
+    );
+    for line in ["python: No module named ", "rm -rf x; python: No module named flask"] {
+        assert_eq!(about(line), None);
+    }
+    assert_eq!(about("python-like: No module named flask"), None);
+    // An import that fails may be anything, such as a misspelled name.
+    assert_eq!(about("ModuleNotFoundError: No module named 'shop'"), None);
+}
+
+/// What is said when the main process of `command` exits with 0 after a second.
+fn end(command: &str, terminal: bool, leftovers: &[(u32, String)]) -> Option<String> {
+    let service = service(command, "127.0.0.1");
+    let lived = Duration::from_secs(1);
+    let own = OwnExit { exit: ProcessExit::Code(0), lived, terminal };
+    Some(early_end(&service, Some(own), leftovers)?.help)
+}
+
+#[test]
+fn a_service_in_the_background_is_told_how_to_stay_in_the_foreground() {
+    let left = |name: &str| [(7, name.to_owned())];
+    let help = |name| end("./start", false, &left(name)).unwrap();
+    assert_eq!(help("nginx"), "keep the service in the foreground: run nginx -g 'daemon off;'");
+    assert!(help("redis-server").ends_with("pass --daemonize no"));
+    assert!(help("php-fpm8.2").ends_with("pass --nodaemonize"));
+    assert!(help("own").ends_with("remove its option to daemonize, or a trailing `&`"));
+    let service = service("./start", "127.0.0.1");
+    let crash = OwnExit { exit: ProcessExit::Code(1), lived: Duration::ZERO, terminal: false };
+    let late = OwnExit { exit: ProcessExit::Code(0), lived: AT_ONCE, terminal: false };
+    for own in [None, Some(crash), Some(late)] {
+        assert_eq!(early_end(&service, own, &left("nginx")).unwrap().help, "");
+    }
+}
+
+#[test]
+fn a_watcher_that_ends_with_its_stdin_gets_the_hint() {
+    let hint = Some("set `tty = true` under [services.api]".to_owned());
+    for command in ["cat", "npx tailwindcss -i a.css -o b.css --watch", "esbuild --watch=forever"] {
+        assert_eq!(end(command, false, &[]), hint, "{command}");
+        assert_eq!(end(command, true, &[]), None, "{command}");
+    }
+    assert_eq!(end("echo done", false, &[]), None);
 }

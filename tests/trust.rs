@@ -1,0 +1,248 @@
+//! Files of other users: which are obeyed, and which are refused.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::support::{TestProject, idler, make_fifo, require};
+
+/// A user without a name.
+const OTHER: u32 = 4321;
+
+/// A task that would show that it was run.
+const FOREIGN: &str = "[services.pwn]\nkind = \"task\"\ncommand = \"touch pwned\"\n";
+
+/// Writes a file of another user, which only root can do.
+fn write_foreign(project: &TestProject, name: &str) {
+    let path = project.outside(&format!("foreign-{name}"));
+    fs::write(&path, FOREIGN).expect("it is ours");
+    std::os::unix::fs::chown(&path, Some(OTHER), Some(OTHER)).expect("root may");
+    fs::rename(&path, project.path(name)).expect("it is ours");
+}
+
+/// Lets everyone create files here, as in `/tmp`.
+fn make_sticky(project: &TestProject) {
+    let mode = fs::Permissions::from_mode(0o1777);
+    fs::set_permissions(project.dir(), mode).expect("it is ours");
+}
+
+#[test]
+fn a_configuration_of_another_user_in_a_shared_directory_is_not_run() {
+    if !require("root, to write files of another user", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let project = TestProject::new();
+    make_sticky(&project);
+    project.write("w/src/x", "");
+    write_foreign(&project, "devstack.toml");
+    for command in ["up", "check", "plan"] {
+        let refused = project.devstack([command]).run().expect_code(2);
+        let why = "`devstack.toml`: it is owned by user 4321, and others can write its directory";
+        assert!(refused.stderr.contains(why), "{refused:?}");
+        assert!(refused.stderr.contains("give it with -f"), "{refused:?}");
+        let below = project.devstack([command]).dir(project.path("w/src")).run();
+        let below = below.expect_code(2).stderr;
+        assert!(below.contains("other users can write the directory above it"), "{below}");
+    }
+    assert!(!project.path("pwned").exists());
+    project.devstack(["up", "-f", "devstack.toml"]).run().expect_code(0);
+    assert!(project.path("pwned").exists(), "named on purpose");
+    project.finish();
+}
+
+#[test]
+fn a_local_file_that_another_user_adds_to_a_running_stack_is_not_applied() {
+    if !require("root, to write files of another user", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let project = TestProject::new();
+    make_sticky(&project);
+    project.write("devstack.toml", &idler("api", ""));
+    let up = project.devstack(["up"]).start();
+    up.wait_for("api | ready");
+    write_foreign(&project, "devstack.local.toml");
+    up.wait_for("`devstack.local.toml`: it is owned by user 4321");
+    assert!(!project.path("pwned").exists());
+    let ps = project.devstack(["ps", "--json"]).run().expect_code(0).stdout;
+    assert!(!ps.contains("pwn"), "{ps}");
+    up.interrupt();
+    up.wait_exit();
+    project.finish();
+}
+
+#[test]
+fn a_prepared_state_directory_leads_nowhere_and_blocks_nothing() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.seed]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"sown\"]\nport = \"auto\"\n",
+    );
+    let precious = project.outside("precious");
+    fs::write(&precious, "mine").expect("it is ours");
+    let state = project.path(".devstack");
+    fs::create_dir(&state).expect("it is ours");
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    for name in ["runs.json", "ports.json", "background.err", "logs"] {
+        std::os::unix::fs::symlink(&precious, state.join(name)).expect("it is ours");
+    }
+    project.devstack(["up"]).run().expect_code(0);
+    assert_eq!(fs::read_to_string(&precious).expect("it is ours"), "mine");
+
+    for name in ["runs.json", "ports.json", "background.err"] {
+        // It may be there from the run before.
+        let _ = fs::remove_file(state.join(name));
+        make_fifo(&state.join(name));
+    }
+    for command in ["doctor", "plan", "env seed", "down", "ports", "ps", "up", "up -d"] {
+        // A command that blocks is ended by the limit of the tests, and has no code of its own.
+        let code = project.devstack(command.split(' ')).run().code();
+        assert!([0, 1, 3, 4].contains(&code), "{command} exits with {code}");
+    }
+    project.devstack(["down"]).run();
+    project.finish();
+}
+
+#[test]
+fn data_behind_a_link_of_the_repository_is_not_taken_over() {
+    let project = TestProject::new();
+    project.write("devstack.toml", "[services.web]\npreset = \"redis\"\n");
+    let precious = project.outside("precious");
+    fs::create_dir_all(precious.join("old")).expect("it is ours");
+    let state = project.path(".devstack");
+    fs::create_dir(&state).expect("it is ours");
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).expect("it is ours");
+    std::os::unix::fs::symlink(&precious, state.join("data")).expect("it is ours");
+    project.write(".devstack/data.json", "{\"version\": 1, \"data\": {\"old\": \"redis\"}}");
+    project.devstack(["up"]).run().expect_code(1);
+    assert!(precious.join("old").exists() && !precious.join("web").exists());
+    project.finish();
+}
+
+#[test]
+fn data_is_not_written_through_a_link_of_the_repository() {
+    let project = TestProject::new();
+    let write = |env: &str| {
+        let command = "mkdir -p \"$DEVSTACK_DATA\"; echo sown > \"$DEVSTACK_DATA/seed\"";
+        let text =
+            format!("[services.seed]\nkind = \"task\"\ncommand = '{command}'\nenv = {{ {env} }}\n");
+        project.write("devstack.toml", &text);
+    };
+    let precious = project.outside("precious");
+    fs::create_dir_all(precious.join("seed")).expect("it is ours");
+    let data = project.path(".devstack/data");
+    let link = |to: &std::path::Path| {
+        let state = project.path(".devstack");
+        let _ = fs::remove_dir_all(&state);
+        fs::create_dir(&state).expect("it is ours");
+        fs::set_permissions(&state, fs::Permissions::from_mode(0o700)).expect("it is ours");
+        std::os::unix::fs::symlink(to, &data).expect("it is ours");
+    };
+    write("DEVSTACK_DATA = '${stack.dir}/.devstack/data/seed'");
+    link(&precious);
+    let said = format!("{} is a link to {}", data.display(), precious.display());
+    let ended = project.devstack(["up"]).run().expect_code(1);
+    assert!((ended.stdout.clone() + &ended.stderr).contains(&said), "{ended:?}");
+    assert!(!precious.join("seed/seed").exists());
+    // What the file names is used, wherever it leads.
+    let named = precious.join("named");
+    std::os::unix::fs::symlink(precious.join("seed"), &named).expect("it is ours");
+    write(&format!("DEVSTACK_DATA = '{}'", named.display()));
+    project.devstack(["up"]).run().expect_code(0);
+    assert_eq!(fs::read_to_string(precious.join("seed/seed")).expect("it is there"), "sown\n");
+    project.finish();
+}
+
+/// Writes to the clipboard, clears the screen in two ways, and turns the direction of text.
+const HOSTILE: &str = "\u{1b}]52;c;eA==\u{7}\u{1b}[2J\u{9b}2J\u{202e}\u{2066}";
+
+/// What reaches a terminal or a file has only line ends, and colors if wanted.
+#[track_caller]
+fn assert_clean(what: &str, text: &str, terminal: bool) {
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_control() || "\u{202e}\u{2066}".contains(c)) {
+        rest = &rest[at..];
+        let color = rest.strip_prefix("\x1b[").filter(|_| terminal);
+        let color =
+            color.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';'));
+        rest = match color.and_then(|rest| rest.strip_prefix('m')) {
+            Some(after) => after,
+            None if rest.starts_with(['\n', '\t']) => &rest[1..],
+            // The end of a line on a terminal, or what hides an echoed `^C`.
+            None if terminal && rest.starts_with('\r') => &rest[1..],
+            None => panic!("{what}: {:?} in {text:?}", rest.chars().next()),
+        };
+    }
+}
+
+#[test]
+fn no_text_of_a_repository_controls_the_terminal() {
+    let project = TestProject::new();
+    let dir = project.path(format!("w{HOSTILE}"));
+    fs::create_dir_all(&dir).expect("it is ours");
+    let escaped: String = HOSTILE.chars().map(|c| format!("\\u{:04x}", c as u32)).collect();
+    let check = |text: &str, terminal: bool| {
+        fs::write(dir.join("devstack.toml"), text).expect("it is ours");
+        let command = project.devstack(["check"]).dir(&dir);
+        let command = if terminal { command.terminal(40, 120) } else { command };
+        let ended = command.run().expect_code(2);
+        assert_clean(text, &(ended.stdout + &ended.stderr), terminal);
+    };
+    for terminal in [false, true] {
+        check(&format!("[services.api]\ncommand = 'x'\n\"portt{escaped}\" = 1"), terminal);
+        check(&format!("[services.api]\ncommand = 'x'\nport = \"{escaped}\""), terminal);
+        check("[services.api]\ncommand = 'x' # \u{9b}2J\u{202e}\nprot = 1", terminal);
+        check(&format!("[services.\"{escaped}\"]\ncommand = 'x'"), terminal);
+        check(&format!("[services.api]\ncommand = 'x'\ndepends_on = [\"{escaped}\"]"), terminal);
+        check(&format!("[services.api]\ncommand = 'x'\nenv_file = \"{escaped}\""), terminal);
+        check(&format!("[services.api]\ncommand = 'x'\ndir = \"{escaped}/x\""), terminal);
+    }
+    let text = format!(
+        "[services.api]\ncommand = [\"sh\", \"-c\", \"echo '{escaped}'; while sleep 60; do :; done\", \"{escaped}\"]\nport = \"auto\"\nready = {{ delay = \"0s\" }}\n\
+         description = \"{escaped}\"\nenv = {{ A = \"{escaped}\", \"B\\u001b[2J\\u009b\" = \"1\" }}\nwatch = [\"\\u001b\\u009b2J\\u202e*\"]\n"
+    );
+    fs::write(dir.join("devstack.toml"), text).expect("it is ours");
+    let up = project.devstack(["up", "-d"]).dir(&dir).run();
+    let up = up.expect_code(0);
+    assert_clean("up -d", &(up.stdout + &up.stderr), false);
+    for terminal in [false, true] {
+        for command in [
+            "check",
+            "plan",
+            "ps",
+            "ps --json",
+            "ps --all",
+            "ps --all --json",
+            "why api",
+            "why api --json",
+            "ports",
+            "ports --json",
+            "doctor",
+            "doctor --json",
+            "env api --explain",
+            "env api --json",
+            "open api --json",
+            "wait",
+            "up",
+            "restart api",
+            "export vscode --dry-run",
+        ] {
+            if terminal && command == "up" {
+                continue;
+            }
+            let run = project.devstack(command.split(' ')).dir(&dir);
+            let run = if terminal { run.terminal(40, 120) } else { run };
+            let ended = run.run();
+            assert_clean(command, &(ended.stdout + &ended.stderr), terminal);
+        }
+    }
+    for command in ["logs", "logs --json", "env api"] {
+        let shown = project.devstack(command.split(' ')).dir(&dir).terminal(40, 120).run();
+        assert_clean(command, &shown.stdout, true);
+    }
+    let exact = project.devstack(["env", "api", "--format", "shell"]).dir(&dir).run();
+    assert!(exact.stdout.contains(HOSTILE), "a pipe gets exact values: {exact:?}");
+    let logs = project.devstack(["logs", "--no-prefix"]).dir(&dir).run();
+    assert!(logs.stdout.contains(HOSTILE), "and exact lines: {logs:?}");
+    let down = project.devstack(["down"]).dir(&dir).run().expect_code(0);
+    assert_clean("down", &(down.stdout + &down.stderr), false);
+    project.finish();
+}
