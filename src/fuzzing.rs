@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use crate::cli::attach::keys::split_at_detach;
 use crate::control::InstanceRecord;
 use crate::control::protocol::{AttachFrame, AttachQuery, LogQuery, QueryParams};
-use crate::log::format::escape_filter;
+use crate::log::escape_filter;
 use crate::log::store::{IndexEntry, IndexHeader};
 use crate::log::{LogItem, LogOutput, LogStyle, StackLog};
 use crate::model::{EventView, Snapshot};

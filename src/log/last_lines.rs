@@ -1,6 +1,6 @@
 //! The last lines of what a service printed, for messages.
 
-use super::format::escape_filter;
+use super::escape_filter;
 use super::line_split;
 
 /// The longest line, in characters.

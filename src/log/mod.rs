@@ -24,6 +24,7 @@
 //! Lines are ordered by `seq`, their number within the stack; clocks only label them.
 
 pub(crate) mod capture;
+pub(crate) mod escape_filter;
 pub(crate) mod escape_parser;
 pub(crate) mod format;
 mod last_lines;
@@ -35,6 +36,8 @@ mod log_size;
 mod log_warnings;
 mod missed_lines;
 pub(crate) mod read;
+mod service_palette;
+pub(crate) mod shared;
 mod stack_log;
 mod status_line;
 pub(crate) mod store;
@@ -43,7 +46,7 @@ mod tests;
 
 pub use crate::sys::reader_closed::reader_closed;
 pub use capture::LogCapture;
-pub use format::{LineFormatter, LogOutput, LogStyle, ServicePalette};
+pub use format::{LineFormatter, LogOutput, LogStyle};
 pub(crate) use last_lines::last_lines;
 pub use line_split::MAX_LINE;
 pub use log_item::LogItem;
@@ -52,6 +55,7 @@ pub use log_size::LogSize;
 pub use missed_lines::MissedLines;
 pub(crate) use read::ItemEncoder;
 pub use read::{LineFilter, LogItems, LogReader, StatusMode, StoredLogReader};
+pub use service_palette::ServicePalette;
 pub use stack_log::StackLog;
 pub(crate) use status_line::EXCERPT;
 pub use status_line::{StatusLine, StatusText, StatusTone};

@@ -1,69 +1,34 @@
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use bytes::Bytes;
 use regex::bytes::Regex;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::capture::{LinePatterns, LogCapture};
-use super::format::{LogOutput, LogStyle, PrintQueue, ServicePalette, log_printer};
+use super::format::{LogOutput, LogStyle, log_printer};
 use super::last_lines::last_lines;
 use super::lock_unpoisoned;
-use super::log_origin::LogOrigin;
 use super::log_warnings::LogWarnings;
-use super::read::{LineFilter, LogReader, SharedLines};
-use super::status_line::{StatusLine, StatusText};
-use super::store::{IndexEntry, LogChunk, LogDir, LogWriter, ServiceLog, StorageCounts};
-use crate::model::{
-    DirMove, LabelColor, LogRetention, Message, MessageClass, Name, OutputStream, RunId,
-};
+use super::read::{LineFilter, LogReader};
+use super::service_palette::ServicePalette;
+use super::shared::SharedLog;
+use super::status_line::StatusText;
+use super::store::{LogDir, StorageCounts};
+use crate::model::{DirMove, LabelColor, LogRetention, Message, MessageClass, Name, RunId};
 
 /// The log of a stack: captures, stores and prints the output of its services, and serves readers.
 /// Cheap to clone. Ends with the last clone; [`StackLog::finish`] waits for the output.
 #[derive(Clone)]
 pub struct StackLog {
-    pub(super) inner: Arc<StackLogInner>,
+    pub(super) inner: Arc<SharedLog>,
+    style: LogStyle,
     _end: Arc<EndOnDrop>,
 }
 
-/// Readers that read files at the same time.
-const READING: usize = 4;
-
-pub(crate) struct StackLogInner {
-    dir: Option<Arc<LogDir>>,
-    limits: Arc<Mutex<LogRetention>>,
-    lanes: Mutex<BTreeMap<Name, Arc<ServiceLog>>>,
-    /// What devstack itself reports.
-    own: Arc<ServiceLog>,
-    style: LogStyle,
-    pub queue: PrintQueue,
-    /// Writes the files.
-    pub writer: Arc<LogWriter>,
-    /// Limits how many readers read files at the same time. More would not be faster: each needs a
-    /// thread and memory, which many clients at once would leave behind.
-    pub reading: Arc<Semaphore>,
-    /// Held by the reader that joins the pieces of a long line.
-    pub joining: Arc<Semaphore>,
-    pub long_lines: SharedLines,
-    pub notes: Arc<LogWarnings>,
-    /// Changes whenever something is stored or the log ends; waiting readers subscribe.
-    version: watch::Sender<u64>,
-    ended: AtomicBool,
-    /// The `errno` that ended the output, if it is gone.
-    gone: watch::Sender<Option<i32>>,
-}
-
-impl Drop for StackLogInner {
-    fn drop(&mut self) {
-        self.writer.end();
-    }
-}
-
 /// Ends the printer when the last clone is dropped.
-struct EndOnDrop(Arc<StackLogInner>);
+struct EndOnDrop(Arc<SharedLog>);
 
 impl Drop for EndOnDrop {
     fn drop(&mut self) {
@@ -81,24 +46,7 @@ impl StackLog {
             notes.disk_error(&format!("the log directory {}", dir.display()), error);
         }
         let shown = !matches!(output, LogOutput::None);
-        let directory = directory.ok();
-        let limits = Arc::<Mutex<LogRetention>>::default();
-        let inner = Arc::new(StackLogInner {
-            own: Arc::new(ServiceLog::new(LogOrigin::Devstack, directory.clone(), limits.clone())),
-            dir: directory,
-            limits,
-            lanes: Mutex::default(),
-            style,
-            queue: PrintQueue::new(shown),
-            writer: Arc::default(),
-            reading: Arc::new(Semaphore::new(READING)),
-            joining: Arc::new(Semaphore::new(1)),
-            long_lines: SharedLines::default(),
-            notes,
-            version: watch::Sender::new(0),
-            ended: AtomicBool::new(false),
-            gone: watch::Sender::new(None),
-        });
+        let inner = Arc::new(SharedLog::new(directory.ok(), notes, shown));
         inner.writer.start(inner.notes.clone());
         if shown && let Err(error) = log_printer::start(inner.clone(), style, output) {
             inner.queue.close();
@@ -107,7 +55,7 @@ impl StackLog {
                 .notes
                 .tell(Message::new(MessageClass::Limit, text).help("use `devstack logs -f`"));
         }
-        StackLog { _end: Arc::new(EndOnDrop(inner.clone())), inner }
+        StackLog { _end: Arc::new(EndOnDrop(inner.clone())), inner, style }
     }
 
     /// Notes that the project directory was moved, and the log with it.
@@ -129,7 +77,7 @@ impl StackLog {
 
     /// How many columns the start of a printed line takes: time, name and marker.
     pub fn indent(&self) -> usize {
-        self.inner.style.indent(&self.inner.queue.state().table)
+        self.style.indent(&self.inner.queue.state().table)
     }
 
     /// Starts capturing the output of a run. Each receiver gets the first line that matches its
@@ -142,9 +90,24 @@ impl StackLog {
         patterns: Vec<Regex>,
     ) -> (LogCapture, Vec<oneshot::Receiver<String>>) {
         let (patterns, found) = LinePatterns::new(patterns);
-        let lane = self.inner.service_log(service);
+        let log = self.inner.service_log(service);
         let carries = Default::default();
-        (LogCapture { inner: self.inner.clone(), service_log: lane, run, patterns, carries }, found)
+        (LogCapture { inner: self.inner.clone(), service_log: log, run, patterns, carries }, found)
+    }
+
+    /// Searches the output of a run that has already started, from its first line on, as
+    /// [`StackLog::capture`] does for a new one. A receiver fails when the log ends without a
+    /// match. Must be called within a tokio runtime.
+    pub fn await_lines(
+        &self,
+        service: &Name,
+        run: RunId,
+        patterns: Vec<Regex>,
+    ) -> Vec<oneshot::Receiver<String>> {
+        let (patterns, found) = LinePatterns::new(patterns);
+        let reader = self.reader(Some(vec![service.clone()]), usize::MAX, true);
+        tokio::spawn(patterns.search_run(reader, run));
+        found
     }
 
     /// Prints a line of devstack itself, in order with the services, and stores it for readers.
@@ -171,7 +134,7 @@ impl StackLog {
     }
 
     fn recent(&self, service: &Name) -> (Option<RunId>, Vec<u8>) {
-        let service_log = lock_unpoisoned(&self.inner.lanes).get(service).cloned();
+        let service_log = lock_unpoisoned(&self.inner.logs).get(service).cloned();
         service_log.map_or_else(Default::default, |log| log.recent())
     }
 
@@ -211,7 +174,7 @@ impl StackLog {
 
     /// Returns how many bytes of a service came in and where they are.
     pub fn counts(&self, service: &Name) -> StorageCounts {
-        lock_unpoisoned(&self.inner.lanes)
+        lock_unpoisoned(&self.inner.logs)
             .get(service)
             .map(|service_log| service_log.counts())
             .unwrap_or_default()
@@ -254,73 +217,4 @@ impl StackLog {
         self.inner.version.send_modify(|version| *version += 1);
         shown && stored
     }
-}
-
-impl StackLogInner {
-    fn service_log(&self, service: &Name) -> Arc<ServiceLog> {
-        let origin = || LogOrigin::Service(service.clone());
-        let make = || Arc::new(ServiceLog::new(origin(), self.dir.clone(), self.limits.clone()));
-        lock_unpoisoned(&self.lanes).entry(service.clone()).or_insert_with(make).clone()
-    }
-
-    pub fn log_of(&self, origin: &LogOrigin) -> Arc<ServiceLog> {
-        origin.service().map_or_else(|| self.own.clone(), |name| self.service_log(name))
-    }
-
-    /// Returns the logs of all current services, and last that of devstack itself.
-    pub fn all_lanes(&self) -> Vec<Arc<ServiceLog>> {
-        lock_unpoisoned(&self.lanes).values().chain([&self.own]).cloned().collect()
-    }
-
-    /// Stores lines and passes them to the printer and to readers.
-    pub fn store(&self, service_log: &Arc<ServiceLog>, entry: IndexEntry, bytes: Bytes) {
-        let number = |batch: &IndexEntry| {
-            let (origin, bytes) = (service_log.origin.clone(), bytes.clone());
-            self.queue.push(LogChunk { origin, batch: *batch, bytes })
-        };
-        if service_log.push(entry, bytes.clone(), number) {
-            self.writer.add(service_log.clone(), &self.notes);
-        }
-        self.stored();
-    }
-
-    /// Shows the start of a line; its whole line is stored later.
-    pub fn show_unfinished(&self, service_log: &Arc<ServiceLog>, start: IndexEntry, bytes: Bytes) {
-        let batch = IndexEntry { lines: 0, ..start };
-        service_log.set_unfinished(batch, bytes.clone());
-        self.queue.push(LogChunk { origin: service_log.origin.clone(), batch, bytes });
-        self.stored();
-    }
-
-    fn write_status(&self, status: &StatusText) {
-        let at = now();
-        let line = Bytes::from(StatusLine::encode(status, at));
-        let entry = IndexEntry::captured(RunId(0), OutputStream::Stdout, at, &line);
-        self.store(&self.own, entry, line);
-    }
-
-    fn stored(&self) {
-        if self.version.receiver_count() > 0 {
-            self.version.send_modify(|version| *version += 1);
-        }
-    }
-
-    pub fn output_is_gone(&self, why: &std::io::Error) {
-        self.gone.send_replace(Some(why.raw_os_error().unwrap_or(libc::EIO)));
-    }
-
-    pub fn is_ended(&self) -> bool {
-        self.ended.load(Ordering::SeqCst)
-    }
-
-    /// Returns a receiver that changes when something is stored or the log ends.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
-    }
-}
-
-/// Returns the milliseconds since the Unix epoch, or 0 if the clock is set before it.
-pub(super) fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

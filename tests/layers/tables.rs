@@ -253,7 +253,45 @@ const LOOP: &[&str] = &[
 const PURE: &[&str] = &["src/model", "src/engine", "src/config"];
 
 /// The fences.
-pub const FENCES: [Fence; 15] = [
+pub const FENCES: [Fence; 19] = [
+    Fence {
+        name: "log: store",
+        why: "it is below the other rooms of the log",
+        what: What::Path(&["log::shared", "log::read", "log::format", "log::capture"]),
+        within: &["src/log/store"],
+        but: &[],
+        tests_too: false,
+    },
+    Fence {
+        name: "log: shared",
+        why: "what captures, printer and readers share does not know them",
+        what: What::Path(&["log::read", "log::format", "log::capture"]),
+        within: &["src/log/shared"],
+        but: &[],
+        tests_too: false,
+    },
+    Fence {
+        name: "log: read",
+        why: "readers know neither the printer nor captures",
+        what: What::Path(&["log::format", "log::capture"]),
+        within: &["src/log/read"],
+        but: &[],
+        tests_too: false,
+    },
+    Fence {
+        name: "log: no way back",
+        why: "the stack log is made of these rooms",
+        what: What::Path(&["log::stack_log", "log::StackLog"]),
+        within: &[
+            "src/log/store",
+            "src/log/shared",
+            "src/log/read",
+            "src/log/format",
+            "src/log/capture",
+        ],
+        but: &[],
+        tests_too: false,
+    },
     Fence {
         name: "pure: no world",
         why: "model, engine and config know no files, network, environment, processes or threads; config reads files in load",

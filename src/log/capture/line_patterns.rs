@@ -1,12 +1,11 @@
 use regex::bytes::Regex;
 use tokio::sync::oneshot;
 
-use crate::log::format::escape_filter;
+use crate::log::escape_filter;
 use crate::log::line_split;
 use crate::log::log_item::LogItem;
-use crate::log::read::LineJoiner;
-use crate::log::stack_log::StackLog;
-use crate::model::{Name, OutputStream, RunId};
+use crate::log::read::{LineJoiner, LogReader};
+use crate::model::{OutputStream, RunId};
 
 /// Patterns awaited in the output of one run, for readiness by log line.
 pub(crate) struct LinePatterns {
@@ -103,33 +102,19 @@ impl LinePatterns {
             }
         }
     }
-}
 
-impl StackLog {
-    /// Searches the output of a run that has already started, from its first line on, as
-    /// [`StackLog::capture`] does for a new one. A receiver fails when the log ends without a
-    /// match. Must be called within a tokio runtime.
-    pub fn await_lines(
-        &self,
-        service: &Name,
-        run: RunId,
-        patterns: Vec<Regex>,
-    ) -> Vec<oneshot::Receiver<String>> {
-        let (mut patterns, found) = LinePatterns::new(patterns);
-        let mut reader = self.reader(Some(vec![service.clone()]), usize::MAX, true);
-        tokio::spawn(async move {
-            while patterns.are_awaited()
-                && let Some(items) = reader.next().await
-            {
-                for item in items {
-                    if let LogItem::Line(line) = item
-                        && line.run == run
-                    {
-                        patterns.search(&line.line);
-                    }
+    /// Searches the output of a run as a reader returns it, until everything is found or the log ends.
+    pub async fn search_run(mut self, mut reader: LogReader, run: RunId) {
+        while self.are_awaited()
+            && let Some(items) = reader.next().await
+        {
+            for item in items {
+                if let LogItem::Line(line) = item
+                    && line.run == run
+                {
+                    self.search(&line.line);
                 }
             }
-        });
-        found
+        }
     }
 }

@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use super::line_patterns::LinePatterns;
 use crate::log::line_split::{MAX_LINE, char_boundary_cut};
-use crate::log::stack_log::{self, StackLogInner};
+use crate::log::shared::{SharedLog, unix_millis};
 use crate::log::store::{IndexEntry, ServiceLog};
 use crate::model::{OutputStream, RunId};
 
 /// Captures the output of one run of a service. Ends with [`LogCapture::close`] or when dropped.
 pub struct LogCapture {
-    pub(crate) inner: Arc<StackLogInner>,
+    pub(crate) inner: Arc<SharedLog>,
     pub(crate) service_log: Arc<ServiceLog>,
     pub(crate) run: RunId,
     pub(crate) patterns: LinePatterns,
@@ -87,7 +87,7 @@ impl LogCapture {
             // Nobody is asked anything at the end of a line of 64 KiB.
             if !carry.continues {
                 let bytes = Bytes::copy_from_slice(&carry.bytes);
-                let start = IndexEntry::captured(self.run, stream, stack_log::now(), &bytes);
+                let start = IndexEntry::captured(self.run, stream, unix_millis(), &bytes);
                 self.inner.show_unfinished(&self.service_log, start, bytes);
             }
         }
@@ -139,7 +139,7 @@ impl LogCapture {
             self.search(stream, continues || more, more, parts);
         }
         let bytes = Bytes::from(parts.concat());
-        let entry = IndexEntry::captured(self.run, stream, stack_log::now(), &bytes);
+        let entry = IndexEntry::captured(self.run, stream, unix_millis(), &bytes);
         self.inner.store(&self.service_log, IndexEntry { continues, more, ..entry }, bytes);
     }
 

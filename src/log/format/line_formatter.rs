@@ -1,17 +1,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::escape_filter;
-use super::escape_filter::EscapeFilter;
 use super::line_prefix::{LineMarker, LinePrefix};
 use super::line_wrapper::LineWrapper;
-use super::log_style::{BOLD, DIM, LogStyle, RESET};
-use super::service_palette::ServicePalette;
+use super::log_style::{BOLD, DIM, LogStyle};
 use super::unfinished_line::{LineSource, UnfinishedLine, end_line};
+use crate::log::escape_filter;
+use crate::log::escape_filter::{EscapeFilter, RESET};
 use crate::log::line_split;
 use crate::log::log_item::{LogItem, write_json};
 use crate::log::log_line::LogLine;
 use crate::log::log_size::LogSize;
+use crate::log::service_palette::ServicePalette;
 use crate::log::status_line::{EXCERPT, StatusLine, StatusText, StatusTone};
 use crate::log::store::{IndexEntry, LogChunk};
 use crate::model::{Name, OutputStream};

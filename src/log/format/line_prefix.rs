@@ -1,7 +1,8 @@
 use std::sync::Arc;
 
-use super::log_style::{BOLD, DIM, LogStyle, NO_TIME, RESET};
-use super::service_palette::ServicePalette;
+use super::log_style::{BOLD, DIM, LogStyle, NO_TIME};
+use crate::log::escape_filter::RESET;
+use crate::log::service_palette::ServicePalette;
 use crate::model::Name;
 
 /// The start of each printed line: time, name and marker.

@@ -1,6 +1,6 @@
 use unicode_width::UnicodeWidthChar;
 
-use super::log_style::{COLORS_MAX, RESET};
+use crate::log::escape_filter::{COLORS_MAX, RESET};
 
 /// Wraps lines at the width of a terminal, so that they continue under their own text and not under
 /// the names.

@@ -7,19 +7,18 @@ use std::time::{Duration, Instant};
 use super::line_formatter::LineFormatter;
 use super::log_output::LogOutput;
 use super::log_style::LogStyle;
-use super::print_queue::{PrintItem, PrintMode};
 use super::repeated_output::RepeatedOutput;
 use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
 use crate::log::log_warnings::LogWarnings;
 use crate::log::read::{LineJoiner, LogCursor, ReadFrom};
-use crate::log::stack_log::StackLogInner;
+use crate::log::shared::{PrintItem, PrintMode, SharedLog};
 use crate::log::store::LogChunk;
 use crate::model::{Message, MessageClass};
 
 /// Prints the log on its own thread, the only one that waits for the terminal.
 struct LogPrinter {
-    inner: Arc<StackLogInner>,
+    inner: Arc<SharedLog>,
     output: LogOutput,
     painter: LineFormatter,
     /// `None`: every line is wanted.
@@ -39,11 +38,7 @@ const DISK_PATIENCE: Duration = Duration::from_millis(100);
 /// Bytes to format before a write.
 const WRITE_SIZE: usize = 256 * 1024;
 
-pub(crate) fn start(
-    inner: Arc<StackLogInner>,
-    style: LogStyle,
-    output: LogOutput,
-) -> io::Result<()> {
+pub(crate) fn start(inner: Arc<SharedLog>, style: LogStyle, output: LogOutput) -> io::Result<()> {
     let notes = inner.notes.clone();
     let printer = LogPrinter {
         inner,
@@ -182,7 +177,7 @@ impl LogPrinter {
         let (mut cursor, all) = (LogCursor::default(), Arc::default());
         loop {
             let before = self.inner.queue.state().next_seq;
-            for service_log in self.inner.all_lanes() {
+            for service_log in self.inner.service_logs() {
                 cursor.add(&service_log, ReadFrom::Seq(since), &all);
             }
             let step = cursor.step(before, WRITE_SIZE);
@@ -196,7 +191,7 @@ impl LogPrinter {
                 let totals = self.totals();
                 if self.caught_up(before) {
                     self.report_missed(totals);
-                    for log in self.inner.all_lanes() {
+                    for log in self.inner.service_logs() {
                         for start in log.unfinished() {
                             self.painter.chunk(&start, &mut self.out);
                         }
@@ -209,9 +204,8 @@ impl LogPrinter {
     }
 
     fn totals(&self) -> Vec<(LogOrigin, LogSize)> {
-        let lanes = self.inner.all_lanes();
-        lanes
-            .into_iter()
+        let logs = self.inner.service_logs();
+        logs.into_iter()
             .map(|service_log| (service_log.origin.clone(), service_log.total()))
             .collect()
     }
@@ -256,7 +250,7 @@ impl LogPrinter {
 }
 
 /// Closes the queue when the printer ends, even by a panic.
-struct CloseOnDrop(Arc<StackLogInner>);
+struct CloseOnDrop(Arc<SharedLog>);
 
 impl Drop for CloseOnDrop {
     fn drop(&mut self) {

@@ -1,11 +1,7 @@
-use super::service_palette::ServicePalette;
+use crate::log::service_palette::ServicePalette;
 
-pub(super) const RESET: &str = "\x1b[0m";
 pub(super) const BOLD: &str = "\x1b[1m";
 pub(super) const DIM: &str = "\x1b[2m";
-
-/// Most bytes of active color sequences that are repeated after a break of a line.
-pub(super) const COLORS_MAX: usize = 256;
 
 /// As wide as a formatted time.
 pub(super) const NO_TIME: &str = "         ";

@@ -1,4 +1,4 @@
-use crate::log::format::escape_filter;
+use crate::log::escape_filter;
 use crate::model::{Name, OutputStream, RunId};
 
 /// Where lines come from, without their bytes.

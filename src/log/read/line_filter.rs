@@ -2,7 +2,7 @@ use regex::bytes::Regex;
 
 use crate::log::store::IndexEntry;
 
-use crate::log::format::escape_filter;
+use crate::log::escape_filter;
 use crate::log::line_split;
 use crate::log::status_line::StatusLine;
 use crate::model::{Name, OutputStream};

@@ -9,13 +9,13 @@ use super::line_joiner::LineJoiner;
 use super::log_cursor::{LogCursor, ReadFrom, ReadStep};
 use super::log_items::LogItems;
 use crate::log::log_origin::LogOrigin;
-use crate::log::stack_log::StackLogInner;
+use crate::log::shared::SharedLog;
 use crate::log::store::LogChunk;
 use crate::model::{Name, OutputStream};
 
 /// Reads the log in order and at its own speed, without slowing anything down.
 pub struct LogReader {
-    inner: Arc<StackLogInner>,
+    inner: Arc<SharedLog>,
     services: Option<Vec<Name>>,
     last: usize,
     wanted: Arc<LineFilter>,
@@ -40,7 +40,7 @@ const PAGE_SIZE: usize = 64 * 1024;
 
 impl LogReader {
     pub(crate) fn new(
-        inner: Arc<StackLogInner>,
+        inner: Arc<SharedLog>,
         services: Option<Vec<Name>>,
         last: usize,
         follow: bool,
@@ -63,7 +63,7 @@ impl LogReader {
             joiner: LineJoiner::default(),
             unfinished: BTreeMap::new(),
         };
-        reader.add_lanes();
+        reader.add_service_logs();
         reader
     }
 
@@ -120,7 +120,7 @@ impl LogReader {
         if !self.wanted.unfinished {
             return chunks;
         }
-        for log in self.inner.all_lanes() {
+        for log in self.inner.service_logs() {
             let Some(name) = log.origin.service().filter(|name| self.is_read(name)) else {
                 continue;
             };
@@ -156,7 +156,7 @@ impl LogReader {
         if self.job.is_none() {
             // Fails only when it is closed, which it never is.
             let turn = self.inner.reading.clone().acquire_owned().await.ok();
-            self.add_lanes();
+            self.add_service_logs();
             let mut cursor = self.cursor.take().unwrap_or_default();
             // Read before the step: whatever is stored from here on wakes this reader again, and a
             // step that knows of the end sees everything stored before it.
@@ -183,10 +183,10 @@ impl LogReader {
     }
 
     /// Follows services that are new since the last call.
-    fn add_lanes(&mut self) {
+    fn add_service_logs(&mut self) {
         let from = if self.begun { ReadFrom::Last(usize::MAX) } else { ReadFrom::Last(self.last) };
         self.begun = true;
-        for service_log in self.inner.all_lanes() {
+        for service_log in self.inner.service_logs() {
             let wanted = match &service_log.origin {
                 LogOrigin::Devstack => self.status.as_ref(),
                 LogOrigin::Service(name) => self.is_read(name).then_some(&self.wanted),

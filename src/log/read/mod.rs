@@ -7,7 +7,6 @@ mod log_cursor;
 mod log_items;
 mod log_reader;
 mod service_log_cursor;
-mod shared_lines;
 mod stored_log_reader;
 mod tail_walk;
 
@@ -17,5 +16,4 @@ pub(crate) use line_joiner::LineJoiner;
 pub(crate) use log_cursor::{LogCursor, ReadFrom};
 pub use log_items::LogItems;
 pub use log_reader::LogReader;
-pub(crate) use shared_lines::SharedLines;
 pub use stored_log_reader::StoredLogReader;

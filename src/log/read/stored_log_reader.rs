@@ -66,7 +66,7 @@ impl StoredLogReader {
                 (LogOrigin::Devstack, Some(status)) => status,
                 (LogOrigin::Devstack, None) | (LogOrigin::Service(_), _) => &wanted,
             };
-            match lane(&directory, &origin, &indexes) {
+            match log(&directory, &origin, &indexes) {
                 Ok(Some(service_log)) => {
                     cursor.add(&Arc::new(service_log), ReadFrom::Last(last), wanted)
                 }
@@ -93,7 +93,7 @@ impl Iterator for StoredLogReader {
 }
 
 /// Opens the log of one origin: rotated files and the newest.
-fn lane(
+fn log(
     dir: &Arc<LogDir>,
     origin: &LogOrigin,
     indexes: &[String],

@@ -100,7 +100,7 @@ fn blocked_terminal_without_a_disk_counts_lost_lines() {
 
 /// Makes the next write check the files, instead of a second later.
 fn look_now(bench: &LogFixture) {
-    for service_log in bench.logs.inner.all_lanes() {
+    for service_log in bench.logs.inner.service_logs() {
         service_log.look_now();
     }
 }
@@ -183,7 +183,7 @@ async fn a_folder_that_is_gone_is_as_bad_as_a_full_disk() {
 fn a_disk_that_fills_up_and_is_freed() {
     let bench = LogFixture::new(false);
     bench.run("api", 1, "one\n");
-    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.service_logs().remove(0);
     // Simulates a write that the disk refuses.
     service_log.fail_once(&bench.logs.inner.notes);
     bench.run("api", 2, "two\n");
@@ -205,7 +205,7 @@ fn a_disk_that_fills_up_and_is_freed() {
 async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     let bench = LogFixture::new(false);
     bench.run("api", 1, "one\n");
-    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.service_logs().remove(0);
     bench.wait_stored();
     service_log.fail_once(&bench.logs.inner.notes);
     bench.run("api", 2, "two\n");

@@ -55,15 +55,15 @@ proptest! {
             let mut reader = bench.logs.reader(None, 0, true);
             let (mut seen, mut expected) = (Vec::new(), Vec::new());
             for (i, step) in steps.into_iter().enumerate() {
-                let lanes = bench.logs.inner.all_lanes();
+                let logs = bench.logs.inner.service_logs();
                 match step {
                     TroubleStep::Line(api) => {
                         let service = if api { "api" } else { "web" };
                         bench.run(service, i as u64, &format!("{i}\n"));
                         expected.push(format!("{service} {i}"));
                     }
-                    TroubleStep::Full => lanes.iter().for_each(|lane| lane.fail_once(notes)),
-                    TroubleStep::Look => lanes.iter().for_each(|lane| lane.look_now()),
+                    TroubleStep::Full => logs.iter().for_each(|log| log.fail_once(notes)),
+                    TroubleStep::Look => logs.iter().for_each(|log| log.look_now()),
                     TroubleStep::Delete => {
                         for file in ["api.log", "web.log", "web.idx"] {
                             // May not exist yet.
@@ -92,7 +92,7 @@ async fn late_reader_counts_removed_lines() {
     let bench = LogFixture::new(false);
     bench.run("api", 1, "one\ntwo\n");
     std::fs::remove_file(bench.folder().join("api.log")).unwrap();
-    bench.logs.inner.all_lanes()[0].look_now();
+    bench.logs.inner.service_logs()[0].look_now();
     bench.run("api", 2, "three\n");
     let page = bench.logs.reader(None, usize::MAX, false).next_page().await.unwrap();
     assert_eq!(

@@ -91,7 +91,7 @@ fn a_line_without_end_is_never_held() {
     let piece = vec![b'x'; MAX_LINE];
     for _ in 0..512 {
         capture.push(OutputStream::Stdout, &piece);
-        assert!(bench.logs.inner.queue.bytes() <= crate::log::format::PrintQueue::MAX_BYTES);
+        assert!(bench.logs.inner.queue.bytes() <= crate::log::shared::PrintQueue::MAX_BYTES);
         if capture.full().is_some() {
             bench.wait_stored();
         }

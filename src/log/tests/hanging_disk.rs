@@ -11,7 +11,7 @@ async fn while_the_disk_hangs_lines_are_printed_and_read_and_nothing_is_lost() {
     let bench = LogFixture::new(false);
     bench.run("api", 1, "before\n");
     bench.run("web", 1, "before\n");
-    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.service_logs().remove(0);
     let hanging = service_log.hang_disk();
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(2), Vec::new());
     capture.push(OutputStream::Stdout, b"one\n");
@@ -48,7 +48,7 @@ async fn while_the_disk_hangs_lines_are_printed_and_read_and_nothing_is_lost() {
 async fn what_is_pushed_without_room_is_bounded_and_counted_where_it_is_missing() {
     let bench = LogFixture::new(false);
     bench.run("api", 1, "before\n");
-    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.service_logs().remove(0);
     let hanging = service_log.hang_disk();
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(2), Vec::new());
     let line = format!("{}\n", "x".repeat(999));
@@ -81,7 +81,7 @@ async fn what_is_pushed_without_room_is_bounded_and_counted_where_it_is_missing(
 fn finish_gives_up_on_a_disk_that_takes_nothing() {
     let bench = LogFixture::new(false);
     bench.run("api", 1, "one\n");
-    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.service_logs().remove(0);
     let hanging = service_log.hang_disk();
     let (mut capture, _) = bench.logs.capture(&name("api"), RunId(2), Vec::new());
     capture.push(OutputStream::Stdout, b"two\n");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::log::format::PrintQueue;
+use crate::log::shared::PrintQueue;
 use crate::log::{StatusText, StatusTone};
 use crate::model::MessageClass;
 
@@ -51,8 +51,8 @@ fn a_disk_that_comes_and_goes_while_the_terminal_stands_still() {
     let bench = LogFixture::with(false, GatedOutput::shut());
     let mut expected = flood(&bench, 9_000);
     for round in 0..20 {
-        let lanes = bench.logs.inner.all_lanes();
-        lanes.iter().for_each(|service_log| match round % 3 {
+        let logs = bench.logs.inner.service_logs();
+        logs.iter().for_each(|service_log| match round % 3 {
             0 => service_log.fail_once(&bench.logs.inner.notes),
             1 => service_log.look_now(),
             _ => bench.wait_stored(),

@@ -215,7 +215,7 @@ fn blocked_terminal_counts_removed_lines() {
 async fn files_count_lines_lost_in_memory() {
     let bench = bench(100_000_000, 1);
     fill(&bench, 0..10);
-    let service_log = bench.logs.inner.all_lanes().remove(0);
+    let service_log = bench.logs.inner.service_logs().remove(0);
     bench.wait_stored();
     service_log.fail_once(&bench.logs.inner.notes);
     fill(&bench, 10..20_000);
@@ -280,14 +280,14 @@ proptest! {
                 missed.lines + seen.len() as u64
             };
             for step in steps {
-                let lane = bench.logs.inner.all_lanes().remove(0);
+                let log = bench.logs.inner.service_logs().remove(0);
                 match step {
                     RotationStep::Lines(count) => {
                         fill(&bench, printed..printed + u64::from(count));
                         printed += u64::from(count);
                     }
-                    RotationStep::Full => lane.fail_once(notes),
-                    RotationStep::Look => lane.look_now(),
+                    RotationStep::Full => log.fail_once(notes),
+                    RotationStep::Look => log.look_now(),
                     RotationStep::Delete => {
                         // May not exist.
                         let _ = std::fs::remove_file(bench.folder().join("api.log"));

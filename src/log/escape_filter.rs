@@ -1,5 +1,10 @@
-use super::log_style::{COLORS_MAX, RESET};
-use crate::log::escape_parser::{EscapeParser, EscapeToken};
+use super::escape_parser::{EscapeParser, EscapeToken};
+
+/// Ends all colors.
+pub(crate) const RESET: &str = "\x1b[0m";
+
+/// Most bytes of active color sequences that are repeated after a break of a line.
+pub(crate) const COLORS_MAX: usize = 256;
 
 /// Makes service output safe for a terminal: colors pass (if wanted), all other escape sequences
 /// and control characters are removed. One filter per stream, because a sequence can be split

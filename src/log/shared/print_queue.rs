@@ -2,8 +2,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use super::service_palette::ServicePalette;
 use crate::log::lock_unpoisoned;
+use crate::log::service_palette::ServicePalette;
 use crate::log::store::LogChunk;
 use crate::model::Name;
 
