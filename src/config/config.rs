@@ -3,7 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{
-    AssignedPort, DirMove, Message, Name, PortKey, PortRequest, PortableNetwork, PortableStack, Stack,
+    AssignedPort, DirMove, Message, Name, PortKey, PortRequest, PortableNetwork, PortableStack,
+    Stack,
 };
 
 use super::diagnostics::SourceFile;

@@ -67,7 +67,7 @@ impl ComposeService<'_> {
         let labels = description.map(|text| YamlTable::default().with("description", escape(text)));
         let scale = (service.replicas > 1).then(|| u64::from(service.replicas));
         self.runs(notes)
-            .with_some("environment", Some(self.environment(notes)))
+            .with_some("environment", Some(self.environment()))
             .with_some("env_file", Some(self.env_files()))
             .with_some("ports", Some(self.ports()))
             .with_some("depends_on", Some(self.depends_on()))
@@ -98,10 +98,12 @@ impl ComposeService<'_> {
         }
         let image = base_image(service);
         let shown = self.path(&service.dir);
-        notes.step(format!(
-            "{}: `{image}` has no packages of yours: add a Dockerfile to {shown} and export again",
-            service.name
-        ));
+        notes.step(
+            service,
+            format!(
+                "`{image}` has no packages of yours: add a Dockerfile to {shown}, export again"
+            ),
+        );
         let (mounted, dir) = match service.dir.strip_prefix(&self.stack.dir) {
             Ok(below) if below.as_os_str().is_empty() => (&self.stack.dir, MOUNT.to_owned()),
             Ok(below) => (&self.stack.dir, format!("{MOUNT}/{}", below.to_string_lossy())),
@@ -123,26 +125,16 @@ impl ComposeService<'_> {
         format!("{}-data", self.service.host_name)
     }
 
-    fn environment(&self, notes: &mut ExportNotes) -> YamlTable {
-        let mut written = YamlTable::default();
-        for (name, text) in &self.service.env {
-            if text.variables().any(|open| open.name == *name && open.file.is_none()) {
-                // It would get the value of this machine.
-                notes.lose(format!("{name}, which extends that of the machine"), self.service);
-                continue;
-            }
-            written = written.with(name, interpolated(text));
-        }
-        written
+    fn environment(&self) -> YamlTable {
+        let env = self.service.env.iter();
+        env.map(|(name, text)| (name.as_str(), interpolated(text))).collect()
     }
 
     fn env_files(&self) -> Vec<Yaml> {
         let file = |file: &PortableEnvFile| {
             let path = escape(&self.path(&file.path));
             match file.optional {
-                true => {
-                    YamlTable::default().with("path", path).with("required", false).into()
-                }
+                true => YamlTable::default().with("path", path).with("required", false).into(),
                 false => Yaml::Text(path),
             }
         };
@@ -215,9 +207,8 @@ impl ComposeService<'_> {
 
     fn profiles(&self) -> Vec<String> {
         let service = self.service;
-        let needed = self.stack.services.values().any(|other| {
-            other.depends_on.contains_key(&service.name)
-        });
+        let needed =
+            self.stack.services.values().any(|other| other.depends_on.contains_key(&service.name));
         match service.profiles.is_empty() {
             false => service.profiles.iter().map(Name::to_string).collect(),
             // A service with a profile starts only when it is named.
@@ -260,10 +251,11 @@ impl ComposeService<'_> {
             match &open.file {
                 Some(file) if *file != usual => {
                     let file = shell::quoted(&self.path(file)).into_owned();
-                    notes.step(format!(
-                        "{}: {} comes from {file}: run `docker compose --env-file {file} up`",
-                        service.name, open.name
-                    ));
+                    let name = &open.name;
+                    notes.step(
+                        service,
+                        format!("{name} is in {file}: use `docker compose --env-file {file}`"),
+                    );
                 }
                 Some(_) | None => {}
             }

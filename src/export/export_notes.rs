@@ -8,8 +8,8 @@ use crate::text::{join, one_line};
 pub struct ExportNotes {
     /// The name of the format, as in the command.
     format: &'static str,
-    /// What is left to do, one line each.
-    steps: Vec<String>,
+    /// What is left to do, and for which services.
+    steps: Vec<(String, Vec<Name>)>,
     /// What is not carried over, and of which services; of none: of the stack.
     losses: BTreeMap<String, Vec<Name>>,
 }
@@ -58,32 +58,51 @@ impl ExportNotes {
         }
     }
 
-    /// Adds what is left to do; the same only once.
-    pub(super) fn step(&mut self, step: impl Into<String>) {
+    /// Adds what is left to do for a service.
+    pub(super) fn step(&mut self, service: &PortableService, step: impl Into<String>) {
         let step = step.into();
-        if !self.steps.contains(&step) {
-            self.steps.push(step);
+        let index = self.steps.iter().position(|(known, _)| *known == step);
+        let index = index.unwrap_or_else(|| {
+            self.steps.push((step, Vec::new()));
+            self.steps.len() - 1
+        });
+        let services = &mut self.steps[index].1;
+        if !services.contains(&service.name) {
+            services.push(service.name.clone());
         }
     }
 
     /// Returns the lines for a person: first what to do, then what is lost.
     pub fn lines(&self) -> Vec<String> {
-        let loss = |(what, services): (&String, &Vec<Name>)| match services.is_empty() {
+        self.lines_if(|_| true)
+    }
+
+    /// Returns the lines about some services, and about the whole stack.
+    fn lines_if(&self, wanted: impl Fn(&[Name]) -> bool) -> Vec<String> {
+        let steps = self.steps.iter().filter(|(_, services)| wanted(services));
+        let steps = steps.map(|(step, services)| format!("{}: {step}", join(services, ", ")));
+        let losses = self.losses.iter().filter(|(_, services)| wanted(services));
+        let losses = losses.map(|(what, services)| match services.is_empty() {
             true => format!("not carried over: {what}"),
             false => format!("not carried over: {what} ({})", join(services, ", ")),
-        };
-        let steps = self.steps.iter().cloned();
-        let lines = steps.chain(self.losses.iter().map(loss));
+        });
         // Names of variables and files are in them.
-        lines.map(|line| one_line(&line)).collect()
+        steps.chain(losses).map(|line| one_line(&line)).collect()
     }
 
     /// Returns them as comments, as every format here writes them: after a `#`.
     pub(super) fn comment(&self) -> String {
-        let mut text = format!("# Written by `devstack export {}` from devstack.toml.\n", self.format);
-        for line in self.lines() {
-            text += &format!("# {line}\n");
-        }
-        text
+        self.as_comment(&self.lines())
+    }
+
+    /// Like [`ExportNotes::comment`], for a file about one service.
+    pub(super) fn comment_of(&self, service: &PortableService) -> String {
+        self.as_comment(&self.lines_if(|services| services.contains(&service.name)))
+    }
+
+    fn as_comment(&self, lines: &[String]) -> String {
+        let first = format!("Written by `devstack export {}` from devstack.toml.", self.format);
+        let lines = lines.iter().map(String::as_str);
+        [first.as_str()].into_iter().chain(lines).map(|line| format!("# {line}\n")).collect()
     }
 }

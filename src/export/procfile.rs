@@ -2,7 +2,8 @@
 
 use super::{Export, ExportNotes, shell};
 use crate::model::{
-    PortableCommand, PortableService, PortableStack, PortableText, ServiceKind, signal_name,
+    PortableCommand, PortableService, PortableStack, PortableText, ServiceKind, TextPiece,
+    signal_name,
 };
 use crate::text::one_line;
 
@@ -36,18 +37,14 @@ fn line(stack: &PortableStack, service: &PortableService) -> String {
         Ok(below) => format!("cd {} && ", shell::one_line_word(&below.to_string_lossy())),
         Err(_) => format!("cd {} && ", shell::one_line_word(&service.dir.to_string_lossy())),
     };
-    let variable = |(name, text): (&String, &PortableText)| {
-        format!("{name}={} ", word(text))
-    };
+    let variable = |(name, text): (&String, &PortableText)| format!("{name}={} ", word(text));
     let variables: String = service.env.iter().map(variable).collect();
     let env = if variables.is_empty() { "" } else { "env " };
     let command = match &service.command {
         PortableCommand::Shell(text) => {
             format!("sh -c {}", shell::one_line_word(&shell::raw(text)))
         }
-        PortableCommand::Exec(words) => {
-            words.iter().map(word).collect::<Vec<_>>().join(" ")
-        }
+        PortableCommand::Exec(words) => words.iter().map(word).collect::<Vec<_>>().join(" "),
     };
     format!("{dir}exec {env}{variables}{command}")
 }
@@ -69,10 +66,16 @@ fn word(text: &PortableText) -> String {
 
 fn note(stack: &PortableStack, service: &PortableService, notes: &mut ExportNotes) {
     if service.kind == ServiceKind::Task && service.name.as_str() != RELEASE {
-        notes.step(format!(
-            "{}: a task, so it is a comment: run its command before the processes start",
-            service.name
-        ));
+        notes.step(
+            service,
+            "a task, so it is a comment: run its command before the processes start",
+        );
+    }
+    for (name, text) in &service.env {
+        let last = text.pieces.last();
+        if matches!(last, Some(TextPiece::Literal(text)) if text.ends_with('\n')) {
+            notes.lose(format!("the line break at the end of {name}"), service);
+        }
     }
     let stop = &service.stop;
     let lost = [
@@ -90,6 +93,6 @@ fn note(stack: &PortableStack, service: &PortableService, notes: &mut ExportNote
     for file in service.env_files.iter().filter(|file| file.path != stack.dir.join(".env")) {
         let path = file.path.strip_prefix(&stack.dir).unwrap_or(&file.path).to_string_lossy();
         let step = format!("{path} is not read by default: start with `-e .env,{path}`");
-        notes.step(format!("{}: {step}", service.name));
+        notes.step(service, step);
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn command(command: &PortableCommand) -> String {
 /// Writes a command as one that replaces the shell.
 pub(super) fn exec(command: &PortableCommand) -> String {
     match command {
-        PortableCommand::Shell(text) => format!("exec sh -c {}", one_line_word(&raw(text))),
+        PortableCommand::Shell(text) => format!("exec sh -c {}", quoted(&raw(text))),
         PortableCommand::Exec(words) => format!("exec {}", join(words.iter().map(word), " ")),
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{Export, ExportNotes, ExportedFile, shell};
 use crate::model::{
-    Condition, Name, PortableCommand, PortablePort, PortableProbe, PortableService,
-    PortableStack, PortableText, RestartPolicy, ServiceKind, host_port, signal_name,
+    Condition, Name, PortableCommand, PortablePort, PortableProbe, PortableService, PortableStack,
+    PortableText, RestartPolicy, ServiceKind, host_port, signal_name,
 };
 use crate::text::{join, one_line};
 
@@ -17,27 +17,27 @@ pub fn systemd(stack: &PortableStack) -> Export {
     for service in stack.services.values() {
         let unit = ServiceUnit { stack, service };
         unit.note(&mut notes);
-        files.push(ExportedFile { name: unit.name(), text: unit.text() });
-        for port in service.ports.iter().filter(|port| port.activated) {
-            files.push(ExportedFile { name: unit.socket(port), text: unit.socket_text(port) });
-        }
+        let file = |name: String, text: String| {
+            let text = format!("{}\n{text}", notes.comment_of(service));
+            ExportedFile { name, text }
+        };
+        files.push(file(unit.name(), unit.text()));
+        let sockets = service.ports.iter().filter(|port| port.activated);
+        files.extend(sockets.map(|port| file(unit.socket(port), unit.socket_text(port))));
     }
-    files.insert(0, target(stack));
-    let comment = notes.comment();
-    for file in &mut files {
-        file.text.insert_str(0, &format!("{comment}\n"));
-    }
+    let text = format!("{}\n{}", notes.comment(), target_text(stack));
+    files.insert(0, ExportedFile { name: target_name(stack), text });
     Export { files, notes }
 }
 
-fn target(stack: &PortableStack) -> ExportedFile {
+fn target_text(stack: &PortableStack) -> String {
     let mut unit = UnitFile::default();
     unit.section("Unit").set("Description", &escaped(&format!("the stack {}", stack.name)));
     for service in stack.services.values().filter(|service| service.autostart) {
         unit.set("Wants", &ServiceUnit { stack, service }.name());
     }
     unit.section("Install").set("WantedBy", "default.target");
-    ExportedFile { name: target_name(stack), text: unit.0 }
+    unit.0
 }
 
 fn target_name(stack: &PortableStack) -> String {
@@ -169,11 +169,14 @@ impl ServiceUnit<'_> {
         self.service.env_files.iter().any(|file| file.names.contains(name))
     }
 
-    /// Returns a script that sets all other variables.
+    /// Returns a script that sets all other variables: by one command, so that each reference means
+    /// what was set before.
     fn exports(&self) -> String {
         let open = self.service.env.iter();
         let open = open.filter(|(name, text)| text.as_literal().is_none() || self.is_in_file(name));
-        open.map(|(name, text)| format!("export {name}={}; ", shell::word(text))).collect()
+        let words: Vec<String> =
+            open.map(|(name, text)| format!("{name}={}", shell::word(text))).collect();
+        if words.is_empty() { String::new() } else { format!("export {}; ", words.join(" ")) }
     }
 
     fn main_script(&self) -> String {
@@ -191,7 +194,10 @@ impl ServiceUnit<'_> {
             PortableProbe::Delay(delay) => Some(format!("sleep {}", delay.as_secs_f64())),
             probe => {
                 let probe = shell::probe(probe)?;
-                Some(format!("until {probe}; do sleep {}; done", self.service.ready.interval.as_secs_f64()))
+                Some(format!(
+                    "until {probe}; do sleep {}; done",
+                    self.service.ready.interval.as_secs_f64()
+                ))
             }
         };
         let waits: Vec<String> = self.service.ready.probes.iter().filter_map(wait).collect();
@@ -204,7 +210,7 @@ impl ServiceUnit<'_> {
         let texts = service.env.values().chain(service.command.texts());
         let open = texts.flat_map(PortableText::variables).filter(|open| open.file.is_none());
         let mut names: Vec<String> = open.map(|open| open.name.clone()).collect();
-        names.retain(|name| name != "PATH" && !service.env.contains_key(name));
+        names.retain(|name| name != "PATH");
         names.sort();
         names.dedup();
         names
@@ -231,18 +237,15 @@ impl ServiceUnit<'_> {
         let inherited = self.inherited();
         if !inherited.is_empty() {
             let names = inherited.join(" ");
-            notes.step(format!(
-                "{}: uses {names}: run `systemctl --user import-environment {names}`",
-                service.name
-            ));
+            let step = format!("uses {names}: run `systemctl --user import-environment {names}`");
+            notes.step(service, step);
         }
         let texts = service.env.values().chain(service.command.texts());
         for open in texts.flat_map(PortableText::variables).filter(|open| open.file.is_some()) {
             if !self.is_in_file(&open.name) {
-                notes.step(format!(
-                    "{}: {} is in an env file of another service: add it to an env file of this one",
-                    service.name, open.name
-                ));
+                let name = &open.name;
+                let step = format!("{name} is set for another service: add it to an env file");
+                notes.step(service, step);
             }
         }
     }

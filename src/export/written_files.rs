@@ -61,7 +61,8 @@ mod tests {
     use crate::export::{Export, ExportNotes, ExportedFile};
 
     fn export(names: &[&str]) -> Export {
-        let file = |name: &&str| ExportedFile { name: (*name).to_owned(), text: format!("{name}\n") };
+        let file =
+            |name: &&str| ExportedFile { name: (*name).to_owned(), text: format!("{name}\n") };
         Export { files: names.iter().map(file).collect(), notes: ExportNotes::default() }
     }
 

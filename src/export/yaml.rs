@@ -158,9 +158,8 @@ fn flow(items: &[Yaml]) -> Option<String> {
 /// Whether a text can be a literal block: lines of plain text that no parser changes.
 fn fits_block(text: &str) -> bool {
     let lines = text.strip_suffix('\n').unwrap_or(text);
-    let plain = |line: &str| {
-        !line.ends_with(' ') && line.chars().all(|c| c == ' ' || c.is_ascii_graphic())
-    };
+    let plain =
+        |line: &str| !line.ends_with(' ') && line.chars().all(|c| c == ' ' || c.is_ascii_graphic());
     lines.contains('\n')
         && !lines.starts_with([' ', '\n'])
         && !lines.ends_with('\n')
@@ -174,8 +173,7 @@ fn scalar(text: &str) -> String {
 /// Whether a text needs no quotes: it starts with a letter or a slash, has no character that means
 /// something, and no parser takes it for something else.
 fn is_plain(text: &str) -> bool {
-    const WORDS: [&str; 10] =
-        ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf"];
+    const WORDS: [&str; 10] = ["y", "n", "yes", "no", "on", "off", "true", "false", "null", "inf"];
     let inside = |c: char| c.is_ascii_alphanumeric() || "_./-@+".contains(c);
     text.starts_with(|c: char| c.is_ascii_alphabetic() || "_./".contains(c))
         && text.chars().all(|c| inside(c) || c == ':' || c == ' ')

@@ -45,9 +45,9 @@ pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
 };
 pub use portable::{
-    MissingVariable, PortableCommand, PortableEnvFile, PortableHttp, PortableImage, PortableNetwork,
-    PortablePort, PortableProbe, PortableService, PortableStack, PortableText, PortableVariable,
-    TextPiece,
+    MissingVariable, PortableCommand, PortableEnvFile, PortableHttp, PortableImage,
+    PortableNetwork, PortablePort, PortableProbe, PortableService, PortableStack, PortableText,
+    PortableVariable, TextPiece,
 };
 pub use restart::{RestartConfig, RestartPolicy, StopConfig};
 pub use run::{

@@ -76,7 +76,8 @@ pub(crate) fn export_file(
 /// Returns where the file is, and which services have a Dockerfile.
 fn compose_place(stack: &PortableStack, output: Option<&Path>) -> ComposePlace {
     let dir = output.and_then(Path::parent).unwrap_or(&stack.dir).to_owned();
-    let has_one = stack.services.values().filter(|service| service.dir.join("Dockerfile").is_file());
+    let has_one =
+        stack.services.values().filter(|service| service.dir.join("Dockerfile").is_file());
     ComposePlace { dir, dockerfiles: has_one.map(|service| service.name.clone()).collect() }
 }
 

@@ -95,7 +95,9 @@ impl Template {
 
     /// Whether its literal text contains this word, as a shell command may that refers to a variable.
     pub fn mentions(&self, word: &str) -> bool {
-        self.parts.iter().any(|part| matches!(part, TemplatePart::Text(text) if text.contains(word)))
+        self.parts
+            .iter()
+            .any(|part| matches!(part, TemplatePart::Text(text) if text.contains(word)))
     }
 
     /// Calls `see` for every referenced service, including those in defaults.

@@ -30,10 +30,11 @@ impl<'a> ServiceEnvironment<'a> {
         let mut environment = ServiceEnvironment { stack, service, open: BTreeMap::new() };
         for file in &service.env_files {
             let secret = environment.secret_of(&file.path);
-            notes.step(format!(
-                "create the secret: kubectl create secret generic {secret} --from-env-file={}",
-                crate::export::shell::quoted(&environment.shown(&file.path))
-            ));
+            let file = crate::export::shell::quoted(&environment.shown(&file.path)).into_owned();
+            notes.step(
+                service,
+                format!("kubectl create secret generic {secret} --from-env-file={file}"),
+            );
         }
         let command = service.command.texts().iter().filter(|_| service.image.is_none());
         let texts: Vec<&PortableText> = service.env.values().chain(command).collect();
@@ -46,10 +47,7 @@ impl<'a> ServiceEnvironment<'a> {
                 Some(file) => environment.secret_of(file),
                 None => {
                     let secret = format!("{}-environment", stack.name);
-                    notes.step(format!(
-                        "{}: put {} into the secret {secret}",
-                        service.name, open.name
-                    ));
+                    notes.step(service, format!("put {} into the secret {secret}", open.name));
                     secret
                 }
             };
@@ -62,7 +60,8 @@ impl<'a> ServiceEnvironment<'a> {
     /// Returns the name of the Secret with the variables of an env file.
     fn secret_of(&self, file: &Path) -> String {
         let name = self.shown(file).to_ascii_lowercase();
-        let parts = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
+        let parts =
+            name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
         let parts: Vec<&str> = parts.collect();
         let name = format!("{}-{}", self.stack.name, parts.join("-"));
         // Names of Secrets may be long, but not longer than this.
@@ -117,8 +116,11 @@ impl<'a> ServiceEnvironment<'a> {
             entry(name).with("valueFrom", source).into()
         });
         let made = self.service.env.iter().filter(|(_, text)| text.as_literal().is_none());
-        let made = made.filter(|(name, text)| !is_reference_to(text, name));
-        let made = made.map(|(name, text)| entry(name).with("value", expanded(text)).into());
+        let mut made: Vec<_> = made.filter(|(name, text)| !is_reference_to(text, name)).collect();
+        // What extends a variable changes what it means to those that follow.
+        made.sort_by_key(|(name, text)| text.variables().any(|open| open.name == **name));
+        let made =
+            made.into_iter().map(|(name, text)| entry(name).with("value", expanded(text)).into());
         open.chain(made).collect()
     }
 }

@@ -5,9 +5,7 @@ mod workload;
 
 use super::yaml::{Yaml, YamlTable};
 use super::{Export, ExportNotes};
-use crate::model::{
-    HealthAction, Name, PortableService, PortableStack, ServiceKind, signal_name,
-};
+use crate::model::{HealthAction, Name, PortableService, PortableStack, ServiceKind, signal_name};
 
 use environment::ServiceEnvironment;
 use workload::Workload;
@@ -46,9 +44,10 @@ fn in_order(stack: &PortableStack) -> Vec<&PortableService> {
         let known = |name: &Name| {
             !stack.services.contains_key(name) || ordered.iter().any(|done| done.name == *name)
         };
-        let next = stack.services.values().find(|service| {
-            !known(&service.name) && service.depends_on.keys().all(known)
-        });
+        let next = stack
+            .services
+            .values()
+            .find(|service| !known(&service.name) && service.depends_on.keys().all(known));
         ordered.extend(Some(next.expect("dependencies have no cycle")));
     }
     ordered
@@ -69,10 +68,7 @@ fn selector(stack: &PortableStack, service: &PortableService) -> YamlTable {
 /// Begins an object.
 fn object(version: &str, kind: &str, name: &str, labels: YamlTable) -> YamlTable {
     let metadata = YamlTable::default().with("name", name).with("labels", labels);
-    YamlTable::default()
-        .with("apiVersion", version)
-        .with("kind", kind)
-        .with("metadata", metadata)
+    YamlTable::default().with("apiVersion", version).with("kind", kind).with("metadata", metadata)
 }
 
 fn network_service(stack: &PortableStack, service: &PortableService) -> Yaml {
@@ -84,8 +80,7 @@ fn network_service(stack: &PortableStack, service: &PortableService) -> Yaml {
             YamlTable::default().with("name", port_name(&port.name)).with("port", number)
         })
         .collect();
-    let spec =
-        YamlTable::default().with("selector", selector(stack, service)).with("ports", ports);
+    let spec = YamlTable::default().with("selector", selector(stack, service)).with("ports", ports);
     object("v1", "Service", &service.host_name, labels(stack, service)).with("spec", spec).into()
 }
 
@@ -150,7 +145,10 @@ fn waiter(stack: &PortableStack) -> [Yaml; 3] {
 
 fn note(service: &PortableService, notes: &mut ExportNotes) {
     let found = [
-        ("`stop.signal`", signal_name(service.stop.signal) != Some("TERM") && service.image.is_none()),
+        (
+            "`stop.signal`",
+            signal_name(service.stop.signal) != Some("TERM") && service.image.is_none(),
+        ),
         ("`success_codes`", service.success_codes.iter().ne([&0])),
         ("`port.pass`", service.ports.iter().any(|port| port.activated)),
         ("`profiles`", !service.profiles.is_empty()),

@@ -26,9 +26,8 @@ impl Workload<'_> {
     pub fn object(&self, environment: &ServiceEnvironment<'_>, notes: &mut ExportNotes) -> Yaml {
         let Workload { stack, service } = *self;
         let annotations = service.description.as_deref().filter(|text| !text.is_empty());
-        let annotations = annotations.map(|text| {
-            YamlTable::default().with("kubernetes.io/description", text)
-        });
+        let annotations =
+            annotations.map(|text| YamlTable::default().with("kubernetes.io/description", text));
         let metadata = YamlTable::default()
             .with("labels", labels(stack, service))
             .with_some("annotations", annotations);
@@ -70,10 +69,11 @@ impl Workload<'_> {
 
     fn pod(&self, environment: &ServiceEnvironment<'_>, notes: &mut ExportNotes) -> YamlTable {
         let service = self.service;
-        let waits: Vec<YamlTable> =
-            service.depends_on.iter().map(|(name, condition)| {
-                self.wait(&self.stack.services[name], *condition)
-            }).collect();
+        let waits: Vec<YamlTable> = service
+            .depends_on
+            .iter()
+            .map(|(name, condition)| self.wait(&self.stack.services[name], *condition))
+            .collect();
         let data = service.image.as_ref().and_then(|image| image.data);
         let volumes = data.map(|_| {
             let claim =
@@ -109,7 +109,7 @@ impl Workload<'_> {
                     Err(_) => service.dir.to_string_lossy(),
                 };
                 let dir = shell::quoted(&dir).into_owned();
-                notes.step(format!("{}: docker build -t {image} {dir}", service.name));
+                notes.step(service, format!("docker build -t {image} {dir}"));
                 let command = shell::argv(&service.command);
                 (image, command.iter().map(expanded).collect(), Vec::new())
             }
@@ -118,9 +118,10 @@ impl Workload<'_> {
             let number = u64::from(port.number);
             YamlTable::default().with("name", port_name(&port.name)).with("containerPort", number)
         });
-        let mounts = service.image.as_ref().and_then(|image| image.data).map(|data| {
-            vec![YamlTable::default().with("name", "data").with("mountPath", data)]
-        });
+        let mounts =
+            service.image.as_ref().and_then(|image| image.data).map(|data| {
+                vec![YamlTable::default().with("name", "data").with("mountPath", data)]
+            });
         let stop = service.stop.command.as_ref().filter(|_| service.image.is_none());
         let lifecycle = stop.map(|command| {
             YamlTable::default().with("preStop", YamlTable::default().with("exec", exec(command)))
@@ -146,7 +147,7 @@ impl Workload<'_> {
         }
         let ready = self.handler(&service.ready.probes, notes);
         let pause = seconds(service.ready.interval);
-        let readiness = ready.clone().map(|ready| with(ready, pause, 1));
+        let readiness = ready.clone().map(|ready| with(ready, pause, 3));
         let restarts = |health: &&_| {
             let health: &crate::model::HealthConfig<PortableProbe> = health;
             health.action == HealthAction::Restart
@@ -157,9 +158,9 @@ impl Workload<'_> {
             Some(with(handler, seconds(health.interval), u64::from(health.failures)))
         });
         // Only what was ready once can be unhealthy.
-        let startup = ready.filter(|_| liveness.is_some()).map(|ready| {
-            with(ready, pause, seconds(service.ready.timeout).div_ceil(pause))
-        });
+        let startup = ready
+            .filter(|_| liveness.is_some())
+            .map(|ready| with(ready, pause, seconds(service.ready.timeout).div_ceil(pause)));
         container
             .with_some("startupProbe", startup)
             .with_some("readinessProbe", readiness)
@@ -183,9 +184,8 @@ impl Workload<'_> {
                 matches!(probe, PortableProbe::Http(http) if http.own.as_ref().is_some_and(|(own, _)| own == port))
             })
         };
-        let needed = |probe: &&PortableProbe| {
-            !matches!(probe, PortableProbe::Tcp(port) if answers(port))
-        };
+        let needed =
+            |probe: &&PortableProbe| !matches!(probe, PortableProbe::Tcp(port) if answers(port));
         let probes: Vec<&PortableProbe> = probes.iter().filter(possible).filter(needed).collect();
         match probes.as_slice() {
             [] => None,
@@ -200,7 +200,8 @@ impl Workload<'_> {
                 Some(Handler { key: "exec", action: exec(command).into() })
             }
             several => {
-                let all: Vec<String> = several.iter().filter_map(|probe| shell::probe(probe)).collect();
+                let all: Vec<String> =
+                    several.iter().filter_map(|probe| shell::probe(probe)).collect();
                 let command = vec!["sh".to_owned(), "-c".to_owned(), literal(&all.join(" && "))];
                 let action = YamlTable::default().with("command", command).into();
                 Some(Handler { key: "exec", action })
@@ -229,9 +230,7 @@ impl Workload<'_> {
         match (condition, target.ports.first()) {
             (Condition::Ready | Condition::Started, Some(port)) => {
                 let script = format!("until nc -z {name} {}; do sleep 1; done", port.number);
-                container
-                    .with("image", WAIT_IMAGE)
-                    .with("command", vec!["sh", "-c", &script])
+                container.with("image", WAIT_IMAGE).with("command", vec!["sh", "-c", &script])
             }
             (Condition::Completed, _) => container
                 .with("image", KUBECTL_IMAGE)

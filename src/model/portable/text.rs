@@ -128,11 +128,8 @@ mod tests {
         text.push_literal("");
         text.push(PortableText::from("b"));
         assert_eq!(text.as_literal(), Some("ab"));
-        let open = PortableVariable {
-            name: "X".to_owned(),
-            file: None,
-            missing: MissingVariable::Fail,
-        };
+        let open =
+            PortableVariable { name: "X".to_owned(), file: None, missing: MissingVariable::Fail };
         text.push(PortableText { pieces: vec![TextPiece::Variable(open)] });
         assert_eq!(text.as_literal(), None);
         assert_eq!(text.variables().count(), 1);

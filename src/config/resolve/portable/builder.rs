@@ -4,8 +4,7 @@ use crate::config::env::EnvFileSet;
 use crate::config::resolve::build::parse_http_authority;
 use crate::config::resolve::references::default_condition;
 use crate::config::spec::{
-    EnvFileSpec, HttpSpec, HttpTarget, ProbeSpec, ReplicaSpec, ServiceSpec, StackSpec,
-    TemplateVars,
+    EnvFileSpec, HttpSpec, HttpTarget, ProbeSpec, ReplicaSpec, ServiceSpec, StackSpec, TemplateVars,
 };
 use crate::config::template::Template;
 use crate::model::{
@@ -17,16 +16,27 @@ use crate::presets::PresetImage;
 
 use super::addresses::{PortableAddresses, ServicePlace, image_of};
 use super::host_name;
-use super::texts::PortableTexts;
+use super::texts::{PortableTexts, Surroundings};
 
 /// Where containers have the directory of the stack.
 const CONTAINER_DIR: &str = "/app";
+
+/// Variables of a service about itself.
+const STACK_VAR: &str = "DEVSTACK_STACK";
+const MODE_VAR: &str = "DEVSTACK_MODE";
+const REPLICA_VAR: &str = "DEVSTACK_REPLICA";
+
+/// The variable in which presets have the directory of their data.
+const DATA_VAR: &str = "DEVSTACK_DATA";
 
 /// The address that services bind in containers.
 const ANY_ADDRESS: &str = "0.0.0.0";
 
 /// The address of a container for itself.
 const LOOPBACK: &str = "127.0.0.1";
+
+/// Where the usual images have their programs.
+const CONTAINER_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/local/cargo/bin:/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[derive(Clone, Copy)]
 pub(super) struct PortableBuilder<'a> {
@@ -42,24 +52,26 @@ impl<'a> PortableBuilder<'a> {
         let place = self.addresses.find(name.as_str()).expect("every exported service has one");
         let image = self.in_containers().then(|| image_of(spec)).flatten().map(|(_, image)| image);
         let image_env = image.map(|image| variables(&image.env, spec));
-        let stack_dir = self.stack_dir();
-        let (files, addresses) = (self.files, self.addresses);
         let mut texts = PortableTexts::new(
-            self.spec, files, addresses, &stack_dir, spec, image_env.as_ref(),
+            self.spec,
+            self.files,
+            self.addresses,
+            self.surroundings(),
+            spec,
+            image_env.as_ref(),
         );
-        // An image knows how to listen.
-        if image.is_none() {
-            texts.inject(self.injected_variables(spec, place, &texts));
-        }
+        let injected = self.injected_variables(spec, place, &texts);
+        let unused = injected.keys().filter(|name| {
+            // An image knows how to listen.
+            let used = image.is_none() && (!is_about_itself(name) || mentions(spec, name));
+            !used
+        });
+        let mut unused: Vec<String> = unused.cloned().collect();
+        // The data of a container is not on this machine.
+        unused.extend(image.map(|_| DATA_VAR.to_owned()));
+        texts.inject(injected);
         let mut env = texts.env();
-        if self.in_containers() {
-            // It has programs and data of this machine.
-            spec.preset_env.keys().filter(|name| !spec.env.contains_key(*name)).for_each(|name| {
-                if image.is_none_or(|image| !image.env.contains_key(name)) && is_local(name) {
-                    env.remove(name);
-                }
-            });
-        }
+        env.retain(|name, _| !unused.contains(name));
         let health = spec.health.as_ref().map(|health| HealthConfig {
             probes: self.probes(place, &health.probes, &mut texts),
             interval: health.interval,
@@ -115,10 +127,14 @@ impl<'a> PortableBuilder<'a> {
         self.network == PortableNetwork::Names
     }
 
-    fn stack_dir(&self) -> String {
+    fn surroundings(&self) -> Surroundings<'a> {
         match self.network {
-            PortableNetwork::Names => CONTAINER_DIR.to_owned(),
-            PortableNetwork::Loopback => self.spec.dir.to_string_lossy().into_owned(),
+            PortableNetwork::Names => {
+                Surroundings { stack_dir: CONTAINER_DIR.into(), path: Some(CONTAINER_PATH) }
+            }
+            PortableNetwork::Loopback => {
+                Surroundings { stack_dir: self.spec.dir.to_string_lossy(), path: None }
+            }
         }
     }
 
@@ -129,8 +145,7 @@ impl<'a> PortableBuilder<'a> {
         }
     }
 
-    /// Returns the variables that devstack itself would set and that may be used: addresses, and
-    /// whatever else a text of the service mentions.
+    /// Returns the variables that devstack itself would set.
     fn injected_variables(
         &self,
         spec: &ServiceSpec,
@@ -155,27 +170,21 @@ impl<'a> PortableBuilder<'a> {
         let direct = spec.depends_on.keys().map(|name| self.addresses.exported_name(name));
         for name in direct.chain(groups) {
             let Some(place) = self.addresses.find(name.as_str()) else { continue };
+            let Some(port) = place.port(None) else { continue };
             let variable = name.to_env_prefix();
             set.insert(format!("DEVSTACK_{variable}_HOST"), place.host.clone());
-            if let Some(port) = place.port(None) {
-                set.insert(format!("DEVSTACK_{variable}_PORT"), port.to_string());
-            }
-            if let Some(url) = texts.url(place).as_literal().filter(|url| !url.is_empty()) {
+            set.insert(format!("DEVSTACK_{variable}_PORT"), port.to_string());
+            if let Some(url) = texts.url(place).as_literal() {
                 set.insert(format!("DEVSTACK_{variable}_URL"), url.to_owned());
             }
         }
-        let mut rest = BTreeMap::from([
-            ("DEVSTACK_STACK", self.spec.name.clone()),
-            (SERVICE_VAR, spec.name.to_string()),
-            ("DEVSTACK_MODE", "run".to_owned()),
-        ]);
+        set.insert(STACK_VAR.to_owned(), self.spec.name.clone());
+        set.insert(SERVICE_VAR.to_owned(), spec.name.to_string());
+        set.insert(MODE_VAR.to_owned(), "run".to_owned());
         if let (ReplicaSpec::Member { number, .. }, false) = (&spec.replicas, self.in_containers())
         {
-            rest.insert("DEVSTACK_REPLICA", number.to_string());
+            set.insert(REPLICA_VAR.to_owned(), number.to_string());
         }
-        let mentioned = |name: &str| spec.templates().any(|text| text.mentions(name));
-        rest.retain(|name, _| mentioned(name));
-        set.extend(rest.into_iter().map(|(name, value)| (name.to_owned(), value)));
         set
     }
 
@@ -287,9 +296,13 @@ fn own_part(place: &ServicePlace<'_>, url: &str) -> Option<(u16, PortableText)> 
     own.then(|| (port, path.into()))
 }
 
-/// Whether a variable of presets is about programs and files of this machine.
-fn is_local(name: &str) -> bool {
-    matches!(name, "PATH" | "DEVSTACK_DATA")
+/// Whether a variable says what every program here could know without devstack.
+fn is_about_itself(name: &str) -> bool {
+    [STACK_VAR, SERVICE_VAR, MODE_VAR, REPLICA_VAR].contains(&name)
+}
+
+fn mentions(spec: &ServiceSpec, name: &str) -> bool {
+    spec.templates().any(|text| text.mentions(name))
 }
 
 /// Variables of an image, as if the service had them.

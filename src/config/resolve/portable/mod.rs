@@ -51,7 +51,9 @@ fn exported(spec: &StackSpec, network: PortableNetwork) -> BTreeMap<Name, &Servi
 fn host_name(name: &Name) -> String {
     let name = name.as_str().trim_end_matches('-');
     match name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => format!("s-{}", &name[..name.len().min(Name::MAX - 2)]).trim_end_matches('-').into(),
+        true => {
+            format!("s-{}", &name[..name.len().min(Name::MAX - 2)]).trim_end_matches('-').into()
+        }
         false => name.to_owned(),
     }
 }

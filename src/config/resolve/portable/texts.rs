@@ -1,12 +1,13 @@
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::config::env::{EnvFileSet, EnvLayer, LayerKind, layers};
-use crate::config::spec::{CommandSpec, ServiceSpec, StackSpec, TemplateVars};
+use crate::config::spec::{CommandSpec, ReplicaSpec, ServiceSpec, StackSpec, TemplateVars};
 use crate::config::template::{ServiceField, StackField, Template, TemplatePart, WhenUnset};
 use crate::encoding::percent_encode;
 use crate::model::{
-    MissingVariable, PortableCommand, PortableText, PortableVariable, TextPiece,
+    MissingVariable, Name, PortableCommand, PortableText, PortableVariable, TextPiece,
 };
 
 use super::addresses::{PortableAddresses, ServicePlace};
@@ -17,13 +18,22 @@ const MAX_DEPTH: usize = 32;
 /// Maximum size of all texts of a service, in bytes and references; variables beyond it stay open.
 const MAX_TEXT: usize = 1024 * 1024;
 
+/// Where a service runs.
+#[derive(Clone)]
+pub(super) struct Surroundings<'a> {
+    /// The value of `${stack.dir}`.
+    pub stack_dir: Cow<'a, str>,
+    /// The value of `PATH`, if that is not the machine's.
+    pub path: Option<&'static str>,
+}
+
 /// Expands the texts of one service as far as the configuration alone says what they are.
 pub(super) struct PortableTexts<'a> {
     pub spec: &'a StackSpec,
     pub files: &'a EnvFileSet,
     pub addresses: &'a PortableAddresses<'a>,
-    /// The value of `${stack.dir}`.
-    pub stack_dir: &'a str,
+    surroundings: Surroundings<'a>,
+    service: &'a ServiceSpec,
     /// Strongest first.
     layers: Vec<EnvLayer<'a>>,
     injected: BTreeMap<String, String>,
@@ -38,7 +48,7 @@ impl<'a> PortableTexts<'a> {
         spec: &'a StackSpec,
         files: &'a EnvFileSet,
         addresses: &'a PortableAddresses<'a>,
-        stack_dir: &'a str,
+        surroundings: Surroundings<'a>,
         service: &'a ServiceSpec,
         preset_env: Option<&'a TemplateVars>,
     ) -> PortableTexts<'a> {
@@ -48,7 +58,17 @@ impl<'a> PortableTexts<'a> {
             layer.variables = variables;
         }
         let (injected, in_progress) = (BTreeMap::new(), Vec::new());
-        PortableTexts { spec, files, addresses, stack_dir, layers, injected, in_progress, size: 0 }
+        PortableTexts {
+            spec,
+            files,
+            addresses,
+            surroundings,
+            service,
+            layers,
+            injected,
+            in_progress,
+            size: 0,
+        }
     }
 
     /// Sets what devstack itself would set.
@@ -99,7 +119,7 @@ impl<'a> PortableTexts<'a> {
                     text.push_literal(&self.spec.name);
                 }
                 TemplatePart::Stack { field: StackField::Dir, .. } => {
-                    text.push_literal(self.stack_dir);
+                    text.push_literal(&self.surroundings.stack_dir);
                 }
                 TemplatePart::Service { service, field, .. } => {
                     text.push(self.service(service, field));
@@ -114,7 +134,14 @@ impl<'a> PortableTexts<'a> {
 
     /// Returns a field of a service. Unknown ones were reported when the file was loaded.
     fn service(&self, name: &str, field: &ServiceField) -> PortableText {
-        let place = self.addresses.find(name);
+        // A replica that names its group means itself.
+        let own = match &self.service.replicas {
+            ReplicaSpec::Member { group, .. } => {
+                Some(&self.service.name).filter(|_| group.as_str() == name)
+            }
+            ReplicaSpec::One | ReplicaSpec::Many(_) => None,
+        };
+        let place = self.addresses.find(own.map_or(name, Name::as_str));
         match field {
             ServiceField::Url => place.map(|place| self.url(place)).unwrap_or_default(),
             ServiceField::Host => place.map(|place| place.host.as_str().into()).unwrap_or_default(),
@@ -132,8 +159,9 @@ impl<'a> PortableTexts<'a> {
             return format!("http://{address}").as_str().into();
         };
         let (spec, files, addresses) = (self.spec, self.files, self.addresses);
+        let surroundings = self.surroundings.clone();
         let mut texts =
-            PortableTexts::new(spec, files, addresses, self.stack_dir, place.service, None);
+            PortableTexts::new(spec, files, addresses, surroundings, place.service, None);
         let mut url = texts.encoded(before);
         url.push_literal(&address);
         url.push(texts.encoded(after));
@@ -176,7 +204,7 @@ impl<'a> PortableTexts<'a> {
             (Some(value), WhenUnset::Default(parts)) if value.pieces.is_empty() => {
                 self.parts(parts)
             }
-            (Some(value), _) => value,
+            (Some(value), missing) => self.with_missing(value, missing),
             (None, missing) => {
                 let file = self.giver(name, above.unwrap_or(0)).and_then(|at| self.layers[at].file);
                 self.open(name, file, missing)
@@ -184,12 +212,30 @@ impl<'a> PortableTexts<'a> {
         }
     }
 
-    fn open(&mut self, name: &str, file: Option<&Path>, missing: &WhenUnset) -> PortableText {
-        let missing = match missing {
+    /// Gives a text that is nothing but an open variable a default, or a message.
+    fn with_missing(&mut self, mut value: PortableText, missing: &WhenUnset) -> PortableText {
+        if let [TextPiece::Variable(open)] = value.pieces.as_mut_slice()
+            && open.missing == MissingVariable::Fail
+        {
+            open.missing = self.missing(missing);
+        }
+        value
+    }
+
+    fn missing(&mut self, missing: &WhenUnset) -> MissingVariable {
+        match missing {
             WhenUnset::Fail => MissingVariable::Fail,
             WhenUnset::Default(parts) => MissingVariable::Default(self.parts(parts)),
             WhenUnset::Message(message) => MissingVariable::Message(message.clone()),
-        };
+        }
+    }
+
+    /// Returns a text that leaves a variable open. A search path that containers extend is known.
+    fn open(&mut self, name: &str, file: Option<&Path>, missing: &WhenUnset) -> PortableText {
+        if let (Some(path), "PATH", None) = (self.surroundings.path, name, file) {
+            return path.into();
+        }
+        let missing = self.missing(missing);
         let file = file.map(Path::to_owned);
         let variable = PortableVariable { name: name.to_owned(), file, missing };
         PortableText { pieces: vec![TextPiece::Variable(variable)] }
