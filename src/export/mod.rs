@@ -48,6 +48,3 @@ impl Export {
         Export { files: vec![ExportedFile { name: name.to_owned(), text }], notes }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -70,7 +70,7 @@ mod tests {
     fn nothing_is_overwritten_without_force() {
         let place = tempfile::tempdir().unwrap();
         let one = place.path().join("out/compose.yaml");
-        assert_eq!(export(&["a"]).write(&one, false).unwrap(), [one.clone()]);
+        assert_eq!(export(&["a"]).write(&one, false).unwrap(), std::slice::from_ref(&one));
         assert_eq!(fs::read_to_string(&one).unwrap(), "a\n");
         let refused = export(&["b"]).write(&one, false).unwrap_err();
         assert!(refused.text.ends_with("compose.yaml exists"), "{}", refused.text);

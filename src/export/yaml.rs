@@ -205,3 +205,43 @@ fn quoted(text: &str) -> String {
     }
     out + "\""
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Yaml, YamlTable, scalar};
+
+    #[test]
+    fn what_a_parser_may_take_for_something_else_is_quoted() {
+        for plain in
+            ["redis:7", "sh", "a b", "/app/api", "app.kubernetes.io/name", "service_healthy"]
+        {
+            assert_eq!(scalar(plain), plain);
+        }
+        for odd in [
+            "", "no", "On", "NULL", "~", "22:30", "0o7", "1_000", "1e3", "-", "- a", "a: b", "a:",
+            "a #b", " a", "a ", "*a", "&a", "!a", "%a", "@a", "[a", "{a", "a,b", "<<", "=", "?",
+            ".5", ".inf", "2026-12-01", "a\tb",
+        ] {
+            assert!(scalar(odd).starts_with('"'), "{odd}");
+        }
+        assert_eq!(scalar("é\u{2028}\u{1f600}\u{7}\"\\\n"), r#""é\u2028\U0001f600\u0007\"\\\n""#);
+    }
+
+    #[test]
+    fn tables_lists_and_blocks_are_indented() {
+        let item =
+            YamlTable::default().with("name", "a").with("command", vec!["x", "one\n\n  two\n"]);
+        let items =
+            YamlTable::default().with("items", vec![item]).with("empty", Vec::<Yaml>::new());
+        let table = items.with_some("none", None::<bool>).with_some("no", Some(Vec::<Yaml>::new()));
+        let text = Yaml::from(table.with("block", "a\nb")).document();
+        assert_eq!(
+            text,
+            "items:\n  - name: a\n    command:\n      - x\n      - |\n        one\n\n          two\nempty: []\nblock: |-\n  a\n  b\n"
+        );
+        // None of these can be a block.
+        for odd in [" a\nb", "a \nb", "a\tb\nc", "\na", "a\n\n", "é\nb", "\n"] {
+            assert!(Yaml::from(odd).document().starts_with(" \""), "{odd:?}");
+        }
+    }
+}
