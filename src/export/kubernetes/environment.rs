@@ -2,10 +2,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{labels, object};
-use crate::export::ExportNotes;
 use crate::export::yaml::{Yaml, YamlTable};
+use crate::export::{ExportNotes, shell};
 use crate::model::{
-    MissingVariable, PortableService, PortableStack, PortableText, PortableVariable, TextPiece,
+    MissingVariable, PortableEnvFile, PortableService, PortableStack, PortableText,
+    PortableVariable, TextPiece,
 };
 
 /// The environment of a container: what is known in a ConfigMap, what is open from Secrets.
@@ -30,7 +31,7 @@ impl<'a> ServiceEnvironment<'a> {
         let mut environment = ServiceEnvironment { stack, service, open: BTreeMap::new() };
         for file in &service.env_files {
             let secret = environment.secret_of(&file.path);
-            let file = crate::export::shell::quoted(&environment.shown(&file.path)).into_owned();
+            let file = shell::quoted(&environment.shown(&file.path)).into_owned();
             notes.step(
                 service,
                 format!("kubectl create secret generic {secret} --from-env-file={file}"),
@@ -91,7 +92,7 @@ impl<'a> ServiceEnvironment<'a> {
 
     /// Returns whole sources of variables, later ones over earlier ones.
     pub fn sources(&self) -> Vec<Yaml> {
-        let secret = |file: &crate::model::PortableEnvFile| {
+        let secret = |file: &PortableEnvFile| {
             let secret = YamlTable::default().with("name", self.secret_of(&file.path));
             let secret = secret.with_some("optional", file.optional.then_some(true));
             YamlTable::default().with("secretRef", secret).into()

@@ -5,7 +5,9 @@ mod workload;
 
 use super::yaml::{Yaml, YamlTable};
 use super::{Export, ExportNotes};
-use crate::model::{HealthAction, Name, PortableService, PortableStack, ServiceKind, signal_name};
+use crate::model::{
+    HealthAction, Name, PortableService, PortableStack, RestartPolicy, ServiceKind, signal_name,
+};
 
 use environment::ServiceEnvironment;
 use workload::Workload;
@@ -154,8 +156,7 @@ fn note(service: &PortableService, notes: &mut ExportNotes) {
         ("`profiles`", !service.profiles.is_empty()),
         (
             "`restart = \"no\"`: pods always restart",
-            service.kind == ServiceKind::Service
-                && service.restart.policy == crate::model::RestartPolicy::No,
+            service.kind == ServiceKind::Service && service.restart.policy == RestartPolicy::No,
         ),
         (
             "`health` that only reports",

@@ -148,11 +148,8 @@ impl Workload<'_> {
         let ready = self.handler(&service.ready.probes, notes);
         let pause = seconds(service.ready.interval);
         let readiness = ready.clone().map(|ready| with(ready, pause, 3));
-        let restarts = |health: &&_| {
-            let health: &crate::model::HealthConfig<PortableProbe> = health;
-            health.action == HealthAction::Restart
-        };
-        let health = service.health.as_ref().filter(restarts);
+        let health = service.health.as_ref();
+        let health = health.filter(|health| health.action == HealthAction::Restart);
         let liveness = health.and_then(|health| {
             let handler = self.handler(&health.probes, notes)?;
             Some(with(handler, seconds(health.interval), u64::from(health.failures)))

@@ -116,5 +116,6 @@ fn texts_that_grow_without_end_are_left_open() {
     }
     let config = config(&text, "");
     let stack = config.portable(PortableNetwork::Loopback);
-    assert!(stack.services.len() == 1);
+    // All of it would be a billion references.
+    assert!(format!("{:?}", service(&stack, "a").env["A29"]).len() < 16 * 1024 * 1024);
 }

@@ -15,8 +15,11 @@ use super::addresses::{PortableAddresses, ServicePlace};
 /// How deeply variables may refer to other variables; deeper ones stay open.
 const MAX_DEPTH: usize = 32;
 
-/// Maximum size of all texts of a service, in bytes and references; variables beyond it stay open.
+/// Maximum size of all texts of a service, in bytes; variables beyond it stay open.
 const MAX_TEXT: usize = 1024 * 1024;
+
+/// What a reference counts for, in bytes: about what it takes in memory.
+const REFERENCE_COST: usize = 64;
 
 /// Where a service runs.
 #[derive(Clone)]
@@ -109,7 +112,7 @@ impl<'a> PortableTexts<'a> {
     fn parts(&mut self, parts: &[TemplatePart]) -> PortableText {
         let mut text = PortableText::default();
         for part in parts {
-            self.size += 1;
+            self.size += REFERENCE_COST;
             match part {
                 TemplatePart::Text(literal) => {
                     self.size += literal.len();
