@@ -1,6 +1,6 @@
 //! Exports for other programs, in their own formats.
 //!
-//! [`compose`], [`kubernetes`], [`systemd`] and [`procfile`] are pure: from a
+//! [`compose()`], [`kubernetes()`], [`systemd()`] and [`procfile()`] are pure: from a
 //! [`crate::model::PortableStack`], which has no secret value, to an [`Export`]. Each file starts with
 //! what could not be carried over.
 
