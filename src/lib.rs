@@ -55,7 +55,7 @@
 //! | [`terminal`] | the ptys of services, and attached clients | process, log |
 //! | [`supervisor`] | the loop, executor, reload, event feed, signals | all above |
 //! | [`control`] | one devstack per directory; protocol, server and client of its socket | `SupervisorHandle`, terminal, log; the client only model and sys |
-//! | [`export`] | files for other programs: VS Code's `launch.json` | model, `atomic_file` |
+//! | [`export`] | files for other programs: Compose, Kubernetes, systemd, Procfiles, VS Code's `launch.json` | model, `atomic_file` |
 //! | [`cli`] | the commands, and everything up to a running stack | everything |
 //!
 //! # Where to look first
@@ -89,6 +89,7 @@
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | Where do exit codes come from? | 120 to 127 of `devstack run` are chosen in `cli/start/run.rs`, the others where an error is made; `exit_code.rs` lists all numbers |
+//! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |
 //! | What does `why` say? | `engine/explain.rs` |
 //!
 //! # Ports

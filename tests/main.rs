@@ -25,6 +25,7 @@ mod events;
 mod everywhere;
 mod examples;
 mod exec;
+mod export;
 mod fixture;
 mod frozen_disk;
 mod harness;

@@ -32,6 +32,7 @@ tests/setup.sh
 examples/passing/setup.sh
 tests/presets/setup.sh
 tests/debug/setup.sh
+tests/export/setup.sh
 
 say "format"
 cargo fmt --check

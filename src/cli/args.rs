@@ -10,7 +10,7 @@ use super::control::{DebugArgs, ServicesArgs, WaitArgs};
 use super::doctor::DoctorArgs;
 use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
 use super::start::{RunArgs, UpArgs};
-use super::tools::{CompletionsArgs, ExecArgs, ManArgs, OpenArgs, VscodeArgs};
+use super::tools::{CompletionsArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, VscodeArgs};
 use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
 
@@ -60,6 +60,10 @@ impl Cli {
             CliCommand::Exec(exec) => &mut exec.files.list,
             CliCommand::Open(open) => &mut open.files.list,
             CliCommand::Export(export) => match &mut export.what {
+                ExportTarget::Compose(file)
+                | ExportTarget::Kubernetes(file)
+                | ExportTarget::Systemd(file)
+                | ExportTarget::Procfile(file) => &mut file.files.list,
                 ExportTarget::Vscode(vscode) => &mut vscode.files.list,
             },
             CliCommand::Ports(ports) => &mut ports.files.list,
@@ -228,6 +232,14 @@ pub struct ExportArgs {
 /// For whom something is exported.
 #[derive(Debug, Subcommand)]
 pub enum ExportTarget {
+    /// Print a Compose file for Docker or Podman
+    Compose(ExportFileArgs),
+    /// Print manifests for Kubernetes
+    Kubernetes(ExportFileArgs),
+    /// Print user units for systemd
+    Systemd(ExportFileArgs),
+    /// Print a Procfile for foreman or honcho
+    Procfile(ExportFileArgs),
     /// Write entries to .vscode/launch.json that attach to services in debug mode
     Vscode(VscodeArgs),
 }

@@ -161,7 +161,8 @@ pub(super) fn sources(
             .help("change to an existing directory")
     })?;
     let user = Some(rustix::process::geteuid().as_raw());
-    Ok(ConfigSources { files, cwd, env: utf8_environment(), user, overrides })
+    let env = utf8_environment();
+    Ok(ConfigSources { files, cwd, env, user, overrides, without_local: false })
 }
 
 /// Returns devstack's own environment, without variables that are not UTF-8.

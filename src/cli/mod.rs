@@ -96,6 +96,18 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
         CliCommand::Open(args) => tools::open(&files, &args),
         CliCommand::Exec(args) => tools::exec(files, &args),
         CliCommand::Export(export) => match export.what {
+            ExportTarget::Compose(args) => {
+                tools::export_file(files, tools::ExportFormat::Compose, &args)
+            }
+            ExportTarget::Kubernetes(args) => {
+                tools::export_file(files, tools::ExportFormat::Kubernetes, &args)
+            }
+            ExportTarget::Systemd(args) => {
+                tools::export_file(files, tools::ExportFormat::Systemd, &args)
+            }
+            ExportTarget::Procfile(args) => {
+                tools::export_file(files, tools::ExportFormat::Procfile, &args)
+            }
             ExportTarget::Vscode(args) => tools::export(files, &args),
         },
         CliCommand::Logs(args) => logs(&files, args),

@@ -2,11 +2,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::{AssignedPort, DirMove, Message, Name, PortKey, PortRequest, Stack};
+use crate::model::{
+    AssignedPort, DirMove, Message, Name, PortKey, PortRequest, PortableNetwork, PortableStack,
+    Stack,
+};
 
 use super::diagnostics::SourceFile;
 use super::env::{EnvFileSet, ExplainedEnv, explain};
-use super::resolve::{AddressBook, PortRequests, ServiceBuilder};
+use super::resolve::{AddressBook, PortRequests, ServiceBuilder, portable_stack};
 use super::sources::relocate_pwd;
 use super::spec::StackSpec;
 
@@ -143,6 +146,12 @@ impl Config {
             live_reload: self.spec.live,
             logs: self.spec.logs,
         }
+    }
+
+    /// Returns the stack for other programs, with the ports that it wants and without the values of
+    /// env files and of the environment.
+    pub fn portable(&self, network: PortableNetwork) -> PortableStack {
+        portable_stack(&self.spec, &self.env_files, self.port_requests(), network)
     }
 
     /// Returns it as the same files give it when their directory was moved.

@@ -17,6 +17,8 @@ pub struct ConfigSources {
     pub user: Option<u32>,
     /// What the command line overrides.
     pub overrides: ConfigOverrides,
+    /// Whether `devstack.local.toml` is left out, which has the changes of one person.
+    pub without_local: bool,
 }
 
 impl ConfigSources {

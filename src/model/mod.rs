@@ -13,6 +13,7 @@ mod name;
 mod phase;
 mod plan;
 mod port;
+mod portable;
 mod restart;
 mod run;
 mod service;
@@ -42,6 +43,11 @@ pub use phase::{Condition, Phase, WaitCondition};
 pub use plan::{ChangeAction, Plan, PlanView, ServiceChange};
 pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
+};
+pub use portable::{
+    MissingVariable, PortableCommand, PortableEnvFile, PortableHttp, PortableImage,
+    PortableNetwork, PortablePort, PortableProbe, PortableService, PortableStack, PortableText,
+    PortableVariable, TextPiece,
 };
 pub use restart::{RestartConfig, RestartPolicy, StopConfig};
 pub use run::{

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 use super::PresetSummary;
@@ -17,6 +19,8 @@ pub struct PresetFacts {
     pub url: Option<String>,
     /// Its built-in reloader.
     pub reloader: Option<FrameworkReloader>,
+    /// What runs it in a container.
+    pub image: Option<PresetImage>,
     /// Programs that its command requires.
     pub needs: Vec<String>,
     /// How to install them.
@@ -24,6 +28,24 @@ pub struct PresetFacts {
     /// What a list shows of the `[service]` table. The config module reads all of it.
     #[serde(rename = "service")]
     pub summary: PresetSummary,
+}
+
+/// The official image of a server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PresetImage {
+    /// `postgres:17`
+    pub name: String,
+    /// The directory with its data.
+    pub data: Option<String>,
+    /// Arguments instead of those of the image; empty: none.
+    #[serde(default)]
+    pub command: Vec<String>,
+    /// Its variables, in place of those of the `[service]` table.
+    #[serde(default)]
+    pub env: BTreeMap<String, String>,
+    /// A shell command that succeeds in the container once it is ready, in place of other probes.
+    pub ready: Option<String>,
 }
 
 /// Hot reload built into a framework.

@@ -9,7 +9,7 @@ mod facts;
 mod preset;
 
 pub use detect::{builds_first, detect_bind_hints, detect_preset};
-pub use facts::{FrameworkReloader, OwnReloaderOutput, PresetFacts};
+pub use facts::{FrameworkReloader, OwnReloaderOutput, PresetFacts, PresetImage};
 pub use package_script::{PackageScript, package_script};
 pub use preset::Preset;
 pub use summary::PresetSummary;

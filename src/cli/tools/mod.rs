@@ -3,6 +3,7 @@
 mod browser;
 mod completions;
 mod exec;
+mod export_file;
 mod export_vscode;
 mod man;
 mod open;
@@ -11,6 +12,7 @@ pub(crate) mod page;
 pub(crate) use browser::BrowserCommand;
 pub(crate) use completions::{CompletionsArgs, complete_if_asked, completions};
 pub(crate) use exec::{ExecArgs, exec};
+pub(crate) use export_file::{ExportFileArgs, ExportFormat, export_file};
 pub(crate) use export_vscode::{VscodeArgs, export};
 pub(crate) use man::{ManArgs, man};
 pub(crate) use open::{NO_BROWSER, OpenArgs, open};

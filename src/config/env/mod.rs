@@ -11,4 +11,4 @@ pub use dotenv::format_line;
 pub use explain::ExplainedEnv;
 pub(crate) use explain::explain;
 pub(crate) use file::EnvFileSet;
-pub(crate) use resolver::{EnvResolver, LayerKind, layers};
+pub(crate) use resolver::{EnvLayer, EnvResolver, LayerKind, layers};

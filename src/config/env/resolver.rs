@@ -1,4 +1,5 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 use crate::model::Name;
 use crate::text::join;
@@ -21,7 +22,9 @@ const MAX_EXPANDED: usize = 16 * 1024 * 1024;
 #[derive(Clone, Copy)]
 pub(crate) struct EnvLayer<'a> {
     pub kind: LayerKind,
-    variables: &'a TemplateVars,
+    /// The path of an env file.
+    pub file: Option<&'a Path>,
+    pub variables: &'a TemplateVars,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,10 +60,10 @@ pub(crate) fn layers<'a>(
     service: &'a ServiceSpec,
     files: &'a EnvFileSet,
 ) -> Vec<EnvLayer<'a>> {
-    let layer = |kind, variables| EnvLayer { kind, variables };
+    let layer = |kind, variables| EnvLayer { kind, file: None, variables };
     let in_files = |specs: &'a [EnvFileSpec], kind| {
-        let found = specs.iter().rev().filter_map(|spec| files.files.get(&spec.path));
-        found.map(move |variables| EnvLayer { kind, variables })
+        let found = specs.iter().rev().filter_map(|spec| files.files.get_key_value(&spec.path));
+        found.map(move |(path, variables)| EnvLayer { kind, file: Some(path), variables })
     };
     let mut layers = vec![layer(LayerKind::ServiceEnv, &service.env)];
     layers.extend(in_files(&service.env_files, LayerKind::ServiceFile));

@@ -14,7 +14,7 @@ use super::sources::ConfigSources;
 use super::spec::{EnvFileSpec, StackSpec};
 
 /// The user's own changes, next to the main file.
-const LOCAL: &str = "devstack.local.toml";
+pub const LOCAL_FILE: &str = "devstack.local.toml";
 
 /// Reads and checks a configuration: its files, their overrides, and env files.
 ///
@@ -33,7 +33,7 @@ pub fn load(sources: &ConfigSources) -> Result<Config, DiagnosticList> {
 fn read(sources: &ConfigSources, report: &mut LoadReport) -> Option<super::resolve::ConfigParts> {
     let found = find_files(sources, report)?;
     let dir = config_dir(&found.first()?.path);
-    let (texts, trusted) = read_layers(found, dir.join(LOCAL), sources, report)?;
+    let (texts, trusted) = read_layers(found, dir.join(LOCAL_FILE), sources, report)?;
     let spec = parse_and_check(&texts, &dir, &sources.overrides, report)?;
     check_dirs(&spec, report);
     let env_files = read_env_files(&spec, sources, &trusted, report);
@@ -55,7 +55,7 @@ fn read_layers(
     let mut complete = true;
     let named = found.iter().any(|file| file.path == local);
     let mut files: Vec<(FoundFile, bool)> = found.into_iter().map(|file| (file, true)).collect();
-    if !named {
+    if !named && !sources.without_local {
         let local = FoundFile { path: local, origin: FileOrigin::Beside };
         files.insert(1.min(files.len()), (local, false));
     }

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{FileOrigin, FoundFile, LOCAL, TrustedUsers, config_dir, find_files, read_judged};
+use super::{FileOrigin, FoundFile, LOCAL_FILE, TrustedUsers, config_dir, find_files, read_judged};
 use crate::config::ConfigSources;
 use crate::config::diagnostics::LoadReport;
 use crate::config::parse::needs_deep_stack;
@@ -22,7 +22,7 @@ pub struct ConfigNames {
 pub fn config_names(sources: &ConfigSources) -> ConfigNames {
     let mut names = ConfigNames::default();
     let mut files = find_files(sources, &mut LoadReport::default()).unwrap_or_default();
-    let local = files.first().map(|first| config_dir(&first.path).join(LOCAL));
+    let local = files.first().map(|first| config_dir(&first.path).join(LOCAL_FILE));
     files.extend(local.map(|path| FoundFile { path, origin: FileOrigin::Beside }));
     let mut trusted = TrustedUsers::new(sources);
     for file in files {

@@ -7,6 +7,7 @@ mod cycles;
 mod debug_target;
 mod port_requests;
 mod port_variables;
+mod portable;
 mod preset_facts;
 mod profiles;
 mod references;
@@ -17,6 +18,7 @@ pub(crate) use address_book::AddressBook;
 pub(crate) use bind_hints::command_words;
 pub(crate) use build::ServiceBuilder;
 pub(crate) use port_requests::PortRequests;
+pub(super) use portable::portable_stack;
 
 use std::collections::BTreeMap;
 use std::path::Path;

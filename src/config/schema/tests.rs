@@ -138,7 +138,7 @@ fn stack_of(dir: &TempDir, text: &str) -> Result<Stack, String> {
         cwd: dir.path().to_owned(),
         env: BTreeMap::new(),
         user: None,
-        overrides: ConfigOverrides::default(),
+        ..ConfigSources::default()
     };
     let config = load(&sources).map_err(|error| format!("{text}\n{error}"))?;
     Ok(config.resolve(&BTreeMap::new()))

@@ -93,6 +93,13 @@ impl Template {
         self.parts.iter().map(part).collect()
     }
 
+    /// Whether its literal text contains this word, as a shell command may that refers to a variable.
+    pub fn mentions(&self, word: &str) -> bool {
+        self.parts
+            .iter()
+            .any(|part| matches!(part, TemplatePart::Text(text) if text.contains(word)))
+    }
+
     /// Calls `see` for every referenced service, including those in defaults.
     pub fn services<'a>(&'a self, see: &mut dyn FnMut(&'a str, &'a ServiceField, Span)) {
         visit_services(&self.parts, see);

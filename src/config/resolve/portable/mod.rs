@@ -1,0 +1,70 @@
+//! From a checked configuration to a [`PortableStack`]: references to services are resolved, the
+//! values of env files and of the environment are not.
+
+mod addresses;
+mod builder;
+mod texts;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::config::env::EnvFileSet;
+use crate::config::spec::{ReplicaSpec, ServiceSpec, StackSpec};
+use crate::model::{Name, PortRequest, PortableNetwork, PortableStack};
+
+use addresses::PortableAddresses;
+use builder::PortableBuilder;
+
+/// Builds the stack for other programs. `requests` are those of run mode.
+pub(in crate::config) fn portable_stack(
+    spec: &StackSpec,
+    files: &EnvFileSet,
+    requests: &[PortRequest],
+    network: PortableNetwork,
+) -> PortableStack {
+    let services = exported(spec, network);
+    let addresses = PortableAddresses::new(spec, &services, requests, network);
+    let builder = PortableBuilder { spec, files, addresses: &addresses, network };
+    let built = services.iter().map(|(name, service)| (name.clone(), builder.build(name, service)));
+    PortableStack {
+        name: spec.name.clone(),
+        dir: spec.dir.clone(),
+        network,
+        services: built.collect(),
+        live_reload: spec.live,
+    }
+}
+
+/// Returns the services by the names that they are exported with. Where services have names on the
+/// network, the first replica stands for all.
+fn exported(spec: &StackSpec, network: PortableNetwork) -> BTreeMap<Name, &ServiceSpec> {
+    let name = |service: &ServiceSpec| match (&service.replicas, network) {
+        (ReplicaSpec::Member { group, number: 1, .. }, PortableNetwork::Names) => {
+            Some(group.clone())
+        }
+        (ReplicaSpec::Member { .. }, PortableNetwork::Names) => None,
+        _ => Some(service.name.clone()),
+    };
+    spec.services.values().filter_map(|service| Some((name(service)?, service))).collect()
+}
+
+/// Returns a name as a DNS label that starts with a letter, which every cluster accepts.
+fn host_name(name: &Name) -> String {
+    let name = name.as_str().trim_end_matches('-');
+    match name.starts_with(|c: char| c.is_ascii_digit()) {
+        true => {
+            format!("s-{}", &name[..name.len().min(Name::MAX - 2)]).trim_end_matches('-').into()
+        }
+        false => name.to_owned(),
+    }
+}
+
+/// Returns the first number from `from` on that is not used, and uses it.
+fn take_number(from: u16, used: &mut BTreeSet<u16>) -> u16 {
+    let free = (from..=u16::MAX).chain(1024..from).find(|number| !used.contains(number));
+    let number = free.unwrap_or(from);
+    used.insert(number);
+    number
+}
+
+#[cfg(test)]
+mod tests;

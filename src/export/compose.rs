@@ -1,0 +1,329 @@
+//! Compose files: each service a container, with its own directory mounted where it has no image.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use super::base_image::base_image;
+use super::yaml::{Yaml, YamlTable};
+use super::{Export, ExportNotes, shell};
+use crate::model::{
+    Condition, HealthAction, MissingVariable, Name, PortableEnvFile, PortablePort, PortableProbe,
+    PortableService, PortableStack, PortableText, PortableVariable, RestartPolicy, ServiceKind,
+    TtyMode, is_loopback, signal_name,
+};
+
+/// What a Compose file depends on beside the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComposePlace {
+    /// The directory of the file, absolute.
+    pub dir: PathBuf,
+    /// The services with a Dockerfile in their directory.
+    pub dockerfiles: BTreeSet<Name>,
+}
+
+/// Where the directory of the stack is mounted.
+const MOUNT: &str = "/app";
+
+/// Writes a stack as a Compose file.
+pub fn compose(stack: &PortableStack, place: &ComposePlace) -> Export {
+    let mut notes = ExportNotes::new("compose", stack);
+    let mut volumes = YamlTable::default();
+    let mut services = YamlTable::default();
+    for service in stack.services.values() {
+        let writer = ComposeService { stack, place, service };
+        services = services.with(&service.host_name, writer.write(&mut notes));
+        if service.image.as_ref().is_some_and(|image| image.data.is_some()) {
+            volumes = volumes.with(writer.volume(), YamlTable::default());
+        }
+    }
+    let file = YamlTable::default().with("name", stack.name.as_str()).with("services", services);
+    let file = file.with_some("volumes", Some(volumes));
+    Export::single("compose.yaml", &Yaml::from(file).document(), notes)
+}
+
+/// One service of the file.
+struct ComposeService<'a> {
+    stack: &'a PortableStack,
+    place: &'a ComposePlace,
+    service: &'a PortableService,
+}
+
+impl ComposeService<'_> {
+    fn write(&self, notes: &mut ExportNotes) -> YamlTable {
+        let service = self.service;
+        self.note(notes);
+        let restart = match (service.kind, service.restart.policy) {
+            (_, RestartPolicy::No) => "no",
+            (_, RestartPolicy::OnFailure) => "on-failure",
+            (ServiceKind::Service, RestartPolicy::Always) => "always",
+            (ServiceKind::Task, RestartPolicy::Always) => "on-failure",
+        };
+        let signal = signal_name(service.stop.signal).filter(|name| *name != "TERM");
+        let signal = signal.map(|name| format!("SIG{name}"));
+        let stops = service.kind == ServiceKind::Service;
+        let grace = stops.then(|| duration(service.stop.grace));
+        let description = service.description.as_deref().filter(|text| !text.is_empty());
+        let labels = description.map(|text| YamlTable::default().with("description", escape(text)));
+        let scale = (service.replicas > 1).then(|| u64::from(service.replicas));
+        self.runs(notes)
+            .with_some("environment", Some(self.environment()))
+            .with_some("env_file", Some(self.env_files()))
+            .with_some("ports", Some(self.ports()))
+            .with_some("depends_on", Some(self.depends_on()))
+            .with_some("healthcheck", self.healthcheck())
+            .with_some("profiles", Some(self.profiles()))
+            .with("restart", restart)
+            .with_some("stop_signal", signal)
+            .with_some("stop_grace_period", grace)
+            .with_some("tty", (service.tty == TtyMode::Yes).then_some(true))
+            .with_some("scale", scale)
+            .with_some("labels", labels)
+    }
+
+    /// Writes what runs: an image with its data, what the Dockerfile makes, or the mounted directory.
+    fn runs(&self, notes: &mut ExportNotes) -> YamlTable {
+        let service = self.service;
+        if let Some(image) = &service.image {
+            let data = image.data.map(|data| vec![format!("{}:{data}", self.volume())]);
+            return YamlTable::default()
+                .with("image", image.name)
+                .with_some("command", Some(image.command.clone()))
+                .with_some("volumes", data);
+        }
+        let command: Vec<String> = shell::argv(&service.command).iter().map(interpolated).collect();
+        if self.place.dockerfiles.contains(&service.name) {
+            let context = escape(&self.path(&service.dir));
+            return YamlTable::default().with("build", context).with("command", command);
+        }
+        let image = base_image(service);
+        let shown = self.path(&service.dir);
+        notes.step(
+            service,
+            format!(
+                "`{image}` has no packages of yours: add a Dockerfile to {shown}, export again"
+            ),
+        );
+        let (mounted, dir) = match service.dir.strip_prefix(&self.stack.dir) {
+            Ok(below) if below.as_os_str().is_empty() => (&self.stack.dir, MOUNT.to_owned()),
+            Ok(below) => (&self.stack.dir, format!("{MOUNT}/{}", below.to_string_lossy())),
+            Err(_) => (&service.dir, MOUNT.to_owned()),
+        };
+        // The long form takes any path, also one with a colon.
+        let mount = YamlTable::default()
+            .with("type", "bind")
+            .with("source", escape(&self.path(mounted)))
+            .with("target", MOUNT);
+        YamlTable::default()
+            .with("image", image)
+            .with("command", command)
+            .with("working_dir", escape(&dir))
+            .with("volumes", vec![mount])
+    }
+
+    fn volume(&self) -> String {
+        format!("{}-data", self.service.host_name)
+    }
+
+    fn environment(&self) -> YamlTable {
+        let env = self.service.env.iter();
+        env.map(|(name, text)| (name.as_str(), interpolated(text))).collect()
+    }
+
+    fn env_files(&self) -> Vec<Yaml> {
+        let file = |file: &PortableEnvFile| {
+            let path = escape(&self.path(&file.path));
+            match file.optional {
+                true => YamlTable::default().with("path", path).with("required", false).into(),
+                false => Yaml::Text(path),
+            }
+        };
+        self.service.env_files.iter().map(file).collect()
+    }
+
+    /// Writes the ports as they are published: only on this machine, unless the service is open.
+    fn ports(&self) -> Vec<String> {
+        let service = self.service;
+        let host = match service.host.as_str() {
+            "0.0.0.0" | "::" => String::new(),
+            host if is_loopback(host) => "127.0.0.1:".to_owned(),
+            host if host.contains(':') => format!("[{host}]:"),
+            host => format!("{host}:"),
+        };
+        let published = |port: &PortablePort| {
+            let many = service.replicas > 1;
+            let outside = match port.wanted {
+                None => String::new(),
+                Some(first) if many => {
+                    format!("{first}-{}", first.saturating_add(service.replicas - 1))
+                }
+                Some(number) => number.to_string(),
+            };
+            match (outside.is_empty(), host.is_empty()) {
+                (true, true) => port.number.to_string(),
+                _ => format!("{host}{outside}:{}", port.number),
+            }
+        };
+        service.ports.iter().map(published).collect()
+    }
+
+    fn depends_on(&self) -> YamlTable {
+        let condition = |(name, condition): (&Name, &Condition)| {
+            let target = self.stack.services.get(name)?;
+            let condition = match condition {
+                Condition::Completed => "service_completed_successfully",
+                Condition::Ready if !probes(target).is_empty() => "service_healthy",
+                Condition::Ready | Condition::Started => "service_started",
+            };
+            let condition = YamlTable::default().with("condition", condition);
+            Some((target.host_name.clone(), condition))
+        };
+        self.service.depends_on.iter().filter_map(condition).collect()
+    }
+
+    /// Writes the one check that a container has: all probes together.
+    fn healthcheck(&self) -> Option<YamlTable> {
+        let service = self.service;
+        let test = probes(service);
+        if test.is_empty() {
+            return None;
+        }
+        /// How often a container is checked that has no health probes.
+        const INTERVAL: Duration = Duration::from_secs(10);
+        let (interval, retries) = match &service.health {
+            Some(health) => (health.interval, health.failures),
+            None => (INTERVAL, 3),
+        };
+        // Every check is a process in the container.
+        let start_interval = service.ready.interval.max(Duration::from_secs(1));
+        let table = YamlTable::default()
+            .with("test", vec!["CMD-SHELL".to_owned(), escape(&test.join(" && "))])
+            .with("interval", duration(interval))
+            .with("retries", u64::from(retries))
+            .with("start_period", duration(service.ready.timeout))
+            .with("start_interval", duration(start_interval));
+        Some(table)
+    }
+
+    fn profiles(&self) -> Vec<String> {
+        let service = self.service;
+        let needed =
+            self.stack.services.values().any(|other| other.depends_on.contains_key(&service.name));
+        match service.profiles.is_empty() {
+            false => service.profiles.iter().map(Name::to_string).collect(),
+            // A service with a profile starts only when it is named.
+            true if !service.autostart && !needed => vec!["manual".to_owned()],
+            true => Vec::new(),
+        }
+    }
+
+    /// Returns a path as the file names it: relative to its own directory.
+    fn path(&self, path: &Path) -> String {
+        relative(path, &self.place.dir)
+    }
+
+    fn note(&self, notes: &mut ExportNotes) {
+        let service = self.service;
+        if service.stop.command.is_some() {
+            notes.lose("`stop.command`", service);
+        }
+        if service.success_codes.iter().ne([&0]) {
+            notes.lose("`success_codes`", service);
+        }
+        if service.health.as_ref().is_some_and(|health| health.action == HealthAction::Restart) {
+            notes.lose("`health.action = \"restart\"`", service);
+        }
+        if service.ports.iter().any(|port| port.activated) {
+            notes.lose("`port.pass`", service);
+        }
+        for probe in &service.ready.probes {
+            match probe {
+                PortableProbe::Log => notes.lose("`ready.log`", service),
+                PortableProbe::Delay(_) => notes.lose("`ready.delay`", service),
+                PortableProbe::Notify => notes.lose("`ready.notify`", service),
+                PortableProbe::Tcp(_) | PortableProbe::Http(_) | PortableProbe::Exec(_) => {}
+            }
+        }
+        let texts = service.env.values();
+        let command = service.command.texts().iter().filter(|_| service.image.is_none());
+        let usual = self.place.dir.join(".env");
+        for open in texts.chain(command).flat_map(PortableText::variables) {
+            match &open.file {
+                Some(file) if *file != usual => {
+                    let file = shell::quoted(&self.path(file)).into_owned();
+                    let name = &open.name;
+                    notes.step(
+                        service,
+                        format!("{name} is in {file}: use `docker compose --env-file {file}`"),
+                    );
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+}
+
+/// Returns the probes of a service as shell commands, each once.
+fn probes(service: &PortableService) -> Vec<String> {
+    let health = service.health.iter().flat_map(|health| &health.probes);
+    let mut all: Vec<String> = Vec::new();
+    for probe in service.ready.probes.iter().chain(health).filter_map(shell::probe) {
+        if !all.contains(&probe) {
+            all.push(probe);
+        }
+    }
+    all
+}
+
+/// Writes a text in which Compose expands the open variables.
+fn interpolated(text: &PortableText) -> String {
+    text.render(escape, variable)
+}
+
+fn variable(variable: &PortableVariable) -> String {
+    let name = &variable.name;
+    match &variable.missing {
+        MissingVariable::Default(text) if !has_brace(text) => {
+            format!("${{{name}:-{}}}", interpolated(text))
+        }
+        MissingVariable::Message(text) if !text.contains(['}', '$']) => {
+            format!("${{{name}:?{text}}}")
+        }
+        MissingVariable::Fail | MissingVariable::Default(_) | MissingVariable::Message(_) => {
+            format!("${{{name}}}")
+        }
+    }
+}
+
+/// Whether a closing brace in it would end the reference that it is in.
+fn has_brace(text: &PortableText) -> bool {
+    text.render(str::to_owned, |_| String::new()).contains('}')
+}
+
+/// Writes text that Compose must leave as it is.
+fn escape(text: &str) -> String {
+    text.replace('$', "$$")
+}
+
+/// Formats a duration as Compose reads it.
+fn duration(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
+}
+
+/// Returns `path` relative to `dir`, both absolute.
+fn relative(path: &Path, dir: &Path) -> String {
+    if let Ok(below) = path.strip_prefix(dir) {
+        return match below.to_string_lossy() {
+            below if below.is_empty() => ".".to_owned(),
+            below => format!("./{below}"),
+        };
+    }
+    let common = path.components().zip(dir.components()).take_while(|(one, other)| one == other);
+    let common = common.count();
+    let up = dir.components().skip(common).map(|_| Component::ParentDir);
+    let way: PathBuf = up.chain(path.components().skip(common)).collect();
+    way.to_string_lossy().into_owned()
+}

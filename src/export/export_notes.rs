@@ -1,0 +1,108 @@
+use std::collections::BTreeMap;
+
+use crate::model::{ConflictPolicy, Name, OnExit, PortableService, PortableStack, TtyMode};
+use crate::text::{join, one_line};
+
+/// What an export cannot say, and what is left to do before it can be used.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExportNotes {
+    /// The name of the format, as in the command.
+    format: &'static str,
+    /// What is left to do, and for which services.
+    steps: Vec<(String, Vec<Name>)>,
+    /// What is not carried over, and of which services; of none: of the stack.
+    losses: BTreeMap<String, Vec<Name>>,
+}
+
+impl ExportNotes {
+    /// Starts with what no other format has.
+    pub(super) fn new(format: &'static str, stack: &PortableStack) -> ExportNotes {
+        let mut notes = ExportNotes { format, ..ExportNotes::default() };
+        if !stack.live_reload {
+            notes.losses.insert("`live`".to_owned(), Vec::new());
+        }
+        for service in stack.services.values() {
+            notes.add_common(service);
+        }
+        notes
+    }
+
+    fn add_common(&mut self, service: &PortableService) {
+        let ports = || service.ports.iter();
+        let moves = ports().any(|port| port.on_conflict != ConflictPolicy::Next);
+        let found = [
+            ("`watch`", service.watches),
+            ("`debug`", service.debuggable),
+            ("`color`", service.colored),
+            ("`on_conflict`", moves),
+            ("`port = \"auto\"`: the number is fixed", self.fixes_ports(service)),
+            ("`tty = true`", service.tty == TtyMode::Yes && self.format != "compose"),
+            ("`on_exit = \"shutdown\"`", service.on_exit == OnExit::Shutdown),
+        ];
+        for (what, _) in found.into_iter().filter(|(_, found)| *found) {
+            self.lose(what, service);
+        }
+    }
+
+    /// Whether it gets a number for a port that may have any. Compose can leave it open.
+    fn fixes_ports(&self, service: &PortableService) -> bool {
+        matches!(self.format, "procfile" | "systemd")
+            && service.ports.iter().any(|port| port.wanted.is_none())
+    }
+
+    /// Adds what a service loses.
+    pub(super) fn lose(&mut self, what: impl Into<String>, service: &PortableService) {
+        let services = self.losses.entry(what.into()).or_default();
+        if !services.contains(&service.name) {
+            services.push(service.name.clone());
+        }
+    }
+
+    /// Adds what is left to do for a service.
+    pub(super) fn step(&mut self, service: &PortableService, step: impl Into<String>) {
+        let step = step.into();
+        let index = self.steps.iter().position(|(known, _)| *known == step);
+        let index = index.unwrap_or_else(|| {
+            self.steps.push((step, Vec::new()));
+            self.steps.len() - 1
+        });
+        let services = &mut self.steps[index].1;
+        if !services.contains(&service.name) {
+            services.push(service.name.clone());
+        }
+    }
+
+    /// Returns the lines for a person: first what to do, then what is lost.
+    pub fn lines(&self) -> Vec<String> {
+        self.lines_if(|_| true)
+    }
+
+    /// Returns the lines about some services, and about the whole stack.
+    fn lines_if(&self, wanted: impl Fn(&[Name]) -> bool) -> Vec<String> {
+        let steps = self.steps.iter().filter(|(_, services)| wanted(services));
+        let steps = steps.map(|(step, services)| format!("{}: {step}", join(services, ", ")));
+        let losses = self.losses.iter().filter(|(_, services)| wanted(services));
+        let losses = losses.map(|(what, services)| match services.is_empty() {
+            true => format!("not carried over: {what}"),
+            false => format!("not carried over: {what} ({})", join(services, ", ")),
+        });
+        // Names of variables and files are in them.
+        steps.chain(losses).map(|line| one_line(&line)).collect()
+    }
+
+    /// Returns them as comments, as every format here writes them: after a `#`.
+    pub(super) fn comment(&self) -> String {
+        self.as_comment(&self.lines())
+    }
+
+    /// Like [`ExportNotes::comment`], for a file about one service.
+    pub(super) fn comment_of(&self, service: &PortableService) -> String {
+        self.as_comment(&self.lines_if(|services| services.contains(&service.name)))
+    }
+
+    fn as_comment(&self, lines: &[String]) -> String {
+        let first = format!("Written by `devstack export {}` from devstack.toml.", self.format);
+        let lines = lines.iter().map(String::as_str);
+        [first.as_str()].into_iter().chain(lines).map(|line| format!("# {line}\n")).collect()
+    }
+}

@@ -1,0 +1,309 @@
+//! Stacks in the formats of other programs: each is accepted by its own program, says what it lost, and has no secret.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::{CommandOutput, TestProject, require, require_program};
+
+const FORMATS: [&str; 4] = ["compose", "kubernetes", "systemd", "procfile"];
+
+/// What every secret of this test holds.
+const CANARY: &str = "c4n4ry";
+
+/// The variables of the services whose names are quoted in some format, with their values.
+const ODD: [(&str, &str); 17] = [
+    ("NORWAY", "no"),
+    ("TIME", "22:30"),
+    ("OCTAL", "0o7"),
+    ("UNDERSCORE", "1_000"),
+    ("NULL", "null"),
+    ("TILDE", "~"),
+    ("EMPTY", ""),
+    ("SPACES", "  both  "),
+    ("COLON", "a: b"),
+    ("COMMENT", "a #b"),
+    ("LINES", "one\ntwo $(three) %h\n"),
+    ("MARKS", "\"\\${x}`date`"),
+    ("UNICODE", "ünïcode \u{2028} \u{7} 𝄞"),
+    ("CACHE", "cache:6379"),
+    ("SELF", "http://api:8000"),
+    ("DATABASE_URL", "postgresql://postgres@db:5432/shop"),
+    ("SHADOWED", "of the service"),
+];
+
+/// A project with the stack that uses every key.
+fn full() -> TestProject {
+    let project = TestProject::new();
+    project.write("devstack.toml", include_str!("export/full.toml"));
+    project
+        .write("devstack.local.toml", &format!("[stack]\nenv = {{ MINE = '{CANARY}-local' }}\n"));
+    project.write(".env", &format!("DB_PASSWORD={CANARY}-stack\nSHADOWED={CANARY}-shadowed\n"));
+    project.write("api/api.env", &format!("TOKEN={CANARY}-service\nNEVER_NAMED={CANARY}-other\n"));
+    project
+}
+
+/// `devstack export`, with secrets in its environment.
+fn export(project: &TestProject, args: &[&str]) -> CommandOutput {
+    project
+        .devstack(["export"])
+        .args(args)
+        .env("OUTER", format!("{CANARY}-default"))
+        .env("OUTER_TOKEN", format!("{CANARY}-outer"))
+        .run()
+        .expect_code(0)
+}
+
+/// A program of `tests/export/setup.sh`.
+#[track_caller]
+fn tool(name: &str) -> Option<PathBuf> {
+    let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/export/.venv/bin").join(name);
+    require(name, place.exists()).then_some(place)
+}
+
+/// Exports a stack in a format and has the program of the format judge it.
+#[track_caller]
+fn judge(project: &TestProject, format: &str, args: &[&str]) {
+    let folder = project.outside("tmp").join(format).display().to_string();
+    let written = match format {
+        "systemd" => folder,
+        format => format!("{folder}/{format}.yaml"),
+    };
+    let args = [&[format, "--force", "--output", &written], args].concat();
+    export(project, &args);
+    let ended = match format {
+        "compose" => {
+            let Some(schema) = tool("check-jsonschema") else { return };
+            project
+                .program(schema)
+                .args(["--builtin-schema", "vendor.compose-spec", &written])
+                .run()
+        }
+        "kubernetes" => {
+            let Some(validate) = tool("kubernetes-validate") else { return };
+            project.program(validate).args(["--strict", &written]).run()
+        }
+        "systemd" => {
+            if cfg!(not(target_os = "linux")) {
+                return;
+            }
+            let Some(analyze) = require_program("systemd-analyze") else { return };
+            let units = fs::read_dir(&written).expect("it was written");
+            let units = units.map(|unit| unit.expect("readable").path());
+            let ended = project.program(analyze).args(["--user", "verify"]).args(units).run();
+            // Unknown keys are only printed.
+            assert_eq!(ended.stderr, "");
+            ended
+        }
+        "procfile" => {
+            let Some(honcho) = tool("honcho") else { return };
+            project.program(honcho).args(["--procfile", &written, "check"]).run()
+        }
+        format => panic!("no program judges {format}"),
+    };
+    ended.expect_code(0);
+}
+
+#[test]
+fn every_format_is_accepted_by_its_program() {
+    let project = full();
+    for format in FORMATS {
+        judge(&project, format, &["--profile", "web"]);
+        judge(&project, format, &[]);
+    }
+    project.finish();
+}
+
+#[test]
+fn the_stacks_of_this_repository_can_be_exported() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let examples = fs::read_dir(root.join("examples")).expect("it is in the repository");
+    let folders = examples.map(|entry| entry.expect("readable").path()).chain([root.to_owned()]);
+    let files = folders.map(|folder| folder.join("devstack.toml")).filter(|file| file.is_file());
+    let files: Vec<PathBuf> = files.collect();
+    assert!(files.len() >= 4, "{files:?}");
+    let project = TestProject::new();
+    for file in files {
+        for format in FORMATS {
+            judge(&project, format, &["-f", file.to_str().expect("a path of ours")]);
+        }
+    }
+    project.finish();
+}
+
+#[test]
+fn the_stack_of_these_tests_has_every_key() {
+    let project = TestProject::new();
+    let schema = project.devstack(["schema"]).run().expect_code(0).json();
+    let stack: toml::Table = include_str!("export/full.toml").parse().expect("valid TOML");
+    let services = stack["services"].as_table().expect("a table");
+    let find = |value: &Value, pointer: &str| -> Vec<String> {
+        let keys = value.pointer(pointer).unwrap_or_else(|| panic!("no {pointer} in the schema"));
+        keys.as_object().expect("a table").keys().cloned().collect()
+    };
+    let has = |key: &str| services.values().any(|service| service.get(key).is_some());
+    let of_services = find(&schema, "/properties/services/additionalProperties/properties");
+    let missing: Vec<_> = of_services.iter().filter(|key| !has(key)).collect();
+    assert_eq!(missing, Vec::<&String>::new(), "keys of services");
+    let of_stack = find(&schema, "/properties/stack/properties");
+    let missing: Vec<_> = of_stack.iter().filter(|key| stack["stack"].get(key).is_none()).collect();
+    assert_eq!(missing, Vec::<&String>::new(), "keys of the stack");
+    project.finish();
+}
+
+#[test]
+fn exports_say_what_they_are() {
+    let project = full();
+    let dir = project.dir().display().to_string();
+    for format in FORMATS {
+        let ended = export(&project, &[format, "--profile", "web"]);
+        let text = ended.stdout.replace(&dir, "/shop");
+        insta::with_settings!({ omit_expression => true, snapshot_path => "export", prepend_module_to_snapshot => false }, {
+            insta::assert_snapshot!(format, text);
+        });
+        // What is in the comment is on stderr too.
+        let notes = ended.stderr.lines().filter_map(|line| line.strip_prefix("note: "));
+        let local = "devstack.local.toml is not exported";
+        let notes: Vec<&str> = notes.filter(|note| *note != local).collect();
+        let comments = text.lines().filter_map(|line| line.strip_prefix("# "));
+        let comments: Vec<&str> = comments.take(notes.len() + 2).collect();
+        assert!(notes.iter().all(|note| comments.contains(note)), "{notes:?} in {comments:?}");
+        assert!(ended.stderr.contains(local), "{}", ended.stderr);
+    }
+    project.finish();
+}
+
+#[test]
+fn no_export_has_a_secret() {
+    let project = full();
+    for format in FORMATS {
+        let ended = export(&project, &[format, "--profile", "web"]);
+        assert!(!ended.stdout.contains(CANARY), "{format}: {}", ended.stdout);
+        assert!(!ended.stderr.contains(CANARY), "{format}: {}", ended.stderr);
+        // They are named instead.
+        assert!(ended.stdout.contains("OUTER_TOKEN"), "{format}");
+        assert!(ended.stdout.contains("DB_PASSWORD"), "{format}");
+        assert!(!ended.stdout.contains("MINE"), "{format}: changes of one person are not exported");
+    }
+    project.finish();
+}
+
+/// The documents of a file, as a parser of YAML 1.1 reads them.
+fn parsed(project: &TestProject, format: &str) -> Option<Vec<Value>> {
+    let python = tool("python")?;
+    let file = project.outside("tmp").join("parsed.yaml").display().to_string();
+    export(project, &[format, "--profile", "web", "--force", "--output", &file]);
+    let script =
+        "import json, sys, yaml\nprint(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let ended = project.program(python).args(["-c", script, &file]).run().expect_code(0);
+    Some(ended.json().as_array().expect("a list").clone())
+}
+
+#[test]
+fn every_value_is_read_back_as_it_was() {
+    let project = full();
+    let Some(compose) = parsed(&project, "compose") else { return };
+    let api = &compose[0]["services"]["api"];
+    for (name, value) in ODD {
+        // Compose reads `$$` as a dollar sign.
+        assert_eq!(api["environment"][name], value.replace('$', "$$"), "{name} in Compose");
+    }
+    assert_eq!(api["command"][2], "exec ./server --port $$PORT");
+    assert_eq!(api["environment"]["REQUIRED"], "${OUTER_TOKEN:?set it}");
+    let seed = compose[0]["services"]["seed"]["command"][2].as_str().expect("a text");
+    assert!(seed.contains("    echo \"$$n of $$(date +%Y): 50%\" # `seeds`\ndone\n"), "{seed}");
+
+    let kubernetes = parsed(&project, "kubernetes").expect("it was there before");
+    let map = kubernetes
+        .iter()
+        .find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "api-env");
+    for (name, value) in ODD {
+        assert_eq!(map.expect("it is there")["data"][name], value, "{name} in Kubernetes");
+    }
+    project.finish();
+}
+
+#[test]
+fn honcho_starts_what_was_exported() {
+    let Some(honcho) = tool("honcho") else { return };
+    let project = TestProject::new();
+    let print = "for name in ODD LINES SECRET MADE PORT PATH; do eval \"printf '%s=<%s>\\n' $name \\\"\\$$name\\\"\"; done; pwd";
+    let stack = toml::toml! {
+        [services.print]
+        command = print
+        dir = "a b"
+        port = 5070
+        [services.print.env]
+        ODD = "  '\"$$(x)` %b \\n"
+        LINES = "one\ntwo\\n"
+        MADE = "<${SECRET}\n${OUTER:-no'ne}>"
+        PATH = "bin:${PATH}"
+        [services.words]
+        command = ["printf", "%s|", "a  b", "${SECRET}", "'$$HOME'", "x\ny"]
+    };
+    project.write("devstack.toml", &stack.to_string());
+    project.write(".env", "SECRET='s e  c'\n");
+    fs::create_dir(project.path("a b")).expect("the project is ours");
+    export(&project, &["procfile", "--output", "Procfile"]);
+    let printed = project.program(&honcho).args(["start", "print"]).run();
+    let text = printed.expect_code(0).stdout;
+    for line in [
+        "ODD=<  '\"$(x)` %b \\n>",
+        "LINES=<one",
+        "two\\n>",
+        "SECRET=<s e  c>",
+        "MADE=<<s e  c",
+        "no'ne>>",
+        "PORT=<5070>",
+        "PATH=<bin:/",
+        "/a b",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    let words = project.program(&honcho).args(["start", "words"]).run().expect_code(0).stdout;
+    for line in ["a  b|s e  c|'$HOME'|x", "y|"] {
+        assert!(words.contains(line), "{line} in {words}");
+    }
+    project.finish();
+}
+
+#[test]
+fn files_are_written_where_they_are_wanted() {
+    let project = full();
+    let written = export(&project, &["compose", "--output", "deploy/compose.yaml"]);
+    assert_eq!(written.stdout, "deploy/compose.yaml written\n");
+    let text = project.read("deploy/compose.yaml");
+    assert!(text.contains("source: \"..\"") && text.contains("../api/api.env"), "{text}");
+
+    let again = project.devstack(["export", "compose", "-o", "deploy/compose.yaml"]);
+    let refused = again.env("OUTER_TOKEN", "x").run().expect_code(1);
+    assert!(refused.stderr.contains("deploy/compose.yaml exists"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("help: use --force"), "{}", refused.stderr);
+    assert_eq!(project.read("deploy/compose.yaml"), text);
+    export(&project, &["compose", "--force", "-o", "deploy/compose.yaml"]);
+
+    let units = export(&project, &["systemd", "-o", "units"]).stdout;
+    assert!(units.contains("units/full.target written\nunits/full-api-1.service written\n"));
+    assert!(project.path("units/full-passed.main.socket").is_file(), "{units}");
+    let alone = project.devstack(["export", "compose", "--force"]).run().expect_code(2);
+    assert!(alone.stderr.contains("--output"), "{}", alone.stderr);
+    project.finish();
+}
+
+#[test]
+fn a_dockerfile_is_built() {
+    let project = TestProject::new();
+    let file = "[services.api]\ncommand = 'python serve.py'\ndir = 'api'\nport = 5000\n";
+    project.write("devstack.toml", file);
+    project.write("api/serve.py", "");
+    let mounted = export(&project, &["compose"]);
+    assert!(mounted.stdout.contains("image: python:3.13"), "{}", mounted.stdout);
+    assert!(mounted.stderr.contains("add a Dockerfile to ./api"), "{}", mounted.stderr);
+    project.write("api/Dockerfile", "FROM python\n");
+    let built = export(&project, &["compose"]);
+    assert!(built.stdout.contains("build: \"./api\""), "{}", built.stdout);
+    assert!(!built.stdout.contains("image:") && !built.stdout.contains("volumes:"));
+    assert_eq!(built.stderr, "");
+    project.finish();
+}
