@@ -1,6 +1,9 @@
 use std::collections::BTreeMap;
 
-use crate::model::{ConflictPolicy, Name, OnExit, PortableService, PortableStack, TtyMode};
+use crate::model::{
+    ConflictPolicy, LogRetention, Name, OnExit, PortableService, PortableStack, RestartConfig,
+    TtyMode,
+};
 use crate::text::{join, one_line};
 
 /// What an export cannot say, and what is left to do before it can be used.
@@ -21,6 +24,9 @@ impl ExportNotes {
         if !stack.live_reload {
             notes.losses.insert("`live`".to_owned(), Vec::new());
         }
+        if stack.logs != LogRetention::default() {
+            notes.losses.insert("`logs`".to_owned(), Vec::new());
+        }
         for service in stack.services.values() {
             notes.add_common(service);
         }
@@ -35,6 +41,8 @@ impl ExportNotes {
             ("`debug`", service.debuggable),
             ("`color`", service.colored),
             ("`on_conflict`", moves),
+            ("`port.env`", ports().any(|port| port.variable.is_some())),
+            ("`restart`: its delays and limits", self.loses_restart(&service.restart)),
             ("`port = \"auto\"`: the number is fixed", self.fixes_ports(service)),
             ("`tty = true`", service.tty == TtyMode::Yes && self.format != "compose"),
             ("`on_exit = \"shutdown\"`", service.on_exit == OnExit::Shutdown),
@@ -48,6 +56,17 @@ impl ExportNotes {
     fn fixes_ports(&self, service: &PortableService) -> bool {
         matches!(self.format, "procfile" | "systemd")
             && service.ports.iter().any(|port| port.wanted.is_none())
+    }
+
+    /// Whether the times and numbers of `restart` are lost. systemd lacks only `max_delay`; Kubernetes
+    /// has the number for tasks. A Procfile has no `restart` at all.
+    fn loses_restart(&self, restart: &RestartConfig) -> bool {
+        let usual = RestartConfig::new(restart.policy);
+        match self.format {
+            "procfile" => false,
+            "systemd" => restart.max_delay != usual.max_delay,
+            _ => *restart != usual,
+        }
     }
 
     /// Adds what a service loses.

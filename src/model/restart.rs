@@ -17,6 +17,19 @@ pub struct RestartConfig {
     pub max_delay: Duration,
 }
 
+impl RestartConfig {
+    /// The default for a policy.
+    pub fn new(policy: RestartPolicy) -> RestartConfig {
+        RestartConfig {
+            policy,
+            max_failures: 8,
+            window: Duration::from_secs(120),
+            delay: Duration::from_millis(250),
+            max_delay: Duration::from_secs(15),
+        }
+    }
+}
+
 /// When a process that exited on its own restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestartPolicy {

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use crate::model::{RestartConfig, RestartPolicy, ServiceKind};
 
 use super::ConfigChecker;
@@ -17,16 +15,10 @@ pub(in crate::config) const MAX_RESTARTS: i64 = 1_000_000;
 impl ConfigChecker<'_, '_> {
     /// Checks `restart`: a policy or a table. The default for a task is not to restart.
     pub(super) fn restart(&mut self, service: &RawTable<'_>, kind: ServiceKind) -> RestartConfig {
-        let mut restart = RestartConfig {
-            policy: match kind {
-                ServiceKind::Service => RestartPolicy::OnFailure,
-                ServiceKind::Task => RestartPolicy::No,
-            },
-            max_failures: 8,
-            window: Duration::from_secs(120),
-            delay: Duration::from_millis(250),
-            max_delay: Duration::from_secs(15),
-        };
+        let mut restart = RestartConfig::new(match kind {
+            ServiceKind::Service => RestartPolicy::OnFailure,
+            ServiceKind::Task => RestartPolicy::No,
+        });
         let Some(node) = service.get("restart").map(|entry| &entry.node) else { return restart };
         let policy = match &node.value {
             RawValue::Text(_) => self.keyword("restart", node, &POLICIES),

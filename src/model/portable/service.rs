@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{PortableCommand, PortableNetwork, PortableText};
 use crate::model::{
-    AcceptedStatus, Condition, ConflictPolicy, HealthConfig, Name, OnExit, ReadyConfig,
-    RestartConfig, ServiceKind, StopConfig, TtyMode,
+    AcceptedStatus, Condition, ConflictPolicy, HealthConfig, LogRetention, Name, OnExit,
+    ReadyConfig, RestartConfig, ServiceKind, StopConfig, TtyMode,
 };
 
 /// A stack for other programs.
@@ -21,6 +21,8 @@ pub struct PortableStack {
     pub services: BTreeMap<Name, PortableService>,
     /// Whether edits of the configuration are applied while it runs.
     pub live_reload: bool,
+    /// How much of the log is kept.
+    pub logs: LogRetention,
 }
 
 /// A service for other programs.
@@ -102,6 +104,8 @@ pub struct PortablePort {
     pub wanted: Option<u16>,
     /// What devstack does if that is taken.
     pub on_conflict: ConflictPolicy,
+    /// The variable of the environment that sets its number.
+    pub variable: Option<String>,
     /// Whether its listening socket is opened for the service and passed on.
     pub activated: bool,
 }

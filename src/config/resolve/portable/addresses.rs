@@ -65,6 +65,7 @@ impl<'a> PortableAddresses<'a> {
                     number,
                     wanted,
                     on_conflict: port.on_conflict,
+                    variable: port.env.clone(),
                     activated: port.socket_activation,
                 })
             });

@@ -31,6 +31,7 @@ pub(in crate::config) fn portable_stack(
         network,
         services: built.collect(),
         live_reload: spec.live,
+        logs: spec.logs,
     }
 }
 
