@@ -4,6 +4,7 @@ mod support;
 
 mod actions;
 mod after_failure;
+mod again;
 mod attach;
 mod background;
 mod bad_input;

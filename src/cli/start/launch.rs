@@ -40,7 +40,7 @@ pub(super) struct StartedStack {
 ///
 /// The order matters: the guard is forked first, while the process is small and has one thread.
 pub(super) fn start<F>(
-    mut plan: StartOptions,
+    plan: &mut StartOptions,
     drive: impl FnOnce(StartedStack) -> F,
 ) -> Result<ExitCode, CommandError>
 where
@@ -55,7 +55,7 @@ where
     let watcher = plan.follow.then(|| Watcher::start(changes));
     // In the background, this is the output of the process in front.
     let printed = watcher.as_ref().map(|it| it.output_files().claim(own_output()));
-    let ground = match StartContext::prepare(&plan) {
+    let ground = match StartContext::prepare(plan) {
         Ok(ground) => ground,
         Err(no) => {
             guard.dismiss();
@@ -65,7 +65,7 @@ where
     let socket =
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
     let runtime = context::supervisor_runtime().map_err(|error| internal("start", error))?;
-    let logs = open_logs(&plan, &ground);
+    let logs = open_logs(plan, &ground);
     // In the background, this is the last chance to query the terminal.
     let terminal_size = plan.place.terminal_size();
     let errors = ground.state_dir.background_errors();
@@ -75,7 +75,7 @@ where
     let outcome = runtime.block_on(async {
         tokio::spawn(children.clone().reap_others());
         let setup =
-            build_supervisor(guard, &plan, &ground, &logs, (watcher, changes_in), terminal_size)
+            build_supervisor(guard, plan, &ground, &logs, (watcher, changes_in), terminal_size)
                 .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
@@ -188,6 +188,7 @@ fn build_supervisor(
         when_idle: plan.when_idle,
         terminal_size,
         qr: plan.qr,
+        start: ground.start.clone(),
     })
 }
 

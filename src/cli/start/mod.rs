@@ -3,6 +3,7 @@
 mod background;
 mod context;
 mod existing;
+mod join;
 mod launch;
 mod open_page;
 mod options;
@@ -12,6 +13,7 @@ mod prompt;
 mod relay;
 mod run;
 mod selection;
+mod stack_request;
 mod startup_message;
 mod up;
 

@@ -7,12 +7,13 @@ use crate::cli::inspect::LogStyleArgs;
 use crate::engine::WhenIdle;
 use crate::exit_code::ExitCode;
 use crate::log::LogOutput;
-use crate::model::Stack;
+use crate::model::{Stack, StartCommand};
 use crate::process::Daemon;
 use crate::supervisor::TerminalSizeFn;
 
 /// What to start and how, for `up` and `run`.
 pub(super) struct StartOptions {
+    pub command: StartCommand,
     pub files: Vec<PathBuf>,
     pub starting: StartupArgs,
     pub services: Vec<String>,

@@ -18,7 +18,7 @@ use crate::engine::WhenIdle;
 use crate::exit_code::ExitCode;
 use crate::model::{
     Message, MessageClass, Name, Phase, ProcessExit, RestartPolicy, ServiceView, Snapshot, Stack,
-    StackState, connectable_host,
+    StackState, StartCommand, connectable_host,
 };
 use crate::process;
 use crate::process::{CommandOrphans, ExecError, OwnChildren};
@@ -59,7 +59,8 @@ const PRINT_LIMIT: Duration = Duration::from_secs(1);
 /// `devstack run -- CMD`: runs a command once the stack is ready, stops everything, exits with its
 /// code.
 pub(crate) fn run(files: Vec<std::path::PathBuf>, args: RunArgs) -> Result<ExitCode, CommandError> {
-    let plan = StartOptions {
+    let mut plan = StartOptions {
+        command: StartCommand::Run,
         files,
         starting: args.starting,
         services: args.services,
@@ -77,7 +78,7 @@ pub(crate) fn run(files: Vec<std::path::PathBuf>, args: RunArgs) -> Result<ExitC
     };
     let (command, json) = (args.command, args.shown.is_json());
     let ready_timeout = args.ready_timeout;
-    launch::start(plan, |launched| async move {
+    launch::start(&mut plan, |launched| async move {
         let StartedStack { supervisor, handle, stack, timeout, children } = launched;
         let signals = SignalListener::listen().map_err(|error| {
             Message::new(MessageClass::Limit, format!("cannot listen for signals: {error}"))

@@ -293,7 +293,14 @@ impl RunningInstance {
     /// Blocks until it has exited, without a time limit.
     pub fn wait_until_ended(&self) -> io::Result<()> {
         match open_lock(&self.lock, false) {
-            Ok(lock) => lock.lock_shared(),
+            Ok(lock) => {
+                // Another devstack may already have taken the directory.
+                let now = InstanceRecord::read(&lock);
+                match self.holder.as_ref().zip(now) {
+                    Some((had, now)) if had.pid != now.pid => Ok(()),
+                    Some(_) | None => lock.lock_shared(),
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
         }
