@@ -2,6 +2,7 @@
 
 mod support;
 
+mod action;
 mod actions;
 mod after_failure;
 mod again;
@@ -55,6 +56,7 @@ mod reload;
 mod reload_random;
 mod restarts;
 mod run;
+mod run_reports;
 #[cfg(target_os = "linux")]
 mod screen;
 mod secrets;

@@ -7,11 +7,12 @@ use super::context::StartContext;
 use super::options::{LogTarget, StartOptions};
 use super::relay::{RelaySource, StartRelay};
 use super::startup_message::StartupMessage;
+use super::timeline::TimelineTask;
 use crate::cli::context;
 use crate::cli::render::{CommandError, warn};
 use crate::control;
 use crate::exit_code::ExitCode;
-use crate::log::StackLog;
+use crate::log::{LogStyle, StackLog};
 use crate::model::Stack;
 use crate::process::{GuardHandle, OwnChildren, ProcessManager};
 use crate::supervisor::executor::Executor;
@@ -100,14 +101,23 @@ where
         };
         let server = tokio::spawn(control::serve(socket, handle.clone(), shutdown));
         let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
+        let timeline = plan
+            .timeline
+            .take()
+            .map(|target| TimelineTask::begin(target, handle.clone(), stack.clone()));
         let relay = front.map(|front| {
             let services = stack.services.keys().cloned().collect();
             let first =
                 StartupMessage::Begins { services, errors: errors.to_string_lossy().into_owned() };
-            let (handle, logs, settled) = (handle.clone(), logs.clone(), supervisor.settled());
+            let settled =
+                timeline.as_ref().map_or_else(|| supervisor.settled(), TimelineTask::shown);
+            let (handle, logs) = (handle.clone(), logs.clone());
             StartRelay::begin(front, printed, first, RelaySource { logs, handle, settled })
         });
         let result = drive(StartedStack { supervisor, handle, stack, timeout, children }).await;
+        if let Some(timeline) = timeline {
+            timeline.finish().await;
+        }
         if let Some(relay) = relay {
             relay.finish(LOG_FLUSH_TIMEOUT).await;
         }
@@ -194,7 +204,10 @@ fn build_supervisor(
 
 fn open_logs(plan: &StartOptions, ground: &StartContext) -> StackLog {
     let terminal = plan.on_terminal();
+    let github = context::is_github();
     let style = context::log_style(terminal, plan.shown);
+    // At the start of a line, what a service prints could be a workflow command.
+    let style = LogStyle { github, prefix: style.prefix || github, ..style };
     let logs = StackLog::open(&ground.state_dir.logs(), style, plan.place.output());
     logs.set_retention(ground.stack.logs);
     logs

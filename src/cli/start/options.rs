@@ -1,6 +1,7 @@
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::PathBuf;
 
+use super::timeline::TimelineTarget;
 use crate::cli::args::StartupArgs;
 use crate::cli::context;
 use crate::cli::inspect::LogStyleArgs;
@@ -25,6 +26,8 @@ pub(super) struct StartOptions {
     pub shown: LogStyleArgs,
     /// Whether to show a QR code of the URL on the network.
     pub qr: bool,
+    /// Where to show what the start waited for.
+    pub timeline: Option<TimelineTarget>,
     pub place: LogTarget,
     /// Changes every stack before it is used.
     pub modify_stack: fn(&mut Stack),

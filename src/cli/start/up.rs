@@ -8,6 +8,7 @@ use super::existing::ExistingStack;
 use super::launch::{self, StartedStack};
 use super::open_page::PageOpener;
 use super::options::{LogTarget, StartOptions};
+use super::timeline::TimelineArgs;
 use super::{background, existing, join};
 use crate::cli::args::{FileArgs, StartupArgs};
 use crate::cli::context;
@@ -49,6 +50,8 @@ pub struct UpArgs {
     #[arg(long)]
     pub qr: bool,
     #[command(flatten)]
+    pub timeline: TimelineArgs,
+    #[command(flatten)]
     pub shown: LogStyleArgs,
 }
 
@@ -64,6 +67,7 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
         follow: !args.no_watch,
         shown: args.shown,
         qr: args.qr,
+        timeline: args.timeline.target(),
         place: LogTarget::Stdout,
         modify_stack: |_| {},
         when_idle: WhenIdle::AwaitSave,
