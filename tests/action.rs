@@ -27,7 +27,8 @@ fn steps(action: &Value) -> &[Value] {
 fn script(project: &TestProject, step: &Value) -> TestCommand {
     assert_eq!(step["shell"], "bash");
     let script = step["run"].as_str().expect("a script");
-    let bash = project.program("bash").args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
+    let bash =
+        project.program("bash").args(["--noprofile", "--norc", "-eo", "pipefail", "-c", script]);
     let bash = bash.env("RUNNER_TEMP", project.outside("tmp"));
     bash.env("GITHUB_PATH", project.path("path")).env("GITHUB_OUTPUT", project.path("outputs"))
 }
@@ -60,7 +61,9 @@ fn it_has_the_shape_of_a_composite_action() {
     }
     let last = steps(&action).last().expect("a step");
     assert_eq!(last["if"], "failure()");
-    assert!(last["uses"].as_str().is_some_and(|uses| uses.starts_with("actions/upload-artifact@v")));
+    assert!(
+        last["uses"].as_str().is_some_and(|uses| uses.starts_with("actions/upload-artifact@v"))
+    );
     // `.devstack` begins with a dot.
     assert_eq!(last["with"]["include-hidden-files"], true);
     project.finish();
@@ -72,11 +75,16 @@ fn its_scripts_install_an_archive_and_run_a_command() {
     let Some(action) = action(&project) else { return };
     let [install, run, _] = steps(&action) else { panic!("three steps") };
     // As packaging/archive.sh makes it.
-    let pack = "mkdir devstack-1 && cp \"$0\" devstack-1/devstack && tar -czf archive.tar.gz devstack-1";
+    let pack =
+        "mkdir devstack-1 && cp \"$0\" devstack-1/devstack && tar -czf archive.tar.gz devstack-1";
     let pack = project.program("sh").args(["-c", pack, env!("CARGO_BIN_EXE_devstack")]);
     pack.run().expect_code(0);
     let install = |sum: &str| -> CommandOutput {
-        script(&project, install).env("ARCHIVE", "archive.tar.gz").env("SHA256", sum).env("SOURCE", "").run()
+        script(&project, install)
+            .env("ARCHIVE", "archive.tar.gz")
+            .env("SHA256", sum)
+            .env("SOURCE", "")
+            .run()
     };
     if require_program("openssl").is_some() {
         let refused = install("00").expect_code(1);
@@ -86,7 +94,10 @@ fn its_scripts_install_an_archive_and_run_a_command() {
     let bin = project.read("path");
     assert_eq!(Path::new(bin.trim()), project.outside("tmp").join("devstack/bin"));
 
-    project.write("devstack.toml", "[services.web]\ncommand = ['{misbehave}', 'listen']\nport = 'auto'\n");
+    project.write(
+        "devstack.toml",
+        "[services.web]\ncommand = ['{misbehave}', 'listen']\nport = 'auto'\n",
+    );
     let path = format!("{}:{}", bin.trim(), std::env::var("PATH").expect("a PATH"));
     let run = |command: &str| {
         let run = script(&project, run).env("PATH", &path).env("COMMAND", command);

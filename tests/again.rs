@@ -1,9 +1,13 @@
 //! `up -d` where a stack already runs: it is what was asked for, becomes it, or says why it cannot.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::thread;
+
 use serde_json::Value;
 
 use crate::support::{
-    MarkerLog, RunningProgram, TestProject, free_port, free_ports, occupy, service,
+    MarkerLog, RunningProgram, Signal, TestProject, free_port, free_ports, occupy, service,
 };
 
 /// `api` is ready when a gate is open; `spare` starts only on request, and needs `cache`.
@@ -240,5 +244,32 @@ fn the_stack_of_a_run_is_not_joined() {
     gate.open();
     assert_eq!(run.wait_code(), 0);
     drop(run);
+    project.finish();
+}
+
+#[test]
+fn a_devstack_that_speaks_another_protocol_is_named() {
+    let project = shop(&[]);
+    let running = i32::try_from(pid(&project).as_i64().expect("a pid")).expect("a pid");
+    let socket = project.socket();
+    std::fs::remove_file(&socket).expect("it listens");
+    let newer = UnixListener::bind(&socket).expect("the name is free");
+    thread::spawn(move || {
+        for client in newer.incoming() {
+            let mut client = client.expect("a client");
+            let _ = client.read(&mut [0; 1024]).expect("a request");
+            // A client that has seen enough is gone.
+            let _ = client.write_all(
+                b"HTTP/1.1 200 OK\r\ndevstack-protocol: 99\r\ndevstack-version: 9.9.9\r\n\
+                  content-length: 0\r\nconnection: close\r\n\r\n",
+            );
+        }
+    });
+    let refused = project.devstack(["up", "-d"]).run().expect_code(4);
+    assert!(refused.stderr.contains("has version 9.9.9 with protocol 99"), "{refused:?}");
+    assert!(refused.stderr.contains("help: run `devstack down`"), "{refused:?}");
+    let running = rustix::process::Pid::from_raw(running).expect("a pid");
+    rustix::process::kill_process(running, Signal::TERM).expect("it runs");
+    project.assert_nothing_alive();
     project.finish();
 }

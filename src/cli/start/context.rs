@@ -115,7 +115,10 @@ fn claim(plan: &StartOptions, config: &Config) -> Result<InstanceLock, CommandEr
                 return Err(CommandError::new(message, ExitCode::FAILED));
             }
             Err(ClaimError::Busy(busy)) => {
-                if plan.daemon.is_none() || left == MOST_CLAIMS || !has_left(config.dir()) {
+                if plan.daemon.is_none()
+                    || left == MOST_CLAIMS
+                    || !has_left(config.dir(), plan.shown.is_json())
+                {
                     return Err(CommandError::AlreadyRunning(busy));
                 }
                 left += 1;

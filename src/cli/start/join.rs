@@ -29,12 +29,14 @@ const RELOAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// Waits while the stack of this directory stops, or starts without success. Returns whether it has
 /// left the directory.
-pub(super) fn has_left(dir: &Path) -> bool {
+pub(super) fn has_left(dir: &Path, json: bool) -> bool {
     let Some(found) = InstanceLock::find(dir) else { return true };
     let Ok(runtime) = context::runtime() else { return false };
     match runtime.block_on(first_answer(&found)) {
         Ok(stack) if matches!(stack.state, StackState::Stopping | StackState::Stopped) => {
-            warn("note: waiting for the previous stack to stop\n");
+            if !json {
+                warn("note: waiting for the previous stack to stop\n");
+            }
             found.wait_until_ended().is_ok()
         }
         Err(ClientError::NotRunning(_)) => found.wait_until_ended().is_ok(),

@@ -1,3 +1,4 @@
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io::{IsTerminal, stdout};
 use std::process::{ExitStatus, Stdio};
@@ -113,7 +114,7 @@ impl CommandRun {
                 Err((time, RunOutcome::NotReady, ExitCode::RUN_NOT_READY))
             }
             time = &mut limit => Err((time, RunOutcome::TimedOut, ExitCode::RUN_TIMEOUT)),
-            () = report_waiting(&self.handle), if !stdout().is_terminal() => unreachable!("endless"),
+            never = report_waiting(&self.handle), if !stdout().is_terminal() => match never {},
         };
         self.observe().await;
         let snapshot = self.record.seen.clone()?;
@@ -123,11 +124,11 @@ impl CommandRun {
             Err((time, outcome, code)) => {
                 let text = not_ready_within(time, &snapshot);
                 let cause = RunCause::new(MessageClass::ReadyTimeout, text);
-                return self.give_up(RunVerdict::failed(outcome, code, cause));
+                return Some(self.give_up(RunVerdict::failed(outcome, code, cause)));
             }
         }
         if let Some(verdict) = start_failure(&snapshot) {
-            return self.give_up(verdict);
+            return Some(self.give_up(verdict));
         }
         self.record.ready_after = Some(begun.elapsed());
         self.finish_log().await;
@@ -141,7 +142,7 @@ impl CommandRun {
                     tell(self.json, cause.message.clone()).await;
                 }
                 self.record.orphans = None;
-                return self.give_up(verdict);
+                return Some(self.give_up(verdict));
             }
         };
         let args = self.command.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
@@ -175,11 +176,10 @@ impl CommandRun {
     }
 
     /// Stops the stack because of a failure.
-    #[expect(clippy::unnecessary_wraps, reason = "it is what `carry_out` returns")]
-    fn give_up(&self, verdict: RunVerdict) -> Option<RunVerdict> {
+    fn give_up(&self, verdict: RunVerdict) -> RunVerdict {
         let why = verdict.cause.as_ref().map_or("", |cause| cause.message.text.as_str());
         self.ender.0.shut_down(why, verdict.code.0);
-        Some(verdict)
+        verdict
     }
 
     fn spawn(&self, snapshot: &Snapshot) -> Result<Child, RunVerdict> {
@@ -240,7 +240,8 @@ impl CommandRun {
                         format!("the command did not finish within {}", DisplayDuration(time));
                     let cause = RunCause::new(MessageClass::Exit, text);
                     let code = ExitCode::RUN_TIMEOUT;
-                    return self.give_up(RunVerdict::failed(RunOutcome::TimedOut, code, cause));
+                    let verdict = RunVerdict::failed(RunOutcome::TimedOut, code, cause);
+                    return Some(self.give_up(verdict));
                 }
                 changed = self.state.changed() => {
                     let state = *self.state.borrow_and_update();
@@ -252,7 +253,8 @@ impl CommandRun {
                     if let Some(cause) = self.record.dead.first().filter(|_| self.abort_on_failure) {
                         let (cause, code) = (cause.clone(), ExitCode::RUN_SERVICE_DIED);
                         self.stop(child, false).await;
-                        return self.give_up(RunVerdict::failed(RunOutcome::ServiceDied, code, cause));
+                        let verdict = RunVerdict::failed(RunOutcome::ServiceDied, code, cause);
+                        return Some(self.give_up(verdict));
                     }
                 }
             }
@@ -378,7 +380,7 @@ async fn wait_for_start(state: &mut watch::Receiver<StackState>) -> StackState {
 }
 
 /// Says again and again what is still awaited, in the words of `devstack wait`.
-async fn report_waiting(handle: &SupervisorHandle) {
+async fn report_waiting(handle: &SupervisorHandle) -> Infallible {
     let progress = WaitProgress::new(&[], WaitCondition::Up);
     loop {
         tokio::time::sleep(STILL_WAITING).await;

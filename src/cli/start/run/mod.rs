@@ -9,7 +9,7 @@ mod run_report;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,6 +143,10 @@ pub(crate) fn run(files: Vec<PathBuf>, args: RunArgs) -> Result<ExitCode, Comman
     let (verdict, facts) = known.unwrap_or_else(|| (refused(&result), RunFacts::default()));
     let report = RunReport::new(began, verdict, facts);
     sections.annotate(&report);
+    if let Err(error) = add_to_job_summary(&report) {
+        let text = format!("cannot write the job summary: {error}");
+        warn(&message_text(&Message::new(MessageClass::Disk, text), json));
+    }
     let written = reports.write(&report);
     match (result, written) {
         // A failure of the run itself comes first.
@@ -184,7 +188,7 @@ impl RunFiles {
         Ok(())
     }
 
-    /// Writes what was asked for, and the summary of a job on GitHub.
+    /// Writes what was asked for.
     fn write(&self, report: &RunReport) -> Result<(), Message> {
         let mut written = Ok(());
         if let Some(path) = &self.result {
@@ -199,17 +203,17 @@ impl RunFiles {
             });
             written = written.and(xml.and_then(|xml| write_report(path, &xml)));
         }
-        if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
-        {
-            // Other steps and the command itself write it, too.
-            let file = File::options().append(true).create(true).open(path);
-            let added = file.and_then(|mut file| file.write_all(job_summary(report).as_bytes()));
-            written = written.and(added.map_err(|error| {
-                Message::new(MessageClass::Disk, format!("cannot write the job summary: {error}"))
-            }));
-        }
         written
     }
+}
+
+/// Adds to the summary of a job on GitHub, if it has one.
+fn add_to_job_summary(report: &RunReport) -> io::Result<()> {
+    let path = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
+    let Some(path) = path else { return Ok(()) };
+    // Other steps and the command itself write it, too.
+    let mut file = File::options().append(true).create(true).open(path)?;
+    file.write_all(job_summary(report).as_bytes())
 }
 
 /// Prints a message to stderr, between the lines of the log.
