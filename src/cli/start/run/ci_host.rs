@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use super::run_outcome::RunOutcome;
-use super::run_report::RunReport;
+use super::run_result::RunResult;
 use crate::cli::context;
 use crate::model::DisplayDuration;
 use crate::sync::lock_unpoisoned;
@@ -55,7 +55,7 @@ impl CiSections {
     }
 
     /// Shows a failure where the CI service lists them.
-    pub fn annotate(&self, report: &RunReport) {
+    pub fn annotate(&self, report: &RunResult) {
         if self.host == CiHost::GitHub {
             self.print(&annotation(report).unwrap_or_default());
         }
@@ -90,7 +90,7 @@ fn section_end(host: CiHost, name: &str, now: i64) -> String {
 }
 
 /// Returns the workflow command of GitHub Actions that shows a failure.
-fn annotation(report: &RunReport) -> Option<String> {
+fn annotation(report: &RunResult) -> Option<String> {
     let cause = report.cause.as_ref()?;
     let service = cause.service.as_ref().map_or("devstack run", |name| name.as_str());
     let lines = report.cause_lines();
@@ -109,7 +109,7 @@ fn escape_property(text: &str) -> String {
 }
 
 /// Formats a run for the summary of a job on GitHub, in Markdown.
-pub(super) fn job_summary(report: &RunReport) -> String {
+pub(super) fn job_summary(report: &RunResult) -> String {
     let what = report.stack.as_deref().unwrap_or("devstack run");
     let result = if report.outcome == RunOutcome::Passed { "passed" } else { "failed" };
     let took = shown(report.duration_ms);
@@ -148,27 +148,27 @@ fn shown(ms: u64) -> DisplayDuration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::run_outcome::{RunCause, RunVerdict};
-    use super::super::run_report::RunFacts;
     use super::*;
+    use crate::cli::start::run::run_outcome::{RunCause, RunVerdict};
+    use crate::cli::start::run::run_result::RunFindings;
     use crate::control::tests::{name, snapshot};
     use crate::exit_code::ExitCode;
     use crate::model::MessageClass;
 
     /// `db` failed, with a last line that looks like a command.
-    fn report(text: &str) -> RunReport {
+    fn report(text: &str) -> RunResult {
         let mut cause = RunCause::new(MessageClass::Exit, text);
         cause.service = Some(name("db"));
         let verdict = RunVerdict::failed(RunOutcome::ServiceFailed, ExitCode(120), cause);
-        let facts = RunFacts {
+        let facts = RunFindings {
             snapshot: Some(snapshot()),
             last_lines: vec![(name("db"), vec!["::set-output name=x::50%".to_owned()])],
             ready_after_ms: None,
             command: None,
         };
-        RunReport {
+        RunResult {
             duration_ms: 1500,
-            ..RunReport::new(jiff::Timestamp::UNIX_EPOCH, verdict, facts)
+            ..RunResult::new(jiff::Timestamp::UNIX_EPOCH, verdict, facts)
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::ci_host::CiSections;
 use super::command_env::variables;
 use super::run_outcome::{RunCause, RunOutcome, RunVerdict, dead_services, died, start_failure};
-use super::run_report::{CommandReport, RunFacts, is_ok};
+use super::run_result::{CommandReport, RunFindings, is_ok};
 use super::{ShutdownOnDrop, off_loop, tell};
 use crate::cli::control::WaitProgress;
 use crate::cli::render::{begin_line, warn};
@@ -81,7 +81,7 @@ pub(super) struct FinishedRun {
     /// `None`: the stack was stopped for another reason.
     pub verdict: Option<RunVerdict>,
     pub orphans: Option<CommandOrphans>,
-    pub facts: RunFacts,
+    pub facts: RunFindings,
 }
 
 impl CommandRun {
@@ -94,7 +94,7 @@ impl CommandRun {
         let last_lines = views.filter(|view| !is_ok(view));
         let last_lines =
             last_lines.map(|view| (view.name.clone(), logs.tail(&view.name, REPORT_LINES)));
-        let facts = RunFacts {
+        let facts = RunFindings {
             last_lines: last_lines.collect(),
             snapshot: seen.map(Arc::unwrap_or_clone),
             ready_after_ms: ready_after.map(milliseconds),

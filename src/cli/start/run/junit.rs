@@ -2,13 +2,13 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::run_report::{RunReport, ServiceReport};
+use super::run_result::{RunResult, ServiceReport};
 use crate::model::{MessageClass, Phase};
 use crate::text::join;
 
 /// Formats a run as JUnit XML: a test case for each service, and one for the command. The writer
 /// leaves out what XML does not allow.
-pub(super) fn junit_xml(report: &RunReport) -> Result<Vec<u8>, quick_junit::SerializeError> {
+pub(super) fn junit_xml(report: &RunResult) -> Result<Vec<u8>, quick_junit::SerializeError> {
     let name = report.stack.as_deref().unwrap_or("devstack");
     let mut suite = TestSuite::new(name);
     suite.set_time(Duration::from_millis(report.duration_ms));
@@ -24,7 +24,7 @@ pub(super) fn junit_xml(report: &RunReport) -> Result<Vec<u8>, quick_junit::Seri
     Ok(xml)
 }
 
-fn service_case(service: &ServiceReport, report: &RunReport, suite: &str) -> TestCase {
+fn service_case(service: &ServiceReport, report: &RunResult, suite: &str) -> TestCase {
     let is_cause =
         report.cause.as_ref().is_some_and(|it| it.service.as_ref() == Some(&service.name));
     // What had not got ready yet, or waited for something else, has not failed by itself.
@@ -51,7 +51,7 @@ fn service_case(service: &ServiceReport, report: &RunReport, suite: &str) -> Tes
     case
 }
 
-fn command_case(report: &RunReport, suite: &str) -> TestCase {
+fn command_case(report: &RunResult, suite: &str) -> TestCase {
     let cause = report.cause.as_ref();
     let text = cause.map_or_else(String::new, |cause| cause.message.text.clone());
     let class = cause.map_or(MessageClass::Exit, |cause| cause.message.class);

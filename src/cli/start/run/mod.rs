@@ -5,7 +5,7 @@ mod command_env;
 mod command_run;
 mod junit;
 mod run_outcome;
-mod run_report;
+mod run_result;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -32,7 +32,7 @@ use ci_host::{CiSections, job_summary};
 use command_run::{CommandRun, RunLimits, RunRecord};
 use junit::junit_xml;
 use run_outcome::{RunCause, RunOutcome, RunVerdict, conclude};
-use run_report::{RunFacts, RunReport};
+use run_result::{RunFindings, RunResult};
 
 /// `devstack run`.
 #[derive(Debug, Args)]
@@ -140,8 +140,8 @@ pub(crate) fn run(files: Vec<PathBuf>, args: RunArgs) -> Result<ExitCode, Comman
         code
     });
     sections.end();
-    let (verdict, facts) = known.unwrap_or_else(|| (refused(&result), RunFacts::default()));
-    let report = RunReport::new(began, verdict, facts);
+    let (verdict, facts) = known.unwrap_or_else(|| (refused(&result), RunFindings::default()));
+    let report = RunResult::new(began, verdict, facts);
     sections.annotate(&report);
     if let Err(error) = add_to_job_summary(&report) {
         let text = format!("cannot write the job summary: {error}");
@@ -189,7 +189,7 @@ impl RunFiles {
     }
 
     /// Writes what was asked for.
-    fn write(&self, report: &RunReport) -> Result<(), Message> {
+    fn write(&self, report: &RunResult) -> Result<(), Message> {
         let mut written = Ok(());
         if let Some(path) = &self.result {
             let mut json =
@@ -208,7 +208,7 @@ impl RunFiles {
 }
 
 /// Adds to the summary of a job on GitHub, if it has one.
-fn add_to_job_summary(report: &RunReport) -> io::Result<()> {
+fn add_to_job_summary(report: &RunResult) -> io::Result<()> {
     let path = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
     let Some(path) = path else { return Ok(()) };
     // Other steps and the command itself write it, too.

@@ -55,7 +55,7 @@ pub(super) struct TimelineTask {
 }
 
 #[derive(Deserialize)]
-struct SnapshotLine {
+struct FeedBegin {
     stack: Snapshot,
 }
 
@@ -101,7 +101,7 @@ async fn follow(handle: &SupervisorHandle, mut trace: StartTrace) -> StartTrace 
         for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             if let Ok(event) = serde_json::from_slice::<EventView>(line) {
                 trace.take_event(&event);
-            } else if let Ok(begin) = serde_json::from_slice::<SnapshotLine>(line) {
+            } else if let Ok(begin) = serde_json::from_slice::<FeedBegin>(line) {
                 trace.take_snapshot(&begin.stack);
             }
         }

@@ -21,14 +21,14 @@ pub(super) struct TimelineRow {
     /// The dependency that it waited for last.
     pub waited_for: Option<Name>,
     /// Waiting, starting and probing, in this order; a stage of no length is left out.
-    pub stages: Vec<(Stage, i64, i64)>,
+    pub stages: Vec<(TimelineStage, i64, i64)>,
     pub end: RowEnd,
     pub is_critical: bool,
 }
 
 /// What a service does during its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum TimelineStage {
     /// Waits for dependencies.
     Waiting,
     /// Its process is being started.
@@ -67,7 +67,7 @@ impl Timeline {
             })
             .collect();
         let starts = |row: &TimelineRow| {
-            let waiting = row.stages.iter().find(|(stage, ..)| *stage == Stage::Waiting);
+            let waiting = row.stages.iter().find(|(stage, ..)| *stage == TimelineStage::Waiting);
             waiting.map_or(0, |(_, _, to)| *to)
         };
         rows.sort_by_key(starts);
@@ -104,14 +104,14 @@ fn last_dependency<'a>(
     met.max_by_key(|(_, at)| *at)
 }
 
-fn stages(service: &ServiceTrace, begin: i64, end: i64) -> Vec<(Stage, i64, i64)> {
+fn stages(service: &ServiceTrace, begin: i64, end: i64) -> Vec<(TimelineStage, i64, i64)> {
     let over = service.result().unwrap_or(end);
     let started = service.started.unwrap_or(over);
     let spawned = service.spawned.unwrap_or(over).max(started);
     let all = [
-        (Stage::Waiting, begin, started),
-        (Stage::Starting, started, spawned),
-        (Stage::Probing, spawned, over),
+        (TimelineStage::Waiting, begin, started),
+        (TimelineStage::Starting, started, spawned),
+        (TimelineStage::Probing, spawned, over),
     ];
     let relative = all.map(|(stage, from, to)| (stage, from - begin, to.min(over) - begin));
     relative.into_iter().filter(|(_, from, to)| from < to).collect()
@@ -199,7 +199,10 @@ pub(super) mod tests {
         let timeline = Timeline::of(&open, 4000);
         assert_eq!(timeline.total, 3000);
         let web = timeline.rows.iter().find(|row| row.service == name("web")).expect("wanted");
-        assert_eq!((web.end, &*web.stages), (RowEnd::Open, &[(Stage::Waiting, 0, 3000)][..]));
+        assert_eq!(
+            (web.end, &*web.stages),
+            (RowEnd::Open, &[(TimelineStage::Waiting, 0, 3000)][..])
+        );
     }
 
     #[test]
@@ -210,8 +213,11 @@ pub(super) mod tests {
         assert_eq!(names, ["cache", "db", "migrate", "api", "web"]);
         let api = &timeline.rows[3];
         assert_eq!(api.waited_for, Some(name("migrate")));
-        let stages =
-            [(Stage::Waiting, 0, 900), (Stage::Starting, 900, 920), (Stage::Probing, 920, 1500)];
+        let stages = [
+            (TimelineStage::Waiting, 0, 900),
+            (TimelineStage::Starting, 900, 920),
+            (TimelineStage::Probing, 920, 1500),
+        ];
         assert_eq!((&*api.stages, api.end), (&stages[..], RowEnd::Ready(1500)));
         assert_eq!(timeline.rows[2].end, RowEnd::Completed(900));
         assert!(!timeline.rows[0].is_critical && api.is_critical);

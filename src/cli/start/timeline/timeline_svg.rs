@@ -1,6 +1,6 @@
 use std::fmt::Write;
 
-use super::timeline::{Stage, Timeline, TimelineRow};
+use super::timeline::{Timeline, TimelineRow, TimelineStage};
 use super::timeline_text::{heading, row_text};
 
 const ROW: i64 = 24;
@@ -25,9 +25,9 @@ pub(super) fn timeline_svg(stack: &str, timeline: &Timeline) -> String {
     }
     let y = TOP + rows * ROW + ROW;
     let legend = [
-        (Stage::Waiting, "waiting"),
-        (Stage::Starting, "starting"),
-        (Stage::Probing, "until ready"),
+        (TimelineStage::Waiting, "waiting"),
+        (TimelineStage::Starting, "starting"),
+        (TimelineStage::Probing, "until ready"),
     ];
     for (number, (stage, name)) in (0..).zip(legend) {
         let x = NAMES + number * 120;
@@ -49,11 +49,11 @@ fn draw_row(svg: &mut String, y: i64, row: &TimelineRow, total: i64) {
     text(svg, NAMES + BARS + 12, base, "", &row_text(row));
 }
 
-fn rect(svg: &mut String, x: i64, y: i64, width: i64, stage: Stage) {
+fn rect(svg: &mut String, x: i64, y: i64, width: i64, stage: TimelineStage) {
     let color = match stage {
-        Stage::Waiting => "#d8dee6",
-        Stage::Starting => "#f0b429",
-        Stage::Probing => "#3b82c4",
+        TimelineStage::Waiting => "#d8dee6",
+        TimelineStage::Starting => "#f0b429",
+        TimelineStage::Probing => "#3b82c4",
     };
     // What lasted a moment can still be seen.
     let width = width.max(1);
@@ -81,8 +81,8 @@ fn escape(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::timeline::tests::shop;
     use super::*;
+    use crate::cli::start::timeline::timeline::tests::shop;
 
     #[test]
     fn the_picture_of_a_start() {

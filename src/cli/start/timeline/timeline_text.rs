@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::timeline::{RowEnd, Stage, Timeline, TimelineRow};
+use super::timeline::{RowEnd, Timeline, TimelineRow, TimelineStage};
 use crate::model::DisplayDuration;
 use crate::text::join;
 
@@ -35,7 +35,7 @@ pub(super) fn row_text(row: &TimelineRow) -> String {
         RowEnd::Failed(at) => format!("failed at {}", shown(at)),
         RowEnd::Open => "no result".to_owned(),
     };
-    let waited = row.stages.iter().find(|(stage, ..)| *stage == Stage::Waiting);
+    let waited = row.stages.iter().find(|(stage, ..)| *stage == TimelineStage::Waiting);
     match (waited, &row.waited_for) {
         (Some((_, from, to)), Some(name)) => {
             format!("{end}; waited {} for {name}", shown(to - from))
@@ -50,9 +50,9 @@ fn bar(row: &TimelineRow, total: i64) -> String {
     let mut bar = String::new();
     for (stage, from, to) in &row.stages {
         let sign = match stage {
-            Stage::Waiting => ".",
-            Stage::Starting => "-",
-            Stage::Probing => "=",
+            TimelineStage::Waiting => ".",
+            TimelineStage::Starting => "-",
+            TimelineStage::Probing => "=",
         };
         bar += &sign.repeat(usize::try_from(column(*to) - column(*from)).unwrap_or(0));
     }
@@ -65,8 +65,8 @@ fn shown(ms: i64) -> DisplayDuration {
 
 #[cfg(test)]
 mod tests {
-    use super::super::timeline::tests::shop;
     use super::*;
+    use crate::cli::start::timeline::timeline::tests::shop;
 
     #[test]
     fn the_text_of_a_start() {

@@ -5,7 +5,7 @@ use crate::model::{Message, Name, Phase, ProcessExit, ServiceKindView, ServiceVi
 
 /// The result of a run: the file of `--result`. Fields may be added, never renamed.
 #[derive(Debug, Clone, Serialize)]
-pub(super) struct RunReport {
+pub(super) struct RunResult {
     /// The version of this format.
     pub version: u32,
     pub outcome: RunOutcome,
@@ -60,7 +60,7 @@ pub(super) struct ServiceReport {
 
 /// What is known at the end of a run.
 #[derive(Default)]
-pub(super) struct RunFacts {
+pub(super) struct RunFindings {
     pub snapshot: Option<Snapshot>,
     /// The last lines of the services that are not as they should be.
     pub last_lines: Vec<(Name, Vec<String>)>,
@@ -68,10 +68,10 @@ pub(super) struct RunFacts {
     pub command: Option<CommandReport>,
 }
 
-impl RunReport {
-    pub fn new(started: jiff::Timestamp, verdict: RunVerdict, facts: RunFacts) -> RunReport {
+impl RunResult {
+    pub fn new(started: jiff::Timestamp, verdict: RunVerdict, facts: RunFindings) -> RunResult {
         let took = jiff::Timestamp::now().as_millisecond() - started.as_millisecond();
-        let RunFacts { snapshot, mut last_lines, ready_after_ms, command } = facts;
+        let RunFindings { snapshot, mut last_lines, ready_after_ms, command } = facts;
         let of = |view: ServiceView| {
             let lines = last_lines.iter_mut().find(|(name, _)| *name == view.name);
             let lines = lines.map(|(_, lines)| std::mem::take(lines));
@@ -84,7 +84,7 @@ impl RunReport {
             let wanted = snapshot.services.into_iter().filter(|view| view.phase != Phase::Idle);
             services = wanted.map(of).collect();
         }
-        RunReport {
+        RunResult {
             version: 1,
             outcome: verdict.outcome,
             exit_code: verdict.code.0,
