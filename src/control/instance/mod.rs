@@ -309,6 +309,7 @@ impl RunningInstance {
             }
             match lock.try_lock_shared() {
                 Ok(()) => return Ok(()),
+                #[expect(clippy::disallowed_methods, reason = "in a client; a lock gives no event")]
                 Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
