@@ -88,8 +88,10 @@
 //! | Whose configuration files are used? | `config/load/file_trust.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
-//! | Where do exit codes come from? | 120 to 127 of `devstack run` are chosen in `cli/start/run.rs`, the others where an error is made; `exit_code.rs` lists all numbers |
 //! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |
+//! | What does a second `up -d` compare and start? | `cli/start/stack_request.rs`, `cli/start/join.rs` |
+//! | What does CI learn of a run? | `cli/start/run/`: `run_result.rs`, `junit.rs`, `ci_host.rs`; what the start waited for: `cli/start/timeline/` |
+//! | Where do exit codes come from? | 120 to 127 of `devstack run` are chosen in `cli/start/run/run_outcome.rs`, the others where an error is made; `exit_code.rs` lists all numbers |
 //! | What does `why` say? | `engine/explain.rs` |
 //!
 //! # Ports

@@ -2,8 +2,10 @@
 
 mod support;
 
+mod action;
 mod actions;
 mod after_failure;
+mod again;
 mod attach;
 mod background;
 mod bad_input;
@@ -55,6 +57,7 @@ mod reload;
 mod reload_random;
 mod restarts;
 mod run;
+mod run_reports;
 #[cfg(target_os = "linux")]
 mod screen;
 mod secrets;

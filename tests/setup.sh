@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what single tests need with apt-get: `ip` for namespaces of networks (Linux only), the shells that completions
-# are tried in, `man`, vim and git that save and check out, and tmux, which is a terminal. Safe to run again.
+# are tried in, `man`, vim and git that save and check out, tmux, which is a terminal, and Python's YAML parser. Safe to run again.
 set -euo pipefail
 
 [ "$(uname)" = Linux ] || exit 0
@@ -9,6 +9,10 @@ missing=()
 for program in "${!package[@]}"; do
     command -v "$program" >/dev/null 2>&1 || missing+=("${package[$program]}")
 done
+# For the test of action.yml.
+if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import yaml' 2>/dev/null; then
+    missing+=(python3-yaml)
+fi
 [ "${#missing[@]}" -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "setup: install ${missing[*]} first (this script knows apt-get)" >&2

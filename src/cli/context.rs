@@ -142,7 +142,19 @@ fn no_color() -> bool {
 pub(super) fn log_style(terminal: bool, shown: LogStyleArgs) -> LogStyle {
     let color = !no_color() && if terminal { !is_dumb() } else { color_is_forced() };
     let json = shown.is_json();
-    LogStyle { color, prefix: !shown.no_prefix, timestamps: shown.timestamps, exact: false, json }
+    LogStyle {
+        color,
+        prefix: !shown.no_prefix,
+        timestamps: shown.timestamps,
+        exact: false,
+        github: false,
+        json,
+    }
+}
+
+/// Returns whether the output is the log of a job on GitHub Actions.
+pub(super) fn is_github() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
 }
 
 /// Returns whether a file or a pipe gets colors, too.

@@ -57,6 +57,7 @@ pub use service::{LabelColor, LaunchConfig, OnExit, Service, ServiceKind, TtyMod
 pub use shortfall::Shortfall;
 pub use snapshot::{
     DebugView, Dependency, ModeView, ServiceKindView, ServiceView, Snapshot, StackState,
+    StartCommand, StartView,
 };
 pub(crate) use stack::resolve_name;
 pub use stack::{CONFIG_FILE, DirMove, LOCK_FILE, LogRetention, Stack};

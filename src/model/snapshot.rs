@@ -35,6 +35,9 @@ pub struct Snapshot {
     /// The service that an outside `PORT` and `devstack open` mean.
     #[serde(default)]
     pub primary: Option<Name>,
+    /// How the stack was started; missing from older versions and in snapshots of single services.
+    #[serde(default)]
+    pub start: Option<StartView>,
     /// The services, sorted by name.
     pub services: Vec<ServiceView>,
 }
@@ -52,6 +55,31 @@ impl Snapshot {
             | Phase::Failed => false,
         })
     }
+}
+
+/// How a stack was started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartView {
+    /// The command that started it.
+    pub command: StartCommand,
+    /// Its configuration files, later over earlier: relative to the project directory if they are
+    /// below it. Without local files, env files and other files that these name.
+    pub files: Vec<String>,
+    /// Whether it watches files.
+    pub watch: bool,
+}
+
+/// A command that starts a stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartCommand {
+    /// `devstack up`.
+    Up,
+    /// `devstack run`, which stops the stack when its command exits.
+    Run,
+    /// A command that only a newer devstack knows.
+    #[serde(other)]
+    Unknown,
 }
 
 /// The state of a whole stack.

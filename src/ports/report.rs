@@ -229,6 +229,7 @@ mod tests {
             mode: ModeView::Run,
             supervisor_pid: 1,
             primary: None,
+            start: None,
             state: StackState::Up,
             event: 0,
             networks: Vec::new(),

@@ -13,11 +13,14 @@ impl Supervisor {
     pub(super) fn snapshot(&mut self) -> Arc<Snapshot> {
         let stack = self.engine.stack().unwrap_or(&self.first_stack);
         let (engine, clock, teller) = (&self.engine, &self.clock, &self.teller);
+        let start = &self.start;
         let make = || {
             let services = engine.views(|at| clock.timestamp(at));
             let mode = mode_of(&services);
             let (state, event) = (engine.stack_state(), teller.newest());
-            let mut snapshot = Snapshot { services, mode, state, event, ..empty_snapshot(stack) };
+            let start = Some(start.clone());
+            let mut snapshot =
+                Snapshot { services, mode, state, event, start, ..empty_snapshot(stack) };
             add_network_urls(&mut snapshot, stack, NetworkInterface::list);
             Arc::new(snapshot)
         };
@@ -83,6 +86,7 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
         mode: ModeView::Run,
         supervisor_pid: std::process::id(),
         primary: stack.primary.clone(),
+        start: None,
         state: StackState::Starting,
         event: 0,
         networks: Vec::new(),

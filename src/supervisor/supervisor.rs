@@ -20,7 +20,7 @@ use super::supervisor_handle::{RequestResult, SupervisorHandle, SupervisorReques
 use crate::engine::{Effect, Engine, EngineTime, Input, Selection, Ticket, WhenIdle};
 use crate::log::StackLog;
 use crate::model::{
-    BindHints, LabelColor, Message, Name, Plan, Snapshot, Stack, StackState, WatchId,
+    BindHints, LabelColor, Message, Name, Plan, Snapshot, Stack, StackState, StartView, WatchId,
 };
 use crate::probe::ProbeReport;
 use crate::process::RunReport;
@@ -58,6 +58,8 @@ pub struct SupervisorSetup {
     pub terminal_size: TerminalSizeFn,
     /// Shows a QR code after the start.
     pub qr: bool,
+    /// How the stack is started, for clients.
+    pub start: StartView,
 }
 
 /// Returns the current rows and columns of a terminal.
@@ -126,6 +128,7 @@ pub struct Supervisor {
     pub(super) start_done: watch::Sender<bool>,
     pub(super) terminal_size: TerminalSizeFn,
     pub(super) qr: bool,
+    pub(super) start: StartView,
     ender: ShutdownHandle,
     endings: mpsc::UnboundedReceiver<ShutdownRequest>,
     pub(super) exit_code: Option<i32>,
@@ -175,6 +178,7 @@ impl Supervisor {
             place: setup.place,
             terminal_size: setup.terminal_size,
             qr: setup.qr,
+            start: setup.start,
             awaiting_reload: BTreeMap::new(),
             script_hints: BTreeMap::new(),
             notes: Vec::new(),

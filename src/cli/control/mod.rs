@@ -14,3 +14,4 @@ pub(crate) use options::ClientOptions;
 pub(crate) use orphan_cleanup::OrphanCleanup;
 pub(crate) use services::{DebugArgs, ServicesAction, ServicesArgs, change, down};
 pub(crate) use wait::{WaitArgs, wait};
+pub(crate) use wait_progress::WaitProgress;

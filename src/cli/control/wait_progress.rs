@@ -6,7 +6,7 @@ use crate::text::one_line;
 
 /// Progress messages of `devstack wait`, once per change. The stack decides whether the condition
 /// is met.
-pub(super) struct WaitProgress {
+pub(crate) struct WaitProgress {
     /// As typed; empty for all requested services.
     services: Vec<String>,
     what: WaitCondition,

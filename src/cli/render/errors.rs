@@ -77,15 +77,34 @@ impl CommandError {
         }
     }
 
+    /// Returns it as one message.
+    pub fn message(&self) -> Message {
+        match self {
+            CommandError::Messages(all, _) => join_messages(all),
+            CommandError::Config(list) => list.summary(),
+            CommandError::AlreadyRunning(busy) => busy.message(),
+            CommandError::Client(error) => error.message().clone(),
+            CommandError::Interrupted => Message::new(MessageClass::Usage, "interrupted"),
+            CommandError::Output(error) => {
+                Message::new(MessageClass::Disk, format!("cannot write output: {error}"))
+            }
+        }
+    }
+
     /// Formats the error for stderr, with line ends. JSON is always a single object.
     pub fn render(&self, as_json: bool, color: bool) -> String {
         match self {
-            CommandError::Messages(all, _) if as_json => message_json(&join_messages(all)),
+            CommandError::Messages(..)
+            | CommandError::Config(_)
+            | CommandError::AlreadyRunning(_)
+            | CommandError::Client(_)
+                if as_json =>
+            {
+                message_json(&self.message())
+            }
             CommandError::Messages(all, _) => all.iter().map(Message::render).collect(),
-            CommandError::Config(list) if as_json => message_json(&list.summary()),
             CommandError::Config(list) => list.render(color),
-            CommandError::AlreadyRunning(busy) => message_text(&busy.message(), as_json),
-            CommandError::Client(error) if as_json => message_json(error.message()),
+            CommandError::AlreadyRunning(busy) => busy.message().render(),
             CommandError::Client(error) => received_text(error.message()),
             CommandError::Interrupted => String::new(),
             CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {

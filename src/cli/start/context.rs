@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::process::{Resource, getrlimit};
 
+use super::join::has_left;
 use super::options::StartOptions;
 use super::port_prompt::{PromptInterrupted, resolve_conflict};
 use super::prompt::TtyPrompt;
@@ -14,7 +15,7 @@ use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices}
 use crate::control::{ClaimError, InstanceLock, RuntimeDir, StateDir};
 use crate::engine::Selection;
 use crate::exit_code::ExitCode;
-use crate::model::{Message, MessageClass, Name, Stack};
+use crate::model::{Message, MessageClass, Name, Stack, StartView};
 use crate::ports::{ConflictAnswer, ConflictPrompt, PortAllocator};
 use crate::process;
 use crate::supervisor::reload::{LoadConstraints, StackLoader, check_hosts};
@@ -33,6 +34,8 @@ pub(super) struct StartContext {
     pub stack: Arc<Stack>,
     pub selection: Option<Selection>,
     pub notes: Vec<Message>,
+    /// How the stack is started, for clients.
+    pub start: StartView,
 }
 
 impl StartContext {
@@ -46,7 +49,7 @@ impl StartContext {
         let draft = Arc::new(config::load(&sources(plan)?)?);
         let debugged = debugged(&draft, plan.debug.as_deref())?;
         check_hosts(&draft)?;
-        let instance = InstanceLock::claim(draft.dir(), draft.name()).map_err(no_claim)?;
+        let instance = claim(plan, &draft)?;
         let state_dir = StateDir::create(draft.dir()).map_err(refuse)?;
         let runtime_dir = RuntimeDir::create().map_err(refuse)?;
         let record = state_dir.process_record();
@@ -94,7 +97,33 @@ impl StartContext {
             stack,
             selection,
             notes,
+            start: StartView { command: plan.command, files: files(plan)?, watch: plan.follow },
         })
+    }
+}
+
+/// How often another stack may leave the directory and a third one take it before that is an error.
+const MOST_CLAIMS: u32 = 100;
+
+/// Claims the directory. `up -d` waits until a stack that is stopping has left it.
+fn claim(plan: &StartOptions, config: &Config) -> Result<InstanceLock, CommandError> {
+    let mut left = 0;
+    loop {
+        match InstanceLock::claim(config.dir(), config.name()) {
+            Ok(instance) => return Ok(instance),
+            Err(ClaimError::Failed(message)) => {
+                return Err(CommandError::new(message, ExitCode::FAILED));
+            }
+            Err(ClaimError::Busy(busy)) => {
+                if plan.daemon.is_none()
+                    || left == MOST_CLAIMS
+                    || !has_left(config.dir(), plan.shown.is_json())
+                {
+                    return Err(CommandError::AlreadyRunning(busy));
+                }
+                left += 1;
+            }
+        }
     }
 }
 
@@ -123,7 +152,7 @@ fn require_open_files() -> Result<(), Message> {
 }
 
 /// Returns the services that `--debug` names, or all that have a `debug` entry.
-fn debugged(config: &Config, wanted: Option<&str>) -> Result<DebugServices, Message> {
+pub(super) fn debugged(config: &Config, wanted: Option<&str>) -> Result<DebugServices, Message> {
     let can: DebugServices = config.debuggable().cloned().collect();
     let texts = match wanted {
         None => return Ok(DebugServices::new()),
@@ -149,14 +178,13 @@ fn debugged(config: &Config, wanted: Option<&str>) -> Result<DebugServices, Mess
     Ok(chosen)
 }
 
-fn no_claim(error: ClaimError) -> CommandError {
-    match error {
-        ClaimError::Busy(busy) => CommandError::AlreadyRunning(busy),
-        ClaimError::Failed(message) => CommandError::new(message, ExitCode::FAILED),
-    }
+/// Returns the configuration files as in [`StartView::files`].
+pub(super) fn files(plan: &StartOptions) -> Result<Vec<String>, Message> {
+    let files = config::config_files(&sources(plan)?);
+    Ok(files.iter().map(|file| file.to_string_lossy().into_owned()).collect())
 }
 
-fn sources(plan: &StartOptions) -> Result<ConfigSources, Message> {
+pub(super) fn sources(plan: &StartOptions) -> Result<ConfigSources, Message> {
     let overrides = ConfigOverrides {
         default_name: None,
         ports: plan.starting.ports.clone(),

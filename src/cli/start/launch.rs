@@ -7,11 +7,12 @@ use super::context::StartContext;
 use super::options::{LogTarget, StartOptions};
 use super::relay::{RelaySource, StartRelay};
 use super::startup_message::StartupMessage;
+use super::timeline::TimelineTask;
 use crate::cli::context;
 use crate::cli::render::{CommandError, warn};
 use crate::control;
 use crate::exit_code::ExitCode;
-use crate::log::StackLog;
+use crate::log::{LogStyle, StackLog};
 use crate::model::Stack;
 use crate::process::{GuardHandle, OwnChildren, ProcessManager};
 use crate::supervisor::executor::Executor;
@@ -40,7 +41,7 @@ pub(super) struct StartedStack {
 ///
 /// The order matters: the guard is forked first, while the process is small and has one thread.
 pub(super) fn start<F>(
-    mut plan: StartOptions,
+    plan: &mut StartOptions,
     drive: impl FnOnce(StartedStack) -> F,
 ) -> Result<ExitCode, CommandError>
 where
@@ -55,7 +56,7 @@ where
     let watcher = plan.follow.then(|| Watcher::start(changes));
     // In the background, this is the output of the process in front.
     let printed = watcher.as_ref().map(|it| it.output_files().claim(own_output()));
-    let ground = match StartContext::prepare(&plan) {
+    let ground = match StartContext::prepare(plan) {
         Ok(ground) => ground,
         Err(no) => {
             guard.dismiss();
@@ -65,7 +66,7 @@ where
     let socket =
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
     let runtime = context::supervisor_runtime().map_err(|error| internal("start", error))?;
-    let logs = open_logs(&plan, &ground);
+    let logs = open_logs(plan, &ground);
     // In the background, this is the last chance to query the terminal.
     let terminal_size = plan.place.terminal_size();
     let errors = ground.state_dir.background_errors();
@@ -75,7 +76,7 @@ where
     let outcome = runtime.block_on(async {
         tokio::spawn(children.clone().reap_others());
         let setup =
-            build_supervisor(guard, &plan, &ground, &logs, (watcher, changes_in), terminal_size)
+            build_supervisor(guard, plan, &ground, &logs, (watcher, changes_in), terminal_size)
                 .map_err(|error| internal("start", error))?;
         let guard_lost = setup.hands.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
@@ -100,14 +101,23 @@ where
         };
         let server = tokio::spawn(control::serve(socket, handle.clone(), shutdown));
         let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
+        let timeline = plan
+            .timeline
+            .take()
+            .map(|target| TimelineTask::begin(target, handle.clone(), stack.clone()));
         let relay = front.map(|front| {
             let services = stack.services.keys().cloned().collect();
             let first =
                 StartupMessage::Begins { services, errors: errors.to_string_lossy().into_owned() };
-            let (handle, logs, settled) = (handle.clone(), logs.clone(), supervisor.settled());
+            let settled =
+                timeline.as_ref().map_or_else(|| supervisor.settled(), TimelineTask::shown);
+            let (handle, logs) = (handle.clone(), logs.clone());
             StartRelay::begin(front, printed, first, RelaySource { logs, handle, settled })
         });
         let result = drive(StartedStack { supervisor, handle, stack, timeout, children }).await;
+        if let Some(timeline) = timeline {
+            timeline.finish().await;
+        }
         if let Some(relay) = relay {
             relay.finish(LOG_FLUSH_TIMEOUT).await;
         }
@@ -188,12 +198,16 @@ fn build_supervisor(
         when_idle: plan.when_idle,
         terminal_size,
         qr: plan.qr,
+        start: ground.start.clone(),
     })
 }
 
 fn open_logs(plan: &StartOptions, ground: &StartContext) -> StackLog {
     let terminal = plan.on_terminal();
+    let github = context::is_github();
     let style = context::log_style(terminal, plan.shown);
+    // At the start of a line, what a service prints could be a workflow command.
+    let style = LogStyle { github, prefix: style.prefix || github, ..style };
     let logs = StackLog::open(&ground.state_dir.logs(), style, plan.place.output());
     logs.set_retention(ground.stack.logs);
     logs

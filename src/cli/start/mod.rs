@@ -3,6 +3,7 @@
 mod background;
 mod context;
 mod existing;
+mod join;
 mod launch;
 mod open_page;
 mod options;
@@ -10,9 +11,12 @@ mod port_prompt;
 mod preview;
 mod prompt;
 mod relay;
+mod report_file;
 mod run;
 mod selection;
+mod stack_request;
 mod startup_message;
+mod timeline;
 mod up;
 
 pub(crate) use preview::{StackPreview, UpPreviewArgs};

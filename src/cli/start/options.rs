@@ -1,18 +1,20 @@
 use std::io::{IsTerminal, stderr, stdout};
 use std::path::PathBuf;
 
+use super::timeline::TimelineTarget;
 use crate::cli::args::StartupArgs;
 use crate::cli::context;
 use crate::cli::inspect::LogStyleArgs;
 use crate::engine::WhenIdle;
 use crate::exit_code::ExitCode;
 use crate::log::LogOutput;
-use crate::model::Stack;
+use crate::model::{Stack, StartCommand};
 use crate::process::Daemon;
 use crate::supervisor::TerminalSizeFn;
 
 /// What to start and how, for `up` and `run`.
 pub(super) struct StartOptions {
+    pub command: StartCommand,
     pub files: Vec<PathBuf>,
     pub starting: StartupArgs,
     pub services: Vec<String>,
@@ -24,6 +26,8 @@ pub(super) struct StartOptions {
     pub shown: LogStyleArgs,
     /// Whether to show a QR code of the URL on the network.
     pub qr: bool,
+    /// Where to show what the start waited for.
+    pub timeline: Option<TimelineTarget>,
     pub place: LogTarget,
     /// Changes every stack before it is used.
     pub modify_stack: fn(&mut Stack),

@@ -125,7 +125,7 @@ async fn over_once(settled: &mut watch::Receiver<bool>) {
 }
 
 /// Describes the services that are not as they should be, causes first.
-fn failure_summary(snapshot: &Snapshot) -> Option<Message> {
+pub(super) fn failure_summary(snapshot: &Snapshot) -> Option<Message> {
     let is_bad = |one: &ServiceView| one.phase != Phase::Done || one.has_exited();
     let of = |phase| {
         let in_phase = move |one: &&ServiceView| one.phase == phase && is_bad(one);

@@ -8,14 +8,15 @@ use super::existing::ExistingStack;
 use super::launch::{self, StartedStack};
 use super::open_page::PageOpener;
 use super::options::{LogTarget, StartOptions};
-use super::{background, existing};
+use super::timeline::TimelineArgs;
+use super::{background, existing, join};
 use crate::cli::args::{FileArgs, StartupArgs};
 use crate::cli::context;
 use crate::cli::inspect::LogStyleArgs;
 use crate::cli::render::{CommandError, warn};
 use crate::engine::WhenIdle;
 use crate::exit_code::ExitCode;
-use crate::model::{DisplayDuration, Snapshot};
+use crate::model::{DisplayDuration, Snapshot, StartCommand};
 use crate::process;
 use crate::process::ForkSide;
 use crate::supervisor::{ShutdownHandle, StackEnd, SupervisorHandle};
@@ -49,12 +50,15 @@ pub struct UpArgs {
     #[arg(long)]
     pub qr: bool,
     #[command(flatten)]
+    pub timeline: TimelineArgs,
+    #[command(flatten)]
     pub shown: LogStyleArgs,
 }
 
 /// `devstack up`: runs the stack in the foreground until Ctrl-C, or until nothing is left to run.
 pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandError> {
     let mut plan = StartOptions {
+        command: StartCommand::Up,
         files,
         starting: args.starting,
         services: args.services,
@@ -63,6 +67,7 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
         follow: !args.no_watch,
         shown: args.shown,
         qr: args.qr,
+        timeline: args.timeline.target(),
         place: LogTarget::Stdout,
         modify_stack: |_| {},
         when_idle: WhenIdle::AwaitSave,
@@ -96,7 +101,8 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
     let (dir, services) = (context::project_dir(&plan.files), plan.services.clone());
     // In the background, the foreground process opens the page.
     let mut opener = (args.open && plan.daemon.is_none()).then(PageOpener::new);
-    match run(plan, &mut opener) {
+    match run(&mut plan, &mut opener) {
+        Err(CommandError::AlreadyRunning(busy)) if args.detach => join::join(&plan, &busy),
         Err(CommandError::AlreadyRunning(busy)) => {
             if let Some(opener) = opener.filter(|_| joins.is_some()) {
                 open(opener, &dir);
@@ -113,7 +119,7 @@ fn open(opener: PageOpener, dir: &Path) {
     warn(&(one_line(&reported) + "\n"));
 }
 
-fn run(plan: StartOptions, opener: &mut Option<PageOpener>) -> Result<ExitCode, CommandError> {
+fn run(plan: &mut StartOptions, opener: &mut Option<PageOpener>) -> Result<ExitCode, CommandError> {
     launch::start(plan, |launched| {
         let StartedStack { supervisor, handle, timeout, .. } = launched;
         let (settled, ender) = (supervisor.settled(), supervisor.ender());

@@ -30,6 +30,17 @@ pub fn load(sources: &ConfigSources) -> Result<Config, DiagnosticList> {
     Ok(Config { spec, env_files, outer, port_requests: requests, notes, files, sources: texts })
 }
 
+/// Returns the files that [`load`] starts from: those of `-f`, or the one that it finds. Relative to
+/// the project directory if they are below it, so that they are the same wherever that is.
+pub fn config_files(sources: &ConfigSources) -> Vec<PathBuf> {
+    let found = find_files(sources, &mut LoadReport::default()).unwrap_or_default();
+    let whole =
+        |file: &FoundFile| config_dir(&file.path).join(file.path.file_name().unwrap_or_default());
+    let files: Vec<PathBuf> = found.iter().map(whole).collect();
+    let dir = files.first().and_then(|file| file.parent()).unwrap_or(Path::new(""));
+    files.iter().map(|file| file.strip_prefix(dir).unwrap_or(file).to_owned()).collect()
+}
+
 fn read(sources: &ConfigSources, report: &mut LoadReport) -> Option<super::resolve::ConfigParts> {
     let found = find_files(sources, report)?;
     let dir = config_dir(&found.first()?.path);

@@ -239,6 +239,14 @@ impl ControlClient {
         .await
     }
 
+    /// Waits until the devstack listens, however long its start takes.
+    ///
+    /// # Errors
+    /// It exited first.
+    pub async fn reachable(&self) -> Result<(), ClientError> {
+        self.connect_retry().await.map(drop)
+    }
+
     async fn connect(&self) -> Result<ControlConnection, ClientError> {
         self.with_timeout(self.connect_retry()).await
     }

@@ -293,9 +293,26 @@ impl RunningInstance {
     /// Blocks until it has exited, without a time limit.
     pub fn wait_until_ended(&self) -> io::Result<()> {
         match open_lock(&self.lock, false) {
-            Ok(lock) => lock.lock_shared(),
+            Ok(lock) => self.wait_for_lock(&lock),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the lock is free or another devstack has taken it, which a blocking wait for it
+    /// would miss.
+    fn wait_for_lock(&self, lock: &File) -> io::Result<()> {
+        loop {
+            let now = InstanceRecord::read(lock);
+            if self.holder.as_ref().zip(now).is_some_and(|(had, now)| had.pid != now.pid) {
+                return Ok(());
+            }
+            match lock.try_lock_shared() {
+                Ok(()) => return Ok(()),
+                #[expect(clippy::disallowed_methods, reason = "in a client; a lock gives no event")]
+                Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
         }
     }
 }

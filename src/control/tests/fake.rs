@@ -104,6 +104,7 @@ pub fn snapshot() -> Snapshot {
         mode: ModeView::Run,
         supervisor_pid: 4100,
         primary: Some(name("api")),
+        start: None,
         state: StackState::Degraded,
         event: 0,
         networks: Vec::new(),

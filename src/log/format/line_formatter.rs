@@ -71,11 +71,17 @@ impl LineFormatter {
         if self.style.json {
             return write_json(line, out);
         }
+        let start = out.len();
+        self.text_line(line, out);
+        self.disarm(start, out);
+    }
+
+    fn text_line(&mut self, line: &LogLine, out: &mut Vec<u8>) {
         let bytes = if line.line.is_empty() { &b"\n"[..] } else { &line.line };
         let LogLine { stream, run, at, continues, open, .. } = *line;
         let from = LineSource { service: &line.service, stream, run, at, continues, open };
         match line.unfinished {
-            true if self.style.exact => {}
+            true if self.style.exact || self.style.github => {}
             true => self.start_line(from, bytes, out),
             // It may be one of many that clear the screen: lines come one by one here.
             false
@@ -103,11 +109,26 @@ impl LineFormatter {
         };
         let IndexEntry { stream, run, at, continues, open, .. } = chunk.batch;
         let from = LineSource { service, stream, run, at, continues, open };
+        let start = out.len();
         match (chunk.is_unfinished(), self.style.json) {
             (true, true) => {}
+            (true, false) if self.style.github => {}
             (true, false) => self.start_line(from, &chunk.bytes, out),
             (false, true) => chunk.lines(service).for_each(|line| write_json(&line, out)),
-            (false, false) => self.lines(from, &chunk.bytes, out),
+            (false, false) => {
+                self.lines(from, &chunk.bytes, out);
+                self.disarm(start, out);
+            }
+        }
+    }
+
+    /// Breaks up `##[`, which begins a workflow command of GitHub Actions anywhere in a line. The
+    /// other form must be at the start of a line, where the name of the service is.
+    fn disarm(&self, start: usize, out: &mut Vec<u8>) {
+        if self.style.github && memchr::memmem::find(&out[start..], b"##[").is_some() {
+            let text = String::from_utf8_lossy(&out[start..]).replace("##[", "## [");
+            out.truncate(start);
+            out.extend_from_slice(text.as_bytes());
         }
     }
 
@@ -282,7 +303,9 @@ impl LineFormatter {
         if self.style.json {
             return write_json(spoken, out);
         }
+        let start = out.len();
         self.speak(&spoken.text, Some(spoken.at), out);
+        self.disarm(start, out);
     }
 
     /// Appends lines. Many empty ones before a movement of the cursor clear the screen: they are

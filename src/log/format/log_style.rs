@@ -21,6 +21,8 @@ pub struct LogStyle {
     pub timestamps: bool,
     /// Whether lines of services pass as they are, for programs.
     pub exact: bool,
+    /// Whether GitHub Actions reads the output: no line may have one of its workflow commands.
+    pub github: bool,
     /// Whether each line is a JSON object; the other settings then have no effect.
     pub json: bool,
 }
@@ -28,7 +30,14 @@ pub struct LogStyle {
 impl LogStyle {
     /// Returns the usual style, with or without colors.
     pub fn new(color: bool) -> LogStyle {
-        LogStyle { color, prefix: true, timestamps: false, exact: false, json: false }
+        LogStyle {
+            color,
+            prefix: true,
+            timestamps: false,
+            exact: false,
+            github: false,
+            json: false,
+        }
     }
 
     /// Returns how many columns the start of a line takes, unless the name is longer than others.

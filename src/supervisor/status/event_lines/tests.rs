@@ -101,6 +101,7 @@ fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
         mode: ModeView::Run,
         supervisor_pid: 1,
         primary: None,
+        start: None,
         state: StackState::Up,
         event: 0,
         networks: Vec::new(),
