@@ -125,7 +125,10 @@ impl PresetLife {
             symlink(target, project.path(name)).expect("it is new");
         }
         for (name, text) in self.files {
-            project.write(name, text);
+            let path = project.write(name, text);
+            if name.starts_with("bin/") {
+                fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+            }
         }
         Some(project)
     }

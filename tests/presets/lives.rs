@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::life::{Ask, Edit, Kit, PresetLife, Reload};
 use crate::support::TestProject;
 
-/// Presets whose programs take minutes to install or are in no registry; see tests/presets/setup.sh.
-const TRIED_BY_HAND: [&str; 5] = ["mailpit", "minio", "mysql", "rails", "spring-boot"];
+/// Presets whose programs take minutes to install or are in no package system; see tests/presets/setup.sh.
+const TRIED_BY_HAND: [&str; 4] = ["mailpit", "minio", "mysql", "spring-boot"];
 
 const MODULES: Kit = Kit::Node("target/presets/node_modules");
 const VITE: Kit = Kit::Node("examples/flask-shop/web/node_modules");
@@ -15,8 +15,9 @@ const NODE_MISTAKE: Option<(&str, &str)> = Some(("const broken = (\n", "SyntaxEr
 
 /// Makes a test of each entry, and the list of their presets.
 macro_rules! lives {
-    ($($test:ident: $preset:literal { $($life:tt)* })*) => {
+    ($($(#[$attribute:meta])* $test:ident: $preset:literal { $($life:tt)* })*) => {
         $(
+            $(#[$attribute])*
             #[test]
             fn $test() {
                 PresetLife { preset: $preset, $($life)* }.live();
@@ -236,6 +237,43 @@ func main() {
             file: "main.go",
             reload: Reload::Build,
             mistake: Some(("package main\n\nfunc main() {\n", "syntax error: ")),
+        }),
+    }
+
+    #[cfg_attr(target_os = "macos", ignore = "Homebrew has no Rails")]
+    rails: "rails" {
+        kit: Kit::Program("rails"),
+        files: &[
+            ("bin/rails", "#!/usr/bin/env ruby
+APP_PATH = File.expand_path('../config/application', __dir__)
+require 'rails/commands'
+"),
+            ("config/application.rb", "require 'action_controller/railtie'
+
+class App < Rails::Application
+  config.eager_load = false
+  config.secret_key_base = 'none'
+  config.logger = Logger.new($stdout)
+  routes.append { root 'words#show' }
+end
+"),
+            ("config.ru", "require_relative 'config/application'
+Rails.application.initialize!
+run Rails.application
+"),
+            ("app/controllers/words_controller.rb", "class WordsController < ActionController::Base
+  def show
+    render plain: 'first'
+  end
+end
+"),
+        ],
+        stack: "",
+        ask: Ask::Page("/"),
+        edit: Some(Edit {
+            file: "app/controllers/words_controller.rb",
+            reload: Reload::Request,
+            mistake: Some(("class WordsController <\n", "SyntaxError (")),
         }),
     }
 

@@ -3,8 +3,8 @@
 # packages for Python and Node below target/presets. What flask-shop needs as well, its own setup.sh has installed before.
 # Safe to run again, and quick when all is there. No system service is started.
 #
-# Not installed, because each takes minutes on a fresh machine: a JDK and Maven with Spring Boot, Ruby with Rails, Mailpit
-# (compiled from source). Their tests run where they are.
+# Not here: Spring Boot, because a JDK, Maven and its packages take minutes; Mailpit and MinIO, which no package system
+# has; and MySQL, in whose place Debian has MariaDB. Their presets are tried by hand.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -20,9 +20,11 @@ fi
 as_root() { ${sudo[@]+"${sudo[@]}"} "$@"; }
 
 # program: package of apt-get: package of brew
-readonly PROGRAMS="memcached:memcached:memcached nginx:nginx-light:nginx php:php-cli:php nats-server:nats-server:nats-server
+PROGRAMS="memcached:memcached:memcached nginx:nginx-light:nginx php:php-cli:php nats-server:nats-server:nats-server
 mariadbd:mariadb-server-core+mariadb-client-core:mariadb apachectl:apache2:httpd rabbitmq-server:rabbitmq-server:rabbitmq
 go:golang-go:go"
+# Homebrew has no Rails.
+[ "$(uname)" = Darwin ] || PROGRAMS+=" rails:ruby-rails+puma:"
 
 apt=() brew=()
 for entry in $PROGRAMS; do
