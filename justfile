@@ -20,6 +20,7 @@ ci:
 fmt:
     cargo fmt
     cargo fmt --manifest-path examples/notes/Cargo.toml
+    cargo fmt --all --manifest-path examples/workspace/Cargo.toml
 
 # The notes example, with this devstack.
 up *ARGS:

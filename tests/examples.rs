@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::support::{
-    TestCommand, TestProject, eventually, lock_usual_ports, require, service, try_http_get,
+    TestProject, eventually, lock_usual_ports, require, require_program, service, try_http_get,
 };
 
 fn repository() -> &'static Path {
@@ -67,17 +67,6 @@ fn every_example_passes_the_check() {
     project.finish();
 }
 
-/// devstack with what cargo needs to find its toolchain, whose home is not the project's.
-fn with_cargo(launch: TestCommand) -> TestCommand {
-    let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-    let folder =
-        |name, usual| std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
-    launch
-        .env("CARGO_HOME", folder("CARGO_HOME", ".cargo"))
-        .env("RUSTUP_HOME", folder("RUSTUP_HOME", ".rustup"))
-        .keep("RUSTUP_TOOLCHAIN")
-}
-
 #[test]
 fn notes_is_built_runs_and_shows_an_edit() {
     let _alone = lock_usual_ports();
@@ -85,7 +74,7 @@ fn notes_is_built_runs_and_shows_an_edit() {
     fs::copy(repository().join("devstack.toml"), project.path("devstack.toml"))
         .expect("both are ours");
     copy(&repository().join("examples/notes"), &project.path("examples/notes"));
-    let up = with_cargo(project.devstack(["up"])).start();
+    let up = project.devstack(["up"]).with_cargo().start();
     up.wait_for("build  * completed");
     up.wait_for("notes is up");
 
@@ -188,6 +177,102 @@ fn flask_shop_is_a_test_too() {
     let ended = run.run().expect_code(120);
     assert!(ended.stderr.contains("port 5432 is in use by "), "{}", ended.stderr);
     assert_eq!(ended.stdout, "");
+    project.finish();
+}
+
+/// A copy of an example, with packages that were installed for other tests. `None`: they are not.
+fn linked(example: &str, packages: &[(&str, &str)]) -> Option<TestProject> {
+    for (installed, _) in packages {
+        let installed = repository().join(installed);
+        require(&installed.display().to_string(), installed.exists()).then_some(())?;
+    }
+    let project = TestProject::new();
+    copy(&repository().join("examples").join(example), &project.dir());
+    for (installed, name) in packages {
+        symlink(repository().join(installed), project.path(name)).expect("it is new");
+    }
+    Some(project)
+}
+
+#[test]
+fn vite_fastapi_shows_an_edit_of_the_api_on_the_page() {
+    let _alone = lock_usual_ports();
+    let packages = [
+        ("target/presets/.venv", ".venv"),
+        ("examples/flask-shop/web/node_modules", "web/node_modules"),
+    ];
+    let Some(project) = linked("vite-fastapi", &packages) else { return };
+    let up = project.devstack(["up"]).start();
+    up.wait_for("vite-fastapi is up");
+    let web = port(&project.ps(), "web");
+    wait_answer(web, "/", "<h1>Tasks</h1>");
+    wait_answer(web, "/api/tasks", "write the API");
+    edit(&project.path("api/main.py"), "write the API", "edited while it runs");
+    wait_answer(web, "/api/tasks", "edited while it runs");
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn express_nginx_serves_files_and_passes_the_rest_to_the_app() {
+    let _alone = lock_usual_ports();
+    if require_program("nginx").is_none() {
+        return;
+    }
+    let packages = [("target/presets/node_modules", "app/node_modules")];
+    let Some(project) = linked("express-nginx", &packages) else { return };
+    // For root nginx uses another user, which must reach the files.
+    let root = project.dir().parent().expect("the project has a root").to_owned();
+    fs::set_permissions(root, fs::Permissions::from_mode(0o711)).expect("it is ours");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("express-nginx is up");
+    let ps = project.ps();
+    let proxy = port(&ps, "proxy");
+    wait_answer(proxy, "/style.css", "sans-serif");
+    wait_answer(proxy, "/", &format!("http://localhost:{proxy}"));
+    edit(&project.path("app/index.js"), "Hello from Express", "edited while it runs");
+    wait_answer(proxy, "/", "edited while it runs");
+    assert_eq!(service(&project.ps(), "proxy")["pid"], service(&ps, "proxy")["pid"]);
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn workspace_restarts_what_an_edit_concerns() {
+    let _alone = lock_usual_ports();
+    let Some(project) = linked("workspace", &[]) else { return };
+    let up = project.devstack(["up"]).with_cargo().start();
+    up.wait_for("workspace is up");
+    let ps = project.ps();
+    let page = port(&ps, "page");
+    wait_answer(page, "/", "<h1>hello from a workspace</h1>");
+    edit(&project.path("crates/api/src/main.rs"), "hello from a workspace", "edited");
+    wait_answer(page, "/", "<h1>edited</h1>");
+    let restarts = |name| service(&project.ps(), name)["restarts"].as_u64();
+    assert_eq!((restarts("api"), restarts("page")), (Some(1), Some(0)));
+    edit(&project.path("crates/web/src/lib.rs"), "listening on", "edited: listening on");
+    for name in ["api ", "page"] {
+        up.wait_for(&format!("{name}  | edited: listening on"));
+    }
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn the_story_of_worktrees_is_true() {
+    let _alone = lock_usual_ports();
+    if require_program("git").is_none() {
+        return;
+    }
+    let story = repository().join("examples/worktrees/story.sh");
+    let project = TestProject::new();
+    let told = project.program(story).env("DEVSTACK", env!("CARGO_BIN_EXE_devstack")).run();
+    let text = told.expect_code(0).stdout;
+    let lines: Vec<&str> = text.lines().collect();
+    let pages: Vec<_> = lines.windows(2).filter(|pair| pair[0].starts_with("$ curl ")).collect();
+    let [[here, hello], [there, edited]] = pages[..] else { panic!("{text}") };
+    assert_ne!(here, there, "each has a port of its own");
+    assert_eq!((*hello, *edited), ("hello from main", "hello from the feature"));
     project.finish();
 }
 

@@ -1,9 +1,7 @@
-//! Presets with their programs: each starts although another process has its usual port, which proves that it
-//! takes the port it is given.
+//! Presets with their programs. All go through one life (`presets/life.rs`, with a table in `presets/lives.rs`); what only
+//! some have is here.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -14,8 +12,18 @@ use crate::support::{
     try_http_get,
 };
 
+mod life;
+mod lives;
+
+use life::reply;
+
 /// Programs that are not on the PATH of every user.
-const SERVER_FOLDERS: &str = "/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin";
+const SERVER_FOLDERS: [&str; 4] =
+    ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "target/presets/bin"];
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
 
 /// A stack of one service, `it`, with this preset, whose usual port is taken.
 struct Moved {
@@ -53,28 +61,6 @@ impl Moved {
         service(&ps, "it")["url"].as_str().expect("it has one").to_owned()
     }
 
-    /// Fails unless its page has this text. What answers may speak any version of HTTP, in pieces or not.
-    #[track_caller]
-    fn shows(&self, text: &str) {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        let request = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-        socket.write_all(request).expect("it listens");
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).expect("it answers");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        assert!(head.starts_with("HTTP/1.") && head.contains(" 200 "), "{answer}");
-        assert!(body.contains(text), "{answer}");
-    }
-
-    /// What it answers to a line.
-    fn say(&self, line: &str) -> String {
-        let mut socket = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
-        socket.write_all(format!("{line}\r\n").as_bytes()).expect("it listens");
-        let mut answer = [0; 64];
-        let count = socket.read(&mut answer).expect("it answers");
-        String::from_utf8_lossy(&answer[..count]).into_owned()
-    }
-
     #[track_caller]
     fn end(self) {
         self.up.interrupt();
@@ -85,13 +71,14 @@ impl Moved {
 
 /// Where a program is; the test ends without it.
 fn has(program: &str) -> bool {
-    let there = SERVER_FOLDERS.split(':').any(|folder| Path::new(folder).join(program).exists());
+    let there =
+        SERVER_FOLDERS.iter().any(|folder| repository().join(folder).join(program).exists());
     there || require_program(program).is_some()
 }
 
 /// Packages that were installed for these tests.
 fn installed(what: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/presets").join(what);
+    let path = repository().join("target/presets").join(what);
     require(&format!("{what} (tests/presets/setup.sh)"), path.exists()).then_some(path)
 }
 
@@ -101,122 +88,6 @@ fn python() -> Option<TestProject> {
     let project = TestProject::new();
     symlink(venv, project.path(".venv")).expect("it is new");
     Some(project)
-}
-
-#[test]
-fn flask_takes_its_port_and_is_restarted_on_a_save() {
-    let _alone = lock_usual_ports();
-    let Some(project) = python() else { return };
-    let app = |answer: &str| {
-        format!(
-            "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\ndef index():\n    return '{answer}'\n"
-        )
-    };
-    project.write("app.py", &app("first"));
-    let moved = Moved::start(project, "flask", 5000);
-    moved.shows("first");
-    moved.project.write("app.py", &app("second"));
-    moved.up.wait_for("restarting: app.py changed");
-    eventually("the new answer", || {
-        let reply = try_http_get("127.0.0.1", moved.port, "/").ok()?;
-        (reply.body == "second").then_some(())
-    });
-    moved.end();
-}
-
-#[test]
-fn django_takes_its_port() {
-    let _alone = lock_usual_ports();
-    let Some(project) = python() else { return };
-    let admin = project.path(".venv/bin/django-admin");
-    project.program(admin).args(["startproject", "site1", "."]).run().expect_code(0);
-    let moved = Moved::start(project, "django", 8000);
-    moved.shows("Django");
-    moved.end();
-}
-
-#[test]
-fn fastapi_takes_its_port() {
-    let _alone = lock_usual_ports();
-    let Some(project) = python() else { return };
-    project.write(
-        "main.py",
-        "from fastapi import FastAPI\napp = FastAPI()\n@app.get('/')\ndef index():\n    return 'hello'\n",
-    );
-    let moved = Moved::start(project, "fastapi", 8000);
-    moved.shows("\"hello\"");
-    moved.end();
-}
-
-#[test]
-fn uvicorn_takes_its_port() {
-    let _alone = lock_usual_ports();
-    let Some(project) = python() else { return };
-    project.write(
-        "main.py",
-        "async def app(scope, receive, send):\n    if scope['type'] == 'http':\n        await send({'type': 'http.response.start', 'status': 200})\n        await send({'type': 'http.response.body', 'body': b'hello'})\n",
-    );
-    let moved = Moved::start(project, "uvicorn", 8000);
-    moved.shows("hello");
-    moved.end();
-}
-
-#[test]
-fn vite_takes_its_port() {
-    let _alone = lock_usual_ports();
-    let modules =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/flask-shop/web/node_modules");
-    if !require("Vite (examples/flask-shop/setup.sh)", modules.join(".installed").exists()) {
-        return;
-    }
-    let project = TestProject::new();
-    symlink(modules, project.path("node_modules")).expect("it is new");
-    project.write("index.html", "<p>hello</p>");
-    let moved = Moved::start(project, "vite", 5173);
-    moved.shows("<p>hello</p>");
-    moved.end();
-}
-
-#[test]
-fn node_and_express_take_their_port() {
-    let _alone = lock_usual_ports();
-    let Some(modules) = installed("node_modules") else { return };
-    for (preset, file, text) in [
-        (
-            "node",
-            "index.js",
-            "require('http').createServer((_, reply) => reply.end('hello')).listen(process.env.PORT, process.env.HOST)",
-        ),
-        (
-            "express",
-            "bin/www",
-            "const app = require('express')()\napp.get('/', (_, reply) => reply.send('hello'))\napp.listen(process.env.PORT, process.env.HOST)",
-        ),
-    ] {
-        let project = TestProject::new();
-        symlink(&modules, project.path("node_modules")).expect("it is new");
-        project.write(file, text);
-        let moved = Moved::start(project, preset, 3000);
-        moved.shows("hello");
-        moved.end();
-    }
-}
-
-#[test]
-fn servers_of_files_take_their_port() {
-    let _alone = lock_usual_ports();
-    for (preset, program, usual) in
-        [("static", "python3", 8000), ("nginx", "nginx", 8080), ("php", "php", 8000)]
-    {
-        if !has(program) {
-            continue;
-        }
-        let project = TestProject::new();
-        project.write("index.html", "hello");
-        let moved = Moved::start(project, preset, usual);
-        moved.shows("hello");
-        moved.end();
-    }
 }
 
 #[test]
@@ -236,22 +107,6 @@ fn the_log_of_php_is_about_requests_only() {
 }
 
 #[test]
-fn nginx_fills_variables_into_a_configuration_of_ones_own() {
-    let _alone = lock_usual_ports();
-    if !has("nginx") {
-        return;
-    }
-    let project = TestProject::new();
-    project.write(
-        "nginx.conf",
-        "pid nginx.pid;\nevents {}\nhttp {\n client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n server { listen ${HOST}:${PORT}; location / { return 200 \"$uri by ${DEVSTACK_SERVICE}\"; } }\n}\n",
-    );
-    let moved = Moved::start(project, "nginx", 8080);
-    moved.shows("/ by it");
-    moved.end();
-}
-
-#[test]
 fn redis_takes_its_port_and_keeps_its_data() {
     let _alone = lock_usual_ports();
     if require_program("redis-server").is_none() {
@@ -259,29 +114,14 @@ fn redis_takes_its_port_and_keeps_its_data() {
     }
     let moved = Moved::start(TestProject::new(), "redis", 6379);
     assert_eq!(moved.url(), format!("redis://127.0.0.1:{}", moved.port));
-    assert_eq!(moved.say("SET word kept"), "+OK\r\n");
+    let say = |port, line: &[u8], until| reply(port, line, until).expect("it answers");
+    assert_eq!(say(moved.port, b"SET word kept\r\n", "OK\r\n"), "+OK\r\n");
     moved.up.interrupt();
     assert_eq!(moved.up.wait_code(), 130);
     assert!(moved.project.path(".devstack/data/it/dump.rdb").exists());
     let again = Moved::start(moved.project, "redis", 6379);
-    assert_eq!(again.say("GET word"), "$4\r\nkept\r\n");
+    assert_eq!(say(again.port, b"GET word\r\n", "kept\r\n"), "$4\r\nkept\r\n");
     again.end();
-}
-
-#[test]
-fn memcached_and_nats_take_their_ports() {
-    let _alone = lock_usual_ports();
-    if has("memcached") {
-        let moved = Moved::start(TestProject::new(), "memcached", 11211);
-        assert!(moved.say("version").starts_with("VERSION "));
-        moved.end();
-    }
-    if has("nats-server") {
-        let moved = Moved::start(TestProject::new(), "nats", 4222);
-        assert!(moved.say("PING").starts_with("INFO "));
-        assert!(moved.url().starts_with("nats://127.0.0.1:"));
-        moved.end();
-    }
 }
 
 #[test]
@@ -434,51 +274,6 @@ fn presets_are_listed_and_shown() {
     assert!(unknown.stderr.contains("did you mean `postgres`?"), "{}", unknown.stderr);
     assert_eq!(unknown.stdout, "");
     project.finish();
-}
-
-/// cargo writes Cargo.lock, which is no edit.
-#[test]
-fn a_cargo_program_is_not_restarted_by_its_lock_file() {
-    let _alone = lock_usual_ports();
-    if require_program("cargo").is_none() {
-        return;
-    }
-    let project = TestProject::new();
-    project.write("Cargo.toml", "[package]\nname = \"app\"\nedition = \"2021\"\n");
-    project.write(
-        "src/main.rs",
-        r#"
-        use std::io::Write;
-        fn main() {
-            let port: u16 = std::env::var("PORT").unwrap().parse().unwrap();
-            let listener = std::net::TcpListener::bind(("127.0.0.1", port)).unwrap();
-            for socket in listener.incoming() {
-                let _ = socket.unwrap().write_all(b"HTTP/1.1 200 OK\r\n\r\nhello");
-            }
-        }
-        "#,
-    );
-    // The home directory of tests has no toolchain.
-    let home = |name: &str, usual: &str| {
-        let usual = || Some(Path::new(&std::env::var_os("HOME")?).join(usual));
-        std::env::var_os(name).map(PathBuf::from).or_else(usual).unwrap_or_default()
-    };
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.it]\npreset = \"cargo\"\nenv = {{ RUSTUP_HOME = {:?}, CARGO_HOME = {:?} }}\n",
-            home("RUSTUP_HOME", ".rustup"),
-            home("CARGO_HOME", ".cargo"),
-        ),
-    );
-    let moved = Moved::start(project, "cargo", 8080);
-    assert!(moved.project.path("Cargo.lock").exists());
-    moved.project.write("src/more.rs", "");
-    moved.up.wait_for("restarting: src/more.rs changed");
-    let lines = moved.up.lines();
-    let restarts = lines.iter().filter(|line| line.contains(" restarting: ")).count();
-    assert_eq!(restarts, 1, "{lines:?}");
-    moved.end();
 }
 
 /// The app turns on Flask's reloader itself: that is seen, and only Flask reloads.

@@ -37,10 +37,12 @@ tests/export/setup.sh
 say "format"
 cargo fmt --check
 cargo fmt --check --manifest-path examples/notes/Cargo.toml
+cargo fmt --check --all --manifest-path examples/workspace/Cargo.toml
 
 say "lints"
 cargo clippy --quiet --all-targets -- -D warnings
 cargo clippy --quiet --all-targets --manifest-path examples/notes/Cargo.toml -- -D warnings
+cargo clippy --quiet --all-targets --manifest-path examples/workspace/Cargo.toml -- -D warnings
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --document-private-items

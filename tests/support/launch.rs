@@ -104,6 +104,16 @@ impl TestCommand {
         }
     }
 
+    /// Passes on where cargo finds its toolchain, whose home is not the project's.
+    pub fn with_cargo(self) -> TestCommand {
+        let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
+        let folder =
+            |name, usual| std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
+        self.env("CARGO_HOME", folder("CARGO_HOME", ".cargo"))
+            .env("RUSTUP_HOME", folder("RUSTUP_HOME", ".rustup"))
+            .keep("RUSTUP_TOOLCHAIN")
+    }
+
     /// Changes the working directory, relative to the project's.
     pub fn dir(mut self, dir: impl AsRef<Path>) -> TestCommand {
         self.dir.push(dir);

@@ -53,9 +53,7 @@ pub use need::{require, require_program, user_namespaces};
 pub use number::env_number;
 #[cfg(target_os = "linux")]
 pub use other::OtherUser;
-#[cfg(target_os = "linux")]
-pub use patience::wait_at_most;
-pub use patience::{eventually, wait_limit};
+pub use patience::{eventually, wait_at_most, wait_limit};
 pub use plain::strip_ansi;
 pub use ports::{PortOccupier, free_port, free_ports, lock_usual_ports, occupy, occupy_on};
 pub use project::{TestProject, service, up};

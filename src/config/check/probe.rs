@@ -9,6 +9,9 @@ use crate::model::AcceptedStatus;
 /// Every HTTP status.
 pub(in crate::config) const STATUS: std::ops::RangeInclusive<i64> = 100..=599;
 
+/// In place of statuses: all of them.
+pub(in crate::config) const ANY_STATUS: &str = "any";
+
 enum ProbePort {
     Own(String),
     Number(u16),
@@ -126,6 +129,9 @@ impl ConfigChecker<'_, '_> {
         let Some(node) = table.get("status").map(|entry| &entry.node) else {
             return AcceptedStatus::NoError;
         };
+        if matches!(&node.value, RawValue::Text(text) if text == ANY_STATUS) {
+            return AcceptedStatus::Any;
+        }
         let list = node.one_or_more();
         if list.is_empty() {
             let help = "list what the server may return: status = [200, 401]";

@@ -159,7 +159,7 @@ pub(super) fn http() -> Value {
 
 pub(super) fn statuses() -> Value {
     let status = integer_range(*probe::STATUS.start(), *probe::STATUS.end());
-    any_of([status.clone(), list(status)])
+    any_of([status.clone(), list(status), enum_of(&[(probe::ANY_STATUS, ())])])
 }
 
 pub(super) fn policy() -> Value {

@@ -47,9 +47,9 @@ const HTTPS_PROBE: SchemaKey = SchemaKey::new(
 const STATUS: SchemaKey = SchemaKey::new(
     "status",
     shapes::statuses,
-    "The statuses that `http` and `https` accept. Default: 200 to 399.",
+    "The statuses that `http` and `https` accept, or \"any\". Default: 200 to 399.",
 )
-.examples(&["[200, 401]"]);
+.examples(&["[200, 401]", "\"any\""]);
 const INSECURE: SchemaKey =
     SchemaKey::new("insecure", shapes::boolean, "Whether `https` accepts any certificate.")
         .default("false");

@@ -18,6 +18,9 @@ fn http_probes_say_what_they_accept() {
     assert_eq!(api.ready.probes, [up]);
     let health = &api.health.as_ref().expect("it was written").probes;
     assert_eq!(*health, [probe("https://localhost/x", &[403], false, None)]);
+    let text = text.replace("[200, 401]", "'any'");
+    let any = &Project::new(&text).stack().services[&name("api")].ready.probes[0];
+    assert!(matches!(any, Probe::Http { status: AcceptedStatus::Any, .. }), "{any:?}");
     for (ready, mistake) in [
         ("{ status = 200 }", "`status` needs an HTTP probe"),
         ("{ tcp = true, insecure = true }", "`insecure` needs an HTTP probe"),
