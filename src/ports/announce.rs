@@ -67,10 +67,16 @@ fn name(port: u16) -> Result<SocketAddrUnix, Errno> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::io::{BufRead, BufReader};
+    use std::path::Path;
+    use std::process::{Command, Stdio};
+
     use super::{AlreadyAnnounced, PortAnnouncer, announce, announcer, listen, name, open};
     use crate::ports::holders::system;
     use crate::ports::lease::tests::{numbers, soon};
     use crate::ports::lease::{Announcer, LeaseAttempt, LeaseDir};
+    use crate::ports::lease_file::{LeaseLabel, write_label};
 
     #[test]
     fn a_port_is_announced_by_one_who_can_be_asked_for() {
@@ -85,6 +91,45 @@ mod tests {
         drop(socket);
         soon(|| announcer(number).is_none());
         soon(|| matches!(announce(number), Ok(Some(_))));
+    }
+
+    #[test]
+    #[ignore = "the slow one of `a_devstack_that_is_slow_to_listen_keeps_its_port`, which starts it"]
+    fn binds_and_does_not_listen() {
+        let Some(place) = std::env::var_os("LEASE_FOLDER") else { return };
+        let number: u16 = std::env::var("LEASE_NUMBER").unwrap().parse().unwrap();
+        let file = File::create(Path::new(&place).join(format!("{number}.lock"))).unwrap();
+        write_label(&file, &LeaseLabel::of(Path::new("/slow")));
+        let bound = open(rustix::net::SocketFlags::empty()).unwrap();
+        rustix::net::bind(&bound, &name(number).unwrap()).unwrap();
+        println!("\nbound");
+        // Exits with the other test, even if that one fails or is killed.
+        std::io::stdin().lines().for_each(drop);
+    }
+
+    /// On a busy machine, a process may wait for long between two system calls.
+    #[test]
+    fn a_devstack_that_is_slow_to_listen_keeps_its_port() {
+        let (slow, place) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let number = numbers() + 10;
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "--nocapture"])
+            .arg("ports::announce::tests::binds_and_does_not_listen")
+            .env("LEASE_FOLDER", slow.path())
+            .env("LEASE_NUMBER", number.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "bound"));
+        let leases = LeaseDir::open(place.path()).unwrap();
+        let LeaseAttempt::Held(owner) = leases.take(number, Path::new("/fast")) else {
+            panic!("its file says that it has the port")
+        };
+        assert_eq!((owner.pid, owner.dir), (Some(child.id()), Some("/slow".into())));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

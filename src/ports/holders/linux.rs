@@ -93,6 +93,18 @@ pub(crate) fn announcer(port: u16) -> Option<Announcer> {
     }
 }
 
+/// Returns another devstack whose open lock file has the label of `port`, which is written before the
+/// port is announced. Looks at the files of all processes named devstack.
+pub(crate) fn labelled_lease(port: u16) -> Option<LeaseOwner> {
+    let file = format!("/{port}.lock");
+    let others = process::processes().into_iter().filter(|pid| *pid != std::process::id());
+    let mut devstacks = others.filter(|pid| name(*pid).is_some_and(|it| it.starts_with(DEVSTACK)));
+    devstacks.find_map(|pid| {
+        let label = lease_label(pid, file.as_bytes(), |_| true).ok()??;
+        Some(LeaseOwner::process(Some(pid), None, Some(label)))
+    })
+}
+
 pub(crate) use crate::ports::announce::announce;
 
 /// See [`super::listener_owner`].

@@ -9,7 +9,7 @@ use crate::ports::availability::{
     BindAddress, BindAttempt, BindScope, PortAvailability, refuses_careless_bind, try_bind,
 };
 use crate::ports::lease::Announcer;
-use crate::ports::{ListenerOwner, ListeningSocket, PortHolder};
+use crate::ports::{LeaseOwner, ListenerOwner, ListeningSocket, PortHolder};
 use crate::sys::process::processes;
 use crate::sys::sockets::listeners_of;
 
@@ -63,6 +63,11 @@ pub(crate) fn announce(_port: u16) -> Result<Option<OwnedFd>, std::io::Error> {
 
 /// Always `None`, because macOS has no announcements.
 pub(crate) fn announcer(_port: u16) -> Option<Announcer> {
+    None
+}
+
+/// Always `None`, as [`announcer`].
+pub(crate) fn labelled_lease(_port: u16) -> Option<LeaseOwner> {
     None
 }
 
