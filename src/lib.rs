@@ -56,6 +56,7 @@
 //! | [`supervisor`] | the loop, executor, reload, event feed, signals | all above |
 //! | [`control`] | one devstack per directory; protocol, server and client of its socket | `SupervisorHandle`, terminal, log; the client only model and sys |
 //! | [`export`] | files for other programs: VS Code's `launch.json` | model, `atomic_file` |
+//! | [`import`] | the files of other programs, read for `devstack init` | model, config, presets |
 //! | [`cli`] | the commands, and everything up to a running stack | everything |
 //!
 //! # Where to look first
@@ -184,6 +185,7 @@ pub mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod import;
 pub mod log;
 pub mod model;
 pub mod ports;

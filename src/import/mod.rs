@@ -1,0 +1,9 @@
+//! Reads the files of other programs for `devstack init`: what they start becomes an
+//! [`ImportedStack`], and what has no counterpart becomes an [`ImportNote`]. Nothing is dropped
+//! without one.
+
+mod imported_stack;
+
+pub use imported_stack::{
+    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest,
+};
