@@ -88,9 +88,18 @@ pub struct ImportedProbe {
     pub failures: Option<u32>,
 }
 
+impl ImportedProbe {
+    /// A probe with default times.
+    pub fn of(test: ProbeTest) -> ImportedProbe {
+        ImportedProbe { test, interval: None, timeout: None, failures: None }
+    }
+}
+
 /// What a probe asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProbeTest {
+    /// Nothing: it is ready once it has started, although it has a port.
+    Started,
     /// Something listens on the main port.
     Tcp,
     /// GET of a path, such as `/health`, or of a URL.
