@@ -37,7 +37,7 @@ pub use event::{Event, EventKind, EventView, EventViewKind};
 pub use health::{AcceptedStatus, HealthAction, HealthConfig, Probe, ReadyConfig};
 pub use message::{Message, MessageClass};
 pub use mode::{DEBUG_HOST, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind, RunMode};
-pub use name::{InvalidName, Name};
+pub use name::{InvalidName, Name, UniqueNames};
 pub use phase::{Condition, Phase, WaitCondition};
 pub use plan::{ChangeAction, Plan, PlanView, ServiceChange};
 pub use port::{
