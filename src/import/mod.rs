@@ -11,6 +11,9 @@ mod service_names;
 mod substitution;
 mod yaml;
 
+#[cfg(test)]
+mod tests;
+
 pub use imported_stack::{
     ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest,
 };

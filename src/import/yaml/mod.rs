@@ -6,7 +6,7 @@ mod yaml_scalar;
 mod yaml_tree;
 
 pub(super) use yaml_node::{Unsupported, YamlContent, YamlNode};
-pub(super) use yaml_tree::{YamlBudget, YamlDocument};
+pub(super) use yaml_tree::{TooManyValues, YamlBudget, YamlDocument};
 
 #[cfg(test)]
 mod tests;
