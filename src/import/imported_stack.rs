@@ -75,6 +75,16 @@ pub enum ImportedCommand {
     Words(Vec<String>),
 }
 
+impl ImportedCommand {
+    /// Returns it as one line for a shell.
+    pub fn line(&self) -> String {
+        match self {
+            ImportedCommand::Shell(text) => text.clone(),
+            ImportedCommand::Words(words) => shell_words::join(words),
+        }
+    }
+}
+
 /// A readiness or health probe.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImportedProbe {

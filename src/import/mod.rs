@@ -2,11 +2,70 @@
 //! [`ImportedStack`], and what has no counterpart becomes an [`ImportNote`]. Nothing is dropped
 //! without one.
 
+mod compose;
+mod detect;
 mod devstack_toml;
+mod environment;
 mod imported_stack;
+mod mprocs;
+mod process_compose;
 mod procfile;
+mod service_names;
+mod substitution;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
 
 pub use imported_stack::{
     ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest,
 };
+
+pub use compose::read_compose;
+pub use detect::{MANIFESTS, detect_stack};
+pub use mprocs::read_mprocs;
+pub use process_compose::read_process_compose;
 pub use procfile::read_procfile_stack;
+
+use crate::model::Message;
+use yaml::{Unsupported, YamlDocument, YamlNode, fault};
+
+/// The most replicas that a service has.
+const MAX_REPLICAS: u16 = 100;
+
+/// Adds the notes about a YAML file to its stack.
+///
+/// # Errors
+///
+/// The stack has no services: then the file is probably another one. `key` should have had them.
+fn finish_import(
+    mut stack: ImportedStack,
+    document: &YamlDocument,
+    file: &str,
+    unsupported: Unsupported,
+    key: &str,
+) -> Result<ImportedStack, Message> {
+    document.root.collect_notes(file, unsupported, &mut stack.notes);
+    if let Some(line) = document.second {
+        stack.notes.push(ImportNote {
+            file: file.to_owned(),
+            line: Some(line),
+            subject: "---".to_owned(),
+            text: "not carried over: only the first document of a file is read".to_owned(),
+        });
+    }
+    if stack.services.is_empty() && document.root.peek(key.trim_matches('`')).is_none() {
+        let help = "name another file with `--from`";
+        return Err(fault(file, document.root.line.max(1), &format!("missing {key}"), help));
+    }
+    Ok(stack)
+}
+
+/// Returns a number of replicas, if there are several.
+fn replicas(node: &YamlNode) -> Option<u16> {
+    let number = node.number::<u16>()?;
+    if number > MAX_REPLICAS {
+        node.note(format!("now {MAX_REPLICAS}: there are not more replicas of a service"));
+    }
+    (number > 1).then_some(number.min(MAX_REPLICAS))
+}

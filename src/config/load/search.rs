@@ -10,6 +10,30 @@ use crate::config::ConfigSources;
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
 use crate::model::{CONFIG_FILE, CONFIG_FILES, Message, MessageClass};
 
+/// Files from which `devstack init` can write a configuration.
+const IMPORTABLE_FILES: [&str; 20] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+    "process-compose.yaml",
+    "process-compose.yml",
+    "mprocs.yaml",
+    "package.json",
+    "manage.py",
+    "app.py",
+    "main.py",
+    "wsgi.py",
+    "asgi.py",
+    "go.mod",
+    "Cargo.toml",
+    "Gemfile",
+    "pom.xml",
+    "build.gradle",
+    "build.gradle.kts",
+    "composer.json",
+];
+
 /// A configuration file and how it was found.
 pub(super) struct FoundFile {
     pub path: PathBuf,
@@ -123,6 +147,12 @@ fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
             )
         }
     };
+    let importable = IMPORTABLE_FILES.iter().find(|file| cwd.join(file).is_file());
+    if let (Some(file), true) = (importable, first.is_empty()) {
+        let help =
+            format!("run `devstack init` to write one from {file}, or give another file with -f");
+        return DiagnosticBuilder::at(None, text).help(help);
+    }
     let help = format!(
         "{first}create one, or give another file with -f; a minimal {CONFIG_FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000",
     );
