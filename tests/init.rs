@@ -94,3 +94,23 @@ fn a_trial_reports_what_does_not_get_ready() {
     assert!(project.read("devstack.toml").contains("/nowhere/program"));
     project.finish();
 }
+
+#[test]
+fn up_at_a_terminal_offers_to_write_the_file_and_starts_it() {
+    let project = TestProject::new();
+    project.write("mprocs.yaml", "procs:\n  one:\n    shell: exec tail -f /dev/null\n");
+    let question = "no devstack.toml here; write one from mprocs.yaml with one and start it? [Y/n]";
+    let up = project.devstack(["up"]).terminal(24, 160).start();
+    up.wait_for(question);
+    up.write(b"n\n");
+    assert_eq!(up.wait_code(), 2);
+    assert!(!project.path("devstack.toml").exists());
+    let up = project.devstack(["up"]).terminal(24, 160).start();
+    up.wait_for(question);
+    up.write(b"\n");
+    up.wait_for("is up");
+    assert!(project.read("devstack.toml").contains("[services.one]"));
+    up.end();
+    up.wait_closed();
+    project.finish();
+}

@@ -11,9 +11,9 @@ use crate::import::yaml::YamlDocument;
 use crate::presets::{detect_bind_hints, detect_preset};
 
 /// Packages of programs that serve requests.
-const SERVERS: [&str; 11] = [
+const SERVERS: [&str; 12] = [
     "@hapi/hapi", "@nestjs/core", "@trpc/server", "apollo-server", "express", "fastify", "hono",
-    "koa", "polka", "restify", "socket.io",
+    "koa", "polka", "react-scripts", "restify", "socket.io",
 ];
 
 const PORT: u16 = 3000;
@@ -126,7 +126,8 @@ fn run_script(
 /// Returns the options by which the last command takes its port and host, such as ` --port $PORT`.
 fn options_of(words: &[String]) -> String {
     let last = words.rsplit(|word| matches!(word.as_str(), "&&" | "||" | ";" | "|" | "&")).next();
-    let Some(hints) = last.and_then(detect_bind_hints) else { return String::new() };
+    let serving = last.filter(|words| !builds(words));
+    let Some(hints) = serving.and_then(detect_bind_hints) else { return String::new() };
     let mut options: Vec<&str> = Vec::new();
     for hint in [Some(hints.port.as_str()), hints.host.as_deref()].into_iter().flatten() {
         let Some(option) = hint.strip_prefix("pass ").filter(|option| option.starts_with('-'))
@@ -140,6 +141,11 @@ fn options_of(words: &[String]) -> String {
     options.iter().map(|option| format!(" {option}")).collect()
 }
 
+/// Whether the tool of a server is told to build, as in `vite build --watch`.
+fn builds(words: &[String]) -> bool {
+    words.iter().any(|word| word == "build")
+}
+
 /// Whether a program listens: by its packages, its server, or the call in its file.
 fn serves(dir: &Path, words: &[&str], package: &PackageJson, files: &ProjectFiles) -> bool {
     let owned: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
@@ -151,6 +157,9 @@ fn serves(dir: &Path, words: &[&str], package: &PackageJson, files: &ProjectFile
         text.is_some_and(|text| text.contains(".listen(") || text.contains("serve("))
     };
     let is_node = detect_preset(&owned).is_some_and(|preset| preset.name == "node");
+    if builds(&owned) {
+        return false;
+    }
     SERVERS.iter().any(|server| package.needs(server))
         || (!is_node
             && detect_bind_hints(&owned).is_some_and(|hints| hints.port.starts_with("pass ")))

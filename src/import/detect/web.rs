@@ -8,10 +8,11 @@ pub(super) fn detect_ruby(dir: &Path, files: &ProjectFiles, found: &mut Detectio
     let Some(gems) = files.text(dir.join("Gemfile")) else { return };
     let has_gem = |name: &str| {
         gems.lines().any(|line| {
-            let line = line.trim_start().strip_prefix("gem").unwrap_or_default().trim_start();
-            let quoted = |quote: char| line.strip_prefix(quote)?.split(quote).next();
-            line.starts_with(['(', '"', '\''])
-                && (quoted('"') == Some(name) || quoted('\'') == Some(name))
+            let rest = line.trim_start().strip_prefix("gem").unwrap_or_default();
+            let rest = rest.trim_start_matches(['(', ' ']);
+            ['"', '\''].iter().any(|quote| {
+                rest.strip_prefix(*quote).and_then(|rest| rest.split(*quote).next()) == Some(name)
+            })
         })
     };
     let mut service = found_service(dir, "web", "Gemfile");
