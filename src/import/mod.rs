@@ -22,7 +22,9 @@ pub use compose::read_compose;
 pub use mprocs::read_mprocs;
 pub use process_compose::read_process_compose;
 
-use crate::model::Message;
+use crate::model::{Message, Name};
+use crate::text::quote;
+use substitution::with_defaults;
 use yaml::{Unsupported, YamlDocument, YamlNode, fault};
 
 /// The most replicas that a service has.
@@ -54,6 +56,20 @@ fn finish_import(
         return Err(fault(file, document.root.line.max(1), &format!("missing {key}"), help));
     }
     Ok(stack)
+}
+
+/// Returns the name of a stack, made valid if it has to be.
+fn stack_name(node: &YamlNode) -> Option<String> {
+    let text = with_defaults(node.text()?, node);
+    let name = Name::nearest(&text).map(|name| name.to_string());
+    match &name {
+        None => node.note(format!("not carried over: {} is not a valid name", quote(&text))),
+        Some(name) if *name != text => {
+            node.note(format!("becomes `{name}`: names have only a-z, 0-9 and `-`"));
+        }
+        Some(_) => {}
+    }
+    name
 }
 
 /// Returns a number of replicas, if there are several.

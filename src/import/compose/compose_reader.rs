@@ -1,21 +1,19 @@
 //! Reads services in two passes: what each is, then what they say about each other.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::compose_ports::{ContainerPort, read_ports};
 use super::healthcheck::read_healthcheck;
 use super::mounts::{Mount, MountSource, note_mounts, read_mounts};
 use super::preset_images::{PresetImage, PresetVariable};
 use super::service_command::{bind_to_assigned, compose_words};
-use super::service_hosts::{ServiceHost, ServiceHosts, port_reference};
+use super::service_hosts::{ServiceHost, ServiceHosts, not_in_stack, port_reference};
 use super::service_kind::{ComposeFiles, ServiceKind};
 use crate::import::environment::{EnvEntry, clean_path, keep_last, read_env};
 use crate::import::service_names::ServiceNames;
 use crate::import::substitution::with_defaults;
-use crate::import::yaml::YamlNode;
-use crate::import::{
-    ImportedCommand, ImportedProbe, ImportedService, MAX_REPLICAS, ProbeTest, replicas,
-};
+use crate::import::yaml::{YamlContent, YamlNode};
+use crate::import::{ImportedCommand, ImportedProbe, ImportedService, ProbeTest, replicas};
 use crate::model::{Condition, Name, RestartPolicy, signal_name, signal_number};
 use crate::text::quote;
 
@@ -27,6 +25,8 @@ struct ServiceDraft<'a> {
     /// Its name in the file.
     written: &'a str,
     node: &'a YamlNode,
+    /// The image in whose place a preset is.
+    image: Option<&'static PresetImage>,
     service: ImportedService,
     env: Vec<EnvEntry<'a>>,
     /// The main one first.
@@ -39,15 +39,15 @@ pub(super) fn read_services(
     files: &mut ComposeFiles<'_>,
 ) -> Vec<ImportedService> {
     let names = ServiceNames::choose(services);
+    let tasks = completed_services(services);
     let mut hosts = ServiceHosts::default();
     let mut drafts = Vec::new();
     for (written, node) in services {
         let name = names.get(written).expect("every service has a name").to_owned();
-        let draft = first_pass(written, name, node, files);
-        let host = ServiceHost {
-            name: draft.as_ref().map(|draft| draft.service.name.clone()),
-            ports: draft.as_ref().map(|draft| draft.ports.clone()).unwrap_or_default(),
-        };
+        let is_task = tasks.contains(written.as_str());
+        let service = ImportedService { name, is_task, ..ImportedService::default() };
+        let draft = first_pass(written, service, node, files);
+        let host = draft.as_ref().map(ServiceDraft::host).unwrap_or_default();
         for alias in ["container_name", "hostname"] {
             if let Some(alias) = node.peek(alias).and_then(YamlNode::scalar) {
                 hosts.add(alias, host.clone());
@@ -56,26 +56,49 @@ pub(super) fn read_services(
         hosts.add(written, host);
         drafts.extend(draft);
     }
-    let mut read: Vec<ImportedService> =
-        drafts.into_iter().map(|draft| second_pass(draft, &hosts)).collect();
-    mark_tasks(&mut read);
-    read
+    drafts.into_iter().map(|draft| second_pass(draft, &hosts)).collect()
+}
+
+/// Returns the services of which others wait until they have completed: tasks.
+fn completed_services(services: &[(String, YamlNode)]) -> BTreeSet<&str> {
+    let all = services.iter().filter_map(|(_, node)| node.peek("depends_on"));
+    let entries = all.flat_map(|on| match &on.content {
+        YamlContent::Map(entries) => entries.as_slice(),
+        YamlContent::Null | YamlContent::Scalar { .. } | YamlContent::List(_) => &[],
+    });
+    let completed = |on: &YamlNode| {
+        on.peek("condition").and_then(YamlNode::scalar) == Some("service_completed_successfully")
+    };
+    entries.filter(|(_, on)| completed(on)).map(|(name, _)| name.as_str()).collect()
+}
+
+impl ServiceDraft<'_> {
+    /// What its host names stand for.
+    fn host(&self) -> ServiceHost {
+        ServiceHost {
+            name: Some(self.service.name.clone()),
+            ports: self.ports.clone(),
+            is_task: self.service.is_task,
+            login: self.image.and_then(PresetImage::login),
+        }
+    }
 }
 
 fn first_pass<'a>(
     written: &'a str,
-    name: String,
+    mut service: ImportedService,
     node: &'a YamlNode,
     files: &mut ComposeFiles<'_>,
 ) -> Option<ServiceDraft<'a>> {
     let mounts = read_mounts(node);
     let kind = files.kind(written, node, &mounts);
-    let mut service = ImportedService { name, ..ImportedService::default() };
+    let mut image = None;
     let mut env = node.get("environment").map(read_env).unwrap_or_default();
     let mut ports = read_ports(node);
     match kind {
         ServiceKind::Container => return None,
-        ServiceKind::Preset(image) => {
+        ServiceKind::Preset(found) => {
+            let image = *image.insert(found);
             service.preset = Some(image.preset().name.to_owned());
             if let Some(image_node) = node.get("image") {
                 image_node.note(format!(
@@ -92,12 +115,13 @@ fn first_pass<'a>(
         ServiceKind::Command { command, dir, exposed } => {
             note_mounts(&mounts, &dir);
             service.dir = dir;
+            note_container_path(node, &command);
             service.command = Some(command);
             command_ports(node, exposed, &mut ports, &mut service, &mut env);
         }
     }
     common_keys(node, &mut service);
-    Some(ServiceDraft { written, node, service, env, ports })
+    Some(ServiceDraft { written, node, image, service, env, ports })
 }
 
 /// Carries over the variables that a preset reads.
@@ -110,7 +134,7 @@ fn preset_env<'a>(image: &PresetImage, env: Vec<EnvEntry<'a>>) -> Vec<EnvEntry<'
                 node.note(format!("becomes `{new}`"));
                 kept.push((new.to_owned(), value, node));
             }
-            PresetVariable::NoEffect(text) => node.note(format!("not carried over: {name} {text}")),
+            PresetVariable::NoEffect(text) => node.note(format!("not carried over: {text}")),
         }
     }
     let find = |kept: &[EnvEntry<'a>], name: &str| kept.iter().position(|(it, ..)| it == name);
@@ -258,6 +282,23 @@ fn command_ports(
     }
 }
 
+/// Says that a program is named by its path in the container, unless every system has it there.
+fn note_container_path(node: &YamlNode, command: &ImportedCommand) {
+    let words = match command {
+        ImportedCommand::Shell(text) => text.split_whitespace().next(),
+        ImportedCommand::Words(words) => words.first().map(String::as_str),
+    };
+    let program = words.filter(|word| word.starts_with('/'));
+    let is_system = |word: &str| word.starts_with("/bin/") || word.starts_with("/usr/bin/");
+    if let Some(program) = program.filter(|word| !is_system(word)) {
+        let at = node.peek("entrypoint").or(node.peek("command")).unwrap_or(node);
+        at.note(format!(
+            "{} is a path in the container: use the one on this machine",
+            quote(program)
+        ));
+    }
+}
+
 fn mentions_port(command: &ImportedCommand) -> bool {
     let text = match command {
         ImportedCommand::Shell(text) => text.clone(),
@@ -278,6 +319,10 @@ fn common_keys(node: &YamlNode, service: &mut ImportedService) {
     }
     if let Some(restart) = node.get("restart") {
         service.restart = read_restart(restart);
+        if service.is_task && service.restart == Some(RestartPolicy::Always) {
+            restart.note("not carried over: others wait until it has completed");
+            service.restart = None;
+        }
     }
     if let Some(signal) = node.get("stop_signal")
         && let Some(text) = signal.text()
@@ -312,7 +357,6 @@ fn common_keys(node: &YamlNode, service: &mut ImportedService) {
             scale.note("becomes `autostart = false`");
         }
     }
-    debug_assert!(service.replicas.is_none_or(|number| number <= MAX_REPLICAS));
 }
 
 fn read_restart(node: &YamlNode) -> Option<RestartPolicy> {
@@ -334,8 +378,8 @@ fn read_restart(node: &YamlNode) -> Option<RestartPolicy> {
 
 /// Puts references in the place of other services, and finishes a service.
 fn second_pass(draft: ServiceDraft<'_>, hosts: &ServiceHosts) -> ImportedService {
-    let ServiceDraft { written, node, mut service, env, ports } = draft;
-    service.env = rewritten_env(env, hosts);
+    let ServiceDraft { written, node, mut service, env, ports, .. } = draft;
+    service.env = rewritten_env(env, &service.name, hosts);
     let at = node.peek("command").or(node.peek("entrypoint")).unwrap_or(node);
     match &mut service.command {
         Some(ImportedCommand::Shell(text)) => *text = hosts.rewrite(text, at),
@@ -346,6 +390,7 @@ fn second_pass(draft: ServiceDraft<'_>, hosts: &ServiceHosts) -> ImportedService
     }
     if service.command.is_some()
         && let Some(check) = node.get("healthcheck")
+        && !reject_for_task(check, service.is_task)
         && let Some((ready, health)) = read_healthcheck(check, &service.name, &ports)
     {
         // A check of itself by its own name.
@@ -364,25 +409,30 @@ fn second_pass(draft: ServiceDraft<'_>, hosts: &ServiceHosts) -> ImportedService
     service
 }
 
-fn rewritten_env(env: Vec<EnvEntry<'_>>, hosts: &ServiceHosts) -> Vec<(String, String)> {
+/// Rejects a check of a task, which is done when it exits.
+fn reject_for_task(check: &YamlNode, is_task: bool) -> bool {
+    if is_task {
+        check.reject("not carried over: others wait until it has completed");
+    }
+    is_task
+}
+
+fn rewritten_env(env: Vec<EnvEntry<'_>>, own: &str, hosts: &ServiceHosts) -> Vec<(String, String)> {
     // `DB_HOST: db` says which service `DB_PORT` is about.
     let host_of = |name: &str, value: &str| {
         let prefix = HOST_SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix))?;
         Some((prefix.to_owned(), hosts.get(value)?))
     };
-    let prefixes: std::collections::BTreeMap<String, &ServiceHost> =
+    let prefixes: BTreeMap<String, &ServiceHost> =
         env.iter().filter_map(|(name, value, _)| host_of(name, value)).collect();
     let rewrite = |(name, value, node): EnvEntry<'_>| {
         let rewritten = match (host_of(&name, &value), hosts.get(&value)) {
             (Some((_, ServiceHost { name: Some(host), .. })), _) => format!("${{{host}.host}}"),
             (Some((_, ServiceHost { name: None, .. })), _) => {
-                node.note(format!(
-                    "{} is not part of this stack: use an address of it",
-                    quote(&value)
-                ));
+                node.note(not_in_stack(&value));
                 value
             }
-            (None, Some(ServiceHost { name: Some(host), .. })) => {
+            (None, Some(ServiceHost { name: Some(host), .. })) if host != own => {
                 node.note(format!("use `${{{host}.host}}` if this is the host of the service"));
                 value
             }
@@ -398,7 +448,7 @@ fn rewritten_env(env: Vec<EnvEntry<'_>>, hosts: &ServiceHosts) -> Vec<(String, S
 fn port_of(
     name: &str,
     value: &str,
-    prefixes: &std::collections::BTreeMap<String, &ServiceHost>,
+    prefixes: &BTreeMap<String, &ServiceHost>,
     node: &YamlNode,
 ) -> Option<String> {
     let host = prefixes.get(name.strip_suffix("PORT")?)?;
@@ -419,7 +469,12 @@ fn read_dependencies(
     let mut dependencies: Vec<(String, Condition)> = Vec::new();
     let mut add = |name: &str, condition, at: &YamlNode| match hosts.get(name) {
         _ if name == written => at.reject("not carried over: it is the service itself"),
-        Some(ServiceHost { name: Some(name), .. }) => {
+        Some(ServiceHost { name: Some(name), is_task, .. }) => {
+            // A task is never ready, only completed.
+            let condition = match condition {
+                Condition::Ready if *is_task => Condition::Completed,
+                condition => condition,
+            };
             if dependencies.iter().all(|(known, _)| known != name) {
                 dependencies.push((name.clone(), condition));
             }
@@ -453,23 +508,4 @@ fn read_dependencies(
         add(name, condition, on);
     }
     dependencies
-}
-
-/// Those that others wait for to complete are tasks, and nothing else about them can be awaited.
-fn mark_tasks(services: &mut [ImportedService]) {
-    let all = services.iter().flat_map(|service| &service.depends_on);
-    let completed = all.filter(|(_, condition)| *condition == Condition::Completed);
-    let tasks: BTreeSet<String> = completed.map(|(name, _)| name.clone()).collect();
-    for service in services {
-        service.is_task = tasks.contains(&service.name);
-        if service.is_task {
-            service.restart = service.restart.filter(|policy| *policy == RestartPolicy::OnFailure);
-            (service.ready, service.health, service.port) = (None, None, None);
-        }
-        for (name, condition) in &mut service.depends_on {
-            if *condition == Condition::Ready && tasks.contains(name) {
-                *condition = Condition::Completed;
-            }
-        }
-    }
 }

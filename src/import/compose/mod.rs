@@ -15,9 +15,8 @@ mod unsupported;
 use std::path::Path;
 
 use super::yaml::{YamlDocument, YamlNode};
-use super::{ImportedStack, finish_import};
-use crate::model::{Message, Name};
-use crate::text::quote;
+use super::{ImportedStack, finish_import, stack_name};
+use crate::model::Message;
 use service_kind::ComposeFiles;
 
 /// Reads a Compose file. `file` is its name for errors and notes. `read_file` returns the text of
@@ -53,13 +52,7 @@ fn read_top(root: &YamlNode) -> Option<String> {
             extension.accept();
         }
     }
-    let node = root.get("name")?;
-    let text = super::substitution::with_defaults(node.text()?, node);
-    let name = Name::new(&text).ok();
-    if name.is_none() {
-        node.note(format!("not carried over: {} is not a valid name", quote(&text)));
-    }
-    name.map(|name| name.to_string())
+    stack_name(root.get("name")?)
 }
 
 fn extensions(root: &YamlNode) -> impl Iterator<Item = &(String, YamlNode)> {

@@ -32,11 +32,12 @@ pub(super) struct ComposeFiles<'a> {
 impl ComposeFiles<'_> {
     /// Decides what becomes of a service with this name in the file.
     pub fn kind(&mut self, name: &str, node: &YamlNode, mounts: &[Mount<'_>]) -> ServiceKind {
-        let image = node.get("image").and_then(plain_path);
         if let Some(build) = node.get("build") {
+            // The name of the image that is built.
+            node.get("image");
             return self.built(node, build, mounts);
         }
-        let Some(image) = image else {
+        let Some(image) = node.get("image").and_then(plain_path) else {
             node.reject("not carried over: it has neither `build` nor `image`");
             return ServiceKind::Container;
         };
@@ -98,7 +99,7 @@ impl ComposeFiles<'_> {
         }
         node.reject(match stage {
             Some(_) => "not carried over: neither it nor its Dockerfile has a command; add one",
-            None => "not carried over: it has no command, and its Dockerfile cannot be read; add a command",
+            None => "not carried over: it has no command, and no Dockerfile with one can be read; add a command",
         });
         ServiceKind::Container
     }

@@ -6,7 +6,7 @@ use crate::import::{ImportedStack, read_compose, read_mprocs, read_process_compo
 use crate::model::{Message, Name};
 
 /// The formats: directories of the corpus.
-const FORMATS: [&str; 1] = ["compose"];
+const FORMATS: [&str; 3] = ["compose", "process-compose", "mprocs"];
 
 fn corpus(format: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus").join(format)

@@ -9,6 +9,9 @@ use crate::units::parse_duration;
 /// How many characters of a key a path shows.
 const MAX_KEY: usize = 60;
 
+/// How many notes one value gets: a long text may name thousands of hosts.
+const MAX_REMARKS: usize = 16;
+
 /// A value of a YAML file.
 #[derive(Debug, Clone, Default)]
 pub(in crate::import) struct YamlNode {
@@ -64,7 +67,13 @@ impl YamlNode {
 
     /// Adds what happened to this value instead of being carried over.
     pub fn note(&self, text: impl Into<String>) {
-        self.remarks.borrow_mut().push(text.into());
+        let text = text.into();
+        let mut remarks = self.remarks.borrow_mut();
+        if remarks.len() == MAX_REMARKS {
+            remarks.push("there is more of this kind that is not carried over".to_owned());
+        } else if remarks.len() < MAX_REMARKS && !remarks.contains(&text) {
+            remarks.push(text);
+        }
     }
 
     /// Adds a note about this value as a whole: nothing is said about the values in it.
