@@ -25,7 +25,7 @@ pub use process_compose::read_process_compose;
 use crate::model::{Message, Name};
 use crate::text::quote;
 use substitution::with_defaults;
-use yaml::{Unsupported, YamlDocument, YamlNode, fault};
+use yaml::{Unsupported, YamlContent, YamlDocument, YamlNode, fault};
 
 /// The most replicas that a service has.
 const MAX_REPLICAS: u16 = 100;
@@ -42,6 +42,16 @@ fn finish_import(
     unsupported: Unsupported,
     key: &str,
 ) -> Result<ImportedStack, Message> {
+    let services = document.root.peek(key);
+    if !services.is_some_and(|node| matches!(&node.content, YamlContent::Map(it) if !it.is_empty()))
+    {
+        let text = match services {
+            None => format!("missing `{key}`"),
+            Some(_) => format!("`{key}` has no services"),
+        };
+        let line = services.unwrap_or(&document.root).line.max(1);
+        return Err(fault(file, line, &text, "name another file with `--from`"));
+    }
     document.root.collect_notes(file, unsupported, &mut stack.notes);
     if let Some(line) = document.second {
         stack.notes.push(ImportNote {
@@ -50,10 +60,6 @@ fn finish_import(
             subject: "---".to_owned(),
             text: "not carried over: only the first document of a file is read".to_owned(),
         });
-    }
-    if stack.services.is_empty() && document.root.peek(key.trim_matches('`')).is_none() {
-        let help = "name another file with `--from`";
-        return Err(fault(file, document.root.line.max(1), &format!("missing {key}"), help));
     }
     Ok(stack)
 }

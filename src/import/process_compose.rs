@@ -81,7 +81,10 @@ const UNSUPPORTED: Unsupported = &[
 ///
 /// The file is not valid YAML, or has no processes.
 pub fn read_process_compose(text: &str, file: &str) -> Result<ImportedStack, Message> {
-    let document = YamlDocument::parse(text, file)?;
+    read_document(&YamlDocument::parse(text, file)?, file)
+}
+
+pub(super) fn read_document(document: &YamlDocument, file: &str) -> Result<ImportedStack, Message> {
     let root = &document.root;
     let mut stack = ImportedStack::default();
     if let Some(version) = root.get("version") {
@@ -105,7 +108,7 @@ pub fn read_process_compose(text: &str, file: &str) -> Result<ImportedStack, Mes
         }
         mark_tasks(&mut stack.services);
     }
-    finish_import(stack, &document, file, UNSUPPORTED, "`processes`")
+    finish_import(stack, document, file, UNSUPPORTED, "processes")
 }
 
 fn read_process(name: String, node: &YamlNode, names: &ServiceNames) -> Option<ImportedService> {

@@ -49,7 +49,7 @@ pub(super) fn read_services(
         let draft = first_pass(written, service, node, files);
         let host = draft.as_ref().map(ServiceDraft::host).unwrap_or_default();
         for alias in ["container_name", "hostname"] {
-            if let Some(alias) = node.peek(alias).and_then(YamlNode::scalar) {
+            if let Some(alias) = node.peek_text(alias) {
                 hosts.add(alias, host.clone());
             }
         }
@@ -66,9 +66,8 @@ fn completed_services(services: &[(String, YamlNode)]) -> BTreeSet<&str> {
         YamlContent::Map(entries) => entries.as_slice(),
         YamlContent::Null | YamlContent::Scalar { .. } | YamlContent::List(_) => &[],
     });
-    let completed = |on: &YamlNode| {
-        on.peek("condition").and_then(YamlNode::scalar) == Some("service_completed_successfully")
-    };
+    let completed =
+        |on: &YamlNode| on.peek_text("condition") == Some("service_completed_successfully");
     entries.filter(|(_, on)| completed(on)).map(|(name, _)| name.as_str()).collect()
 }
 
@@ -493,8 +492,8 @@ fn read_dependencies(
         return dependencies;
     }
     for (name, on) in node.entries() {
-        if on.peek("required").and_then(YamlNode::scalar) == Some("true") {
-            on.get("required");
+        if on.peek_text("required") == Some("true") {
+            on.get("required").into_iter().for_each(YamlNode::accept);
         }
         let condition = match on.get("condition").and_then(YamlNode::text) {
             Some("service_started") => Condition::Started,

@@ -30,14 +30,21 @@ pub fn read_compose(
     file: &str,
     read_file: &dyn Fn(&Path) -> Option<String>,
 ) -> Result<ImportedStack, Message> {
-    let mut document = YamlDocument::parse(text, file)?;
+    read_document(YamlDocument::parse(text, file)?, file, read_file)
+}
+
+pub(super) fn read_document(
+    mut document: YamlDocument,
+    file: &str,
+    read_file: &dyn Fn(&Path) -> Option<String>,
+) -> Result<ImportedStack, Message> {
     extends::resolve_extends(&mut document, file)?;
     let mut stack = ImportedStack { name: read_top(&document.root), ..ImportedStack::default() };
     let mut files = ComposeFiles { read: read_file, notes: Vec::new() };
     if let Some(services) = document.root.get("services") {
         stack.services = compose_reader::read_services(services.entries(), &mut files);
     }
-    let mut stack = finish_import(stack, &document, file, unsupported::UNSUPPORTED, "`services`")?;
+    let mut stack = finish_import(stack, &document, file, unsupported::UNSUPPORTED, "services")?;
     stack.notes.append(&mut files.notes);
     Ok(stack)
 }
@@ -45,20 +52,8 @@ pub fn read_compose(
 /// Reads the keys beside the services; returns the name of the stack.
 fn read_top(root: &YamlNode) -> Option<String> {
     // Compose ignores the version as well.
-    root.get("version");
-    for (_, extension) in extensions(root) {
-        // What aliases refer to is carried over where they are.
-        if extension.has_alias() {
-            extension.accept();
-        }
+    if let Some(version) = root.get("version") {
+        version.accept();
     }
     stack_name(root.get("name")?)
-}
-
-fn extensions(root: &YamlNode) -> impl Iterator<Item = &(String, YamlNode)> {
-    let entries = match &root.content {
-        super::yaml::YamlContent::Map(entries) => entries.as_slice(),
-        _ => &[],
-    };
-    entries.iter().filter(|(key, _)| key.starts_with("x-"))
 }

@@ -105,9 +105,7 @@ impl PresetImage {
                 NoEffect("programs on this machine connect without a password")
             }
             ("mysql" | "mariadb", name) if name.contains("USER") || name.contains("PASSWORD") => {
-                NoEffect(
-                    "has no effect: programs on this machine connect as root without a password",
-                )
+                NoEffect("programs on this machine connect as root without a password")
             }
             ("rabbitmq", name) if name.contains("USER") || name.contains("PASS") => {
                 NoEffect("user and password are both guest")

@@ -34,7 +34,9 @@ impl ComposeFiles<'_> {
     pub fn kind(&mut self, name: &str, node: &YamlNode, mounts: &[Mount<'_>]) -> ServiceKind {
         if let Some(build) = node.get("build") {
             // The name of the image that is built.
-            node.get("image");
+            if let Some(image) = node.get("image") {
+                image.accept();
+            }
             return self.built(node, build, mounts);
         }
         let Some(image) = node.get("image").and_then(plain_path) else {

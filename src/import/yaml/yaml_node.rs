@@ -49,7 +49,9 @@ enum ReadProgress {
     /// Nobody asked for it.
     #[default]
     Unread,
-    /// Asked for; the values in it are counted on their own.
+    /// Asked for; the values in it are counted on their own, and a scalar must still be read.
+    Asked,
+    /// A scalar whose text was read.
     Read,
     /// Nothing more to say about it and all in it.
     Closed,
@@ -87,9 +89,9 @@ impl YamlNode {
         self.progress.set(ReadProgress::Closed);
     }
 
-    fn mark_read(&self) {
+    fn mark_asked(&self) {
         if self.progress.get() == ReadProgress::Unread {
-            self.progress.set(ReadProgress::Read);
+            self.progress.set(ReadProgress::Asked);
         }
     }
 
@@ -118,7 +120,7 @@ impl YamlNode {
     /// Like [`Self::get`], but a key without a value is there.
     pub fn get_or_null(&self, key: &str) -> Option<&YamlNode> {
         let node = self.peek(key)?;
-        node.mark_read();
+        node.mark_asked();
         Some(node)
     }
 
@@ -132,7 +134,7 @@ impl YamlNode {
     pub fn entries(&self) -> &[(String, YamlNode)] {
         match &self.content {
             YamlContent::Map(entries) => {
-                entries.iter().for_each(|(_, node)| node.mark_read());
+                entries.iter().for_each(|(_, node)| node.mark_asked());
                 entries
             }
             YamlContent::Null => &[],
@@ -147,7 +149,7 @@ impl YamlNode {
     pub fn items(&self) -> &[YamlNode] {
         match &self.content {
             YamlContent::List(items) => {
-                items.iter().for_each(YamlNode::mark_read);
+                items.iter().for_each(YamlNode::mark_asked);
                 items
             }
             YamlContent::Null => &[],
@@ -179,10 +181,24 @@ impl YamlNode {
 
     /// Returns the text of a scalar; `None` for anything else.
     pub fn scalar(&self) -> Option<&str> {
+        let text = self.peek_scalar()?;
+        if self.progress.get() != ReadProgress::Closed {
+            self.progress.set(ReadProgress::Read);
+        }
+        Some(text)
+    }
+
+    /// Like [`Self::scalar`], without marking it as read.
+    pub fn peek_scalar(&self) -> Option<&str> {
         match &self.content {
             YamlContent::Scalar { text, .. } => Some(text),
             YamlContent::Null | YamlContent::List(_) | YamlContent::Map(_) => None,
         }
+    }
+
+    /// Returns the text of a key without marking it as read.
+    pub fn peek_text(&self, key: &str) -> Option<&str> {
+        self.peek(key)?.peek_scalar()
     }
 
     /// Like [`Self::text`], with a note if other programs read the plain text as another one.
@@ -267,7 +283,7 @@ impl YamlNode {
 
     /// Appends all notes about this file in its order: what readers said, and what none asked for.
     pub fn collect_notes(&self, file: &str, unsupported: Unsupported, notes: &mut Vec<ImportNote>) {
-        self.mark_read();
+        self.mark_asked();
         NoteCollector { file, unsupported, notes, path: Vec::new() }.collect(self);
     }
 }
@@ -291,10 +307,13 @@ impl NoteCollector<'_> {
             self.push(node.line, text);
         }
         match node.progress.get() {
+            // A part of the file that is only there for aliases is carried over where they are.
+            ReadProgress::Unread if self.path.len() == 1 && node.has_alias() => {}
             ReadProgress::Unread => self.push(node.line, self.why_unread().to_owned()),
-            ReadProgress::Closed => {}
-            ReadProgress::Read => match &node.content {
-                YamlContent::Null | YamlContent::Scalar { .. } => {}
+            ReadProgress::Read | ReadProgress::Closed => {}
+            ReadProgress::Asked => match &node.content {
+                YamlContent::Null => {}
+                YamlContent::Scalar { .. } => self.push(node.line, node.expected("a mapping")),
                 YamlContent::List(items) => {
                     for (index, item) in items.iter().enumerate() {
                         self.below(format!("[{index}]"), item);
