@@ -7,8 +7,8 @@ use super::healthcheck::read_healthcheck;
 use super::mounts::{Mount, MountSource, note_mounts, read_mounts};
 use super::preset_images::{PresetImage, PresetVariable};
 use super::service_command::{bind_to_assigned, compose_words};
+use super::service_form::{ComposeFiles, ServiceForm};
 use super::service_hosts::{ServiceHost, ServiceHosts, not_in_stack, port_reference};
-use super::service_kind::{ComposeFiles, ServiceKind};
 use crate::import::environment::{EnvEntry, clean_path, keep_last, read_env};
 use crate::import::service_names::ServiceNames;
 use crate::import::substitution::with_defaults;
@@ -90,13 +90,13 @@ fn first_pass<'a>(
     files: &mut ComposeFiles<'_>,
 ) -> Option<ServiceDraft<'a>> {
     let mounts = read_mounts(node);
-    let kind = files.kind(written, node, &mounts);
+    let form = files.form(written, node, &mounts);
     let mut image = None;
     let mut env = node.get("environment").map(read_env).unwrap_or_default();
     let mut ports = read_ports(node);
-    match kind {
-        ServiceKind::Container => return None,
-        ServiceKind::Preset(found) => {
+    match form {
+        ServiceForm::Container => return None,
+        ServiceForm::Preset(found) => {
             let image = *image.insert(found);
             service.preset = Some(image.preset().name.to_owned());
             if let Some(image_node) = node.get("image") {
@@ -111,7 +111,7 @@ fn first_pass<'a>(
             preset_mounts(image, &mounts, &mut service);
             preset_command(image, node);
         }
-        ServiceKind::Command { command, dir, exposed } => {
+        ServiceForm::Command { command, dir, exposed } => {
             note_mounts(&mounts, &dir);
             service.dir = dir;
             note_container_path(node, &command);

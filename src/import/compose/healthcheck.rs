@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::compose_ports::ContainerPort;
-use super::service_command::compose_words;
+use super::service_command::{MAX_COMMAND, compose_words};
 use super::service_hosts::port_reference;
 use crate::import::substitution::to_shell;
 use crate::import::yaml::{YamlContent, YamlNode};
@@ -66,6 +66,9 @@ fn read_test(
     check: &YamlNode,
 ) -> Option<ProbeTest> {
     let shell = |text: &str| {
+        if text.len() > MAX_COMMAND {
+            return ProbeTest::Exec(ImportedCommand::Shell(to_shell(text)));
+        }
         let plain = text.trim();
         let plain = plain
             .strip_suffix("exit 1")

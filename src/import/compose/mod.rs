@@ -8,8 +8,8 @@ mod healthcheck;
 mod mounts;
 mod preset_images;
 mod service_command;
+mod service_form;
 mod service_hosts;
-mod service_kind;
 mod unsupported;
 
 use std::path::Path;
@@ -17,7 +17,7 @@ use std::path::Path;
 use super::yaml::{YamlDocument, YamlNode};
 use super::{ImportedStack, finish_import, stack_name};
 use crate::model::Message;
-use service_kind::ComposeFiles;
+use service_form::ComposeFiles;
 
 /// Reads a Compose file. `file` is its name for errors and notes. `read_file` returns the text of
 /// a file relative to it, such as a Dockerfile; `None`: it cannot be read.
