@@ -1,15 +1,19 @@
 //! Compose files: `compose.yaml`, `docker-compose.yml`.
 
+mod command_service;
 mod compose_ports;
 mod compose_reader;
 mod dockerfile;
 mod extends;
 mod healthcheck;
+mod host_variables;
 mod mounts;
 mod preset_images;
+mod preset_service;
 mod service_command;
 mod service_form;
 mod service_hosts;
+mod service_keys;
 mod unsupported;
 
 use std::path::Path;

@@ -67,8 +67,13 @@ fn is_host_char(c: char) -> bool {
 }
 
 impl ServiceHosts {
-    /// Adds a host name of a service.
-    pub fn add(&mut self, host: &str, service: ServiceHost) {
+    /// Adds a service by its name.
+    pub fn add(&mut self, name: &str, service: ServiceHost) {
+        self.0.insert(name.to_owned(), service);
+    }
+
+    /// Adds another host name of a service, unless that is the name of one.
+    pub fn add_alias(&mut self, host: &str, service: ServiceHost) {
         self.0.entry(host.to_owned()).or_insert(service);
     }
 

@@ -24,7 +24,7 @@ pub(in crate::import) struct YamlNode {
     /// Whether an alias refers to it: then it is used elsewhere.
     pub is_aliased: bool,
     /// How far it was read.
-    progress: Cell<ReadProgress>,
+    progress: Cell<NodeProgress>,
     /// What could not be carried over.
     remarks: RefCell<Vec<String>>,
 }
@@ -45,7 +45,7 @@ pub(in crate::import) enum YamlContent {
 
 /// How far a value was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum ReadProgress {
+enum NodeProgress {
     /// Nobody asked for it.
     #[default]
     Unread,
@@ -86,12 +86,12 @@ impl YamlNode {
 
     /// Marks this value and all in it as read.
     pub fn accept(&self) {
-        self.progress.set(ReadProgress::Closed);
+        self.progress.set(NodeProgress::Closed);
     }
 
     fn mark_asked(&self) {
-        if self.progress.get() == ReadProgress::Unread {
-            self.progress.set(ReadProgress::Asked);
+        if self.progress.get() == NodeProgress::Unread {
+            self.progress.set(NodeProgress::Asked);
         }
     }
 
@@ -182,8 +182,8 @@ impl YamlNode {
     /// Returns the text of a scalar; `None` for anything else.
     pub fn scalar(&self) -> Option<&str> {
         let text = self.peek_scalar()?;
-        if self.progress.get() != ReadProgress::Closed {
-            self.progress.set(ReadProgress::Read);
+        if self.progress.get() != NodeProgress::Closed {
+            self.progress.set(NodeProgress::Read);
         }
         Some(text)
     }
@@ -308,10 +308,10 @@ impl NoteCollector<'_> {
         }
         match node.progress.get() {
             // A part of the file that is only there for aliases is carried over where they are.
-            ReadProgress::Unread if self.path.len() == 1 && node.has_alias() => {}
-            ReadProgress::Unread => self.push(node.line, self.why_unread().to_owned()),
-            ReadProgress::Read | ReadProgress::Closed => {}
-            ReadProgress::Asked => match &node.content {
+            NodeProgress::Unread if self.path.len() == 1 && node.has_alias() => {}
+            NodeProgress::Unread => self.push(node.line, self.why_unread().to_owned()),
+            NodeProgress::Read | NodeProgress::Closed => {}
+            NodeProgress::Asked => match &node.content {
                 YamlContent::Null => {}
                 YamlContent::Scalar { .. } => self.push(node.line, node.expected("a mapping")),
                 YamlContent::List(items) => {
