@@ -81,12 +81,11 @@ fn read_document(
     }
 }
 
+/// A key and its place in a mapping or list.
+type KeyPlace = (String, usize);
+
 /// Calls `see` for each value below this one, with the keys to it and their places.
-fn visit(
-    node: &YamlNode,
-    keys: &mut Vec<(String, usize)>,
-    see: &mut dyn FnMut(&[(String, usize)], &YamlNode),
-) {
+fn visit(node: &YamlNode, keys: &mut Vec<KeyPlace>, see: &mut dyn FnMut(&[KeyPlace], &YamlNode)) {
     let mut below = |place: usize, key: &str, node: &YamlNode| {
         keys.push((key.to_owned(), place));
         see(keys, node);
@@ -107,7 +106,7 @@ fn visit(
     }
 }
 
-fn remove(node: &mut YamlNode, places: &[(String, usize)]) {
+fn remove(node: &mut YamlNode, places: &[KeyPlace]) {
     let (place, rest) = (places[0].1, &places[1..]);
     match &mut node.content {
         YamlContent::List(items) if rest.is_empty() => drop(items.remove(place)),
