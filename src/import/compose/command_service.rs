@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::compose_ports::ContainerPort;
+use super::compose_ports::{ContainerPort, MAX_PORTS};
 use super::service_command::bind_to_assigned;
 use crate::import::environment::EnvEntry;
 use crate::import::yaml::YamlNode;
@@ -17,7 +17,7 @@ pub(super) fn command_ports(
     service: &mut ImportedService,
     env: &mut Vec<EnvEntry<'_>>,
 ) {
-    for target in exposed {
+    for target in exposed.into_iter().take(MAX_PORTS) {
         if ports.iter().all(|port| port.target != target) {
             ports.push(ContainerPort { target, published: None, name: None });
         }

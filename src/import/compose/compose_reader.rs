@@ -169,6 +169,7 @@ fn read_dependencies(
     hosts: &ServiceHosts,
 ) -> Vec<(String, Condition)> {
     let mut dependencies: Vec<(String, Condition)> = Vec::new();
+    let mut known = BTreeSet::new();
     let mut add = |name: &str, condition, at: &YamlNode| match hosts.get(name) {
         _ if name == written => at.reject("not carried over: it is the service itself"),
         Some(ServiceHost { name: Some(name), is_task, .. }) => {
@@ -177,7 +178,7 @@ fn read_dependencies(
                 Condition::Ready if *is_task => Condition::Completed,
                 condition => condition,
             };
-            if dependencies.iter().all(|(known, _)| known != name) {
+            if known.insert(name.clone()) {
                 dependencies.push((name.clone(), condition));
             }
         }

@@ -113,15 +113,9 @@ impl YamlNode {
     /// Returns the value of a key of this mapping and marks it as read. A value that is `null`
     /// counts as absent, as does every key of another kind of value.
     pub fn get(&self, key: &str) -> Option<&YamlNode> {
-        let node = self.get_or_null(key)?;
-        (!node.is_null()).then_some(node)
-    }
-
-    /// Like [`Self::get`], but a key without a value is there.
-    pub fn get_or_null(&self, key: &str) -> Option<&YamlNode> {
         let node = self.peek(key)?;
         node.mark_asked();
-        Some(node)
+        (!node.is_null()).then_some(node)
     }
 
     /// Returns the value of a key without marking it as read.
