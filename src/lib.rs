@@ -87,6 +87,7 @@
 //! | Where are the probes? | `probe/http.rs`, `probe/tcp.rs`, `probe/exec.rs`; one task each: `probe/readiness.rs` |
 //! | What reports an unknown key? | `unknown_keys` in `config/check/mod.rs`; keys of another table: `config/schema/misplaced.rs` |
 //! | Whose configuration files are used? | `config/load/file_trust.rs` |
+//! | What becomes of a key of a Compose file? | `import/compose/`: one file for each group of keys; what none reads is reported by `import/yaml/yaml_node.rs`, with words from `import/compose/unsupported.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | Where do exit codes come from? | 120 to 127 of `devstack run` are chosen in `cli/start/run.rs`, the others where an error is made; `exit_code.rs` lists all numbers |

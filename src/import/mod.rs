@@ -27,8 +27,10 @@ pub use mprocs::read_mprocs;
 pub use process_compose::read_process_compose;
 pub use procfile::read_procfile_stack;
 
-use crate::model::Message;
-use yaml::{Unsupported, YamlDocument, YamlNode, fault};
+use crate::model::{Message, Name};
+use crate::text::quote;
+use substitution::with_defaults;
+use yaml::{Unsupported, YamlContent, YamlDocument, YamlNode, fault};
 
 /// The most replicas that a service has.
 const MAX_REPLICAS: u16 = 100;
@@ -45,6 +47,16 @@ fn finish_import(
     unsupported: Unsupported,
     key: &str,
 ) -> Result<ImportedStack, Message> {
+    let services = document.root.peek(key);
+    if !services.is_some_and(|node| matches!(&node.content, YamlContent::Map(it) if !it.is_empty()))
+    {
+        let text = match services {
+            None => format!("missing `{key}`"),
+            Some(_) => format!("`{key}` has no services"),
+        };
+        let line = services.unwrap_or(&document.root).line.max(1);
+        return Err(fault(file, line, &text, "name another file with `--from`"));
+    }
     document.root.collect_notes(file, unsupported, &mut stack.notes);
     if let Some(line) = document.second {
         stack.notes.push(ImportNote {
@@ -54,11 +66,21 @@ fn finish_import(
             text: "not carried over: only the first document of a file is read".to_owned(),
         });
     }
-    if stack.services.is_empty() && document.root.peek(key.trim_matches('`')).is_none() {
-        let help = "name another file with `--from`";
-        return Err(fault(file, document.root.line.max(1), &format!("missing {key}"), help));
-    }
     Ok(stack)
+}
+
+/// Returns the name of a stack, made valid if it has to be.
+fn stack_name(node: &YamlNode) -> Option<String> {
+    let text = with_defaults(node.text()?, node);
+    let name = Name::nearest(&text).map(|name| name.to_string());
+    match &name {
+        None => node.note(format!("not carried over: {} is not a valid name", quote(&text))),
+        Some(name) if *name != text => {
+            node.note(format!("becomes `{name}`: names have only a-z, 0-9 and `-`"));
+        }
+        Some(_) => {}
+    }
+    name
 }
 
 /// Returns a number of replicas, if there are several.

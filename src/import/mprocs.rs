@@ -41,7 +41,10 @@ const UNSUPPORTED: Unsupported = &[
 ///
 /// The file is not valid YAML, or has no processes.
 pub fn read_mprocs(text: &str, file: &str) -> Result<ImportedStack, Message> {
-    let document = YamlDocument::parse(text, file)?;
+    read_document(&YamlDocument::parse(text, file)?, file)
+}
+
+pub(super) fn read_document(document: &YamlDocument, file: &str) -> Result<ImportedStack, Message> {
     let mut stack = ImportedStack::default();
     if let Some(procs) = document.root.get("procs") {
         let procs = procs.entries();
@@ -54,7 +57,7 @@ pub fn read_mprocs(text: &str, file: &str) -> Result<ImportedStack, Message> {
             }
         }
     }
-    finish_import(stack, &document, file, UNSUPPORTED, "`procs`")
+    finish_import(stack, document, file, UNSUPPORTED, "procs")
 }
 
 /// Returns the value for this system where a mapping has one for each, as `{ $select: os }`.
@@ -75,14 +78,9 @@ fn selected(node: &YamlNode) -> &YamlNode {
 fn read_proc(node: &YamlNode) -> Option<ImportedService> {
     let mut service = ImportedService::default();
     match &node.content {
-        YamlContent::Null => {
-            node.note("not carried over: it has no command");
-            return None;
-        }
-        YamlContent::Scalar { text, .. } => {
-            service.command = Some(ImportedCommand::Shell(text.clone()));
-        }
-        YamlContent::List(_) => service.command = Some(words(node)),
+        YamlContent::Null => {}
+        YamlContent::Scalar { .. } => service.command = shell_command(node),
+        YamlContent::List(_) => service.command = words(node),
         YamlContent::Map(_) => {
             let shell = node.get("shell").map(selected);
             let cmd = node.get("cmd").map(selected);
@@ -91,24 +89,28 @@ fn read_proc(node: &YamlNode) -> Option<ImportedService> {
                     if let Some(cmd) = cmd {
                         cmd.reject("not carried over: `shell` is used");
                     }
-                    shell.text().map(|text| ImportedCommand::Shell(text.to_owned()))
+                    shell_command(shell)
                 }
-                (None, Some(cmd)) => Some(words(cmd)),
+                (None, Some(cmd)) => words(cmd),
                 (None, None) => None,
             };
-            if service.command.is_none() {
-                node.reject("not carried over: it has no command");
-                return None;
-            }
             read_keys(node, &mut service);
         }
+    }
+    if service.command.is_none() {
+        node.reject("not carried over: it has no command");
+        return None;
     }
     Some(service)
 }
 
-fn words(node: &YamlNode) -> ImportedCommand {
-    let words = node.items().iter().filter_map(|word| word.text());
-    ImportedCommand::Words(words.map(escape).collect())
+fn shell_command(node: &YamlNode) -> Option<ImportedCommand> {
+    Some(ImportedCommand::Shell(node.text()?.trim_end().to_owned()))
+}
+
+fn words(node: &YamlNode) -> Option<ImportedCommand> {
+    let words: Vec<String> = node.items().iter().filter_map(|it| it.text()).map(escape).collect();
+    (!words.is_empty()).then_some(ImportedCommand::Words(words))
 }
 
 fn read_keys(node: &YamlNode, service: &mut ImportedService) {

@@ -9,9 +9,9 @@ use super::substitution::{to_shell, to_template, with_defaults};
 use super::yaml::{Unsupported, YamlDocument, YamlNode};
 use super::{
     ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest, finish_import,
-    replicas,
+    replicas, stack_name,
 };
-use crate::model::{Condition, Message, Name, RestartPolicy, signal_name};
+use crate::model::{Condition, Message, RestartPolicy, signal_name};
 use crate::text::quote;
 
 /// How long readiness may take without a word about it in `devstack.toml`.
@@ -81,20 +81,16 @@ const UNSUPPORTED: Unsupported = &[
 ///
 /// The file is not valid YAML, or has no processes.
 pub fn read_process_compose(text: &str, file: &str) -> Result<ImportedStack, Message> {
-    let document = YamlDocument::parse(text, file)?;
+    read_document(&YamlDocument::parse(text, file)?, file)
+}
+
+pub(super) fn read_document(document: &YamlDocument, file: &str) -> Result<ImportedStack, Message> {
     let root = &document.root;
     let mut stack = ImportedStack::default();
     if let Some(version) = root.get("version") {
         version.accept();
     }
-    if let Some(name) = root.get("name")
-        && let Some(text) = name.text()
-    {
-        stack.name = Name::new(text).ok().map(|name| name.to_string());
-        if stack.name.is_none() {
-            name.note(format!("not carried over: {} is not a valid name", quote(text)));
-        }
-    }
+    stack.name = root.get("name").and_then(stack_name);
     if let Some(env) = root.get("environment") {
         stack.env = read_env(env).into_iter().map(|(name, value, _)| (name, value)).collect();
     }
@@ -112,7 +108,7 @@ pub fn read_process_compose(text: &str, file: &str) -> Result<ImportedStack, Mes
         }
         mark_tasks(&mut stack.services);
     }
-    finish_import(stack, &document, file, UNSUPPORTED, "`processes`")
+    finish_import(stack, document, file, UNSUPPORTED, "processes")
 }
 
 fn read_process(name: String, node: &YamlNode, names: &ServiceNames) -> Option<ImportedService> {

@@ -156,7 +156,9 @@ fn dollar_part(text: &str) -> (TextPart<'_>, usize) {
             let (name, rest) = inner[..close].split_at(length.min(close));
             (TextPart::Variable { name, rest }, 2 + close + 1)
         }
-        _ => (TextPart::Plain("$"), 1),
+        (_, Some(_)) => (TextPart::Plain("$"), 1),
+        // Compose refuses such a text. Looking for the end of each variable would take for ever.
+        (_, None) => (TextPart::Plain(text), text.len()),
     }
 }
 
@@ -216,5 +218,7 @@ mod tests {
     fn deep_defaults_take_no_stack() {
         let deep = "${A:-".repeat(10_000) + &"}".repeat(10_000);
         assert!(to_template(&deep, &YamlNode::default()).len() < 200);
+        let open = "${A:-".repeat(100_000);
+        assert_eq!(to_template(&open, &YamlNode::default()), escape(&open));
     }
 }

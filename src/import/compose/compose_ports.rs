@@ -9,7 +9,7 @@ use crate::model::Name;
 use crate::text::quote;
 
 /// The most ports of a service that are carried over: a range may have thousands.
-const MAX_PORTS: usize = 32;
+pub(super) const MAX_PORTS: usize = 32;
 
 /// Ports below need privileges.
 const FIRST_FREE: u16 = 1024;

@@ -2,6 +2,11 @@
 
 use std::collections::BTreeMap;
 
+/// The largest Dockerfile that is read, in bytes, and the most stages in it. Each stage may copy all
+/// that an earlier one has.
+const MAX_SIZE: usize = 1024 * 1024;
+const MAX_STAGES: usize = 64;
+
 /// The last stage of a Dockerfile, or the one asked for, with what it takes from earlier stages.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct DockerStage {
@@ -31,10 +36,14 @@ pub(super) enum DockerCommandForm {
 }
 
 impl DockerStage {
-    /// Reads a Dockerfile; `target` is the name of a stage.
+    /// Reads a Dockerfile; `target` is the name of a stage. `None`: there is no such stage, or the
+    /// file is larger than any that people write.
     pub fn parse(text: &str, target: Option<&str>) -> Option<DockerStage> {
         let mut stages: BTreeMap<String, DockerStage> = BTreeMap::new();
         let mut current: Option<(Option<String>, DockerStage)> = None;
+        if text.len() > MAX_SIZE {
+            return None;
+        }
         for (line, instruction) in instructions(text) {
             let (word, rest) =
                 instruction.split_once(char::is_whitespace).unwrap_or((&instruction, ""));
@@ -45,6 +54,9 @@ impl DockerStage {
                         return Some(stage);
                     }
                     stages.extend(name.map(|name| (name, stage)));
+                    if stages.len() > MAX_STAGES {
+                        return None;
+                    }
                 }
                 current = Some(begin_stage(rest, &stages));
             } else if let Some((_, stage)) = &mut current {
@@ -154,6 +166,18 @@ mod tests {
         assert_eq!(assets.cmd.unwrap().form, words(&["npm", "run", "dev"]));
         assert_eq!(DockerStage::parse(text, Some("none")), None);
         assert_eq!(DockerStage::parse("CMD x\n", None), None);
+    }
+
+    #[test]
+    fn files_that_grow_are_not_read() {
+        let stages = |count: usize| {
+            (1..count).fold("FROM x AS s0\nCMD a\n".to_owned(), |text, stage| {
+                text + &format!("FROM s{} AS s{stage}\n", stage - 1)
+            })
+        };
+        assert!(DockerStage::parse(&stages(60), None).unwrap().cmd.is_some());
+        assert_eq!(DockerStage::parse(&stages(100), None), None);
+        assert_eq!(DockerStage::parse(&"FROM x\n".repeat(200_000), None), None);
     }
 
     #[test]

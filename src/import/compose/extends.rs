@@ -60,7 +60,7 @@ fn base(service: &YamlNode) -> Option<&str> {
     let extends = service.peek("extends")?;
     match extends.peek("file") {
         Some(_) => None,
-        None => extends.scalar().or_else(|| extends.peek("service")?.scalar()),
+        None => extends.peek_scalar().or_else(|| extends.peek_text("service")),
     }
 }
 
@@ -154,11 +154,11 @@ fn merged_entries(
 /// Returns a list of `NAME=value` or `NAME` as entries of a mapping.
 fn list_as_entries(items: &[YamlNode]) -> Vec<(String, YamlNode)> {
     let entry = |item: &YamlNode| {
-        let (name, content) = match item.scalar()?.split_once('=') {
+        let (name, content) = match item.peek_scalar()?.split_once('=') {
             Some((name, value)) => {
                 (name, YamlContent::Scalar { text: value.to_owned(), is_plain: false })
             }
-            None => (item.scalar()?, YamlContent::Null),
+            None => (item.peek_scalar()?, YamlContent::Null),
         };
         Some((name.to_owned(), YamlNode::new(item.line, content)))
     };

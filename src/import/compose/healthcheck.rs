@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::compose_ports::ContainerPort;
-use super::service_command::compose_words;
+use super::service_command::{MAX_COMMAND, compose_words};
 use super::service_hosts::port_reference;
 use crate::import::substitution::to_shell;
 use crate::import::yaml::{YamlContent, YamlNode};
@@ -41,7 +41,10 @@ pub(super) fn read_healthcheck(
         node.reject("not carried over: the check of the image is not known");
         return None;
     };
-    let test = read_test(test, name, ports)?;
+    let Some(test) = read_test(test, name, ports, node) else {
+        node.accept();
+        return None;
+    };
     let interval = node.get("interval").and_then(YamlNode::duration);
     let failures = node.get("retries").and_then(YamlNode::number::<u32>);
     let start = node.get("start_period").and_then(YamlNode::duration);
@@ -56,8 +59,16 @@ pub(super) fn read_healthcheck(
     Some((ready, ImportedProbe { test, interval, timeout: None, failures }))
 }
 
-fn read_test(node: &YamlNode, name: &str, ports: &[ContainerPort]) -> Option<ProbeTest> {
+fn read_test(
+    node: &YamlNode,
+    name: &str,
+    ports: &[ContainerPort],
+    check: &YamlNode,
+) -> Option<ProbeTest> {
     let shell = |text: &str| {
+        if text.len() > MAX_COMMAND {
+            return ProbeTest::Exec(ImportedCommand::Shell(to_shell(text)));
+        }
         let plain = text.trim();
         let plain = plain
             .strip_suffix("exit 1")
@@ -84,7 +95,7 @@ fn read_test(node: &YamlNode, name: &str, ports: &[ContainerPort]) -> Option<Pro
             }))
         }
         _ => {
-            node.reject("not carried over: it begins with neither CMD, CMD-SHELL nor NONE");
+            check.note("not carried over: its test begins with neither CMD, CMD-SHELL nor NONE");
             None
         }
     }

@@ -1,24 +1,27 @@
 //! Compose files: `compose.yaml`, `docker-compose.yml`.
 
+mod command_service;
 mod compose_ports;
 mod compose_reader;
 mod dockerfile;
 mod extends;
 mod healthcheck;
+mod host_variables;
 mod mounts;
 mod preset_images;
+mod preset_service;
 mod service_command;
+mod service_form;
 mod service_hosts;
-mod service_kind;
+mod service_keys;
 mod unsupported;
 
 use std::path::Path;
 
 use super::yaml::{YamlDocument, YamlNode};
-use super::{ImportedStack, finish_import};
-use crate::model::{Message, Name};
-use crate::text::quote;
-use service_kind::ComposeFiles;
+use super::{ImportedStack, finish_import, stack_name};
+use crate::model::Message;
+use service_form::ComposeFiles;
 
 /// Reads a Compose file. `file` is its name for errors and notes. `read_file` returns the text of
 /// a file relative to it, such as a Dockerfile; `None`: it cannot be read.
@@ -31,14 +34,21 @@ pub fn read_compose(
     file: &str,
     read_file: &dyn Fn(&Path) -> Option<String>,
 ) -> Result<ImportedStack, Message> {
-    let mut document = YamlDocument::parse(text, file)?;
+    read_document(YamlDocument::parse(text, file)?, file, read_file)
+}
+
+pub(super) fn read_document(
+    mut document: YamlDocument,
+    file: &str,
+    read_file: &dyn Fn(&Path) -> Option<String>,
+) -> Result<ImportedStack, Message> {
     extends::resolve_extends(&mut document, file)?;
     let mut stack = ImportedStack { name: read_top(&document.root), ..ImportedStack::default() };
     let mut files = ComposeFiles { read: read_file, notes: Vec::new() };
     if let Some(services) = document.root.get("services") {
         stack.services = compose_reader::read_services(services.entries(), &mut files);
     }
-    let mut stack = finish_import(stack, &document, file, unsupported::UNSUPPORTED, "`services`")?;
+    let mut stack = finish_import(stack, &document, file, unsupported::UNSUPPORTED, "services")?;
     stack.notes.append(&mut files.notes);
     Ok(stack)
 }
@@ -46,26 +56,8 @@ pub fn read_compose(
 /// Reads the keys beside the services; returns the name of the stack.
 fn read_top(root: &YamlNode) -> Option<String> {
     // Compose ignores the version as well.
-    root.get("version");
-    for (_, extension) in extensions(root) {
-        // What aliases refer to is carried over where they are.
-        if extension.has_alias() {
-            extension.accept();
-        }
+    if let Some(version) = root.get("version") {
+        version.accept();
     }
-    let node = root.get("name")?;
-    let text = super::substitution::with_defaults(node.text()?, node);
-    let name = Name::new(&text).ok();
-    if name.is_none() {
-        node.note(format!("not carried over: {} is not a valid name", quote(&text)));
-    }
-    name.map(|name| name.to_string())
-}
-
-fn extensions(root: &YamlNode) -> impl Iterator<Item = &(String, YamlNode)> {
-    let entries = match &root.content {
-        super::yaml::YamlContent::Map(entries) => entries.as_slice(),
-        _ => &[],
-    };
-    entries.iter().filter(|(key, _)| key.starts_with("x-"))
+    stack_name(root.get("name")?)
 }

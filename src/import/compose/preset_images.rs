@@ -102,20 +102,27 @@ impl PresetImage {
             ("mailpit", name) if name.starts_with("MP_") => Keep,
             ("minio", name) if name.starts_with("MINIO_") => Keep,
             ("postgres", name) if name.contains("PASSWORD") || name.contains("AUTH") => {
-                NoEffect("has no effect: programs on this machine connect without a password")
+                NoEffect("programs on this machine connect without a password")
             }
             ("mysql" | "mariadb", name) if name.contains("USER") || name.contains("PASSWORD") => {
-                NoEffect(
-                    "has no effect: programs on this machine connect as root without a password",
-                )
+                NoEffect("programs on this machine connect as root without a password")
             }
             ("rabbitmq", name) if name.contains("USER") || name.contains("PASS") => {
-                NoEffect("has no effect: user and password are both guest")
+                NoEffect("user and password are both guest")
             }
             ("redis", name) if name.contains("PASSWORD") => {
-                NoEffect("has no effect: programs on this machine connect without a password")
+                NoEffect("programs on this machine connect without a password")
             }
-            _ => NoEffect("has no effect: the preset does not read it"),
+            _ => NoEffect("the preset does not read it"),
+        }
+    }
+
+    /// The user and password that programs must use, as they are in a URL; `None`: any.
+    pub fn login(&self) -> Option<&'static str> {
+        match self.preset {
+            "mysql" | "mariadb" => Some("root"),
+            "rabbitmq" => Some("guest:guest"),
+            _ => None,
         }
     }
 

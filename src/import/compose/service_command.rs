@@ -3,7 +3,10 @@
 use super::dockerfile::{DockerCommand, DockerCommandForm, DockerStage};
 use crate::import::ImportedCommand;
 use crate::import::substitution::{escape, to_shell, to_template, with_defaults};
-use crate::import::yaml::{YamlContent, YamlNode};
+use crate::import::yaml::YamlNode;
+
+/// The longest command, in bytes. Linux limits a single argument to 128 KiB.
+pub(super) const MAX_COMMAND: usize = 128 * 1024;
 
 /// Returns what starts the container of a service; `None` if neither says it. `node` has the keys
 /// of the service.
@@ -46,15 +49,19 @@ pub(super) fn service_command(
 
 /// Returns the words of a command, which no shell sees, in the syntax of `devstack.toml`.
 pub(super) fn compose_words(node: &YamlNode) -> Vec<String> {
-    match &node.content {
-        YamlContent::Scalar { text, .. } => match shell_words::split(text) {
+    match node.scalar() {
+        Some(text) if text.len() > MAX_COMMAND => {
+            node.note("not carried over: it is longer than a command can be");
+            Vec::new()
+        }
+        Some(text) => match shell_words::split(text) {
             Ok(words) => words.iter().map(|word| to_template(word, node)).collect(),
             Err(_) => {
                 node.note("carried over as one command for the shell: a quote is missing");
                 vec!["sh".to_owned(), "-c".to_owned(), to_template(text, node)]
             }
         },
-        _ => {
+        None => {
             let words = node.items().iter();
             words.filter_map(|word| Some(to_template(word.text()?, word))).collect()
         }

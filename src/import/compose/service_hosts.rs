@@ -12,13 +12,20 @@ use crate::text::quote;
 pub(super) struct ServiceHosts(BTreeMap<String, ServiceHost>);
 
 /// What a host name stands for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct ServiceHost {
     /// The name of the service here; `None`: it is not part of the stack.
     pub name: Option<String>,
     /// Its ports, the main one first.
     pub ports: Vec<ContainerPort>,
+    /// Whether it runs to completion.
+    pub is_task: bool,
+    /// The user and password that it takes, as in a URL; `None`: any.
+    pub login: Option<&'static str>,
 }
+
+/// How containers call this machine.
+const THIS_MACHINE: [&str; 2] = ["host.docker.internal", "gateway.docker.internal"];
 
 /// What stands before a host name in a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,8 +67,13 @@ fn is_host_char(c: char) -> bool {
 }
 
 impl ServiceHosts {
-    /// Adds a host name of a service.
-    pub fn add(&mut self, host: &str, service: ServiceHost) {
+    /// Adds a service by its name.
+    pub fn add(&mut self, name: &str, service: ServiceHost) {
+        self.0.insert(name.to_owned(), service);
+    }
+
+    /// Adds another host name of a service, unless that is the name of one.
+    pub fn add_alias(&mut self, host: &str, service: ServiceHost) {
         self.0.entry(host.to_owned()).or_insert(service);
     }
 
@@ -82,6 +94,12 @@ impl ServiceHosts {
             at += start;
             let word =
                 &text[at..][..text[at..].find(|c| !is_host_char(c)).unwrap_or(text.len() - at)];
+            if THIS_MACHINE.contains(&word) && context(&text[..at]) != HostContext::Inside {
+                node.note(format!("`{word}` becomes 127.0.0.1"));
+                rewritten.push_str("127.0.0.1");
+                at += word.len();
+                continue;
+            }
             let replaced = self.get(word).and_then(|host| self.address(text, at, word, host, node));
             match replaced {
                 Some((reference, length)) => {
@@ -113,7 +131,7 @@ impl ServiceHosts {
             return None;
         }
         let Some(name) = &host.name else {
-            node.note(format!("{} is not part of this stack: use an address of it", quote(word)));
+            node.note(not_in_stack(word));
             return None;
         };
         let port = match written {
@@ -133,10 +151,24 @@ impl ServiceHosts {
             }
             return None;
         };
+        if let Some(login) = host.login
+            && text[..at].ends_with('@')
+            && !text[..at].ends_with(&format!("://{login}@"))
+        {
+            node.note(format!("the user must be {login} here: `${{{name}.url}}` is the whole URL"));
+        }
         let port = port_reference(name, known.name.as_deref());
         let length = written.map_or(0, |port| 1 + port.to_string().len());
         Some((format!("${{{name}.host}}:{port}"), word.len() + length))
     }
+}
+
+/// Says what to do about a host that runs elsewhere.
+pub(super) fn not_in_stack(host: &str) -> String {
+    format!(
+        "{} is not part of this stack: use the address where it runs, such as 127.0.0.1",
+        quote(host)
+    )
 }
 
 fn is_end_of_host(c: char) -> bool {
@@ -179,12 +211,16 @@ mod tests {
             published: None,
             name: name.map(str::to_owned),
         };
-        let service = |name: &str, ports| ServiceHost { name: Some(name.to_owned()), ports };
+        let service = |name: &str, ports| ServiceHost {
+            name: Some(name.to_owned()),
+            ports,
+            ..ServiceHost::default()
+        };
         let mut hosts = ServiceHosts::default();
         hosts.add("db", service("db", vec![port(5432, None)]));
         hosts.add("my_api", service("my-api", vec![port(8000, None), port(9090, Some("p9090"))]));
         hosts.add("web", service("web", vec![port(80, None)]));
-        hosts.add("mongo", ServiceHost { name: None, ports: Vec::new() });
+        hosts.add("mongo", ServiceHost::default());
         hosts
     }
 
@@ -198,6 +234,7 @@ mod tests {
             ("http://my_api:9090/m", "http://${my-api.host}:${my-api.port.p9090}/m"),
             ("http://web/", "http://${web.host}:${web.port}/"),
             ("wait-for db:5432 -- x", "wait-for ${db.host}:${db.port} -- x"),
+            ("http://host.docker.internal:8000", "http://127.0.0.1:8000"),
             ("a,db:5432,db:5432", "a,${db.host}:${db.port},${db.host}:${db.port}"),
         ] {
             let node = YamlNode::default();

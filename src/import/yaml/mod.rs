@@ -8,9 +8,6 @@ mod yaml_tree;
 pub(super) use yaml_node::{Unsupported, YamlContent, YamlNode};
 pub(super) use yaml_tree::{TooManyValues, YamlBudget, YamlDocument};
 
-#[cfg(test)]
-mod tests;
-
 use crate::model::{Message, MessageClass};
 
 /// Returns an error about a line of a file.

@@ -9,6 +9,9 @@ use crate::units::parse_duration;
 /// How many characters of a key a path shows.
 const MAX_KEY: usize = 60;
 
+/// How many notes one value gets: a long text may name thousands of hosts.
+const MAX_REMARKS: usize = 16;
+
 /// A value of a YAML file.
 #[derive(Debug, Clone, Default)]
 pub(in crate::import) struct YamlNode {
@@ -21,7 +24,7 @@ pub(in crate::import) struct YamlNode {
     /// Whether an alias refers to it: then it is used elsewhere.
     pub is_aliased: bool,
     /// How far it was read.
-    progress: Cell<ReadProgress>,
+    progress: Cell<NodeProgress>,
     /// What could not be carried over.
     remarks: RefCell<Vec<String>>,
 }
@@ -42,11 +45,13 @@ pub(in crate::import) enum YamlContent {
 
 /// How far a value was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum ReadProgress {
+enum NodeProgress {
     /// Nobody asked for it.
     #[default]
     Unread,
-    /// Asked for; the values in it are counted on their own.
+    /// Asked for; the values in it are counted on their own, and a scalar must still be read.
+    Asked,
+    /// A scalar whose text was read.
     Read,
     /// Nothing more to say about it and all in it.
     Closed,
@@ -64,7 +69,13 @@ impl YamlNode {
 
     /// Adds what happened to this value instead of being carried over.
     pub fn note(&self, text: impl Into<String>) {
-        self.remarks.borrow_mut().push(text.into());
+        let text = text.into();
+        let mut remarks = self.remarks.borrow_mut();
+        if remarks.len() == MAX_REMARKS {
+            remarks.push("there is more of this kind that is not carried over".to_owned());
+        } else if remarks.len() < MAX_REMARKS && !remarks.contains(&text) {
+            remarks.push(text);
+        }
     }
 
     /// Adds a note about this value as a whole: nothing is said about the values in it.
@@ -75,12 +86,12 @@ impl YamlNode {
 
     /// Marks this value and all in it as read.
     pub fn accept(&self) {
-        self.progress.set(ReadProgress::Closed);
+        self.progress.set(NodeProgress::Closed);
     }
 
-    fn mark_read(&self) {
-        if self.progress.get() == ReadProgress::Unread {
-            self.progress.set(ReadProgress::Read);
+    fn mark_asked(&self) {
+        if self.progress.get() == NodeProgress::Unread {
+            self.progress.set(NodeProgress::Asked);
         }
     }
 
@@ -102,15 +113,9 @@ impl YamlNode {
     /// Returns the value of a key of this mapping and marks it as read. A value that is `null`
     /// counts as absent, as does every key of another kind of value.
     pub fn get(&self, key: &str) -> Option<&YamlNode> {
-        let node = self.get_or_null(key)?;
-        (!node.is_null()).then_some(node)
-    }
-
-    /// Like [`Self::get`], but a key without a value is there.
-    pub fn get_or_null(&self, key: &str) -> Option<&YamlNode> {
         let node = self.peek(key)?;
-        node.mark_read();
-        Some(node)
+        node.mark_asked();
+        (!node.is_null()).then_some(node)
     }
 
     /// Returns the value of a key without marking it as read.
@@ -123,7 +128,7 @@ impl YamlNode {
     pub fn entries(&self) -> &[(String, YamlNode)] {
         match &self.content {
             YamlContent::Map(entries) => {
-                entries.iter().for_each(|(_, node)| node.mark_read());
+                entries.iter().for_each(|(_, node)| node.mark_asked());
                 entries
             }
             YamlContent::Null => &[],
@@ -138,7 +143,7 @@ impl YamlNode {
     pub fn items(&self) -> &[YamlNode] {
         match &self.content {
             YamlContent::List(items) => {
-                items.iter().for_each(YamlNode::mark_read);
+                items.iter().for_each(YamlNode::mark_asked);
                 items
             }
             YamlContent::Null => &[],
@@ -170,10 +175,24 @@ impl YamlNode {
 
     /// Returns the text of a scalar; `None` for anything else.
     pub fn scalar(&self) -> Option<&str> {
+        let text = self.peek_scalar()?;
+        if self.progress.get() != NodeProgress::Closed {
+            self.progress.set(NodeProgress::Read);
+        }
+        Some(text)
+    }
+
+    /// Like [`Self::scalar`], without marking it as read.
+    pub fn peek_scalar(&self) -> Option<&str> {
         match &self.content {
             YamlContent::Scalar { text, .. } => Some(text),
             YamlContent::Null | YamlContent::List(_) | YamlContent::Map(_) => None,
         }
+    }
+
+    /// Returns the text of a key without marking it as read.
+    pub fn peek_text(&self, key: &str) -> Option<&str> {
+        self.peek(key)?.peek_scalar()
     }
 
     /// Like [`Self::text`], with a note if other programs read the plain text as another one.
@@ -258,7 +277,7 @@ impl YamlNode {
 
     /// Appends all notes about this file in its order: what readers said, and what none asked for.
     pub fn collect_notes(&self, file: &str, unsupported: Unsupported, notes: &mut Vec<ImportNote>) {
-        self.mark_read();
+        self.mark_asked();
         NoteCollector { file, unsupported, notes, path: Vec::new() }.collect(self);
     }
 }
@@ -282,10 +301,13 @@ impl NoteCollector<'_> {
             self.push(node.line, text);
         }
         match node.progress.get() {
-            ReadProgress::Unread => self.push(node.line, self.why_unread().to_owned()),
-            ReadProgress::Closed => {}
-            ReadProgress::Read => match &node.content {
-                YamlContent::Null | YamlContent::Scalar { .. } => {}
+            // A part of the file that is only there for aliases is carried over where they are.
+            NodeProgress::Unread if self.path.len() == 1 && node.has_alias() => {}
+            NodeProgress::Unread => self.push(node.line, self.why_unread().to_owned()),
+            NodeProgress::Read | NodeProgress::Closed => {}
+            NodeProgress::Asked => match &node.content {
+                YamlContent::Null => {}
+                YamlContent::Scalar { .. } => self.push(node.line, node.expected("a mapping")),
                 YamlContent::List(items) => {
                     for (index, item) in items.iter().enumerate() {
                         self.below(format!("[{index}]"), item);

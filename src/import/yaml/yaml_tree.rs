@@ -13,7 +13,7 @@ use crate::text::quote;
 const MAX_VALUES: usize = 100_000;
 
 /// The first document of a YAML file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::import) struct YamlDocument {
     /// Its value.
     pub root: YamlNode,
@@ -24,7 +24,7 @@ pub(in crate::import) struct YamlDocument {
 }
 
 /// How many values may still be read or copied.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::import) struct YamlBudget(usize);
 
 /// More values than anyone reads.
@@ -134,6 +134,8 @@ fn syntax_fault(file: &str, error: &ScanError) -> Message {
     let what = error.info();
     let help = if what.contains("tab") {
         "indent with spaces: YAML does not allow tabs there"
+    } else if what.contains("unknown anchor") {
+        "define what the alias stands for before it: `&name`"
     } else if what.contains("recursion limit") {
         TOO_MANY
     } else {
@@ -159,6 +161,10 @@ impl YamlTreeBuilder {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.budget.take(1 + text_weight(&text))?;
+                if text.contains('\0') {
+                    let text = "a text with a NUL character".to_owned();
+                    return Err((text, "remove it: no program can be given such a text"));
+                }
                 let text = text.into_owned();
                 let is_string = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));
                 let is_plain = style == ScalarStyle::Plain && !is_string;

@@ -13,7 +13,7 @@ use crate::import::{ImportNote, ImportedCommand};
 use crate::text::quote;
 
 /// What becomes of a service.
-pub(super) enum ServiceKind {
+pub(super) enum ServiceForm {
     /// It is built here, or runs files of this machine.
     Command { command: ImportedCommand, dir: PathBuf, exposed: Vec<u16> },
     /// Its image is one that a preset replaces.
@@ -31,17 +31,20 @@ pub(super) struct ComposeFiles<'a> {
 
 impl ComposeFiles<'_> {
     /// Decides what becomes of a service with this name in the file.
-    pub fn kind(&mut self, name: &str, node: &YamlNode, mounts: &[Mount<'_>]) -> ServiceKind {
-        let image = node.get("image").and_then(plain_path);
+    pub fn form(&mut self, name: &str, node: &YamlNode, mounts: &[Mount<'_>]) -> ServiceForm {
         if let Some(build) = node.get("build") {
+            // The name of the image that is built.
+            if let Some(image) = node.get("image") {
+                image.accept();
+            }
             return self.built(node, build, mounts);
         }
-        let Some(image) = image else {
+        let Some(image) = node.get("image").and_then(plain_path) else {
             node.reject("not carried over: it has neither `build` nor `image`");
-            return ServiceKind::Container;
+            return ServiceForm::Container;
         };
         if let Some(preset) = PresetImage::find(&image) {
-            return ServiceKind::Preset(preset);
+            return ServiceForm::Preset(preset);
         }
         // A program of this project in an image with only its language, such as `node:22`.
         let has_command = node.peek("command").or(node.peek("entrypoint")).is_some();
@@ -53,17 +56,17 @@ impl ComposeFiles<'_> {
                 "runs with the programs of this machine, not with those of {}",
                 quote(&image)
             ));
-            return ServiceKind::Command { command, dir, exposed: Vec::new() };
+            return ServiceForm::Command { command, dir, exposed: Vec::new() };
         }
         node.reject(format!(
             "not carried over: the image {} has no preset; keep it running with `docker compose up -d {}`, or add a service with a command",
             quote(&image),
             crate::text::escape_control(name)
         ));
-        ServiceKind::Container
+        ServiceForm::Container
     }
 
-    fn built(&mut self, node: &YamlNode, build: &YamlNode, mounts: &[Mount<'_>]) -> ServiceKind {
+    fn built(&mut self, node: &YamlNode, build: &YamlNode, mounts: &[Mount<'_>]) -> ServiceForm {
         let text = |key: &str| {
             let value = build.get(key)?;
             Some(with_defaults(value.text()?, value))
@@ -74,7 +77,7 @@ impl ComposeFiles<'_> {
         };
         if context.contains("://") || context.starts_with("git@") {
             node.reject("not carried over: it is built from another place than this machine");
-            return ServiceKind::Container;
+            return ServiceForm::Container;
         }
         let context = clean_path(context);
         let file = context.join(text("dockerfile").unwrap_or_else(|| "Dockerfile".to_owned()));
@@ -90,17 +93,17 @@ impl ComposeFiles<'_> {
             self.note_stage(&stage, &file);
             let workdir = stage.workdir.as_deref().map(|workdir| (workdir, context.as_path()));
             let dir = working_dir(node, mounts, workdir).unwrap_or(context);
-            return ServiceKind::Command { command, dir, exposed: stage.ports };
+            return ServiceForm::Command { command, dir, exposed: stage.ports };
         }
         if let Some(preset) = stage.as_ref().and_then(|stage| PresetImage::find(&stage.image)) {
             build.note("its Dockerfile changes the image: make the same changes to the preset's data or files");
-            return ServiceKind::Preset(preset);
+            return ServiceForm::Preset(preset);
         }
         node.reject(match stage {
             Some(_) => "not carried over: neither it nor its Dockerfile has a command; add one",
-            None => "not carried over: it has no command, and its Dockerfile cannot be read; add a command",
+            None => "not carried over: it has no command, and no Dockerfile with one can be read; add a command",
         });
-        ServiceKind::Container
+        ServiceForm::Container
     }
 
     fn note_stage(&mut self, stage: &DockerStage, file: &Path) {
