@@ -73,8 +73,7 @@ fn the_error_without_a_file_names_what_init_would_read() {
 fn a_trial_corrects_what_ignores_its_port() {
     let project = TestProject::new();
     let port = free_port();
-    project
-        .write("Procfile", &format!("web: exec python3 -m http.server {port} --bind 127.0.0.1\n"));
+    project.write("Procfile", &format!("web: exec {{misbehave}} listen --elsewhere {port}\n"));
     let tried = project.devstack(["init", "--try"]).run().expect_code(0);
     let corrected = format!("web ignores PORT and listens on {port}: set `port = {port}`");
     assert!(tried.stdout.contains(&corrected), "{}{}", tried.stdout, tried.stderr);
@@ -87,7 +86,7 @@ fn a_trial_corrects_what_ignores_its_port() {
 #[test]
 fn a_trial_reports_what_does_not_get_ready() {
     let project = TestProject::new();
-    project.write("Procfile", &format!("web: exec {{misbehave}} listen --elsewhere {port}\n"));
+    project.write("Procfile", "web: exec /nowhere/program\n");
     let tried = project.devstack(["init", "--try"]).run().expect_code(1);
     assert!(tried.stdout.contains("web: failed"), "{}{}", tried.stdout, tried.stderr);
     assert!(tried.stderr.contains("not everything got ready"), "{}", tried.stderr);

@@ -426,6 +426,7 @@ pub const FENCES: [Fence; 15] = [
             ("src/process", "this is where it is done"),
             ("src/sys", "the system calls themselves"),
             ("src/cli/start/run.rs", "the command of `devstack run` is the user's, not a service"),
+            ("src/cli/init/trial.rs", "`init --try` runs commands of devstack itself"),
         ],
         tests_too: false,
     },

@@ -190,3 +190,19 @@ fn result_of(view: &ServiceView) -> String {
         (phase, _, _) => format!("{}: {phase}: {}", view.name, view.cause),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_added_only_to_simple_commands_of_known_servers() {
+        let options = |text: &str| port_options(&ImportedCommand::Shell(text.to_owned()));
+        assert_eq!(options("uvicorn a:b").as_deref(), Some("--port $PORT --host $HOST"));
+        assert_eq!(options("gunicorn a:b").as_deref(), Some("--bind $HOST:$PORT"));
+        for text in ["uvicorn a:b --port $PORT", "cd a && uvicorn a:b", "node a.js", "php -S", "'"]
+        {
+            assert_eq!(options(text), None, "{text}");
+        }
+    }
+}
