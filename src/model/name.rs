@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -107,7 +108,13 @@ pub struct UniqueNames {
 impl UniqueNames {
     /// Keeps a valid name for later. Returns whether it was free.
     pub fn reserve(&mut self, name: Name) -> bool {
-        self.taken.insert(name, 1).is_none()
+        match self.taken.entry(name) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(1);
+                true
+            }
+        }
     }
 
     /// Returns the name nearest to `text`, with a number if that is taken; from `other` if no
@@ -123,8 +130,7 @@ impl UniqueNames {
             let suffix = format!("-{number}");
             let stem = &base.as_str()[..base.as_str().len().min(Name::MAX - suffix.len())];
             let name = Name::new(&format!("{stem}{suffix}")).expect("a name with a number");
-            if !self.taken.contains_key(&name) {
-                self.reserve(name.clone());
+            if self.reserve(name.clone()) {
                 return name;
             }
         }
