@@ -53,6 +53,8 @@ pub(super) fn run_trial(
 #[derive(Debug)]
 struct TrialResult {
     snapshot: Option<Snapshot>,
+    /// Whether the start succeeded. Tasks alone leave no stack behind that could be asked.
+    completed: bool,
     /// What devstack reported if nothing could start.
     errors: String,
 }
@@ -68,7 +70,7 @@ impl TrialResult {
 fn start_and_stop(dir: &Path) -> Result<TrialResult, CommandError> {
     let failed =
         |error: io::Error| CommandError::internal("start devstack", &error, ExitCode::FAILED);
-    let mut up = devstack(dir, &["up", "--detach", "--no-watch"]).map_err(failed)?;
+    let mut up = devstack(dir, &["up", "--detach"]).map_err(failed)?;
     let watched = context::runtime()?.block_on(watch(dir, &mut up));
     let down = devstack(dir, &["down"]).and_then(Child::wait_with_output);
     let mut errors = String::new();
@@ -76,9 +78,9 @@ fn start_and_stop(dir: &Path) -> Result<TrialResult, CommandError> {
         // It ends with the process, which `down` has stopped.
         let _ = output.read_to_string(&mut errors);
     }
-    let _ = up.wait();
+    let ended = up.wait().map_err(failed)?;
     down.map_err(failed)?;
-    Ok(TrialResult { snapshot: watched.map_err(failed)?, errors })
+    Ok(TrialResult { snapshot: watched.map_err(failed)?, completed: ended.success(), errors })
 }
 
 /// Starts this program for the stack in `dir`.
@@ -146,6 +148,10 @@ fn port_options(command: &ImportedCommand) -> Option<String> {
     let option =
         |hint: &str| hint.strip_prefix("pass ").filter(|it| it.starts_with('-')).map(str::to_owned);
     let port = option(&hints.port)?;
+    let flag = port.split(' ').next().unwrap_or_default();
+    if words.iter().any(|word| word.split('=').next() == Some(flag)) {
+        return None;
+    }
     let host = hints.host.as_deref().and_then(option).filter(|host| *host != port);
     Some(host.map_or(port.clone(), |host| format!("{port} {host}")))
 }
@@ -153,6 +159,9 @@ fn port_options(command: &ImportedCommand) -> Option<String> {
 /// Prints the result of each service; fails unless all are ready.
 fn report(seen: &TrialResult) -> Result<ExitCode, CommandError> {
     let Some(snapshot) = &seen.snapshot else {
+        if seen.completed {
+            return print("everything has completed; start it with `devstack up`\n");
+        }
         warn(&seen.errors);
         let message = Message::new(MessageClass::Exit, "the stack did not start")
             .help("fix the errors above in devstack.toml, then run `devstack up`");
