@@ -56,6 +56,7 @@
 //! | [`supervisor`] | the loop, executor, reload, event feed, signals | all above |
 //! | [`control`] | one devstack per directory; protocol, server and client of its socket | `SupervisorHandle`, terminal, log; the client only model and sys |
 //! | [`export`] | files for other programs: Compose, Kubernetes, systemd, Procfiles, VS Code's `launch.json` | model, `atomic_file` |
+//! | [`import`] | the files of other programs, read for `devstack init` | model, config, presets, `regular_file` |
 //! | [`cli`] | the commands, and everything up to a running stack | everything |
 //!
 //! # Where to look first
@@ -85,7 +86,10 @@
 //! | What limits the log files on disk? | `log/store/service_log_state.rs` rotates and removes them; defaults: `model/stack.rs` |
 //! | Where are the probes? | `probe/http.rs`, `probe/tcp.rs`, `probe/exec.rs`; one task each: `probe/readiness.rs` |
 //! | What reports an unknown key? | `unknown_keys` in `config/check/mod.rs`; keys of another table: `config/schema/misplaced.rs` |
+//! | How does a Procfile become a configuration? | `config/parse/procfile.rs`; which file counts: `config/load/search.rs` |
+//! | What does `devstack init` find? | `cli/init/import_source.rs` chooses what is read; without a file that lists services, `import/detect/` looks around; `import/devstack_toml.rs` writes |
 //! | Whose configuration files are used? | `config/load/file_trust.rs` |
+//! | What becomes of a key of a Compose file? | `import/compose/`: one file for each group of keys; what none reads is reported by `import/yaml/yaml_node.rs`, with words from `import/compose/unsupported.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |
@@ -187,6 +191,7 @@ pub mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod import;
 pub mod log;
 pub mod model;
 pub mod ports;

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use super::attach::AttachArgs;
 use super::control::{DebugArgs, ServicesArgs, WaitArgs};
 use super::doctor::DoctorArgs;
+use super::init::InitArgs;
 use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
 use super::start::{RunArgs, UpArgs};
 use super::tools::{CompletionsArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, VscodeArgs};
@@ -33,7 +34,7 @@ pub struct Cli {
 /// Which configuration. Before every command and after most of them: after `logs`, `-f` means to follow.
 #[derive(Debug, Args)]
 pub struct FileArgs {
-    /// Configuration file; can be repeated, later files override earlier ones [default: devstack.toml in this or a parent directory]
+    /// Configuration file; can be repeated, later files override earlier ones [default: devstack.toml, Procfile.dev or Procfile in this or a parent directory]
     #[arg(short = 'f', long = "file", value_name = "FILE")]
     pub list: Vec<PathBuf>,
 }
@@ -68,7 +69,8 @@ impl Cli {
             },
             CliCommand::Ports(ports) => &mut ports.files.list,
             // These commands use no configuration.
-            CliCommand::Presets(_)
+            CliCommand::Init(_)
+            | CliCommand::Presets(_)
             | CliCommand::Schema
             | CliCommand::Completions(_)
             | CliCommand::Man(_) => {
@@ -88,6 +90,8 @@ pub enum CliCommand {
     Up(UpArgs),
     /// Start the stack, run a command once it is ready, stop everything and exit with its code
     Run(RunArgs),
+    /// Write a devstack.toml for what is in this directory
+    Init(InitArgs),
     /// Stop the stack running in this directory, or all of this user's stacks with --all
     Down(ScopeArgs),
     /// List the services of the running stack, or all of this user's stacks with --all
@@ -153,6 +157,7 @@ impl CliCommand {
             CliCommand::Ports(args) => args.json,
             CliCommand::Presets(args) => args.json,
             CliCommand::Check(args) => args.json,
+            CliCommand::Init(args) => args.json,
             CliCommand::Plan(args) => args.json,
             CliCommand::Doctor(args) => args.json,
             CliCommand::Attach(_)

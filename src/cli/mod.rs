@@ -5,6 +5,7 @@ pub(crate) mod attach;
 mod context;
 pub(crate) mod control;
 mod doctor;
+mod init;
 pub(crate) mod inspect;
 pub(crate) mod render;
 pub(crate) mod start;
@@ -57,9 +58,13 @@ pub fn main() -> ExitCode {
 
 fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandError> {
     match command {
-        CliCommand::Up(args) => start::up(files, args),
+        CliCommand::Up(args) => {
+            init::offer_init(&files)?;
+            start::up(files, args)
+        }
         CliCommand::Run(args) => start::run(files, args),
         CliCommand::Check(args) => inspect::check(files, &args),
+        CliCommand::Init(args) => init::init(&args),
         CliCommand::Plan(args) => inspect::plan(files, &args),
         CliCommand::Ports(args) => inspect::ports(&files, &args),
         CliCommand::Presets(args) => inspect::presets::presets(&args),

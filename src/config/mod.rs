@@ -22,6 +22,7 @@ pub use config::{Config, DebugServices};
 pub use diagnostics::{Diagnostic, DiagnosticList, SourceFile};
 pub use env::{ExplainedEnv, format_line};
 pub use load::{ConfigNames, LOCAL_FILE, config_files, config_names, load};
+pub(crate) use parse::{ProcessRole, ProcfileEntry, is_procfile, read_procfile};
 pub(crate) use resolve::command_words;
 pub use schema::json_schema;
 pub use sources::{ConfigOverrides, ConfigSources};

@@ -6,8 +6,8 @@ use crate::model::DirMove;
 /// What a configuration is loaded from.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigSources {
-    /// The files given with `-f`, later ones over earlier ones. If empty, `devstack.toml` is
-    /// searched in `cwd` and its parents.
+    /// The files given with `-f`, later ones over earlier ones. If empty, `devstack.toml` or a
+    /// Procfile is searched in `cwd` and its parents.
     pub files: Vec<PathBuf>,
     /// The working directory, absolute.
     pub cwd: PathBuf,

@@ -38,7 +38,7 @@ pub use event::{Event, EventKind, EventView, EventViewKind};
 pub use health::{AcceptedStatus, HealthAction, HealthConfig, Probe, ReadyConfig};
 pub use message::{Message, MessageClass};
 pub use mode::{DEBUG_HOST, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind, RunMode};
-pub use name::{InvalidName, Name};
+pub use name::{InvalidName, Name, UniqueNames};
 pub use phase::{Condition, Phase, WaitCondition};
 pub use plan::{ChangeAction, Plan, PlanView, ServiceChange};
 pub use port::{
@@ -60,7 +60,7 @@ pub use snapshot::{
     StartCommand, StartView,
 };
 pub(crate) use stack::resolve_name;
-pub use stack::{CONFIG_FILE, DirMove, LOCK_FILE, LogRetention, Stack};
+pub use stack::{CONFIG_FILE, CONFIG_FILES, DirMove, LOCK_FILE, LogRetention, Stack};
 pub use watch::{WatchAction, WatchConfig, WatchId};
 pub use why::{
     BlockedOn, ExitClass, FailingProbe, FileTrigger, NextStep, PastRun, PortStatus, ProbePurpose,

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,6 +36,23 @@ impl Name {
         } else {
             Err(InvalidName)
         }
+    }
+
+    /// Returns the name nearest to `text`: in lower case, with `-` for each run of other characters,
+    /// and cut. `None` if nothing is left.
+    pub fn nearest(text: &str) -> Option<Name> {
+        let mut slug = String::new();
+        for c in text.chars().flat_map(char::to_lowercase) {
+            if slug.len() >= Name::MAX {
+                break;
+            }
+            if c.is_ascii_alphanumeric() {
+                slug.push(c);
+            } else if !slug.is_empty() && !slug.ends_with('-') {
+                slug.push('-');
+            }
+        }
+        Name::new(slug.trim_end_matches('-')).ok()
     }
 
     /// Returns the name as a string.
@@ -79,9 +98,48 @@ impl AsRef<str> for Name {
     }
 }
 
+/// Makes valid service names from other texts, each different from all before.
+#[derive(Debug, Clone, Default)]
+pub struct UniqueNames {
+    /// Each name, and the last number that was appended to it.
+    taken: BTreeMap<Name, u32>,
+}
+
+impl UniqueNames {
+    /// Keeps a valid name for later. Returns whether it was free.
+    pub fn reserve(&mut self, name: Name) -> bool {
+        match self.taken.entry(name) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(free) => {
+                free.insert(1);
+                true
+            }
+        }
+    }
+
+    /// Returns the name nearest to `text`, with a number if that is taken; from `other` if no
+    /// character of `text` can be in a name.
+    pub fn take(&mut self, text: &str, other: &Name) -> Name {
+        let base = Name::nearest(text).unwrap_or_else(|| other.clone());
+        if self.reserve(base.clone()) {
+            return base;
+        }
+        loop {
+            let number = self.taken.entry(base.clone()).or_insert(1);
+            *number += 1;
+            let suffix = format!("-{number}");
+            let stem = &base.as_str()[..base.as_str().len().min(Name::MAX - suffix.len())];
+            let name = Name::new(&format!("{stem}{suffix}")).expect("a name with a number");
+            if self.reserve(name.clone()) {
+                return name;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Name;
+    use super::*;
 
     #[test]
     fn names_follow_the_rule() {
@@ -91,5 +149,29 @@ mod tests {
         for bad in ["", "-a", "Api", "a_b", "a.b", "ä", "a b", &"x".repeat(64)] {
             assert!(Name::new(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_are_valid_and_different() {
+        let name = |text: &str| Name::new(text).unwrap();
+        let mut names = UniqueNames::default();
+        assert!(names.reserve(name("web-2")) && !names.reserve(name("web-2")));
+        let mut take = |text: &str| names.take(text, &name("service")).to_string();
+        assert_eq!(take("Web"), "web");
+        assert_eq!(take("web"), "web-3", "web-2 is reserved");
+        assert_eq!(take("@shop/my_api"), "shop-my-api");
+        assert_eq!(take("世界"), "service");
+        assert_eq!(take("_"), "service-2");
+        let long = "x".repeat(70);
+        assert_eq!(take(&long).len(), 63);
+        assert_eq!(take(&long), format!("{}-2", "x".repeat(61)));
+    }
+
+    #[test]
+    fn thousands_of_equal_names_take_no_time() {
+        let mut names = UniqueNames::default();
+        let other = Name::new("x").unwrap();
+        let last = (0..20_000).map(|_| names.take("A", &other)).last().unwrap();
+        assert_eq!(last.as_str(), "a-20000");
     }
 }

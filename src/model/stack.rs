@@ -7,6 +7,9 @@ use super::{AssignedPort, Name, PortKey, Service};
 /// The usual name of the configuration file.
 pub const CONFIG_FILE: &str = "devstack.toml";
 
+/// The names under which a configuration is found in a directory, the first that exists.
+pub const CONFIG_FILES: [&str; 3] = [CONFIG_FILE, "Procfile.dev", "Procfile"];
+
 /// The file below a project directory that only one devstack locks.
 pub const LOCK_FILE: &str = ".devstack/lock";
 

@@ -467,6 +467,7 @@ pub const FENCES: [Fence; 19] = [
                 "src/cli/start/run/command_run.rs",
                 "the command of `devstack run` is the user's, not a service",
             ),
+            ("src/cli/init/trial.rs", "`init --try` runs commands of devstack itself"),
         ],
         tests_too: false,
     },

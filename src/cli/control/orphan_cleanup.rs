@@ -4,7 +4,7 @@ use std::{fs, io};
 use crate::control::{
     ClaimError, ClientError, CrashedInstance, InstanceLock, ProjectDir, StateDir,
 };
-use crate::model::{CONFIG_FILE, Message, MessageClass};
+use crate::model::{CONFIG_FILES, Message, MessageClass};
 use crate::process;
 use crate::process::CleanupReport;
 use crate::text::join;
@@ -31,7 +31,7 @@ impl OrphanCleanup {
                 let token = killed.and_then(|killed| killed.holder.token);
                 return Some(OrphanCleanup { project: dir.to_owned(), state_dir, token });
             }
-            if dir.join(CONFIG_FILE).exists() {
+            if CONFIG_FILES.iter().any(|file| dir.join(file).exists()) {
                 return None;
             }
         }

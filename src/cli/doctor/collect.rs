@@ -17,7 +17,7 @@ use crate::cli::context;
 use crate::cli::control::OrphanCleanup;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
 use crate::control::{CrashedInstance, ProjectDir, RuntimeDir, StateDir};
-use crate::model::{AssignedPort, CONFIG_FILE, Message, PortKey};
+use crate::model::{AssignedPort, CONFIG_FILES, Message, PortKey};
 use crate::ports::{self, BindScope, FIRST_UNPRIVILEGED, LeaseDir, PortAllocator, availability};
 use crate::process;
 use crate::supervisor::reload::LoadConstraints;
@@ -75,7 +75,7 @@ fn configuration(sources: &ConfigSources) -> (ConfigStatus, PathBuf) {
     let here = || sources.cwd.clone();
     let absent = || {
         let mut above = sources.cwd.ancestors();
-        !above.any(|dir| dir.join(CONFIG_FILE).exists())
+        !above.any(|dir| CONFIG_FILES.iter().any(|file| dir.join(file).exists()))
     };
     match config::load(sources) {
         Ok(draft) => {

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::model::{ConflictPolicy, Name, ServiceKind};
+use crate::model::{ConflictPolicy, InvalidName, Name, ServiceKind};
 
 use super::{ConfigChecker, in_order, unknown_key_help};
 use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
@@ -153,9 +153,9 @@ impl ConfigChecker<'_, '_> {
         for (name, entry) in in_order(table) {
             let Ok(checked) = Name::new(name) else {
                 let text = format!("invalid service name {}", quote(name));
-                let help = match Name::new(&slug_of(name)) {
-                    Ok(slug) => format!("use `{slug}`: a-z, 0-9 and `-`, at most 63 characters"),
-                    Err(bad) => bad.to_string(),
+                let help = match Name::nearest(name) {
+                    Some(near) => format!("use `{near}`: a-z, 0-9 and `-`, at most 63 characters"),
+                    None => InvalidName.to_string(),
                 };
                 self.error_at(entry.key, text, help);
                 continue;
@@ -226,24 +226,8 @@ fn normalize_host(host: &str) -> Option<String> {
 
 /// Turns a directory name into a slug; `stack` if nothing is left.
 pub(super) fn slug(dir: &Path) -> String {
-    let name = dir.file_name().map(|name| slug_of(&name.to_string_lossy())).unwrap_or_default();
-    if name.is_empty() { "stack".to_owned() } else { name }
-}
-
-/// Returns lower-case text with `-` for each run of other characters, cut to the length of a name.
-fn slug_of(text: &str) -> String {
-    let mut slug = String::new();
-    for c in text.chars().flat_map(char::to_lowercase) {
-        if slug.len() >= Name::MAX {
-            break;
-        }
-        if c.is_ascii_alphanumeric() {
-            slug.push(c);
-        } else if !slug.is_empty() && !slug.ends_with('-') {
-            slug.push('-');
-        }
-    }
-    slug.trim_end_matches('-').to_owned()
+    let name = dir.file_name().and_then(|name| Name::nearest(&name.to_string_lossy()));
+    name.map_or_else(|| "stack".to_owned(), String::from)
 }
 
 fn copies(service: &ServiceSpec) -> usize {
@@ -280,6 +264,6 @@ mod tests {
         ] {
             assert_eq!(slug(Path::new(dir)), name, "{dir}");
         }
-        assert_eq!(slug_of(&"x-".repeat(100)).len(), 63);
+        assert_eq!(slug(Path::new(&"x-".repeat(100))).len(), 63);
     }
 }

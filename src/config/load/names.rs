@@ -5,7 +5,7 @@ use toml::de::{DeTable, DeValue};
 use super::{FileOrigin, FoundFile, LOCAL_FILE, TrustedUsers, config_dir, find_files, read_judged};
 use crate::config::ConfigSources;
 use crate::config::diagnostics::LoadReport;
-use crate::config::parse::needs_deep_stack;
+use crate::config::parse::{is_procfile, needs_deep_stack, read_procfile};
 use crate::model::Name;
 
 /// Names that a configuration defines, for shell completion.
@@ -29,7 +29,10 @@ pub fn config_names(sources: &ConfigSources) -> ConfigNames {
         let Ok((found, _)) = read_judged(&file, &trusted) else { continue };
         trusted.add(&found.owners);
         let text = found.text;
-        if !needs_deep_stack(&text) {
+        if is_procfile(&file.path) {
+            let processes = read_procfile(&text, 0, &mut LoadReport::default());
+            names.services.extend(processes.into_iter().map(|process| process.service.into()));
+        } else if !needs_deep_stack(&text) {
             names.read(&text);
         }
     }

@@ -8,7 +8,31 @@ use super::file_trust::{DirAccess, FileOrigin};
 use super::quote;
 use crate::config::ConfigSources;
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
-use crate::model::CONFIG_FILE;
+use crate::model::{CONFIG_FILE, CONFIG_FILES, Message, MessageClass};
+
+/// Files from which `devstack init` can write a configuration.
+const IMPORTABLE_FILES: [&str; 20] = [
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+    "process-compose.yaml",
+    "process-compose.yml",
+    "mprocs.yaml",
+    "package.json",
+    "manage.py",
+    "app.py",
+    "main.py",
+    "wsgi.py",
+    "asgi.py",
+    "go.mod",
+    "Cargo.toml",
+    "Gemfile",
+    "pom.xml",
+    "build.gradle",
+    "build.gradle.kts",
+    "composer.json",
+];
 
 /// A configuration file and how it was found.
 pub(super) struct FoundFile {
@@ -27,12 +51,29 @@ pub(super) fn find_files(
         return Some(sources.files.iter().map(named).collect());
     }
     match search(&sources.cwd, home(sources).as_deref()) {
-        Ok(found) => Some(vec![found]),
+        Ok(found) => {
+            note_procfile(&found.path, report);
+            Some(vec![found])
+        }
         Err(ignored) => {
-            report.track_file(sources.cwd.join(CONFIG_FILE));
+            CONFIG_FILES.iter().for_each(|file| report.track_file(sources.cwd.join(file)));
             report.error(not_found(&sources.cwd, ignored));
             None
         }
+    }
+}
+
+/// Says that a Procfile is used. The names that come before it are tracked, because such a file may
+/// be created.
+fn note_procfile(path: &Path, report: &mut LoadReport) {
+    let name = path.file_name().unwrap_or_default();
+    let before = CONFIG_FILES.iter().take_while(|file| name != **file);
+    before.for_each(|file| report.track_file(path.with_file_name(file)));
+    if name != CONFIG_FILE {
+        let name = name.to_string_lossy();
+        let text = format!("using {name}, because there is no {CONFIG_FILE}");
+        let help = format!("run `devstack init` to write a {CONFIG_FILE} from it");
+        report.note(Message::new(MessageClass::Config, text).help(help));
     }
 }
 
@@ -48,8 +89,8 @@ struct IgnoredFile {
     why: &'static str,
 }
 
-/// Searches upward. A file beyond a mount, the home directory or a directory that every user can
-/// write is not meant for the current directory.
+/// Searches upward: the nearest directory with a configuration counts. A file beyond a mount, the
+/// home directory or a directory that every user can write is not meant for the current directory.
 fn search(cwd: &Path, home: Option<&Path>) -> Result<FoundFile, Option<IgnoredFile>> {
     let mut dirs: Vec<DirAccess> = Vec::new();
     let mut device = None;
@@ -69,15 +110,13 @@ fn search(cwd: &Path, home: Option<&Path>) -> Result<FoundFile, Option<IgnoredFi
         // What cannot be read cannot be judged.
         let (Some(about), Some(access), None) = (about, access, limit) else {
             let why = limit.unwrap_or("a directory cannot be read");
-            let mut beyond = dir.ancestors().map(|dir| dir.join(CONFIG_FILE));
-            let ignored = beyond.find(|path| path.exists());
+            let ignored = dir.ancestors().find_map(config_file_in);
             return Err(ignored.map(|path| IgnoredFile { path, last: last.to_owned(), why }));
         };
         device = Some(about.dev());
         dirs.push(access);
         last = dir;
-        let path = dir.join(CONFIG_FILE);
-        if path.exists() {
+        if let Some(path) = config_file_in(dir) {
             let origin = match dirs.as_slice() {
                 [here] if dir == cwd => FileOrigin::Here(*here),
                 _ => FileOrigin::Above(dirs),
@@ -86,6 +125,10 @@ fn search(cwd: &Path, home: Option<&Path>) -> Result<FoundFile, Option<IgnoredFi
         }
     }
     Err(None)
+}
+
+fn config_file_in(dir: &Path) -> Option<PathBuf> {
+    CONFIG_FILES.iter().map(|file| dir.join(file)).find(|path| path.exists())
 }
 
 fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
@@ -104,6 +147,12 @@ fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
             )
         }
     };
+    let importable = IMPORTABLE_FILES.iter().find(|file| cwd.join(file).is_file());
+    if let (Some(file), true) = (importable, first.is_empty()) {
+        let help =
+            format!("run `devstack init` to write one from {file}, or give another file with -f");
+        return DiagnosticBuilder::at(None, text).help(help);
+    }
     let help = format!(
         "{first}create one, or give another file with -f; a minimal {CONFIG_FILE}:\n[services.web]\ncommand = \"…\"\nport = 3000",
     );

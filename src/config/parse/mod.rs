@@ -2,8 +2,10 @@
 
 mod deep_stack;
 mod other_format;
+mod procfile;
 mod value;
 
+pub(crate) use procfile::{ProcessRole, ProcfileEntry, is_procfile, read_procfile};
 pub(crate) use value::{RawEntry, RawTable, RawValue, SpannedValue, merge};
 
 use std::borrow::Cow;
@@ -12,7 +14,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::diagnostics::{DiagnosticBuilder, LoadReport, Span, quote};
+use super::diagnostics::{DiagnosticBuilder, LoadReport, SourceFile, Span, quote};
 use deep_stack::on_deep_stack;
 
 /// Valid files need at most six levels; without a limit, recursion could overflow the stack.
@@ -22,7 +24,19 @@ const MAX_DEPTH: usize = 24;
 /// parsed on the current stack. A hundred services have about a thousand.
 const MAX_SHALLOW_LEVELS: usize = 2000;
 
-/// Parses a file. Syntax errors are reported, several at once. Then there is no tree, because what
+/// Parses a file: TOML, or a Procfile by its name. Errors are reported, and then there is no tree.
+pub(super) fn parse_file<'t>(
+    source: &'t SourceFile,
+    file: u32,
+    report: &mut LoadReport,
+) -> Option<RawTable<'t>> {
+    match is_procfile(source.path()) {
+        true => procfile::parse(source.text(), file, report),
+        false => parse(source.text(), file, report),
+    }
+}
+
+/// Parses TOML. Syntax errors are reported, several at once. Then there is no tree, because what
 /// surrounds a syntax error is guesswork.
 pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut LoadReport) -> Option<RawTable<'t>> {
     if !needs_deep_stack(text) {

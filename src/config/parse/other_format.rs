@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-const PROCFILE: &str = "write each line as a table: [services.web], and below it command = \"…\"";
+const PROCFILE: &str = "name the file Procfile, or write each line as a table: [services.web], and below it command = \"…\"";
 const YAML: &str = "tables are [services.web], and below it command = \"…\"";
 
 /// Returns what a file that is not valid TOML seems to be: the place that shows it, an error and a

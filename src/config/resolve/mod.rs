@@ -27,7 +27,7 @@ use std::sync::Arc;
 use super::check;
 use super::diagnostics::{LoadReport, SourceFile, Span};
 use super::env::{EnvFileSet, reserved};
-use super::parse::{RawTable, merge, parse};
+use super::parse::{RawTable, merge, parse_file};
 use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 
@@ -48,7 +48,7 @@ pub(super) fn parse_and_check(
     let mut merged = RawTable::new();
     let mut complete = true;
     for (file, source) in texts {
-        match parse(source.text(), *file, report) {
+        match parse_file(source, *file, report) {
             Some(table) => merge(&mut merged, table),
             None => complete = false,
         }

@@ -41,7 +41,8 @@ impl TemplateParser<'_> {
     fn origin(&self, text: &str, at: Span) -> Option<u32> {
         let written = self.report.text(at.file).get(at.start as usize..at.end as usize)?;
         let inner = written.strip_prefix("\"\"\"").or_else(|| written.strip_prefix("'''"));
-        let inner = inner.or_else(|| written.strip_prefix(['"', '\'']))?;
+        // In a Procfile, texts have no quotes.
+        let inner = inner.or_else(|| written.strip_prefix(['"', '\''])).unwrap_or(written);
         let inner = inner.strip_prefix('\n').unwrap_or(inner);
         let quotes = written.len() - inner.len();
         inner.starts_with(text).then_some(at.start + quotes as u32)

@@ -27,7 +27,7 @@ use std::{fmt, io, thread};
 use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::model::{CONFIG_FILE, Message, MessageClass};
+use crate::model::{CONFIG_FILES, Message, MessageClass};
 use crate::sync::lock_unpoisoned;
 
 /// How often to retry a lock that other processes hold only to inspect it, each for microseconds.
@@ -240,7 +240,7 @@ impl InstanceLock {
     }
 
     /// Finds the devstack that runs in `start_dir` or its nearest ancestor, but not above a
-    /// directory with a `devstack.toml`: an outer project is never meant.
+    /// directory with a `devstack.toml` or a Procfile: an outer project is never meant.
     pub fn find(start_dir: &Path) -> Option<RunningInstance> {
         InstanceLock::find_in(&UserDirs::of_this_user(), start_dir)
     }
@@ -258,7 +258,7 @@ impl InstanceLock {
             if let Some(found) = here().or_else(|| instance_elsewhere(places, dir)) {
                 return Some(found);
             }
-            if dir.join(CONFIG_FILE).exists() {
+            if CONFIG_FILES.iter().any(|file| dir.join(file).exists()) {
                 return None;
             }
         }

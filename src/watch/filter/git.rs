@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::model::CONFIG_FILE;
+use crate::model::CONFIG_FILES;
 
 /// Maximum age of a lock that counts. A checkout of a large repository takes seconds; an older lock
 /// was left by a crashed git and must not delay every save.
@@ -27,9 +27,10 @@ pub(crate) fn git_dir(dir: &Path) -> Option<PathBuf> {
 }
 
 /// Returns the root of the project that contains `path`: its repository, or else the nearest
-/// directory with a `devstack.toml`.
+/// directory with a `devstack.toml` or a Procfile.
 pub(crate) fn project_root(path: &Path) -> Option<PathBuf> {
-    let stack = || path.ancestors().find(|dir| dir.join(CONFIG_FILE).is_file());
+    let is_project = |dir: &&Path| CONFIG_FILES.iter().any(|file| dir.join(file).is_file());
+    let stack = || path.ancestors().find(is_project);
     repository(path).map(|(top, _)| top).or_else(|| stack().map(Path::to_owned))
 }
 

@@ -11,6 +11,7 @@ mod hostile;
 mod meaning;
 mod ports;
 mod presets;
+mod procfile;
 mod profiles;
 mod replicas;
 

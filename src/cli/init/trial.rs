@@ -1,0 +1,217 @@
+//! `devstack init --try`: starts the result with this program, and corrects what ignores its port.
+
+use std::io::{self, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::{ConfigDraft, ImportSource};
+use crate::cli::context;
+use crate::cli::render::{CommandError, print, warn};
+use crate::control::ControlClient;
+use crate::exit_code::ExitCode;
+use crate::import::{ImportedCommand, ImportedService, ImportedStack, ProbeTest};
+use crate::model::{
+    CONFIG_FILE, DisplayDuration, ListenAddress, Message, MessageClass, Phase, ServiceView,
+    Snapshot,
+};
+use crate::presets::detect_bind_hints;
+use crate::text::one_line;
+
+/// How often the stack is asked. A trial is short, and its end cannot be missed.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Starts the stack that was just written. If services ignore their ports, corrects the file and
+/// starts it once more. The stack is stopped again.
+///
+/// # Errors
+/// devstack cannot be started, or the file was edited meanwhile.
+pub(super) fn run_trial(
+    dir: &Path,
+    source: &ImportSource,
+    stack: &mut ImportedStack,
+) -> Result<ExitCode, CommandError> {
+    let written = stack.to_toml(source.name());
+    print("trying it …\n")?;
+    let mut seen = start_and_stop(dir)?;
+    let corrections: Vec<String> = stack
+        .services
+        .iter_mut()
+        .filter_map(|service| correct(service, seen.view_of(&service.name)?))
+        .collect();
+    if !corrections.is_empty() {
+        corrections.iter().try_for_each(|line| print(&format!("{line}\n")).map(drop))?;
+        let text = stack.to_toml(source.name());
+        ConfigDraft::checked(dir, &text)?.replace_own(&written)?;
+        print("trying it again …\n")?;
+        seen = start_and_stop(dir)?;
+    }
+    report(&seen)
+}
+
+/// What was seen of a stack before it was stopped.
+#[derive(Debug)]
+struct TrialResult {
+    snapshot: Option<Snapshot>,
+    /// Whether the start succeeded. Tasks alone leave no stack behind that could be asked.
+    completed: bool,
+    /// What devstack reported if nothing could start.
+    errors: String,
+}
+
+impl TrialResult {
+    fn view_of(&self, name: &str) -> Option<&ServiceView> {
+        self.snapshot.as_ref()?.services.iter().find(|view| view.name.as_str() == name)
+    }
+}
+
+/// Starts the stack in the background, waits until each service has a result or listens on a wrong
+/// port, and stops it.
+fn start_and_stop(dir: &Path) -> Result<TrialResult, CommandError> {
+    let failed =
+        |error: io::Error| CommandError::internal("start devstack", &error, ExitCode::FAILED);
+    let mut up = devstack(dir, &["up", "--detach"]).map_err(failed)?;
+    let watched = context::runtime()?.block_on(watch(dir, &mut up));
+    let down = devstack(dir, &["down"]).and_then(Child::wait_with_output);
+    let mut errors = String::new();
+    if let Some(output) = &mut up.stderr {
+        // It ends with the process, which `down` has stopped.
+        let _ = output.read_to_string(&mut errors);
+    }
+    let ended = up.wait().map_err(failed)?;
+    down.map_err(failed)?;
+    Ok(TrialResult { snapshot: watched.map_err(failed)?, completed: ended.success(), errors })
+}
+
+/// Starts this program for the stack in `dir`.
+fn devstack(dir: &Path, args: &[&str]) -> io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["--file", CONFIG_FILE]).args(args).current_dir(dir);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
+}
+
+/// Waits for the end of the start, or the first service on a wrong port. Returns the last state.
+async fn watch(dir: &Path, up: &mut Child) -> io::Result<Option<Snapshot>> {
+    loop {
+        let started = up.try_wait()?.is_some();
+        let snapshot = match ControlClient::here(dir) {
+            Ok(client) => client.stack().await.ok(),
+            Err(_) => None,
+        };
+        let is_wrong = snapshot
+            .as_ref()
+            .is_some_and(|it| it.services.iter().any(|view| wrong_port(view).is_some()));
+        if started || is_wrong {
+            return Ok(snapshot);
+        }
+        tokio::time::sleep(INTERVAL).await;
+    }
+}
+
+/// Returns the port that a service listens on instead of its own.
+fn wrong_port(view: &ServiceView) -> Option<u16> {
+    let is_about_port = view.message.as_ref().is_some_and(|it| it.class == MessageClass::Port);
+    let listening = view.listening.as_ref().filter(|_| is_about_port)?;
+    let mut ports = listening.iter().filter_map(ListenAddress::tcp).map(|address| address.port());
+    let own = view.port?;
+    if ports.clone().any(|port| port == own) { None } else { ports.next() }
+}
+
+/// Makes a service take its port, or prefer the one that it takes anyway. Returns what was done.
+fn correct(service: &mut ImportedService, view: &ServiceView) -> Option<String> {
+    let port = wrong_port(view)?;
+    let options = service.command.as_ref().and_then(port_options);
+    let done = match (&mut service.command, options) {
+        (Some(ImportedCommand::Shell(command)), Some(options)) => {
+            command.push_str(&format!(" {options}"));
+            format!("added `{options}` to its command")
+        }
+        (_, _) => {
+            service.port = Some(port);
+            format!("set `port = {port}`")
+        }
+    };
+    if service.ready.as_ref().is_some_and(|ready| ready.test == ProbeTest::Started) {
+        // It listens, so it is ready when it does.
+        service.ready = None;
+        service.comments.pop();
+    }
+    Some(format!("{} ignores PORT and listens on {port}: {done}", service.name))
+}
+
+/// Returns the options by which a simple command takes its port, unless it has them.
+fn port_options(command: &ImportedCommand) -> Option<String> {
+    let ImportedCommand::Shell(text) = command else { return None };
+    let words = shell_words::split(text).ok()?;
+    let is_simple = !text.contains(['&', '|', ';', '\n', '#', '>', '<']);
+    let hints = detect_bind_hints(&words).filter(|_| is_simple && !text.contains("PORT"))?;
+    let option =
+        |hint: &str| hint.strip_prefix("pass ").filter(|it| it.starts_with('-')).map(str::to_owned);
+    let port = option(&hints.port)?;
+    let flag = port.split(' ').next().unwrap_or_default();
+    if words.iter().any(|word| word.split('=').next() == Some(flag)) {
+        return None;
+    }
+    let host = hints.host.as_deref().and_then(option).filter(|host| *host != port);
+    Some(host.map_or(port.clone(), |host| format!("{port} {host}")))
+}
+
+/// Prints the result of each service; fails unless all are ready.
+fn report(seen: &TrialResult) -> Result<ExitCode, CommandError> {
+    let Some(snapshot) = &seen.snapshot else {
+        if seen.completed {
+            return print("everything has completed; start it with `devstack up`\n");
+        }
+        warn(&seen.errors);
+        let message = Message::new(MessageClass::Exit, "the stack did not start")
+            .help("fix the errors above in devstack.toml, then run `devstack up`");
+        return Err(message.into());
+    };
+    let mut all_well = true;
+    for view in &snapshot.services {
+        let is_well = matches!(view.phase, Phase::Ready | Phase::Done | Phase::Idle);
+        all_well &= is_well;
+        print(&format!("  {}\n", one_line(&result_of(view))))?;
+        if let Some(message) = view.message.as_ref().filter(|_| !is_well) {
+            let help = if message.help.is_empty() {
+                String::new()
+            } else {
+                format!("    help: {}\n", message.help)
+            };
+            print(&format!("    {}\n{help}", one_line(&message.text)))?;
+        }
+    }
+    if all_well {
+        return print("everything works; start it with `devstack up`\n");
+    }
+    let message = Message::new(MessageClass::Exit, "not everything got ready")
+        .help("edit devstack.toml, then run `devstack up`");
+    Err(message.into())
+}
+
+fn result_of(view: &ServiceView) -> String {
+    match (view.phase, view.ready_after_ms, &view.url) {
+        (Phase::Ready, Some(time), url) => {
+            let time = DisplayDuration(Duration::from_millis(time));
+            let at = url.as_ref().map(|url| format!(" at {url}")).unwrap_or_default();
+            format!("{}: ready in {time}{at}", view.name)
+        }
+        (phase, _, _) => format!("{}: {phase}: {}", view.name, view.cause),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_added_only_to_simple_commands_of_known_servers() {
+        let options = |text: &str| port_options(&ImportedCommand::Shell(text.to_owned()));
+        assert_eq!(options("uvicorn a:b").as_deref(), Some("--port $PORT --host $HOST"));
+        assert_eq!(options("gunicorn a:b").as_deref(), Some("--bind $HOST:$PORT"));
+        for text in ["uvicorn a:b --port $PORT", "cd a && uvicorn a:b", "node a.js", "php -S", "'"]
+        {
+            assert_eq!(options(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What becomes of a service: a command, a preset, or nothing.
+
+use std::path::{Path, PathBuf};
+
+use super::dockerfile::DockerStage;
+use super::mounts::{Mount, MountSource, path_here};
+use super::preset_images::PresetImage;
+use super::service_command::{plain_path, service_command};
+use crate::import::environment::clean_path;
+use crate::import::substitution::with_defaults;
+use crate::import::yaml::YamlNode;
+use crate::import::{ImportNote, ImportedCommand};
+use crate::text::quote;
+
+/// What becomes of a service.
+pub(super) enum ServiceForm {
+    /// It is built here, or runs files of this machine.
+    Command { command: ImportedCommand, dir: PathBuf, exposed: Vec<u16> },
+    /// Its image is one that a preset replaces.
+    Preset(&'static PresetImage),
+    /// It needs a container; its node says so.
+    Container,
+}
+
+/// Reads files that a Compose file refers to.
+pub(super) struct ComposeFiles<'a> {
+    pub read: &'a dyn Fn(&Path) -> Option<String>,
+    /// Notes about other files than the Compose file.
+    pub notes: Vec<ImportNote>,
+}
+
+impl ComposeFiles<'_> {
+    /// Decides what becomes of a service with this name in the file.
+    pub fn form(&mut self, name: &str, node: &YamlNode, mounts: &[Mount<'_>]) -> ServiceForm {
+        if let Some(build) = node.get("build") {
+            // The name of the image that is built.
+            if let Some(image) = node.get("image") {
+                image.accept();
+            }
+            return self.built(node, build, mounts);
+        }
+        let Some(image) = node.get("image").and_then(plain_path) else {
+            node.reject("not carried over: it has neither `build` nor `image`");
+            return ServiceForm::Container;
+        };
+        if let Some(preset) = PresetImage::find(&image) {
+            return ServiceForm::Preset(preset);
+        }
+        // A program of this project in an image with only its language, such as `node:22`.
+        let has_command = node.peek("command").or(node.peek("entrypoint")).is_some();
+        if has_command
+            && let Some(dir) = working_dir(node, mounts, None)
+            && let Some(command) = service_command(node, None)
+        {
+            node.note(format!(
+                "runs with the programs of this machine, not with those of {}",
+                quote(&image)
+            ));
+            return ServiceForm::Command { command, dir, exposed: Vec::new() };
+        }
+        node.reject(format!(
+            "not carried over: the image {} has no preset; keep it running with `docker compose up -d {}`, or add a service with a command",
+            quote(&image),
+            crate::text::escape_control(name)
+        ));
+        ServiceForm::Container
+    }
+
+    fn built(&mut self, node: &YamlNode, build: &YamlNode, mounts: &[Mount<'_>]) -> ServiceForm {
+        let text = |key: &str| {
+            let value = build.get(key)?;
+            Some(with_defaults(value.text()?, value))
+        };
+        let context = match build.scalar() {
+            Some(context) => with_defaults(context, build),
+            None => text("context").unwrap_or_else(|| ".".to_owned()),
+        };
+        if context.contains("://") || context.starts_with("git@") {
+            node.reject("not carried over: it is built from another place than this machine");
+            return ServiceForm::Container;
+        }
+        let context = clean_path(context);
+        let file = context.join(text("dockerfile").unwrap_or_else(|| "Dockerfile".to_owned()));
+        let target = text("target");
+        let inline = build.get("dockerfile_inline").and_then(|node| node.text());
+        let content = match inline {
+            Some(inline) => Some(inline.to_owned()),
+            None => (self.read)(&clean_path(&file)),
+        };
+        let stage = content.and_then(|text| DockerStage::parse(&text, target.as_deref()));
+        if let Some(command) = service_command(node, stage.as_ref()) {
+            let stage = stage.unwrap_or_default();
+            self.note_stage(&stage, &file);
+            let workdir = stage.workdir.as_deref().map(|workdir| (workdir, context.as_path()));
+            let dir = working_dir(node, mounts, workdir).unwrap_or(context);
+            return ServiceForm::Command { command, dir, exposed: stage.ports };
+        }
+        if let Some(preset) = stage.as_ref().and_then(|stage| PresetImage::find(&stage.image)) {
+            build.note("its Dockerfile changes the image: make the same changes to the preset's data or files");
+            return ServiceForm::Preset(preset);
+        }
+        node.reject(match stage {
+            Some(_) => "not carried over: neither it nor its Dockerfile has a command; add one",
+            None => "not carried over: it has no command, and no Dockerfile with one can be read; add a command",
+        });
+        ServiceForm::Container
+    }
+
+    fn note_stage(&mut self, stage: &DockerStage, file: &Path) {
+        let file = file.display().to_string();
+        self.notes.extend(stage.env.iter().map(|(line, text)| ImportNote {
+            file: file.clone(),
+            line: Some(*line),
+            subject: "ENV".to_owned(),
+            text: format!(
+                "{} is not carried over: set it in `env` if it is needed here",
+                quote(text)
+            ),
+        }));
+    }
+}
+
+/// Returns where a service runs on this machine; `workdir` is that of its Dockerfile, and what is
+/// there. `None`: that is not known.
+fn working_dir(
+    node: &YamlNode,
+    mounts: &[Mount<'_>],
+    workdir: Option<(&str, &Path)>,
+) -> Option<PathBuf> {
+    let Some(dir) = node.get("working_dir") else {
+        return match workdir {
+            Some((workdir, _)) => path_here(mounts, workdir),
+            // The only directory that it sees.
+            None => match mounts {
+                [Mount { source: MountSource::Path(path), .. }] => Some(path.clone()),
+                _ => None,
+            },
+        };
+    };
+    let path = plain_path(dir)?;
+    let below_workdir = || {
+        let (workdir, context) = workdir?;
+        Some(clean_path(context.join(Path::new(&path).strip_prefix(workdir).ok()?)))
+    };
+    let found = path_here(mounts, &path).or_else(below_workdir);
+    if found.is_none() {
+        dir.note("not carried over: it is not known which directory of this machine it is");
+    }
+    found
+}

@@ -1,0 +1,79 @@
+use std::cell::Cell;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::regular_file::open_linked;
+
+/// Largest file to read. Manifests and entry points of programs are smaller.
+const MAX_BYTES: u64 = 1024 * 1024;
+
+/// How much is read of a project in all. The rest counts as absent.
+const MAX_TOTAL: u64 = 32 * 1024 * 1024;
+
+/// Directories that hold copies of other projects, or results of a build.
+const SKIPPED: [&str; 12] = [
+    "__pycache__",
+    "bower_components",
+    "build",
+    "coverage",
+    "dist",
+    "env",
+    "node_modules",
+    "out",
+    "target",
+    "tmp",
+    "vendor",
+    "venv",
+];
+
+/// How many entries of a directory are looked at.
+const MAX_ENTRIES: usize = 1000;
+
+/// Reads the files of a project, within limits. Paths are relative to its root.
+#[derive(Debug)]
+pub(super) struct ProjectFiles {
+    root: PathBuf,
+    read: Cell<u64>,
+}
+
+impl ProjectFiles {
+    pub fn of(root: &Path) -> ProjectFiles {
+        ProjectFiles { root: root.to_owned(), read: Cell::new(0) }
+    }
+
+    /// Whether there is a file. Nothing is read.
+    pub fn has(&self, path: impl AsRef<Path>) -> bool {
+        self.root.join(path).is_file()
+    }
+
+    /// Returns the text of a file. `None`: it does not exist, is too large, or is not UTF-8.
+    pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
+        let file = open_linked(&self.root.join(path)).ok()?;
+        let size = file.metadata().ok()?.len();
+        let total = self.read.get() + size;
+        if size > MAX_BYTES || total > MAX_TOTAL {
+            return None;
+        }
+        self.read.set(total);
+        let mut text = String::new();
+        file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    }
+
+    /// Returns the directories in a directory, sorted, without hidden and generated ones.
+    pub fn directories(&self, path: impl AsRef<Path>) -> Vec<PathBuf> {
+        let path = path.as_ref();
+        let entries = fs::read_dir(self.root.join(path)).into_iter().flatten().flatten();
+        let name = |entry: fs::DirEntry| {
+            // Links may lead out of the project, or around in it.
+            let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let name = entry.file_name().into_string().ok().filter(|_| is_dir)?;
+            let skipped = name.starts_with('.') || SKIPPED.contains(&name.as_str());
+            (!skipped).then_some(name)
+        };
+        let mut names: Vec<String> = entries.take(MAX_ENTRIES).filter_map(name).collect();
+        names.sort();
+        names.iter().map(|name| path.join(name)).collect()
+    }
+}

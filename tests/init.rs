@@ -1,0 +1,115 @@
+//! `devstack init`: what it writes, and what it leaves alone.
+
+use std::fs;
+
+use crate::support::{TestProject, free_port};
+
+#[test]
+fn a_procfile_becomes_a_file_that_passes_the_check() {
+    let project = TestProject::new();
+    project.write("Procfile", "web: python3 -m http.server $PORT\nmy_worker: tail -f /dev/null\n");
+    let init = project.devstack(["init"]).run().expect_code(0);
+    let expected = "devstack.toml written from Procfile:\n  \
+        web: python3 -m http.server $PORT (preset static)\n  \
+        my-worker: tail -f /dev/null\nstart it with `devstack up`\n";
+    assert_eq!(init.stdout, expected);
+    let note =
+        "note: Procfile:2: `my_worker`: is service `my-worker`: names have only a-z, 0-9 and `-`\n";
+    assert_eq!(init.stderr, note);
+    project.devstack(["check"]).run().expect_code(0);
+    let before = project.read("devstack.toml");
+    let again = project.devstack(["init"]).run().expect_code(2);
+    assert!(again.stderr.contains("devstack.toml already exists"), "{}", again.stderr);
+    project.write("Procfile", "web: tail -f /dev/null\n");
+    let forced = project.devstack(["init", "--force", "--json"]).run().expect_code(0).json();
+    assert_eq!(forced["backup"], "devstack.toml.bak");
+    assert_eq!(project.read("devstack.toml.bak"), before);
+    project.devstack(["init", "--force"]).run().expect_code(0);
+    assert_eq!(project.read("devstack.toml.bak"), before, "the first backup stays");
+    assert!(project.read("devstack.toml.bak2").contains("tail"));
+    project.finish();
+}
+
+#[test]
+fn nothing_is_written_if_something_is_wrong() {
+    let project = TestProject::new();
+    let fails = |args: &[&str], text: &str| {
+        let failed = project.devstack(args).run().expect_code(2);
+        assert!(
+            failed.stderr.contains(text) && failed.stderr.contains("help:"),
+            "{}",
+            failed.stderr
+        );
+        let names = fs::read_dir(project.dir())
+            .expect("the project")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        assert!(!names.into_iter().any(|name| name.contains("devstack.toml")), "{text}");
+    };
+    fails(&["init"], "nothing to start was found");
+    fails(&["init", "--from", "absent.yaml"], "cannot read `absent.yaml`");
+    fails(&["init", "--from", "x.txt"], "unknown kind of file");
+    project.write("Procfile", "web\n");
+    fails(&["init"], "Procfile:1:1");
+    project.write("Procfile", "web: a\n");
+    project.write(".env", "nonsense\n");
+    fails(&["init"], ".env:1:1");
+    project.finish();
+}
+
+#[test]
+fn the_error_without_a_file_names_what_init_would_read() {
+    let project = TestProject::new();
+    project.write("package.json", "{\"scripts\": {\"dev\": \"vite\"}}");
+    let error = project.devstack(["up"]).run().expect_code(2);
+    let help = "run `devstack init` to write one from package.json";
+    assert!(error.stderr.contains(help), "{}", error.stderr);
+    let init = project.devstack(["init"]).run().expect_code(0);
+    assert!(init.stdout.contains("written from the files of this directory"), "{}", init.stdout);
+    assert!(project.read("devstack.toml").contains("preset = \"vite\""));
+    project.finish();
+}
+
+#[test]
+fn a_trial_corrects_what_ignores_its_port() {
+    let project = TestProject::new();
+    let port = free_port();
+    project.write("Procfile", &format!("web: exec {{misbehave}} listen --elsewhere {port}\n"));
+    let tried = project.devstack(["init", "--try"]).run().expect_code(0);
+    let corrected = format!("web ignores PORT and listens on {port}: set `port = {port}`");
+    assert!(tried.stdout.contains(&corrected), "{}{}", tried.stdout, tried.stderr);
+    assert!(tried.stdout.contains("web: ready in"), "{}", tried.stdout);
+    assert!(project.read("devstack.toml").contains(&format!("port = {port}\n")));
+    project.try_ps().expect_code(3);
+    project.finish();
+}
+
+#[test]
+fn a_trial_reports_what_does_not_get_ready() {
+    let project = TestProject::new();
+    project.write("Procfile", "web: exec /nowhere/program\n");
+    let tried = project.devstack(["init", "--try"]).run().expect_code(1);
+    assert!(tried.stdout.contains("web: failed"), "{}{}", tried.stdout, tried.stderr);
+    assert!(tried.stderr.contains("not everything got ready"), "{}", tried.stderr);
+    assert!(project.read("devstack.toml").contains("/nowhere/program"));
+    project.finish();
+}
+
+#[test]
+fn up_at_a_terminal_offers_to_write_the_file_and_starts_it() {
+    let project = TestProject::new();
+    project.write("mprocs.yaml", "procs:\n  one:\n    shell: exec tail -f /dev/null\n");
+    let question = "no devstack.toml here; write one from mprocs.yaml with one and start it? [Y/n]";
+    let up = project.devstack(["up"]).terminal(24, 160).start();
+    up.wait_for(question);
+    up.write(b"n\n");
+    assert_eq!(up.wait_code(), 2);
+    assert!(!project.path("devstack.toml").exists());
+    let up = project.devstack(["up"]).terminal(24, 160).start();
+    up.wait_for(question);
+    up.write(b"\n");
+    up.wait_for("is up");
+    assert!(project.read("devstack.toml").contains("[services.one]"));
+    up.end();
+    up.wait_closed();
+    project.finish();
+}
