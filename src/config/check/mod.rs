@@ -6,6 +6,7 @@ pub(crate) mod dependencies;
 mod duration;
 mod environment;
 pub(super) mod health;
+pub(super) mod host_system;
 pub(super) mod logs;
 pub(super) mod port;
 mod preset;
@@ -27,30 +28,37 @@ use super::schema::{SchemaKey, has};
 use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 use super::template::{StackField, Template, TemplateParser, TemplatePart, TemplateSyntax};
+use host_system::{HostSystem, ServicesElsewhere, merge_on_each_system};
 
-/// Checks a merged file. `dir` is the directory of the first file. `None` if nothing can be checked
-/// further; the reason is in the report.
+/// Merges files, later ones over earlier ones, and checks the result. `dir` is the directory of the
+/// first file. `None` if nothing can be checked further; the reason is in the report.
 pub(super) fn check(
-    file: &RawTable<'_>,
+    files: Vec<RawTable<'_>>,
     first: Span,
     dir: &Path,
     overrides: &ConfigOverrides,
     report: &mut LoadReport,
 ) -> Option<StackSpec> {
+    let (file, elsewhere) = merge_on_each_system(files, report);
     let empty = RawTable::new();
     let services = match file.get("services").map(|entry| &entry.node.value) {
         Some(RawValue::Table(services)) => services,
         _ => &empty,
     };
     let stack_name = overrides.default_name.clone().unwrap_or_else(|| stack::slug(dir));
-    let mut check = ConfigChecker { report, services, stack_name, dir };
-    check.file(file, first, overrides.host.as_deref())
+    let (system, elsewhere) = (HostSystem::THIS, elsewhere.as_slice());
+    let mut check = ConfigChecker { report, services, system, elsewhere, stack_name, dir };
+    check.file(&file, first, overrides.host.as_deref())
 }
 
 struct ConfigChecker<'c, 't> {
     report: &'c mut LoadReport,
     /// All services as written, to tell known names from unknown ones.
     services: &'c RawTable<'t>,
+    /// The system on which they are like this.
+    system: HostSystem,
+    /// The services as they are on other systems.
+    elsewhere: &'c [ServicesElsewhere<'t>],
     stack_name: String,
     dir: &'c Path,
 }

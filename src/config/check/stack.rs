@@ -53,6 +53,7 @@ impl ConfigChecker<'_, '_> {
         let live = self.get(stack, "live", Self::boolean).unwrap_or(true);
         let logs = self.get(stack, "logs", Self::logs).unwrap_or_default();
         let services = self.all_services(file, first, &defaults)?;
+        self.services_elsewhere(&defaults);
         let primary = self.primary(&services);
         let (name, dir) = (self.stack_name.clone(), self.dir.to_owned());
         let services =

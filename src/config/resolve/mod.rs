@@ -25,7 +25,7 @@ use std::sync::Arc;
 use super::check;
 use super::diagnostics::{LoadReport, SourceFile, Span};
 use super::env::{EnvFileSet, reserved};
-use super::parse::{RawTable, merge, parse};
+use super::parse::{RawTable, parse};
 use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 
@@ -43,19 +43,12 @@ pub(super) fn parse_and_check(
     overrides: &ConfigOverrides,
     report: &mut LoadReport,
 ) -> Option<StackSpec> {
-    let mut merged = RawTable::new();
-    let mut complete = true;
-    for (file, source) in texts {
-        match parse(source.text(), *file, report) {
-            Some(table) => merge(&mut merged, table),
-            None => complete = false,
-        }
-    }
-    if !complete {
-        return None;
-    }
+    let parsed = texts.iter().map(|(file, source)| parse(source.text(), *file, report));
+    // All of them are parsed, to report what is wrong in each.
+    let parsed: Vec<Option<RawTable<'_>>> = parsed.collect();
+    let files = parsed.into_iter().collect::<Option<Vec<_>>>()?;
     let first = Span::new(texts.first()?.0, 0..0);
-    check::check(&merged, first, dir, overrides, report)
+    check::check(files, first, dir, overrides, report)
 }
 
 /// Combines a checked configuration with its env files and checks what spans services.

@@ -1,6 +1,6 @@
 //! The keys of the top level and of `[stack]`.
 
-use super::misplaced::{SERVICE, SchemaKey};
+use super::misplaced::{SERVICE, SYSTEMS, SchemaKey};
 use super::shapes::{self, integer_range, map_of, table};
 use crate::config::check::logs;
 
@@ -9,7 +9,7 @@ pub(crate) const FILE: &[SchemaKey] = &[
         .examples(&["{ name = \"shop\" }"]),
     SchemaKey::new(
         "services",
-        || map_of(table(SERVICE)),
+        || map_of(table(SERVICE.iter().chain(SYSTEMS))),
         "Services by name. Names use a-z, 0-9 and `-`.",
     )
     .examples(&["{ web = { command = \"npm run dev\", port = 3000 } }"]),

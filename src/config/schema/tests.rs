@@ -105,6 +105,7 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
         "file" => all,
         "stack" => format!("[stack]\n{all}\n{others}"),
         "service" => format!("{others}[services.x]\n{command}{port}{all}\n"),
+        "system" => service(&all),
         "logs" => format!("[stack.logs]\n{all}\n{others}"),
         "port" => format!("{others}[services.x]\ncommand = 'x'\nport = {{ {all} }}\n"),
         "ready" | "health" if matches!(name, "status" | "insecure") => {

@@ -13,6 +13,7 @@ mod ports;
 mod presets;
 mod profiles;
 mod replicas;
+mod systems;
 
 use super::load;
 use crate::config::schema::tests::misfit_of;
