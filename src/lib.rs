@@ -43,6 +43,7 @@
 //! | [`model`] | shared vocabulary, plain data: stack, phase, cause, event, snapshot, plan | std, serde |
 //! | [`suggest`], [`exit_code`], `text`, `units` | "did you mean"; exit codes; escaping and quoting; durations and sizes | model |
 //! | `atomic_file`, `regular_file`, `encoding`, `sync` | files that others may have prepared; percent-encoding; locks | std |
+//! | `git_repository` | the repository and main worktree of a directory | std |
 //! | `sys` | system calls and all `unsafe`, one directory per operating system with the same functions | model |
 //! | [`presets`] | frameworks and data stores, one TOML file each | model |
 //! | [`config`] | text → values with spans → checked [`config::Config`] → [`model::Stack`] | presets |
@@ -184,6 +185,7 @@ pub mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod git_repository;
 pub mod log;
 pub mod model;
 pub mod ports;

@@ -8,7 +8,7 @@ use crate::control::ClientError;
 use crate::model::{Phase, Snapshot, StackState};
 use crate::text::one_line;
 
-const HEADERS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
+const HEADERS: [&str; 7] = ["REPOSITORY", "STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
 
 /// The order in which phases are listed.
 const PHASES: [Phase; 10] = [
@@ -24,7 +24,8 @@ const PHASES: [Phase; 10] = [
     Phase::Idle,
 ];
 
-/// Formats stacks as a table, one line each, followed by why some did not respond.
+/// Formats stacks as a table, one line each, followed by why some did not respond. The name of a
+/// repository stands at the first of its stacks.
 pub(crate) fn stacks_table(
     stacks: &[(StackEntry, Result<Snapshot, ClientError>)],
     now: Timestamp,
@@ -32,9 +33,17 @@ pub(crate) fn stacks_table(
 ) -> String {
     let mut table = Table::new(3);
     table.header(HEADERS, color);
+    let mut above = None;
     for (entry, answer) in stacks {
         let age = entry.since.as_deref().map(|since| age(since, now));
+        let repository = match &entry.shown_repository {
+            Some(repository) if above == Some(repository) => "",
+            Some(repository) => repository,
+            None => EMPTY_CELL,
+        };
+        above = entry.shown_repository.as_ref();
         table.row([
+            repository.into(),
             entry.name().into(),
             entry.shown_dir.as_str().into(),
             state_cell(answer, color),

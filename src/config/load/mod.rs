@@ -159,34 +159,66 @@ fn read_env_files(
         read_judged(&file, trusted).map(|(found, _)| found.text)
     };
     let mut files = EnvFileSet::default();
-    let mut absent: BTreeMap<&Path, ReadFileError> = BTreeMap::new();
+    let mut absent: BTreeMap<&Path, UnreadFile> = BTreeMap::new();
     let of_services = spec.services.values().flat_map(|service| &service.env_files);
     for wanted in spec.env_files.iter().chain(of_services) {
         let EnvFileSpec { path, optional, at } = wanted;
-        let shown = display_path(path, &sources.cwd);
         if files.files.contains_key(path) {
             continue;
         }
+        let shown = display_path(path, &sources.cwd);
         if !absent.contains_key(path.as_path()) {
             report.track_file(path.clone());
-            match read(path) {
-                Ok(text) => {
-                    let source = SourceFile::secret(path.clone(), shown, text);
+            let found = read(path)
+                .map(|text| SourceFile::secret(path.clone(), shown.clone(), text))
+                .map_err(|why| UnreadFile { shown: shown.clone(), why });
+            match found.or_else(|not| read_in_main_worktree(path, not, &read, sources, report)) {
+                Ok(source) => {
                     let source = report.add_source(source);
                     files.add(path.clone(), source, &sources.env, report);
                     continue;
                 }
-                Err(why) => {
-                    absent.insert(path, why);
+                Err(unread) => {
+                    absent.insert(path, unread);
                 }
             }
         }
-        match &absent[path.as_path()] {
+        let UnreadFile { shown, why } = &absent[path.as_path()];
+        match why {
             ReadFileError::Absent if *optional => {}
-            why => files.unreadable(*at, &shown, (&why.text(), why.env_help()), report),
+            why => files.unreadable(*at, shown, (&why.text(), why.env_help()), report),
         }
     }
     files
+}
+
+/// An env file that could not be read, by its display name.
+struct UnreadFile {
+    shown: String,
+    why: ReadFileError,
+}
+
+/// Reads an env file of the main worktree if `path` is missing in this one because git ignores it.
+fn read_in_main_worktree(
+    path: &Path,
+    missing: UnreadFile,
+    read: impl Fn(&Path) -> Result<String, ReadFileError>,
+    sources: &ConfigSources,
+    report: &mut LoadReport,
+) -> Result<SourceFile, UnreadFile> {
+    let ReadFileError::Absent = missing.why else { return Err(missing) };
+    let Some(main) = in_main_worktree(path) else { return Err(missing) };
+    report.track_file(main.clone());
+    let shown = display_path(&main, &sources.cwd);
+    let text = match read(&main) {
+        Ok(text) => text,
+        Err(ReadFileError::Absent) => return Err(missing),
+        Err(why) => return Err(UnreadFile { shown, why }),
+    };
+    let (here, there) = (quote(&missing.shown), quote(&shown));
+    let note = format!("{here} is missing in this git worktree; using {there}");
+    report.note(Message::new(MessageClass::Config, note));
+    Ok(SourceFile::secret(main, shown, text).of_main_worktree())
 }
 
 /// Returns the path for display: relative to the working directory if below it.
@@ -203,9 +235,11 @@ use file_trust::{FileOrigin, TrustedUsers, Verdict, judge};
 pub use names::{ConfigNames, config_names};
 use read_file::{FileText, ReadFileError, read_text};
 use search::{FoundFile, find_files};
+use worktree::in_main_worktree;
 
 mod file_trust;
 mod read_file;
 mod search;
+mod worktree;
 #[cfg(test)]
 mod tests;
