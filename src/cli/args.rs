@@ -10,7 +10,7 @@ use super::control::{DebugArgs, ServicesArgs, WaitArgs};
 use super::doctor::DoctorArgs;
 use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
 use super::start::{RunArgs, UpArgs};
-use super::tools::{CompletionsArgs, ExecArgs, ManArgs, OpenArgs, VscodeArgs};
+use super::tools::{CompletionsArgs, DataArgs, ExecArgs, ManArgs, OpenArgs, VscodeArgs};
 use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
 
@@ -65,6 +65,7 @@ impl Cli {
             CliCommand::Ports(ports) => &mut ports.files.list,
             // These commands use no configuration.
             CliCommand::Presets(_)
+            | CliCommand::Data(_)
             | CliCommand::Schema
             | CliCommand::Completions(_)
             | CliCommand::Man(_) => {
@@ -116,6 +117,8 @@ pub enum CliCommand {
     Ports(PortsArgs),
     /// List the presets, or show one
     Presets(PresetsArgs),
+    /// List the data that stacks keep, or remove what is left of deleted projects
+    Data(DataArgs),
     /// Check the configuration without starting anything
     Check(CheckArgs),
     /// Show what applying the configuration (or `up`, if nothing is running) would do, and why
@@ -148,6 +151,7 @@ impl CliCommand {
             CliCommand::Open(args) => args.json,
             CliCommand::Ports(args) => args.json,
             CliCommand::Presets(args) => args.json,
+            CliCommand::Data(args) => args.is_json(),
             CliCommand::Check(args) => args.json,
             CliCommand::Plan(args) => args.json,
             CliCommand::Doctor(args) => args.json,

@@ -1,7 +1,8 @@
-//! Commands beside the stack: `open`, `exec`, `export`, `completions`, `man`.
+//! Commands beside the stack: `open`, `exec`, `export`, `data`, `completions`, `man`.
 
 mod browser;
 mod completions;
+mod data;
 mod exec;
 mod export_vscode;
 mod man;
@@ -10,6 +11,7 @@ pub(crate) mod page;
 
 pub(crate) use browser::BrowserCommand;
 pub(crate) use completions::{CompletionsArgs, complete_if_asked, completions};
+pub(crate) use data::{DataArgs, data};
 pub(crate) use exec::{ExecArgs, exec};
 pub(crate) use export_vscode::{VscodeArgs, export};
 pub(crate) use man::{ManArgs, man};

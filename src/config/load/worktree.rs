@@ -35,11 +35,12 @@ fn is_ignored(repository: &GitRepository, file: &Path) -> bool {
         let (dir, next) = (pair[0], pair[1]);
         rules.push(Gitignore::new(top.join(dir).join(".gitignore")).0);
         let path = top.join(next);
-        let decided = rules.iter().rev().find_map(|rules| match rules.matched(&path, next != file) {
-            Match::None => None,
-            Match::Ignore(_) => Some(true),
-            Match::Whitelist(_) => Some(false),
-        });
+        let decided =
+            rules.iter().rev().find_map(|rules| match rules.matched(&path, next != file) {
+                Match::None => None,
+                Match::Ignore(_) => Some(true),
+                Match::Whitelist(_) => Some(false),
+            });
         if decided == Some(true) {
             return true;
         }

@@ -14,6 +14,7 @@ mod presets;
 mod profiles;
 mod replicas;
 mod systems;
+mod worktrees;
 
 use super::load;
 use crate::config::schema::tests::misfit_of;
