@@ -32,6 +32,7 @@ mod harness;
 mod health;
 mod holders;
 mod hostile;
+mod includes;
 mod integrity;
 mod interrupt;
 mod layers;

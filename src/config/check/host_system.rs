@@ -133,7 +133,9 @@ impl<'c> ConfigChecker<'c, '_> {
         for there in elsewhere {
             (self.system, self.services) = (there.system, &there.services);
             for (name, entry) in in_order(&there.services) {
-                if let (true, Ok(name)) = (there.changed.contains(name), Name::new(name)) {
+                let changed = there.changed.contains(name);
+                let name = Name::new(&format!("{}{name}", self.names.prefix));
+                if let (true, Ok(name)) = (changed, name) {
                     self.service(name, entry, defaults);
                 }
             }

@@ -7,7 +7,9 @@ mod duration;
 mod environment;
 pub(super) mod health;
 pub(super) mod host_system;
+pub(super) mod include;
 pub(super) mod logs;
+pub(super) mod name_scope;
 pub(super) mod port;
 mod preset;
 pub(super) mod probe;
@@ -28,14 +30,27 @@ use super::schema::{SchemaKey, has};
 use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 use super::template::{StackField, Template, TemplateParser, TemplatePart, TemplateSyntax};
+use crate::model::Name;
 use host_system::{HostSystem, ServicesElsewhere, merge_on_each_system};
+use name_scope::NameScope;
 
-/// Merges files, later ones over earlier ones, and checks the result. `dir` is the directory of the
-/// first file. `None` if nothing can be checked further; the reason is in the report.
+/// Where files are that are merged, and what they can refer to.
+#[derive(Clone, Copy)]
+pub(super) struct FileContext<'c> {
+    /// The start of the first file.
+    pub first: Span,
+    /// The directory of the first file.
+    pub dir: &'c Path,
+    pub names: &'c NameScope,
+    /// The name of the stack, unless these files set it.
+    pub stack_name: &'c str,
+}
+
+/// Merges files, later ones over earlier ones, and checks the result. `None` if nothing can be
+/// checked further; the reason is in the report.
 pub(super) fn check(
     files: Vec<RawTable<'_>>,
-    first: Span,
-    dir: &Path,
+    context: FileContext<'_>,
     overrides: &ConfigOverrides,
     report: &mut LoadReport,
 ) -> Option<StackSpec> {
@@ -45,22 +60,53 @@ pub(super) fn check(
         Some(RawValue::Table(services)) => services,
         _ => &empty,
     };
-    let stack_name = overrides.default_name.clone().unwrap_or_else(|| stack::slug(dir));
-    let (system, elsewhere) = (HostSystem::THIS, elsewhere.as_slice());
-    let mut check = ConfigChecker { report, services, system, elsewhere, stack_name, dir };
-    check.file(&file, first, overrides.host.as_deref())
+    let mut check = ConfigChecker {
+        elsewhere: &elsewhere,
+        stack_name: context.stack_name.to_owned(),
+        dir: context.dir,
+        ..ConfigChecker::new(report, services, context.names)
+    };
+    check.file(&file, context.first, overrides.host.as_deref())
+}
+
+/// Returns the name of a stack whose main files are these.
+pub(super) fn stack_name(
+    files: &[RawTable<'_>],
+    dir: &Path,
+    overrides: &ConfigOverrides,
+) -> String {
+    let written = files.iter().rev().find_map(|file| {
+        let RawValue::Table(stack) = &file.get("stack")?.node.value else { return None };
+        let RawValue::Text(name) = &stack.get("name")?.node.value else { return None };
+        Name::new(name).ok()
+    });
+    let default = || overrides.default_name.clone().unwrap_or_else(|| stack::slug(dir));
+    written.map_or_else(default, |name| name.to_string())
 }
 
 struct ConfigChecker<'c, 't> {
     report: &'c mut LoadReport,
     /// All services as written, to tell known names from unknown ones.
     services: &'c RawTable<'t>,
+    names: &'c NameScope,
     /// The system on which they are like this.
     system: HostSystem,
     /// The services as they are on other systems.
     elsewhere: &'c [ServicesElsewhere<'t>],
     stack_name: String,
     dir: &'c Path,
+}
+
+impl<'c, 't> ConfigChecker<'c, 't> {
+    fn new(
+        report: &'c mut LoadReport,
+        services: &'c RawTable<'t>,
+        names: &'c NameScope,
+    ) -> ConfigChecker<'c, 't> {
+        let (system, elsewhere) = (HostSystem::THIS, &[][..]);
+        let (stack_name, dir) = (String::new(), Path::new(""));
+        ConfigChecker { report, services, names, system, elsewhere, stack_name, dir }
+    }
 }
 
 impl ConfigChecker<'_, '_> {
@@ -185,9 +231,9 @@ impl ConfigChecker<'_, '_> {
     }
 
     fn template(&mut self, text: &str, at: Span, syntax: TemplateSyntax) -> Template {
-        let services = self.services;
-        let is_service = |name: &str| ConfigChecker::is_service(services, name);
-        TemplateParser { is_service: &is_service, report: self.report }.parse(text, at, syntax)
+        let (names, services) = (self.names, self.services);
+        let find_service = |name: &str| names.find(services, name);
+        TemplateParser { find_service: &find_service, report: self.report }.parse(text, at, syntax)
     }
 
     /// Checks a text that may refer to services and the stack, but keeps variables as written.
@@ -206,7 +252,7 @@ impl ConfigChecker<'_, '_> {
                 TemplatePart::Stack { field: StackField::Name, .. } => {
                     out.push_str(&self.stack_name)
                 }
-                TemplatePart::Stack { field: StackField::Dir, .. } => {
+                TemplatePart::Stack { field: StackField::Dir | StackField::ProjectDir, .. } => {
                     out.push_str(&self.dir.to_string_lossy());
                 }
                 TemplatePart::Service { at, .. } | TemplatePart::Variable { at, .. } => {

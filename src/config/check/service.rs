@@ -72,6 +72,7 @@ impl ConfigChecker<'_, '_> {
         self.get(table, "primary", Self::boolean);
         Some(ServiceSpec {
             at: entry.key,
+            scope: 0,
             replicas: self.replicas(&name, table),
             kind,
             command,

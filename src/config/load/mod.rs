@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::model::{Message, MessageClass};
 
 use super::config::Config;
 use super::diagnostics::{DiagnosticList, LoadReport, LoadedFiles, SourceFile, quote};
 use super::env::EnvFileSet;
-use super::resolve::{parse_and_check, resolve_spec};
+use super::resolve::{ConfigText, parse_and_check, resolve_spec};
 use super::sources::ConfigSources;
 use super::spec::{EnvFileSpec, StackSpec};
 
@@ -32,39 +31,11 @@ pub fn load(sources: &ConfigSources) -> Result<Config, DiagnosticList> {
 
 fn read(sources: &ConfigSources, report: &mut LoadReport) -> Option<super::resolve::ConfigParts> {
     let found = find_files(sources, report)?;
-    let dir = config_dir(&found.first()?.path);
-    let (texts, trusted) = read_layers(found, dir.join(LOCAL), sources, report)?;
-    let spec = parse_and_check(&texts, &dir, &sources.overrides, report)?;
+    let (units, trusted) = UnitReader::new(sources, report).read(found)?;
+    let spec = parse_and_check(&units, &sources.overrides, report)?;
     check_dirs(&spec, report);
     let env_files = read_env_files(&spec, sources, &trusted, report);
     Some(resolve_spec(spec, env_files, &sources.env, &sources.overrides, report))
-}
-
-type ConfigText = (u32, Arc<SourceFile>);
-
-/// Reads the configuration files, later ones over earlier ones, and returns whose env files to
-/// trust. Local changes override the first file, and `-f` files after it override both.
-fn read_layers(
-    found: Vec<FoundFile>,
-    local: PathBuf,
-    sources: &ConfigSources,
-    report: &mut LoadReport,
-) -> Option<(Vec<ConfigText>, TrustedUsers)> {
-    let mut trusted = TrustedUsers::new(sources);
-    let mut texts = Vec::new();
-    let mut complete = true;
-    let named = found.iter().any(|file| file.path == local);
-    let mut files: Vec<(FoundFile, bool)> = found.into_iter().map(|file| (file, true)).collect();
-    if !named {
-        let local = FoundFile { path: local, origin: FileOrigin::Beside };
-        files.insert(1.min(files.len()), (local, false));
-    }
-    for (file, required) in files {
-        let read = read_config(&file, sources, required, &mut trusted, report);
-        complete &= read.is_some() || !required;
-        texts.extend(read);
-    }
-    complete.then_some((texts, trusted))
 }
 
 /// Returns a file's directory, canonicalized if it has `..`, which symlinks could redirect.
@@ -75,39 +46,30 @@ fn config_dir(path: &Path) -> PathBuf {
     real.unwrap_or_else(|| dir.components().collect())
 }
 
+/// Reads a configuration file if its owners are trusted, and trusts them from then on.
 fn read_config(
     file: &FoundFile,
     sources: &ConfigSources,
-    required: bool,
     trusted: &mut TrustedUsers,
     report: &mut LoadReport,
-) -> Option<ConfigText> {
+) -> Result<ConfigText, ReadFileError> {
     let path = &file.path;
     report.track_file(path.clone());
     let shown = display_path(path, &sources.cwd);
-    match read_judged(file, trusted) {
-        Ok((found, stranger)) => {
-            if let Some(owner) = stranger {
-                report.note(Message::new(
-                    MessageClass::Config,
-                    format!("{} belongs to user {owner}, not to you", quote(&shown)),
-                ));
-            }
-            // The owner of a local file is trusted already.
-            trusted.add(&found.owners);
-            let source = match found.leads_outside {
-                true => SourceFile::secret(path.clone(), shown, found.text),
-                false => SourceFile::config(path.clone(), shown, found.text),
-            };
-            Some(report.add_source(source))
-        }
-        Err(ReadFileError::Absent) if !required => None,
-        Err(why) => {
-            let text = format!("cannot read {}: {}", quote(&shown), why.text());
-            report.error_at(None, text, why.help());
-            None
-        }
+    let (found, stranger) = read_judged(file, trusted)?;
+    if let Some(owner) = stranger {
+        report.note(Message::new(
+            MessageClass::Config,
+            format!("{} belongs to user {owner}, not to you", quote(&shown)),
+        ));
     }
+    // The owner of a local or included file is trusted already.
+    trusted.add(&found.owners);
+    let source = match found.leads_outside {
+        true => SourceFile::secret(path.clone(), shown, found.text),
+        false => SourceFile::config(path.clone(), shown, found.text),
+    };
+    Ok(report.add_source(source))
 }
 
 /// Reads a file if its owners are trusted. Also returns the other user whose file is used anyway.
@@ -161,7 +123,8 @@ fn read_env_files(
     let mut files = EnvFileSet::default();
     let mut absent: BTreeMap<&Path, UnreadFile> = BTreeMap::new();
     let of_services = spec.services.values().flat_map(|service| &service.env_files);
-    for wanted in spec.env_files.iter().chain(of_services) {
+    let of_scopes = spec.scopes.iter().flat_map(|scope| &scope.env_files);
+    for wanted in of_scopes.chain(of_services) {
         let EnvFileSpec { path, optional, at } = wanted;
         if files.files.contains_key(path) {
             continue;
@@ -172,7 +135,7 @@ fn read_env_files(
             let found = read(path)
                 .map(|text| SourceFile::secret(path.clone(), shown.clone(), text))
                 .map_err(|why| UnreadFile { shown: shown.clone(), why });
-            match found.or_else(|not| read_in_main_worktree(path, not, &read, sources, report)) {
+            match found.or_else(|not| read_in_main_worktree(path, not, read, sources, report)) {
                 Ok(source) => {
                     let source = report.add_source(source);
                     files.add(path.clone(), source, &sources.env, report);
@@ -232,14 +195,16 @@ fn display_path(path: &Path, cwd: &Path) -> String {
 mod names;
 
 use file_trust::{FileOrigin, TrustedUsers, Verdict, judge};
+use include::UnitReader;
 pub use names::{ConfigNames, config_names};
 use read_file::{FileText, ReadFileError, read_text};
 use search::{FoundFile, find_files};
 use worktree::in_main_worktree;
 
 mod file_trust;
+mod include;
 mod read_file;
 mod search;
-mod worktree;
 #[cfg(test)]
 mod tests;
+mod worktree;

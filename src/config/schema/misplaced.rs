@@ -2,7 +2,7 @@
 
 pub(crate) use super::key::{SchemaKey, has};
 pub(crate) use super::service_keys::{SERVICE, SYSTEMS};
-pub(crate) use super::stack_keys::{FILE, LOGS, STACK};
+pub(crate) use super::stack_keys::{FILE, INCLUDE, LOGS, STACK};
 pub(crate) use super::table_keys::{
     DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, STOP, WATCH,
 };
@@ -11,9 +11,10 @@ use crate::config::diagnostics::nearest;
 
 /// Every table of keys, with its name in tests.
 #[cfg(test)]
-pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 14] {
+pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 15] {
     [
         ("file", FILE),
+        ("include", INCLUDE),
         ("stack", STACK),
         ("logs", LOGS),
         ("service", SERVICE),

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::misplaced::{ENV_FILE, HTTP, PORT, SchemaKey};
+use super::misplaced::{ENV_FILE, HTTP, INCLUDE, PORT, SchemaKey};
 use crate::config::check::{dependencies, port, probe, profiles, restart};
 use crate::model::signal_name;
 use crate::presets;
@@ -129,6 +129,12 @@ pub(super) fn env_files() -> Value {
     entry["required"] = json!(["path"]);
     let one = [path(), entry];
     any_of(one.clone().into_iter().chain([list(any_of(one))]))
+}
+
+pub(super) fn includes() -> Value {
+    let mut entry = table(INCLUDE);
+    entry["required"] = json!(["path"]);
+    list(any_of([path(), entry]))
 }
 
 pub(super) fn on_conflict() -> Value {

@@ -20,8 +20,8 @@ pub(in crate::config) enum TemplateSyntax {
 }
 
 pub(in crate::config) struct TemplateParser<'a> {
-    /// Whether a service with this name exists.
-    pub is_service: &'a dyn Fn(&str) -> bool,
+    /// Returns the name in the stack of the service that the file calls by this name.
+    pub find_service: &'a dyn Fn(&str) -> Option<String>,
     pub report: &'a mut LoadReport,
 }
 
@@ -33,7 +33,7 @@ impl TemplateParser<'_> {
         let origin = self.origin(text, at);
         let mut reader = TemplateReader { parser: self, text, at, origin, syntax };
         let parts = reader.parts(0..text.len(), 0);
-        Template { parts, at }
+        Template { parts, at }.with_state_dir()
     }
 
     /// Returns the offset of `text` in the file if it is there verbatim. With escapes in it,
@@ -165,7 +165,8 @@ impl TemplateReader<'_, '_, '_> {
         if let ("stack", Some(field)) = (head, stack_field(field)) {
             return Some((TemplatePart::Stack { field, at }, end));
         }
-        if head == "stack" && !(self.parser.is_service)(head) {
+        let service = (self.parser.find_service)(head);
+        if head == "stack" && service.is_none() {
             let text = format!("unknown stack field {}", quote(field));
             self.fault(i..end, text, "use `${stack.name}` or `${stack.dir}`".into());
             return Some((TemplatePart::Text(String::new()), end));
@@ -178,7 +179,9 @@ impl TemplateReader<'_, '_, '_> {
             self.fault(i..end, text, help);
             return Some((TemplatePart::Text(String::new()), end));
         };
-        Some((TemplatePart::Service { service: head.to_owned(), field, at }, end))
+        // One that does not exist is reported later.
+        let service = service.unwrap_or_else(|| head.to_owned());
+        Some((TemplatePart::Service { service, field, at }, end))
     }
 
     /// Whether `${head.field}` is meant for devstack. `${x-1.5}` is valid in a shell, so in shell
@@ -187,7 +190,9 @@ impl TemplateReader<'_, '_, '_> {
         match self.syntax {
             TemplateSyntax::Full => true,
             TemplateSyntax::References => {
-                head == "stack" || (self.parser.is_service)(head) || service_field(field).is_some()
+                head == "stack"
+                    || (self.parser.find_service)(head).is_some()
+                    || service_field(field).is_some()
             }
         }
     }

@@ -8,6 +8,7 @@ mod broken;
 mod debug;
 mod files;
 mod hostile;
+mod includes;
 mod meaning;
 mod ports;
 mod presets;
