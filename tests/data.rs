@@ -94,6 +94,6 @@ fn without_data_there_is_nothing_to_list() {
     let ended = project.devstack(["data", "list"]).run().expect_code(0);
     assert_eq!((&*ended.stdout, &*ended.stderr), ("", "no stack of this user keeps data\n"));
     assert_eq!(data(&project, &["gc"]), json!([]));
-    assert_eq!(entries(&project.outside("state")), [PathBuf::new(); 0], "looking makes no folders");
+    assert!(entries(&project.outside("state")).is_empty(), "looking makes no folders");
     project.finish();
 }

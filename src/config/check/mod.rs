@@ -41,6 +41,8 @@ pub(super) struct FileContext<'c> {
     pub first: Span,
     /// The directory of the first file.
     pub dir: &'c Path,
+    /// The directory of the main file.
+    pub project_dir: &'c Path,
     pub names: &'c NameScope,
     /// The name of the stack, unless these files set it.
     pub stack_name: &'c str,
@@ -64,6 +66,7 @@ pub(super) fn check(
         elsewhere: &elsewhere,
         stack_name: context.stack_name.to_owned(),
         dir: context.dir,
+        project_dir: context.project_dir,
         ..ConfigChecker::new(report, services, context.names)
     };
     check.file(&file, context.first, overrides.host.as_deref())
@@ -95,6 +98,7 @@ struct ConfigChecker<'c, 't> {
     elsewhere: &'c [ServicesElsewhere<'t>],
     stack_name: String,
     dir: &'c Path,
+    project_dir: &'c Path,
 }
 
 impl<'c, 't> ConfigChecker<'c, 't> {
@@ -104,8 +108,8 @@ impl<'c, 't> ConfigChecker<'c, 't> {
         names: &'c NameScope,
     ) -> ConfigChecker<'c, 't> {
         let (system, elsewhere) = (HostSystem::THIS, &[][..]);
-        let (stack_name, dir) = (String::new(), Path::new(""));
-        ConfigChecker { report, services, names, system, elsewhere, stack_name, dir }
+        let (stack_name, dir, project_dir) = (String::new(), Path::new(""), Path::new(""));
+        ConfigChecker { report, services, names, system, elsewhere, stack_name, dir, project_dir }
     }
 }
 
@@ -252,8 +256,11 @@ impl ConfigChecker<'_, '_> {
                 TemplatePart::Stack { field: StackField::Name, .. } => {
                     out.push_str(&self.stack_name)
                 }
-                TemplatePart::Stack { field: StackField::Dir | StackField::ProjectDir, .. } => {
+                TemplatePart::Stack { field: StackField::Dir, .. } => {
                     out.push_str(&self.dir.to_string_lossy());
+                }
+                TemplatePart::Stack { field: StackField::ProjectDir, .. } => {
+                    out.push_str(&self.project_dir.to_string_lossy());
                 }
                 TemplatePart::Service { at, .. } | TemplatePart::Variable { at, .. } => {
                     let text = format!("`{key}` cannot refer to services");

@@ -70,7 +70,13 @@ pub(super) fn check_units(
     for (unit, files) in units.iter().zip(parsed) {
         let names = NameScope { prefix: unit.prefix.clone(), included: included(unit, &checked) };
         let first = Span::new(unit.texts.first()?.0, 0..0);
-        let context = FileContext { first, dir: &unit.dir, names: &names, stack_name: &stack_name };
+        let context = FileContext {
+            first,
+            dir: &unit.dir,
+            project_dir: &main.dir,
+            names: &names,
+            stack_name: &stack_name,
+        };
         let spec = check::check(files, context, overrides, report)?;
         let brought = brought(unit, &spec, &checked, report);
         let mut visible = names.included.clone();

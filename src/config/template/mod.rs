@@ -6,8 +6,6 @@ mod parse;
 pub(super) use expand::{Expand, ExpandError, expand};
 pub(super) use parse::{TemplateParser, TemplateSyntax, closing_brace, variable_length};
 
-use std::path::Path;
-
 use super::diagnostics::Span;
 
 /// Even if each part is a path of 4 KiB, such a text stays far below the size limit.
@@ -64,22 +62,6 @@ pub(crate) enum WhenUnset {
 impl Template {
     pub fn plain(text: impl Into<String>, at: Span) -> Template {
         Template { parts: vec![TemplatePart::Text(text.into())], at }
-    }
-
-    /// Makes `${stack.dir}/.devstack` mean the state directory of the stack, also in an included file.
-    pub fn with_state_dir(mut self) -> Template {
-        for at in 1..self.parts.len() {
-            let (before, after) = self.parts.split_at_mut(at);
-            if let (
-                Some(TemplatePart::Stack { field: field @ StackField::Dir, .. }),
-                Some(TemplatePart::Text(text)),
-            ) = (before.last_mut(), after.first())
-                && Path::new(text).starts_with("/.devstack")
-            {
-                *field = StackField::ProjectDir;
-            }
-        }
-        self
     }
 
     /// Whether it can be expanded without an environment and cannot exceed the size limit. Other

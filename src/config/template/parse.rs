@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::path::Path;
 
 use super::{ServiceField, StackField, Template, TemplatePart, WhenUnset};
 use crate::config::diagnostics::{LoadReport, Span, did_you_mean, quote};
@@ -33,7 +34,7 @@ impl TemplateParser<'_> {
         let origin = self.origin(text, at);
         let mut reader = TemplateReader { parser: self, text, at, origin, syntax };
         let parts = reader.parts(0..text.len(), 0);
-        Template { parts, at }.with_state_dir()
+        Template { parts, at }
     }
 
     /// Returns the offset of `text` in the file if it is there verbatim. With escapes in it,
@@ -110,6 +111,7 @@ impl TemplateReader<'_, '_, '_> {
         if !plain.is_empty() {
             parts.push(TemplatePart::Text(plain));
         }
+        mark_state_dir(&mut parts);
         parts
     }
 
@@ -228,6 +230,19 @@ impl TemplateReader<'_, '_, '_> {
         };
         let at = self.place(i..after);
         Some((TemplatePart::Variable { name: name.to_owned(), missing, at }, after))
+    }
+}
+
+/// Makes `${stack.dir}/.devstack` mean the state directory of the stack, also in an included file.
+fn mark_state_dir(parts: &mut [TemplatePart]) {
+    for at in 1..parts.len() {
+        if let [TemplatePart::Stack { field, .. }, TemplatePart::Text(text)] =
+            &mut parts[at - 1..=at]
+            && *field == StackField::Dir
+            && Path::new(text).starts_with("/.devstack")
+        {
+            *field = StackField::ProjectDir;
+        }
     }
 }
 

@@ -119,6 +119,34 @@ fn a_file_that_is_reached_twice_is_loaded_once() {
 }
 
 #[test]
+fn variables_of_ports_have_the_names_that_the_file_uses() {
+    let main =
+        "include = [{ path = '../search', as = 's' }]\n[services.db]\ncommand = 'x'\nport = 4000\n";
+    let search = "[services.api]\ncommand = 'a $DEVSTACK_DB_PORT'\ndepends_on = ['db']\n[services.db]\ncommand = 'd'\nport = 6000\n";
+    let project = shop(main, "", search).file("search/.env", "DB_PORT=6001\nS_DB_PORT=1\n");
+    let config = project.draft();
+    assert_eq!(said(&config, "s-db").0, preferred(6001));
+    assert_eq!(said(&config, "db").0, preferred(4000));
+    assert_eq!(config.notes(), []);
+    let config = project.env("S_DB_PORT", "6002").env("DB_PORT", "4001").draft();
+    assert_eq!(said(&config, "s-db").0, pinned(6002));
+    assert_eq!(said(&config, "db").0, pinned(4001));
+}
+
+#[test]
+fn completion_knows_included_services() {
+    use crate::config::load::config_names;
+    let main = "include = [{ path = '../search', as = 's' }, '../billing']\n";
+    let names = |project: &Project| {
+        config_names(&project.sources).services.into_iter().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(names(&shop(main, BILLING, SEARCH)), "bank db s-api s-db s-extra");
+    // While one file cannot be read, those of the others are known.
+    let broken = shop("include = ['../none']\n[services.web]\ncommand = 'w'\n", "", "");
+    assert_eq!(names(&broken), "web");
+}
+
+#[test]
 fn prefixes_add_up() {
     let main = "include = [{ path = '../search', as = 's' }]\n";
     let search = "include = [{ path = '../billing', as = 'b' }]\n[services.api]\ncommand = 'a ${b-db.port}'\nreplicas = 2\nport = 6000\n";
