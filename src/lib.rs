@@ -87,6 +87,9 @@
 //! | Where are the probes? | `probe/http.rs`, `probe/tcp.rs`, `probe/exec.rs`; one task each: `probe/readiness.rs` |
 //! | What reports an unknown key? | `unknown_keys` in `config/check/mod.rs`; keys of another table: `config/schema/misplaced.rs` |
 //! | Whose configuration files are used? | `config/load/file_trust.rs` |
+//! | Where do services of included files come from? | read: `config/load/include.rs`; checked in their scopes and joined: `config/resolve/includes.rs`; names: `config/check/name_scope.rs` |
+//! | Which env files come from the main git worktree? | `config/load/worktree.rs` |
+//! | What does `devstack data gc` remove? | `control/instance/kept_data.rs`; where stacks have run: `control/instance/project_record.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | Where do exit codes come from? | 120 to 127 of `devstack run` are chosen in `cli/start/run.rs`, the others where an error is made; `exit_code.rs` lists all numbers |
