@@ -43,6 +43,7 @@
 //! | [`model`] | shared vocabulary, plain data: stack, phase, cause, event, snapshot, plan | std, serde |
 //! | [`suggest`], [`exit_code`], `text`, `units` | "did you mean"; exit codes; escaping and quoting; durations and sizes | model |
 //! | `atomic_file`, `regular_file`, `encoding`, `sync` | files that others may have prepared; percent-encoding; locks | std |
+//! | `git_repository` | the repository and main worktree of a directory | std |
 //! | `sys` | system calls and all `unsafe`, one directory per operating system with the same functions | model |
 //! | [`presets`] | frameworks and data stores, one TOML file each | model |
 //! | [`config`] | text → values with spans → checked [`config::Config`] → [`model::Stack`] | presets |
@@ -90,6 +91,9 @@
 //! | What does `devstack init` find? | `cli/init/import_source.rs` chooses what is read; without a file that lists services, `import/detect/` looks around; `import/devstack_toml.rs` writes |
 //! | Whose configuration files are used? | `config/load/file_trust.rs` |
 //! | What becomes of a key of a Compose file? | `import/compose/`: one file for each group of keys; what none reads is reported by `import/yaml/yaml_node.rs`, with words from `import/compose/unsupported.rs` |
+//! | Where do services of included files come from? | read: `config/load/include.rs`; checked in their scopes and joined: `config/resolve/includes.rs`; names: `config/check/name_scope.rs` |
+//! | Which env files come from the main git worktree? | `config/load/worktree.rs` |
+//! | What does `devstack data gc` remove? | `control/instance/kept_data.rs`; where stacks have run: `control/instance/project_record.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |
@@ -191,6 +195,7 @@ pub mod export;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod git_repository;
 pub mod import;
 pub mod log;
 pub mod model;

@@ -11,7 +11,9 @@ use super::doctor::DoctorArgs;
 use super::init::InitArgs;
 use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
 use super::start::{RunArgs, UpArgs};
-use super::tools::{CompletionsArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, VscodeArgs};
+use super::tools::{
+    CompletionsArgs, DataArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, VscodeArgs,
+};
 use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
 
@@ -71,6 +73,7 @@ impl Cli {
             // These commands use no configuration.
             CliCommand::Init(_)
             | CliCommand::Presets(_)
+            | CliCommand::Data(_)
             | CliCommand::Schema
             | CliCommand::Completions(_)
             | CliCommand::Man(_) => {
@@ -124,6 +127,8 @@ pub enum CliCommand {
     Ports(PortsArgs),
     /// List the presets, or show one
     Presets(PresetsArgs),
+    /// List the data that stacks keep, or remove what is left of deleted projects
+    Data(DataArgs),
     /// Check the configuration without starting anything
     Check(CheckArgs),
     /// Show what applying the configuration (or `up`, if nothing is running) would do, and why
@@ -156,6 +161,7 @@ impl CliCommand {
             CliCommand::Open(args) => args.json,
             CliCommand::Ports(args) => args.json,
             CliCommand::Presets(args) => args.json,
+            CliCommand::Data(args) => args.is_json(),
             CliCommand::Check(args) => args.json,
             CliCommand::Init(args) => args.json,
             CliCommand::Plan(args) => args.json,

@@ -68,6 +68,7 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
         CliCommand::Plan(args) => inspect::plan(files, &args),
         CliCommand::Ports(args) => inspect::ports(&files, &args),
         CliCommand::Presets(args) => inspect::presets::presets(&args),
+        CliCommand::Data(args) => tools::data(&args),
         CliCommand::Doctor(args) => doctor::doctor(files, args.json),
         CliCommand::Schema => render::print(&crate::config::json_schema()),
         CliCommand::Completions(args) => tools::completions(args.shell),

@@ -22,8 +22,8 @@ pub(super) type TemplateVars = BTreeMap<String, Template>;
 pub(crate) struct StackSpec {
     pub name: String,
     pub dir: PathBuf,
-    pub env: TemplateVars,
-    pub env_files: Vec<EnvFileSpec>,
+    /// One for each file with services. The last one is that of the main file.
+    pub scopes: Vec<ScopeSpec>,
     pub services: BTreeMap<Name, ServiceSpec>,
     /// Replicas by group name, once they are created.
     pub groups: BTreeMap<Name, Vec<Name>>,
@@ -34,7 +34,33 @@ pub(crate) struct StackSpec {
     pub logs: LogRetention,
 }
 
+/// What a file gives to all its services.
+#[derive(Debug, Clone)]
+pub(crate) struct ScopeSpec {
+    /// The directory of the file.
+    pub dir: PathBuf,
+    /// What precedes the names of its services, such as `search-`.
+    pub prefix: String,
+    /// The services that it can refer to: its own, and those of files that it includes.
+    pub visible: BTreeSet<Name>,
+    pub env: TemplateVars,
+    pub env_files: Vec<EnvFileSpec>,
+}
+
+impl ScopeSpec {
+    /// Returns what a service of the file calls another one, given its name in the stack.
+    pub fn local_name(&self, name: &Name) -> Name {
+        let local = name.as_str().strip_prefix(&self.prefix);
+        local.and_then(|local| Name::new(local).ok()).unwrap_or_else(|| name.clone())
+    }
+}
+
 impl StackSpec {
+    /// Returns the scope of a service.
+    pub fn scope(&self, service: &ServiceSpec) -> &ScopeSpec {
+        &self.scopes[service.scope]
+    }
+
     /// Changes all paths after the project directory was moved.
     pub fn relocate(&mut self, moved: &DirMove) {
         self.dir = moved.path(&self.dir);
@@ -42,8 +68,10 @@ impl StackSpec {
             service.dir = moved.path(&service.dir);
             service.watch.iter_mut().for_each(|watch| watch.root = moved.path(&watch.root));
         }
+        self.scopes.iter_mut().for_each(|scope| scope.dir = moved.path(&scope.dir));
+        let scopes = self.scopes.iter_mut().flat_map(|scope| &mut scope.env_files);
         let services = self.services.values_mut().flat_map(|service| &mut service.env_files);
-        for file in self.env_files.iter_mut().chain(services) {
+        for file in scopes.chain(services) {
             file.path = moved.path(&file.path);
         }
     }
@@ -75,6 +103,8 @@ pub(crate) struct ServiceSpec {
     pub name: Name,
     /// The span of its name.
     pub at: Span,
+    /// The index of its scope in the stack.
+    pub scope: usize,
     pub replicas: ReplicaSpec,
     pub kind: ServiceKind,
     pub command: CommandSpec,

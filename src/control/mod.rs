@@ -17,8 +17,9 @@ pub use client::{
     LineStream, WaitStream, WaitUpdate,
 };
 pub use instance::{
-    AlreadyRunning, ClaimError, CrashedInstance, InstanceLock, InstanceRecord, LocatedInstance,
-    ProjectDir, RunningInstance, RuntimeDir, StateDir,
+    AlreadyRunning, ClaimError, CrashedInstance, DataOwner, DataPlaces, InstanceLock,
+    InstanceRecord, KeptData, LocatedInstance, ProjectDir, ProjectRecord, RunningInstance,
+    RuntimeDir, StateDir,
 };
 pub use protocol::{
     AttachEvent, AttachQuery, LogPattern, LogQuery, PROTOCOL, VersionResponse, exactly_one,

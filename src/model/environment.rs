@@ -73,6 +73,9 @@ pub struct SourceLocation {
     pub file: String,
     /// The line, from 1.
     pub line: usize,
+    /// Whether the file is in the main git worktree, in place of one that is missing in this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub main_worktree: bool,
 }
 
 /// A variable of a service's environment.

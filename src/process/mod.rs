@@ -48,11 +48,13 @@ pub(crate) use run::OutputTail;
 pub use run::{
     BoxFuture, OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage,
 };
+pub(crate) use spawn::{
+    DATA_OF_ROOT, check_data_dir, command_summary, display_command, runs_under_shell,
+};
 pub use spawn::{
     EnvProvider, ExecError, InheritedEnv, ListenFd, check_launch, exec, exec_refused,
     locate_program,
 };
-pub(crate) use spawn::{check_data_dir, command_summary, display_command, runs_under_shell};
 
 /// Sends TERM to a child that has not been reaped, so its pid cannot have been recycled.
 pub fn terminate_child(child: u32) {

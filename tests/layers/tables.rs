@@ -36,7 +36,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 22] = [
+pub const LAYERS: [Layer; 23] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest", "text"]),
@@ -70,6 +70,13 @@ pub const LAYERS: [Layer; 22] = [
         only: Some(&["regular_file"]),
         never: &[],
         only_dependencies: Some(&["rustix"]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/git_repository",
+        only: Some(&["git_repository"]),
+        never: &[],
+        only_dependencies: Some(&[]),
         never_dependencies: &[],
     },
     Layer {
@@ -118,6 +125,7 @@ pub const LAYERS: [Layer; 22] = [
         path: "src/config",
         only: Some(&[
             "config", "model", "presets", "suggest", "encoding", "text", "units", "regular_file",
+            "git_repository",
         ]),
         never: &[],
         only_dependencies: None,
@@ -148,7 +156,7 @@ pub const LAYERS: [Layer; 22] = [
     },
     Layer {
         path: "src/watch",
-        only: Some(&["watch", "model", "sys", "sync"]),
+        only: Some(&["watch", "model", "sys", "sync", "git_repository"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper"],

@@ -17,7 +17,12 @@ pub async fn ps_all(
     options: &ClientOptions,
     out: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {
-    let stacks = ask_all(LocatedInstance::all()).await;
+    let mut stacks = ask_all(LocatedInstance::all()).await;
+    // Within a repository they stay sorted by directory.
+    stacks.sort_by(|(one, _), (other, _)| {
+        let group = |entry: &StackEntry| (entry.repository.is_none(), entry.repository.clone());
+        group(one).cmp(&group(other))
+    });
     if stacks.is_empty() && !options.json {
         say_none(&mut clean_stderr());
     }

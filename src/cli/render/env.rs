@@ -91,7 +91,8 @@ fn origin_text(origin: &VariableOrigin, here: &Path) -> String {
     let at = |written: &crate::model::SourceLocation| {
         let path = Path::new(&written.file);
         let path = path.strip_prefix(here).unwrap_or(path).display().to_string();
-        format!("{}:{}", escape_control(&path), written.line)
+        let main = if written.main_worktree { " of the main worktree" } else { "" };
+        format!("{}:{}{main}", escape_control(&path), written.line)
     };
     match origin {
         VariableOrigin::Inherited => "inherited by devstack".to_owned(),

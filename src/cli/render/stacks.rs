@@ -8,7 +8,7 @@ use crate::control::ClientError;
 use crate::model::{Phase, Snapshot, StackState};
 use crate::text::one_line;
 
-const HEADERS: [&str; 6] = ["STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
+const HEADERS: [&str; 7] = ["REPOSITORY", "STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
 
 /// The order in which phases are listed.
 const PHASES: [Phase; 10] = [
@@ -24,24 +24,36 @@ const PHASES: [Phase; 10] = [
     Phase::Idle,
 ];
 
-/// Formats stacks as a table, one line each, followed by why some did not respond.
+/// Formats stacks as a table, one line each, followed by why some did not respond. If there are git
+/// repositories, each stands at the first of its stacks.
 pub(crate) fn stacks_table(
     stacks: &[(StackEntry, Result<Snapshot, ClientError>)],
     now: Timestamp,
     color: bool,
 ) -> String {
     let mut table = Table::new(3);
-    table.header(HEADERS, color);
+    let any = stacks.iter().any(|(entry, _)| entry.shown_repository.is_some());
+    let hidden = if any { 0 } else { 1 };
+    table.header(HEADERS.into_iter().skip(hidden), color);
+    let mut above = None;
     for (entry, answer) in stacks {
         let age = entry.since.as_deref().map(|since| age(since, now));
-        table.row([
+        let repository = match &entry.shown_repository {
+            Some(repository) if above == Some(repository) => "",
+            Some(repository) => repository,
+            None => EMPTY_CELL,
+        };
+        above = entry.shown_repository.as_ref();
+        let row = [
+            repository.into(),
             entry.name().into(),
             entry.shown_dir.as_str().into(),
             state_cell(answer, color),
             answer.as_ref().map_or(EMPTY_CELL.to_owned(), services).into(),
             or_none(age).into(),
             or_none(entry.pid).into(),
-        ]);
+        ];
+        table.row(row.into_iter().skip(hidden));
     }
     let mut text = table.render();
     let failed = stacks.iter().filter_map(|(entry, answer)| Some((entry, answer.as_ref().err()?)));

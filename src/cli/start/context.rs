@@ -12,7 +12,7 @@ use super::selection::selection;
 use crate::cli::context;
 use crate::cli::render::CommandError;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices};
-use crate::control::{ClaimError, InstanceLock, RuntimeDir, StateDir};
+use crate::control::{ClaimError, InstanceLock, ProjectRecord, RuntimeDir, StateDir};
 use crate::engine::Selection;
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, Name, Stack, StartView};
@@ -51,6 +51,10 @@ impl StartContext {
         check_hosts(&draft)?;
         let instance = claim(plan, &draft)?;
         let state_dir = StateDir::create(draft.dir()).map_err(refuse)?;
+        if let Err(error) = ProjectRecord::keep(draft.dir(), draft.name()) {
+            // Without it, only `devstack data` knows less.
+            tracing::debug!(%error, "cannot record the project directory");
+        }
         let runtime_dir = RuntimeDir::create().map_err(refuse)?;
         let record = state_dir.process_record();
         let swept = process::clean_up(Some(&record), instance.left_token());

@@ -1,7 +1,8 @@
-//! Commands beside the stack: `open`, `exec`, `export`, `completions`, `man`.
+//! Commands beside the stack: `open`, `exec`, `export`, `data`, `completions`, `man`.
 
 mod browser;
 mod completions;
+mod data;
 mod exec;
 mod export_file;
 mod export_vscode;
@@ -11,6 +12,7 @@ pub(crate) mod page;
 
 pub(crate) use browser::BrowserCommand;
 pub(crate) use completions::{CompletionsArgs, complete_if_asked, completions};
+pub(crate) use data::{DataArgs, data};
 pub(crate) use exec::{ExecArgs, exec};
 pub(crate) use export_file::{ExportFileArgs, ExportFormat, export_file};
 pub(crate) use export_vscode::{VscodeArgs, export};

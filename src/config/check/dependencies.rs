@@ -50,9 +50,9 @@ impl ConfigChecker<'_, '_> {
     }
 
     fn dependency(&mut self, name: &str, at: Span) -> Option<Name> {
-        if ConfigChecker::is_service(self.services, name) {
+        if let Some(name) = self.find_service(name) {
             // An invalid name was reported where it was defined.
-            return Name::new(name).ok();
+            return Name::new(&name).ok();
         }
         let text = format!("unknown service {}", quote(name));
         if self.report.is_full() {
@@ -61,11 +61,11 @@ impl ConfigChecker<'_, '_> {
             return None;
         }
         if let Some((group, _)) = split_replica_name(name)
-            && let Some(of) = ConfigChecker::replicas_of(self.services, group)
+            && let Some(of) = self.names.replicas_of(self.services, group)
         {
             return self.reject(at, text, replicas_help(group, of));
         }
-        let names = self.services.keys().map(|key| &**key);
+        let names = self.known_services();
         let all = || format!("available services: {}", join(names.clone(), ", "));
         let help = did_you_mean(name, names.clone(), all);
         self.reject(at, text, help)

@@ -6,7 +6,10 @@ pub(crate) mod dependencies;
 mod duration;
 mod environment;
 pub(super) mod health;
+pub(super) mod host_system;
+pub(super) mod include;
 pub(super) mod logs;
+pub(super) mod name_scope;
 pub(super) mod port;
 mod preset;
 pub(super) mod probe;
@@ -27,32 +30,87 @@ use super::schema::{SchemaKey, has};
 use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 use super::template::{StackField, Template, TemplateParser, TemplatePart, TemplateSyntax};
+use crate::model::Name;
+use host_system::{HostSystem, ServicesElsewhere, merge_on_each_system};
+use name_scope::NameScope;
 
-/// Checks a merged file. `dir` is the directory of the first file. `None` if nothing can be checked
-/// further; the reason is in the report.
+/// Where files are that are merged, and what they can refer to.
+#[derive(Clone, Copy)]
+pub(super) struct FileContext<'c> {
+    /// The start of the first file.
+    pub first: Span,
+    /// The directory of the first file.
+    pub dir: &'c Path,
+    /// The directory of the main file.
+    pub project_dir: &'c Path,
+    pub names: &'c NameScope,
+    /// The name of the stack, unless these files set it.
+    pub stack_name: &'c str,
+}
+
+/// Merges files, later ones over earlier ones, and checks the result. `None` if nothing can be
+/// checked further; the reason is in the report.
 pub(super) fn check(
-    file: &RawTable<'_>,
-    first: Span,
-    dir: &Path,
+    files: Vec<RawTable<'_>>,
+    context: FileContext<'_>,
     overrides: &ConfigOverrides,
     report: &mut LoadReport,
 ) -> Option<StackSpec> {
+    let (file, elsewhere) = merge_on_each_system(files, report);
     let empty = RawTable::new();
     let services = match file.get("services").map(|entry| &entry.node.value) {
         Some(RawValue::Table(services)) => services,
         _ => &empty,
     };
-    let stack_name = overrides.default_name.clone().unwrap_or_else(|| stack::slug(dir));
-    let mut check = ConfigChecker { report, services, stack_name, dir };
-    check.file(file, first, overrides.host.as_deref())
+    let mut check = ConfigChecker {
+        elsewhere: &elsewhere,
+        stack_name: context.stack_name.to_owned(),
+        dir: context.dir,
+        project_dir: context.project_dir,
+        ..ConfigChecker::new(report, services, context.names)
+    };
+    check.file(&file, context.first, overrides.host.as_deref())
+}
+
+/// Returns the name of a stack whose main files are these.
+pub(super) fn stack_name(
+    files: &[RawTable<'_>],
+    dir: &Path,
+    overrides: &ConfigOverrides,
+) -> String {
+    let written = files.iter().rev().find_map(|file| {
+        let RawValue::Table(stack) = &file.get("stack")?.node.value else { return None };
+        let RawValue::Text(name) = &stack.get("name")?.node.value else { return None };
+        Name::new(name).ok()
+    });
+    let default = || overrides.default_name.clone().unwrap_or_else(|| stack::slug(dir));
+    written.map_or_else(default, |name| name.to_string())
 }
 
 struct ConfigChecker<'c, 't> {
     report: &'c mut LoadReport,
     /// All services as written, to tell known names from unknown ones.
     services: &'c RawTable<'t>,
+    names: &'c NameScope,
+    /// The system on which they are like this.
+    system: HostSystem,
+    /// The services as they are on other systems.
+    elsewhere: &'c [ServicesElsewhere<'t>],
     stack_name: String,
     dir: &'c Path,
+    project_dir: &'c Path,
+}
+
+impl<'c, 't> ConfigChecker<'c, 't> {
+    fn new(
+        report: &'c mut LoadReport,
+        services: &'c RawTable<'t>,
+        names: &'c NameScope,
+    ) -> ConfigChecker<'c, 't> {
+        let (system, elsewhere) = (HostSystem::THIS, &[][..]);
+        let (stack_name, dir, project_dir) = (String::new(), Path::new(""), Path::new(""));
+        ConfigChecker { report, services, names, system, elsewhere, stack_name, dir, project_dir }
+    }
 }
 
 impl ConfigChecker<'_, '_> {
@@ -177,9 +235,9 @@ impl ConfigChecker<'_, '_> {
     }
 
     fn template(&mut self, text: &str, at: Span, syntax: TemplateSyntax) -> Template {
-        let services = self.services;
-        let is_service = |name: &str| ConfigChecker::is_service(services, name);
-        TemplateParser { is_service: &is_service, report: self.report }.parse(text, at, syntax)
+        let (names, services) = (self.names, self.services);
+        let find_service = |name: &str| names.find(services, name);
+        TemplateParser { find_service: &find_service, report: self.report }.parse(text, at, syntax)
     }
 
     /// Checks a text that may refer to services and the stack, but keeps variables as written.
@@ -200,6 +258,9 @@ impl ConfigChecker<'_, '_> {
                 }
                 TemplatePart::Stack { field: StackField::Dir, .. } => {
                     out.push_str(&self.dir.to_string_lossy());
+                }
+                TemplatePart::Stack { field: StackField::ProjectDir, .. } => {
+                    out.push_str(&self.project_dir.to_string_lossy());
                 }
                 TemplatePart::Service { at, .. } | TemplatePart::Variable { at, .. } => {
                     let text = format!("`{key}` cannot refer to services");

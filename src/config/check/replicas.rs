@@ -2,8 +2,8 @@ use crate::model::Name;
 
 use super::ConfigChecker;
 use crate::config::diagnostics::DiagnosticBuilder;
-use crate::config::parse::{RawTable, RawValue};
-use crate::config::spec::{ReplicaSpec, split_replica_name};
+use crate::config::parse::RawTable;
+use crate::config::spec::ReplicaSpec;
 
 pub(in crate::config) const MAX_REPLICAS: u16 = 100;
 
@@ -23,7 +23,7 @@ impl ConfigChecker<'_, '_> {
             return ReplicaSpec::One;
         }
         for number in 1..=of {
-            let taken = format!("{name}-{number}");
+            let taken = format!("{}-{number}", self.names.local(name));
             let Some(other) = self.services.get(taken.as_str()) else { continue };
             let text = format!("replica of `{name}` conflicts with service `{taken}`");
             let fault = DiagnosticBuilder::at(entry.node.at, text)
@@ -31,21 +31,5 @@ impl ConfigChecker<'_, '_> {
             self.error(fault.help("rename one of them"));
         }
         ReplicaSpec::Many(of)
-    }
-
-    /// Returns whether a service or one of its replicas has this name.
-    pub(super) fn is_service(services: &RawTable<'_>, name: &str) -> bool {
-        services.contains_key(name)
-            || split_replica_name(name).is_some_and(|(group, number)| {
-                ConfigChecker::replicas_of(services, group).is_some_and(|of| number <= of)
-            })
-    }
-
-    /// Returns the number of replicas of a service as written, if it has several.
-    pub(super) fn replicas_of(services: &RawTable<'_>, name: &str) -> Option<u16> {
-        let RawValue::Table(table) = &services.get(name)?.node.value else { return None };
-        let RawValue::Integer(number) = table.get("replicas")?.node.value else { return None };
-        let number = u16::try_from(number?).ok()?;
-        (2..=MAX_REPLICAS).contains(&number).then_some(number)
     }
 }

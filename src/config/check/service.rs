@@ -4,6 +4,7 @@ use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
 use crate::presets::{builds_first, detect_preset};
 
 use super::ConfigChecker;
+use super::host_system::HostSystem;
 use super::preset::ChosenPreset;
 use super::stack::StackDefaults;
 use crate::config::diagnostics::quote;
@@ -71,6 +72,7 @@ impl ConfigChecker<'_, '_> {
         self.get(table, "primary", Self::boolean);
         Some(ServiceSpec {
             at: entry.key,
+            scope: 0,
             replicas: self.replicas(&name, table),
             kind,
             command,
@@ -128,7 +130,10 @@ impl ConfigChecker<'_, '_> {
             // Reported already, as a misspelled `command`.
             None if table.keys().any(|key| misplaced::is_misspelled_command(key)) => nothing,
             None => {
-                let text = format!("service `{name}` has no `command`");
+                let mut text = format!("service `{name}` has no `command`");
+                if self.system != HostSystem::THIS {
+                    text.push_str(&format!(" on {}", self.system.name()));
+                }
                 let help = "set what to run: command = \"…\", or choose a `preset` (see `devstack presets`)";
                 self.error_at(entry.key, text, help);
                 nothing

@@ -8,7 +8,7 @@ use super::{ConfigChecker, in_order, unknown_key_help};
 use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
-use crate::config::spec::{EnvFileSpec, ReplicaSpec, ServiceSpec, StackSpec};
+use crate::config::spec::{EnvFileSpec, ReplicaSpec, ScopeSpec, ServiceSpec, StackSpec};
 
 /// Maximum number of services: more than one machine runs, and few enough for every list.
 const MAX_SERVICES: usize = 4096;
@@ -38,9 +38,10 @@ impl ConfigChecker<'_, '_> {
         let empty = RawTable::new();
         let stack = self.get(file, "stack", Self::table).unwrap_or(&empty);
         self.unknown_keys(stack, misplaced::STACK, "[stack]", misplaced::suggest_stack_key);
-        if let Some(name) = self.get(stack, "name", Self::name) {
-            self.stack_name = name;
-        }
+        // Read by the loader.
+        self.get(file, "include", Self::includes);
+        // Of the main file, it is the name of the stack already.
+        self.get(stack, "name", Self::name);
         let defaults = StackDefaults {
             host: self.stack_host(stack, host),
             on_conflict: self
@@ -53,12 +54,17 @@ impl ConfigChecker<'_, '_> {
         let live = self.get(stack, "live", Self::boolean).unwrap_or(true);
         let logs = self.get(stack, "logs", Self::logs).unwrap_or_default();
         let services = self.all_services(file, first, &defaults)?;
+        self.services_elsewhere(&defaults);
         let primary = self.primary(&services);
         let (name, dir) = (self.stack_name.clone(), self.dir.to_owned());
+        let included = self.names.included.values().map(|service| service.name.clone());
+        let visible = services.iter().map(|service| service.name.clone()).chain(included).collect();
+        let prefix = self.names.prefix.clone();
+        let scope = ScopeSpec { dir: dir.clone(), prefix, visible, env, env_files };
         let services =
             services.into_iter().map(|service| (service.name.clone(), service)).collect();
         let groups = BTreeMap::new();
-        Some(StackSpec { name, dir, env, env_files, services, groups, primary, live, logs })
+        Some(StackSpec { name, dir, scopes: vec![scope], services, groups, primary, live, logs })
     }
 
     /// Reports unknown keys at the top level; a table with a command is a misplaced service.
@@ -88,10 +94,10 @@ impl ConfigChecker<'_, '_> {
         }
     }
 
-    fn name(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<String> {
+    pub(super) fn name(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<Name> {
         let name = self.text(key, node)?;
         match Name::new(name) {
-            Ok(name) => Some(name.to_string()),
+            Ok(name) => Some(name),
             Err(bad) => {
                 self.reject(node.at, format!("invalid name {}", quote(name)), bad.to_string())
             }
@@ -134,6 +140,9 @@ impl ConfigChecker<'_, '_> {
     ) -> Option<Vec<ServiceSpec>> {
         let help = "add a service: [services.web], followed by command = \"…\"";
         let Some(entry) = file.get("services") else {
+            if file.contains_key("include") {
+                return Some(Vec::new());
+            }
             if !file.keys().any(|key| key != "stack") {
                 let text =
                     if file.is_empty() { "the file is empty" } else { "no services defined" };
@@ -151,7 +160,7 @@ impl ConfigChecker<'_, '_> {
         }
         let mut services = Vec::with_capacity(table.len());
         for (name, entry) in in_order(table) {
-            let Ok(checked) = Name::new(name) else {
+            let Ok(local) = Name::new(name) else {
                 let text = format!("invalid service name {}", quote(name));
                 let help = match Name::nearest(name) {
                     Some(near) => format!("use `{near}`: a-z, 0-9 and `-`, at most 63 characters"),
@@ -160,7 +169,13 @@ impl ConfigChecker<'_, '_> {
                 self.error_at(entry.key, text, help);
                 continue;
             };
-            services.extend(self.service(checked, entry, defaults));
+            match Name::new(&format!("{}{local}", self.names.prefix)) {
+                Ok(name) => services.extend(self.service(name, entry, defaults)),
+                Err(bad) => {
+                    let text = format!("service name `{}{local}` is too long", self.names.prefix);
+                    self.error_at(entry.key, text, bad.to_string());
+                }
+            }
         }
         let all: usize = services.iter().map(copies).sum();
         if all > MAX_SERVICES {
@@ -168,7 +183,7 @@ impl ConfigChecker<'_, '_> {
             let help = format!("use at most {MAX_SERVICES}, including replicas");
             return self.reject(entry.key, text, help);
         }
-        if let Some(at) = too_large(table, &services) {
+        if let Some(at) = self.too_large(&services) {
             let text = "the replicas of all services are too large together";
             let help =
                 "shorten this service or reduce its `replicas`: the limit is 2 MiB for all copies";
@@ -183,7 +198,7 @@ impl ConfigChecker<'_, '_> {
         let mut chosen: Option<(Name, Span)> = None;
         for service in services {
             let Some(RawValue::Table(table)) =
-                self.services.get(service.name.as_str()).map(|entry| &entry.node.value)
+                self.services.get(self.names.local(&service.name)).map(|entry| &entry.node.value)
             else {
                 continue;
             };
@@ -214,6 +229,18 @@ impl ConfigChecker<'_, '_> {
         };
         chosen.map(|(name, _)| name).or_else(first)
     }
+
+    /// Returns the service whose replicas are the largest if all replicas together are too large.
+    fn too_large(&self, checked: &[ServiceSpec]) -> Option<Span> {
+        let size = |service: &ServiceSpec| {
+            let node = &self.services.get(self.names.local(&service.name))?.node;
+            let copies = Some(copies(service)).filter(|copies| *copies > 1)?;
+            Some((copies * node.value.written_size(node.at), service.at))
+        };
+        let sizes: Vec<(usize, Span)> = checked.iter().filter_map(size).collect();
+        let total: usize = sizes.iter().map(|(size, _)| size).sum();
+        sizes.into_iter().max().filter(|_| total > MAX_COPIED).map(|(_, at)| at)
+    }
 }
 
 /// Normalizes a host: `localhost`, or an IP address in canonical form.
@@ -235,18 +262,6 @@ fn copies(service: &ServiceSpec) -> usize {
         ReplicaSpec::Many(of) => usize::from(of),
         ReplicaSpec::One | ReplicaSpec::Member { .. } => 1,
     }
-}
-
-/// Returns the service whose replicas are the largest if all replicas together are too large.
-fn too_large(services: &RawTable<'_>, checked: &[ServiceSpec]) -> Option<Span> {
-    let size = |service: &ServiceSpec| {
-        let node = &services.get(service.name.as_str())?.node;
-        let copies = Some(copies(service)).filter(|copies| *copies > 1)?;
-        Some((copies * node.value.written_size(node.at), service.at))
-    };
-    let sizes: Vec<(usize, Span)> = checked.iter().filter_map(size).collect();
-    let total: usize = sizes.iter().map(|(size, _)| size).sum();
-    sizes.into_iter().max().filter(|_| total > MAX_COPIED).map(|(_, at)| at)
 }
 
 #[cfg(test)]

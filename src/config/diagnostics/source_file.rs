@@ -9,6 +9,7 @@ pub struct SourceFile {
     /// Where each line starts, in bytes.
     line_starts: Vec<usize>,
     secret: bool,
+    main_worktree: bool,
 }
 
 impl SourceFile {
@@ -23,12 +24,18 @@ impl SourceFile {
         SourceFile::new(path, shown, &text, true)
     }
 
+    /// Marks it as a file of the main worktree that is missing in this one.
+    pub(crate) fn of_main_worktree(self) -> SourceFile {
+        SourceFile { main_worktree: true, ..self }
+    }
+
     fn new(path: PathBuf, display_name: String, text: &str, secret: bool) -> SourceFile {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
         let line_feeds = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
         let line_starts =
             std::iter::once(0).chain(line_feeds.map(|(index, _)| index + 1)).collect();
-        SourceFile { path, display_name, text, line_starts, secret }
+        let main_worktree = false;
+        SourceFile { path, display_name, text, line_starts, secret, main_worktree }
     }
 
     /// Returns the absolute path.
@@ -44,6 +51,11 @@ impl SourceFile {
     /// Whether excerpts must not be shown.
     pub fn is_secret(&self) -> bool {
         self.secret
+    }
+
+    /// Whether it is read in place of a file that is missing in this git worktree.
+    pub fn is_of_main_worktree(&self) -> bool {
+        self.main_worktree
     }
 
     pub(crate) fn text(&self) -> &str {

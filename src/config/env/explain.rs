@@ -57,5 +57,6 @@ fn origin(
 fn written(place: Span, sources: &[Arc<SourceFile>]) -> SourceLocation {
     let source = &sources[place.file as usize];
     let line = source.line(place.start as usize);
-    SourceLocation { file: source.path().to_string_lossy().into_owned(), line }
+    let file = source.path().to_string_lossy().into_owned();
+    SourceLocation { file, line, main_worktree: source.is_of_main_worktree() }
 }

@@ -5,7 +5,9 @@ use crate::config::spec::{ReplicaSpec, StackSpec, TemplateVars};
 
 /// Notes variables in `env` that have no effect because devstack sets them. `PORT` does have one.
 pub(crate) fn note_reserved_variables(spec: &StackSpec, report: &mut LoadReport) {
-    note_in(&spec.env, "of the stack", false, report);
+    for scope in &spec.scopes {
+        note_in(&scope.env, "of the stack", false, report);
+    }
     for service in spec.services.values() {
         if !service.env.is_empty() {
             let many = service.replicas != ReplicaSpec::One;

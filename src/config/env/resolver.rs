@@ -67,8 +67,9 @@ pub(crate) fn layers<'a>(
     };
     let mut layers = vec![layer(LayerKind::ServiceEnv, &service.env)];
     layers.extend(in_files(&service.env_files, LayerKind::ServiceFile));
-    layers.push(layer(LayerKind::StackEnv, &stack.env));
-    layers.extend(in_files(&stack.env_files, LayerKind::StackFile));
+    let scope = stack.scope(service);
+    layers.push(layer(LayerKind::StackEnv, &scope.env));
+    layers.extend(in_files(&scope.env_files, LayerKind::StackFile));
     layers.push(layer(LayerKind::Preset, &service.preset_env));
     layers
 }
@@ -85,6 +86,8 @@ pub(crate) struct EnvResolver<'a> {
     inherited: &'a BTreeMap<String, String>,
     /// For a replica: the name of its group, and its own name.
     self_reference: Option<(&'a Name, &'a Name)>,
+    /// The directory of the file.
+    dir: Option<&'a Path>,
     cache: HashMap<(&'a str, usize), Result<String, ExpandError>>,
     in_progress: Vec<(&'a str, usize)>,
     /// Number of bytes expanded so far, and the text that was too much.
@@ -105,6 +108,7 @@ impl<'a> EnvResolver<'a> {
             injected,
             inherited,
             self_reference: None,
+            dir: None,
             cache: HashMap::new(),
             in_progress: Vec::new(),
             expanded: 0,
@@ -112,8 +116,14 @@ impl<'a> EnvResolver<'a> {
         }
     }
 
-    /// Makes a replica's references to its own group mean the replica itself.
-    pub fn for_service(mut self, service: &'a ServiceSpec) -> EnvResolver<'a> {
+    /// Makes a replica's references to its own group mean the replica itself, and `${stack.dir}` the
+    /// directory of the service's file.
+    pub fn for_service(
+        mut self,
+        stack: &'a StackSpec,
+        service: &'a ServiceSpec,
+    ) -> EnvResolver<'a> {
+        self.dir = Some(&stack.scope(service).dir);
         self.self_reference = match &service.replicas {
             ReplicaSpec::Member { group, .. } => Some((group, &service.name)),
             ReplicaSpec::One | ReplicaSpec::Many(_) => None,
@@ -275,7 +285,10 @@ impl Expand for EnvResolver<'_> {
     }
 
     fn stack(&self, field: StackField) -> String {
-        self.book.stack(field)
+        match (field, self.dir) {
+            (StackField::Dir, Some(dir)) => dir.to_string_lossy().into_owned(),
+            _ => self.book.stack(field),
+        }
     }
 
     fn variable(&mut self, name: &str, _at: Span) -> Result<Option<String>, ExpandError> {

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::model::{Message, MessageClass};
 
 use super::config::Config;
 use super::diagnostics::{DiagnosticList, LoadReport, LoadedFiles, SourceFile, quote};
 use super::env::EnvFileSet;
-use super::resolve::{parse_and_check, resolve_spec};
+use super::resolve::{ConfigText, parse_and_check, resolve_spec};
 use super::sources::ConfigSources;
 use super::spec::{EnvFileSpec, StackSpec};
 
@@ -43,39 +42,11 @@ pub fn config_files(sources: &ConfigSources) -> Vec<PathBuf> {
 
 fn read(sources: &ConfigSources, report: &mut LoadReport) -> Option<super::resolve::ConfigParts> {
     let found = find_files(sources, report)?;
-    let dir = config_dir(&found.first()?.path);
-    let (texts, trusted) = read_layers(found, dir.join(LOCAL_FILE), sources, report)?;
-    let spec = parse_and_check(&texts, &dir, &sources.overrides, report)?;
+    let (units, trusted) = UnitReader::new(sources, report).read(found)?;
+    let spec = parse_and_check(&units, &sources.overrides, report)?;
     check_dirs(&spec, report);
     let env_files = read_env_files(&spec, sources, &trusted, report);
     Some(resolve_spec(spec, env_files, &sources.env, &sources.overrides, report))
-}
-
-type ConfigText = (u32, Arc<SourceFile>);
-
-/// Reads the configuration files, later ones over earlier ones, and returns whose env files to
-/// trust. Local changes override the first file, and `-f` files after it override both.
-fn read_layers(
-    found: Vec<FoundFile>,
-    local: PathBuf,
-    sources: &ConfigSources,
-    report: &mut LoadReport,
-) -> Option<(Vec<ConfigText>, TrustedUsers)> {
-    let mut trusted = TrustedUsers::new(sources);
-    let mut texts = Vec::new();
-    let mut complete = true;
-    let named = found.iter().any(|file| file.path == local);
-    let mut files: Vec<(FoundFile, bool)> = found.into_iter().map(|file| (file, true)).collect();
-    if !named && !sources.without_local {
-        let local = FoundFile { path: local, origin: FileOrigin::Beside };
-        files.insert(1.min(files.len()), (local, false));
-    }
-    for (file, required) in files {
-        let read = read_config(&file, sources, required, &mut trusted, report);
-        complete &= read.is_some() || !required;
-        texts.extend(read);
-    }
-    complete.then_some((texts, trusted))
 }
 
 /// Returns a file's directory, canonicalized if it has `..`, which symlinks could redirect.
@@ -86,39 +57,30 @@ fn config_dir(path: &Path) -> PathBuf {
     real.unwrap_or_else(|| dir.components().collect())
 }
 
+/// Reads a configuration file if its owners are trusted, and trusts them from then on.
 fn read_config(
     file: &FoundFile,
     sources: &ConfigSources,
-    required: bool,
     trusted: &mut TrustedUsers,
     report: &mut LoadReport,
-) -> Option<ConfigText> {
+) -> Result<ConfigText, ReadFileError> {
     let path = &file.path;
     report.track_file(path.clone());
     let shown = display_path(path, &sources.cwd);
-    match read_judged(file, trusted) {
-        Ok((found, stranger)) => {
-            if let Some(owner) = stranger {
-                report.note(Message::new(
-                    MessageClass::Config,
-                    format!("{} belongs to user {owner}, not to you", quote(&shown)),
-                ));
-            }
-            // The owner of a local file is trusted already.
-            trusted.add(&found.owners);
-            let source = match found.leads_outside {
-                true => SourceFile::secret(path.clone(), shown, found.text),
-                false => SourceFile::config(path.clone(), shown, found.text),
-            };
-            Some(report.add_source(source))
-        }
-        Err(ReadFileError::Absent) if !required => None,
-        Err(why) => {
-            let text = format!("cannot read {}: {}", quote(&shown), why.text());
-            report.error_at(None, text, why.help());
-            None
-        }
+    let (found, stranger) = read_judged(file, trusted)?;
+    if let Some(owner) = stranger {
+        report.note(Message::new(
+            MessageClass::Config,
+            format!("{} belongs to user {owner}, not to you", quote(&shown)),
+        ));
     }
+    // The owner of a local or included file is trusted already.
+    trusted.add(&found.owners);
+    let source = match found.leads_outside {
+        true => SourceFile::secret(path.clone(), shown, found.text),
+        false => SourceFile::config(path.clone(), shown, found.text),
+    };
+    Ok(report.add_source(source))
 }
 
 /// Reads a file if its owners are trusted. Also returns the other user whose file is used anyway.
@@ -170,34 +132,67 @@ fn read_env_files(
         read_judged(&file, trusted).map(|(found, _)| found.text)
     };
     let mut files = EnvFileSet::default();
-    let mut absent: BTreeMap<&Path, ReadFileError> = BTreeMap::new();
+    let mut absent: BTreeMap<&Path, UnreadFile> = BTreeMap::new();
     let of_services = spec.services.values().flat_map(|service| &service.env_files);
-    for wanted in spec.env_files.iter().chain(of_services) {
+    let of_scopes = spec.scopes.iter().flat_map(|scope| &scope.env_files);
+    for wanted in of_scopes.chain(of_services) {
         let EnvFileSpec { path, optional, at } = wanted;
-        let shown = display_path(path, &sources.cwd);
         if files.files.contains_key(path) {
             continue;
         }
+        let shown = display_path(path, &sources.cwd);
         if !absent.contains_key(path.as_path()) {
             report.track_file(path.clone());
-            match read(path) {
-                Ok(text) => {
-                    let source = SourceFile::secret(path.clone(), shown, text);
+            let found = read(path)
+                .map(|text| SourceFile::secret(path.clone(), shown.clone(), text))
+                .map_err(|why| UnreadFile { shown: shown.clone(), why });
+            match found.or_else(|not| read_in_main_worktree(path, not, read, sources, report)) {
+                Ok(source) => {
                     let source = report.add_source(source);
                     files.add(path.clone(), source, &sources.env, report);
                     continue;
                 }
-                Err(why) => {
-                    absent.insert(path, why);
+                Err(unread) => {
+                    absent.insert(path, unread);
                 }
             }
         }
-        match &absent[path.as_path()] {
+        let UnreadFile { shown, why } = &absent[path.as_path()];
+        match why {
             ReadFileError::Absent if *optional => {}
-            why => files.unreadable(*at, &shown, (&why.text(), why.env_help()), report),
+            why => files.unreadable(*at, shown, (&why.text(), why.env_help()), report),
         }
     }
     files
+}
+
+/// An env file that could not be read, by its display name.
+struct UnreadFile {
+    shown: String,
+    why: ReadFileError,
+}
+
+/// Reads an env file of the main worktree if `path` is missing in this one because git ignores it.
+fn read_in_main_worktree(
+    path: &Path,
+    missing: UnreadFile,
+    read: impl Fn(&Path) -> Result<String, ReadFileError>,
+    sources: &ConfigSources,
+    report: &mut LoadReport,
+) -> Result<SourceFile, UnreadFile> {
+    let ReadFileError::Absent = missing.why else { return Err(missing) };
+    let Some(main) = in_main_worktree(path) else { return Err(missing) };
+    report.track_file(main.clone());
+    let shown = display_path(&main, &sources.cwd);
+    let text = match read(&main) {
+        Ok(text) => text,
+        Err(ReadFileError::Absent) => return Err(missing),
+        Err(why) => return Err(UnreadFile { shown, why }),
+    };
+    let (here, there) = (quote(&missing.shown), quote(&shown));
+    let note = format!("{here} is missing in this git worktree; using {there}");
+    report.note(Message::new(MessageClass::Config, note));
+    Ok(SourceFile::secret(main, shown, text).of_main_worktree())
 }
 
 /// Returns the path for display: relative to the working directory if below it.
@@ -211,12 +206,16 @@ fn display_path(path: &Path, cwd: &Path) -> String {
 mod names;
 
 use file_trust::{FileOrigin, TrustedUsers, Verdict, judge};
+use include::UnitReader;
 pub use names::{ConfigNames, config_names};
 use read_file::{FileText, ReadFileError, read_text};
 use search::{FoundFile, find_files};
+use worktree::in_main_worktree;
 
 mod file_trust;
+mod include;
 mod read_file;
 mod search;
 #[cfg(test)]
 mod tests;
+mod worktree;

@@ -1,8 +1,12 @@
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::{FileOrigin, FoundFile, LOCAL_FILE, TrustedUsers, config_dir, find_files, read_judged};
+use super::{
+    FileOrigin, FoundFile, LOCAL_FILE, TrustedUsers, UnitReader, config_dir, find_files,
+    read_judged,
+};
 use crate::config::ConfigSources;
 use crate::config::diagnostics::LoadReport;
 use crate::config::parse::{is_procfile, needs_deep_stack, read_procfile};
@@ -21,34 +25,53 @@ pub struct ConfigNames {
 /// that is being edited may have errors and still define names.
 pub fn config_names(sources: &ConfigSources) -> ConfigNames {
     let mut names = ConfigNames::default();
-    let mut files = find_files(sources, &mut LoadReport::default()).unwrap_or_default();
+    let mut report = LoadReport::default();
+    let files = find_files(sources, &mut report).unwrap_or_default();
+    if let Some((units, _)) = UnitReader::new(sources, &mut report).read(files) {
+        for unit in &units {
+            unit.texts.iter().for_each(|(_, source)| {
+                names.read_file(source.path(), source.text(), &unit.prefix)
+            });
+        }
+        return names;
+    }
+    // What is included is left out while a file cannot be read.
+    let mut files = find_files(sources, &mut report).unwrap_or_default();
     let local = files.first().map(|first| config_dir(&first.path).join(LOCAL_FILE));
     files.extend(local.map(|path| FoundFile { path, origin: FileOrigin::Beside }));
     let mut trusted = TrustedUsers::new(sources);
     for file in files {
         let Ok((found, _)) = read_judged(&file, &trusted) else { continue };
         trusted.add(&found.owners);
-        let text = found.text;
-        if is_procfile(&file.path) {
-            let processes = read_procfile(&text, 0, &mut LoadReport::default());
-            names.services.extend(processes.into_iter().map(|process| process.service.into()));
-        } else if !needs_deep_stack(&text) {
-            names.read(&text);
-        }
+        names.read_file(&file.path, &found.text, "");
     }
     names
 }
 
 impl ConfigNames {
-    fn read(&mut self, text: &str) {
+    /// Reads a file: TOML, or a Procfile by its name.
+    fn read_file(&mut self, path: &Path, text: &str, prefix: &str) {
+        if is_procfile(path) {
+            let processes = read_procfile(text, 0, &mut LoadReport::default());
+            self.services.extend(processes.into_iter().map(|process| process.service.into()));
+        } else {
+            self.read(text, prefix);
+        }
+    }
+
+    /// Reads a file. `prefix` precedes the names of its services.
+    fn read(&mut self, text: &str, prefix: &str) {
+        if needs_deep_stack(text) {
+            return;
+        }
         let (file, _) = DeTable::parse_recoverable(text);
         let Some(DeValue::Table(services)) = file.get_ref().get("services").map(|s| s.get_ref())
         else {
             return;
         };
         for (name, service) in services {
-            let name: &str = name.get_ref();
-            self.services.extend(Name::new(name).is_ok().then(|| name.to_owned()));
+            let name = format!("{prefix}{}", name.get_ref());
+            self.services.extend(Name::new(&name).is_ok().then_some(name));
             let DeValue::Table(service) = service.get_ref() else { continue };
             let Some(DeValue::Array(list)) = service.get("profiles").map(|list| list.get_ref())
             else {
@@ -69,7 +92,7 @@ mod tests {
     fn names_are_read_out_of_what_can_be_read() {
         let read = |text: &str| {
             let mut names = ConfigNames::default();
-            names.read(text);
+            names.read(text, "");
             let list = |names: std::collections::BTreeSet<String>| {
                 names.into_iter().collect::<Vec<_>>().join(" ")
             };

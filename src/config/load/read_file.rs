@@ -75,6 +75,20 @@ impl ReadFileError {
         }
     }
 
+    pub fn include_help(&self) -> &'static str {
+        match self {
+            ReadFileError::Absent | ReadFileError::NotAFile(_) => {
+                "fix the path: it is relative to the directory of this file, and names a file or a directory with a devstack.toml"
+            }
+            ReadFileError::TooLarge
+            | ReadFileError::NotUtf8 { .. }
+            | ReadFileError::Foreign { .. }
+            | ReadFileError::ForeignAbove { .. }
+            | ReadFileError::ForeignInOpenDir { .. }
+            | ReadFileError::Failed(_) => self.help(),
+        }
+    }
+
     pub fn env_help(&self) -> &'static str {
         match self {
             ReadFileError::Foreign { .. } => COPY,

@@ -82,7 +82,7 @@ impl<'a> AddressBook<'a> {
     pub fn stack(&self, field: StackField) -> String {
         match field {
             StackField::Name => self.name.to_owned(),
-            StackField::Dir => self.dir.clone(),
+            StackField::Dir | StackField::ProjectDir => self.dir.clone(),
         }
     }
 }

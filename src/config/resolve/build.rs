@@ -115,7 +115,7 @@ impl ServiceBuilder<'_> {
     fn environment_in<'b>(&'b self, spec: &'b ServiceSpec, mode: RunMode) -> EnvResolver<'b> {
         let layers = layers(self.spec, spec, self.files);
         EnvResolver::new(self.book, layers, self.injected_variables(spec, mode), self.outer)
-            .for_service(spec)
+            .for_service(self.spec, spec)
     }
 
     /// Returns the variables that devstack itself sets for a service.
@@ -150,7 +150,8 @@ impl ServiceBuilder<'_> {
         let whole = |names: &[Name]| names.iter().all(|name| spec.depends_on.contains_key(name));
         let groups = self.spec.groups.iter().filter(|(_, names)| whole(names));
         for name in spec.depends_on.keys().chain(groups.map(|(name, _)| name)) {
-            let variable = name.to_env_prefix();
+            // The file calls it by this name.
+            let variable = self.spec.scope(spec).local_name(name).to_env_prefix();
             let fields = [
                 ("HOST", ServiceField::Host),
                 ("PORT", ServiceField::Port(None)),

@@ -5,6 +5,7 @@ mod bind_hints;
 mod build;
 mod cycles;
 mod debug_target;
+mod includes;
 mod port_requests;
 mod port_variables;
 mod portable;
@@ -17,47 +18,44 @@ mod verify;
 pub(crate) use address_book::AddressBook;
 pub(crate) use bind_hints::command_words;
 pub(crate) use build::ServiceBuilder;
+pub(super) use includes::{ConfigText, ConfigUnit, IncludedUnit};
 pub(crate) use port_requests::PortRequests;
 pub(super) use portable::portable_stack;
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 
-use super::check;
-use super::diagnostics::{LoadReport, SourceFile, Span};
+use super::diagnostics::LoadReport;
 use super::env::{EnvFileSet, reserved};
-use super::parse::{RawTable, merge, parse_file};
+use super::parse::parse_file;
 use super::sources::ConfigOverrides;
 use super::spec::StackSpec;
 
+use includes::check_units;
 use port_requests::port_requests;
 use verify::dry_build;
 
 /// A checked configuration, its env files and its port requests (in run mode, and of debuggers).
 pub(super) type ConfigParts = (StackSpec, EnvFileSet, PortRequests);
 
-/// Parses, merges and checks configuration files, later ones over earlier ones. `None` if nothing
-/// can be checked further; the reason is in the report.
+/// Parses, merges and checks configuration files: units in an order in which each comes after those
+/// that it includes. `None` if nothing can be checked further; the reason is in the report.
 pub(super) fn parse_and_check(
-    texts: &[(u32, Arc<SourceFile>)],
-    dir: &Path,
+    units: &[ConfigUnit],
     overrides: &ConfigOverrides,
     report: &mut LoadReport,
 ) -> Option<StackSpec> {
-    let mut merged = RawTable::new();
+    let mut parsed = Vec::with_capacity(units.len());
     let mut complete = true;
-    for (file, source) in texts {
-        match parse_file(source, *file, report) {
-            Some(table) => merge(&mut merged, table),
-            None => complete = false,
+    for unit in units {
+        let mut files = Vec::with_capacity(unit.texts.len());
+        for (file, source) in &unit.texts {
+            let table = parse_file(source, *file, report);
+            complete &= table.is_some();
+            files.extend(table);
         }
+        parsed.push(files);
     }
-    if !complete {
-        return None;
-    }
-    let first = Span::new(texts.first()?.0, 0..0);
-    check::check(&merged, first, dir, overrides, report)
+    complete.then(|| check_units(units, parsed, overrides, report))?
 }
 
 /// Combines a checked configuration with its env files and checks what spans services.
@@ -93,6 +91,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::diagnostics::SourceFile;
 
     /// Everything except reading: for any text, loading terminates and its errors can be rendered.
     fn survives(text: String, local: String, env: String) {
@@ -102,9 +101,8 @@ mod tests {
             report.add_source(source("devstack.toml", text)),
             report.add_source(source("devstack.local.toml", local)),
         ];
-        if let Some(spec) =
-            parse_and_check(&texts, Path::new("/shop"), &ConfigOverrides::default(), &mut report)
-        {
+        let unit = ConfigUnit::alone(texts.into(), "/shop".into());
+        if let Some(spec) = parse_and_check(&[unit], &ConfigOverrides::default(), &mut report) {
             let mut files = EnvFileSet::default();
             let secret = SourceFile::secret(PathBuf::from("/shop/.env"), ".env".into(), env);
             let secret = report.add_source(secret);

@@ -163,13 +163,15 @@ impl PortPrecedence<'_, '_> {
         if let Some(number) = on_line {
             return (WantedPort::pinned(NonZeroU16::new(number)), "--port".to_owned());
         }
-        let own = self.own_variables();
+        let own = self.own_variables(Name::clone);
         let general = (self.main && self.is_primary).then(|| (PORT.to_owned(), 0));
         for (variable, offset) in own.iter().chain(&general) {
             if let Some(number) = self.environment_number(variable, *offset) {
                 return (WantedPort::pinned(number), variable.clone());
             }
         }
+        let scope = self.spec.scope(self.service);
+        let own = self.own_variables(|name| scope.local_name(name));
         if let Some((number, source)) = self.env_file_number(&own) {
             return (WantedPort::preferred(number, self.policy), source);
         }
@@ -182,10 +184,11 @@ impl PortPrecedence<'_, '_> {
     }
 
     /// Returns the variables for this port only, strongest first, each with the offset of this
-    /// port: a variable for all replicas sets the port of the first.
-    fn own_variables(&self) -> Vec<(String, u16)> {
+    /// port: a variable for all replicas sets the port of the first. `called`: what services are
+    /// called where the variables are.
+    fn own_variables(&self, called: impl Fn(&Name) -> Name) -> Vec<(String, u16)> {
         let (name, offset) = (&self.service.name, self.service.port_offset());
-        let default = |name: &Name| format!("{}_PORT", name.to_env_prefix());
+        let default = |name: &Name| format!("{}_PORT", called(name).to_env_prefix());
         match (&self.port.env, &self.service.replicas) {
             (Some(variable), _) => vec![(variable.clone(), offset)],
             (None, _) if !self.main => Vec::new(),

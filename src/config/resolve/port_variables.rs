@@ -26,16 +26,19 @@ pub(super) fn note_missing_ports(spec: &StackSpec, files: &EnvFileSet, report: &
         let covered = |name: &str| name == HOST && used.contains(PORT);
         let own = |name: &str| layers.iter().any(|layer| layer.place(name).is_some());
         for name in used.iter().filter(|name| !covered(name) && !own(name)) {
-            if let Some(note) = missing_port(name, service, &prefixes) {
+            let scope = spec.scope(service).prefix.to_ascii_uppercase().replace('-', "_");
+            if let Some(note) = missing_port(name, &scope, service, &prefixes) {
                 report.note(note);
             }
         }
     }
 }
 
-/// Returns why the service does not get this variable, if it is one of a port.
+/// Returns why the service does not get this variable, if it is one of a port. `scope`: what precedes
+/// the names of services in its file.
 fn missing_port(
     name: &str,
+    scope: &str,
     service: &ServiceSpec,
     prefixes: &BTreeMap<String, &ServiceSpec>,
 ) -> Option<Message> {
@@ -57,7 +60,7 @@ fn missing_port(
     let field = name.strip_prefix("DEVSTACK_")?;
     let (prefix, _) =
         field.rsplit_once('_').filter(|(_, field)| matches!(*field, "HOST" | "PORT" | "URL"))?;
-    let other = prefixes.get(prefix)?;
+    let other = prefixes.get(&format!("{scope}{prefix}"))?;
     let target = &other.name;
     if !service.depends_on.contains_key(target) {
         let help = format!("add `depends_on = [\"{target}\"]` to {own}");

@@ -23,7 +23,8 @@ pub(super) fn apply_preset_facts(
     let mut found = Vec::new();
     for service in spec.services.values().filter(|service| service.preset.is_some()) {
         let layers = layers(spec, service, files);
-        let mut environment = EnvResolver::new(&book, layers, BTreeMap::new(), outer);
+        let mut environment =
+            EnvResolver::new(&book, layers, BTreeMap::new(), outer).for_service(spec, service);
         let url = url_form(service, &mut environment, report);
         let reloader = active_reloader(service, &mut environment);
         found.push((service.name.clone(), url, reloader));

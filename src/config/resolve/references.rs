@@ -10,7 +10,7 @@ use crate::config::diagnostics::{
     DiagnosticBuilder, LoadReport, Span, did_you_mean, quote, replicas_help,
 };
 use crate::config::spec::{
-    DependencySpec, PortSpec, ReplicaSpec, ServiceSpec, StackSpec, split_replica_name,
+    DependencySpec, PortSpec, ReplicaSpec, ScopeSpec, ServiceSpec, StackSpec, split_replica_name,
 };
 use crate::config::template::{ServiceField, Template};
 
@@ -23,11 +23,13 @@ pub(super) fn check(spec: &StackSpec, report: &mut LoadReport) {
             }
         }
         for template in service.templates() {
-            references(spec, template, report);
+            references(spec, spec.scope(service), template, report);
         }
     }
-    for template in spec.env.values() {
-        references(spec, template, report);
+    for scope in &spec.scopes {
+        for template in scope.env.values() {
+            references(spec, scope, template, report);
+        }
     }
     cycles::check_cycles(spec, report);
 }
@@ -54,14 +56,16 @@ fn condition(target: &ServiceSpec, dependency: &DependencySpec, report: &mut Loa
     }
 }
 
-fn references(spec: &StackSpec, template: &Template, report: &mut LoadReport) {
+fn references(spec: &StackSpec, scope: &ScopeSpec, template: &Template, report: &mut LoadReport) {
     if report.is_full() {
         return;
     }
     template.services(&mut |name, field, at| {
-        let Some(target) = spec.find_written(name) else {
+        // A file refers only to its own services and to those of files that it includes.
+        let target = spec.find_written(name).filter(|found| scope.visible.contains(&found.name));
+        let Some(target) = target else {
             let text = format!("unknown service {}", quote(name));
-            return report.error_at(at, text, unknown_service_help(spec, name));
+            return report.error_at(at, text, unknown_service_help(spec, scope, name));
         };
         let port = match field {
             ServiceField::Host => return,
@@ -85,14 +89,15 @@ fn references(spec: &StackSpec, template: &Template, report: &mut LoadReport) {
     });
 }
 
-fn unknown_service_help(spec: &StackSpec, name: &str) -> String {
+fn unknown_service_help(spec: &StackSpec, scope: &ScopeSpec, name: &str) -> String {
     let group = split_replica_name(name).and_then(|(group, _)| spec.find_written(group));
     match group.map(|group| (&group.name, &group.replicas)) {
         Some((group, ReplicaSpec::Many(of))) => replicas_help(group.as_str(), *of),
         Some((_, ReplicaSpec::One | ReplicaSpec::Member { .. })) | None => {
-            let names = spec.services.keys().map(Name::as_str);
-            did_you_mean(name, names.clone(), || {
-                let all = join(names, ", ");
+            let names: Vec<Name> =
+                scope.visible.iter().map(|name| scope.local_name(name)).collect();
+            did_you_mean(name, names.iter().map(Name::as_str), || {
+                let all = join(&names, ", ");
                 format!("available services: {all}; write `$$` for a literal dollar sign")
             })
         }

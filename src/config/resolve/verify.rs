@@ -11,7 +11,7 @@ use super::port_variables::how_to_get_a_port;
 use crate::config::diagnostics::{LoadReport, Span, did_you_mean, quote};
 use crate::config::env::EnvFileSet;
 use crate::config::spec::{
-    CommandSpec, EnvFileSpec, HttpSpec, HttpTarget, ProbeSpec, ServiceSpec, TemplateVars,
+    CommandSpec, EnvFileSpec, HttpSpec, HttpTarget, ProbeSpec, ScopeSpec, ServiceSpec, TemplateVars,
 };
 use crate::config::template::{ExpandError, Template};
 
@@ -24,11 +24,15 @@ const OF_VARIABLE: usize = 64;
 /// Builds every service that can fail and reports the errors in its texts.
 pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
     let stack = builder.spec;
-    let simple_env = stack.env.values().all(Template::is_simple);
-    let shared = written(&stack.env) + in_files(&stack.env_files, builder.files);
+    let of_scope = |scope: &ScopeSpec| {
+        let simple = scope.env.values().all(Template::is_simple);
+        (simple, written(&scope.env) + in_files(&scope.env_files, builder.files))
+    };
+    let scopes: Vec<(bool, usize)> = stack.scopes.iter().map(of_scope).collect();
     let mut total = 0;
     let mut patterns = HashSet::new();
     for spec in stack.services.values() {
+        let (simple_env, shared) = scopes[spec.scope];
         let built = (!simple_env || !cannot_fail(spec)).then(|| builder.build(spec, false));
         total += match &built {
             Some(built) => size(built),

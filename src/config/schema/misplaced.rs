@@ -1,8 +1,8 @@
 //! The keys of the configuration, and where a misplaced key belongs.
 
 pub(crate) use super::key::{SchemaKey, has};
-pub(crate) use super::service_keys::SERVICE;
-pub(crate) use super::stack_keys::{FILE, LOGS, STACK};
+pub(crate) use super::service_keys::{SERVICE, SYSTEMS};
+pub(crate) use super::stack_keys::{FILE, INCLUDE, LOGS, STACK};
 pub(crate) use super::table_keys::{
     DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, STOP, WATCH,
 };
@@ -11,12 +11,14 @@ use crate::config::diagnostics::nearest;
 
 /// Every table of keys, with its name in tests.
 #[cfg(test)]
-pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 13] {
+pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 15] {
     [
         ("file", FILE),
+        ("include", INCLUDE),
         ("stack", STACK),
         ("logs", LOGS),
         ("service", SERVICE),
+        ("system", SYSTEMS),
         ("port", PORT),
         ("ready", READY),
         ("health", HEALTH),
@@ -64,6 +66,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("colour", "color"),
     ("auto_start", "autostart"),
     ("disabled", "autostart"),
+    ("darwin", "macos"),
+    ("osx", "macos"),
 ];
 
 pub(crate) fn suggest_service_key(key: &str) -> Option<String> {

@@ -129,3 +129,25 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
     SchemaKey::new("description", shapes::text, "Description for people. Default: none.")
         .examples(&["\"keeps the notes\""]),
 ];
+
+/// Tables in a service for what differs on one operating system.
+pub(crate) const SYSTEMS: &[SchemaKey] = &[
+    SchemaKey::new(
+        "linux",
+        shapes::service,
+        "Keys of this service that apply on Linux, over the others.",
+    )
+    .examples(&["{ command = \"./serve --epoll\" }"]),
+    SchemaKey::new(
+        "macos",
+        shapes::service,
+        "Keys of this service that apply on macOS, over the others.",
+    )
+    .examples(&["{ env = { OBJC_DISABLE_INITIALIZE_FORK_SAFETY = \"YES\" } }"]),
+    SchemaKey::new(
+        "windows",
+        shapes::service,
+        "Keys of this service for Windows. devstack checks them, but does not run on Windows.",
+    )
+    .examples(&["{ command = \"serve.exe\" }"]),
+];

@@ -1,9 +1,9 @@
 //! The JSON Schemas of values. They accept what the checker accepts, and reject what is wrong in a
-//! single value. There is no `$ref`, because editors hide what stands beside one.
+//! single value. A `$ref` stands alone, because editors hide what stands beside one.
 
 use serde_json::{Map, Value, json};
 
-use super::misplaced::{ENV_FILE, HTTP, PORT, SchemaKey};
+use super::misplaced::{ENV_FILE, HTTP, INCLUDE, PORT, SchemaKey};
 use crate::config::check::{dependencies, port, probe, profiles, restart};
 use crate::model::signal_name;
 use crate::presets;
@@ -12,9 +12,9 @@ use crate::units::{duration_pattern, size_pattern};
 /// The name of a service, port, profile or stack.
 const NAME: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
 
-pub(super) fn table(keys: &[SchemaKey]) -> Value {
-    let properties: Map<String, Value> =
-        keys.iter().map(|key| (key.name.to_owned(), with_docs(key))).collect();
+pub(super) fn table<'k>(keys: impl IntoIterator<Item = &'k SchemaKey>) -> Value {
+    let property = |key: &SchemaKey| (key.name.to_owned(), with_docs(key));
+    let properties: Map<String, Value> = keys.into_iter().map(property).collect();
     json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
@@ -56,6 +56,11 @@ pub(super) fn list(of: Value) -> Value {
 
 pub(super) fn map_of(of: Value) -> Value {
     json!({ "type": "object", "propertyNames": { "pattern": NAME }, "additionalProperties": of })
+}
+
+/// A service again, within a service.
+pub(super) fn service() -> Value {
+    json!({ "allOf": [{ "$ref": "#/properties/services/additionalProperties" }] })
 }
 
 pub(super) fn size() -> Value {
@@ -124,6 +129,12 @@ pub(super) fn env_files() -> Value {
     entry["required"] = json!(["path"]);
     let one = [path(), entry];
     any_of(one.clone().into_iter().chain([list(any_of(one))]))
+}
+
+pub(super) fn includes() -> Value {
+    let mut entry = table(INCLUDE);
+    entry["required"] = json!(["path"]);
+    list(any_of([path(), entry]))
 }
 
 pub(super) fn on_conflict() -> Value {

@@ -1,18 +1,46 @@
 //! The keys of the top level and of `[stack]`.
 
-use super::misplaced::{SERVICE, SchemaKey};
-use super::shapes::{self, integer_range, map_of, table};
+use super::misplaced::{SERVICE, SYSTEMS, SchemaKey};
+use super::shapes::{self, integer_range, list, map_of, table};
 use crate::config::check::logs;
 
 pub(crate) const FILE: &[SchemaKey] = &[
+    SchemaKey::new(
+        "include",
+        shapes::includes,
+        "Other files whose services belong to this stack, each with its own directory, env files and references.",
+    )
+    .default("[]")
+    .examples(&["[\"billing\", { path = \"search\", as = \"search\", only = [\"find\"] }]"]),
     SchemaKey::new("stack", || table(STACK), "Settings for the whole stack.")
         .examples(&["{ name = \"shop\" }"]),
     SchemaKey::new(
         "services",
-        || map_of(table(SERVICE)),
+        || map_of(table(SERVICE.iter().chain(SYSTEMS))),
         "Services by name. Names use a-z, 0-9 and `-`.",
     )
     .examples(&["{ web = { command = \"npm run dev\", port = 3000 } }"]),
+];
+
+pub(crate) const INCLUDE: &[SchemaKey] = &[
+    SchemaKey::new(
+        "path",
+        shapes::path,
+        "File, or directory with a devstack.toml, relative to this file.",
+    )
+    .examples(&["\"search\""]),
+    SchemaKey::new(
+        "as",
+        shapes::name,
+        "Prefix for the names of its services: `api` becomes `search-api`.",
+    )
+    .examples(&["\"search\""]),
+    SchemaKey::new(
+        "only",
+        || list(shapes::name()),
+        "Services to take, with what they depend on. Default: all.",
+    )
+    .examples(&["[\"find\"]"]),
 ];
 
 pub(crate) const STACK: &[SchemaKey] = &[

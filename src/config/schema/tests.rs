@@ -10,7 +10,7 @@ use super::misplaced::SchemaKey;
 use super::{json_schema, misplaced};
 use crate::config::diagnostics::LoadReport;
 use crate::config::env::EnvFileSet;
-use crate::config::resolve::{parse_and_check, resolve_spec};
+use crate::config::resolve::{ConfigUnit, parse_and_check, resolve_spec};
 use crate::config::{ConfigOverrides, ConfigSources, SourceFile, load};
 use crate::model::Stack;
 
@@ -102,10 +102,13 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
     let service =
         |line: &str| format!("{others}[services.x]\ncommand = 'x'\nport = 8000\n{line}\n");
     match table {
-        "file" if name == "stack" => format!("{all}\n{others}"),
+        "file" if name != "services" => format!("{all}\n{others}"),
         "file" => all,
+        "include" if name == "path" => format!("include = [{{ {all} }}]\n{others}"),
+        "include" => format!("include = [{{ path = 'search', {all} }}]\n{others}"),
         "stack" => format!("[stack]\n{all}\n{others}"),
         "service" => format!("{others}[services.x]\n{command}{port}{all}\n"),
+        "system" => service(&all),
         "logs" => format!("[stack.logs]\n{all}\n{others}"),
         "port" => format!("{others}[services.x]\ncommand = 'x'\nport = {{ {all} }}\n"),
         "ready" | "health" if matches!(name, "status" | "insecure") => {
@@ -126,6 +129,11 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
 fn folder() -> TempDir {
     let dir = tempfile::tempdir().expect("a folder");
     fs::create_dir(dir.path().join("api")).expect("a folder");
+    for (name, service) in [("billing", "bill"), ("search", "find")] {
+        fs::create_dir(dir.path().join(name)).expect("a folder");
+        let text = format!("[services.{service}]\ncommand = 'x'\n");
+        fs::write(dir.path().join(name).join("devstack.toml"), text).expect("a file");
+    }
     for name in [".env", "api.env"] {
         fs::write(dir.path().join(name), "").expect("a file");
     }
@@ -198,10 +206,8 @@ fn is_accepted(text: &str) -> bool {
     let mut report = LoadReport::default();
     let source =
         SourceFile::config("/shop/devstack.toml".into(), "devstack.toml".into(), text.into());
-    let texts = [report.add_source(source)];
-    if let Some(spec) =
-        parse_and_check(&texts, Path::new("/shop"), &ConfigOverrides::default(), &mut report)
-    {
+    let unit = ConfigUnit::alone(vec![report.add_source(source)], "/shop".into());
+    if let Some(spec) = parse_and_check(&[unit], &ConfigOverrides::default(), &mut report) {
         let (files, outer) = (EnvFileSet::default(), BTreeMap::new());
         resolve_spec(spec, files, &outer, &ConfigOverrides::default(), &mut report);
     }

@@ -43,7 +43,10 @@ pub(crate) enum ServiceField {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StackField {
     Name,
+    /// The directory of the file that refers to it.
     Dir,
+    /// The directory of the main file, which has `.devstack`.
+    ProjectDir,
 }
 
 /// What to do if a variable is not set.

@@ -1,4 +1,5 @@
 use std::ops::Range;
+use std::path::Path;
 
 use super::{ServiceField, StackField, Template, TemplatePart, WhenUnset};
 use crate::config::diagnostics::{LoadReport, Span, did_you_mean, quote};
@@ -20,8 +21,8 @@ pub(in crate::config) enum TemplateSyntax {
 }
 
 pub(in crate::config) struct TemplateParser<'a> {
-    /// Whether a service with this name exists.
-    pub is_service: &'a dyn Fn(&str) -> bool,
+    /// Returns the name in the stack of the service that the file calls by this name.
+    pub find_service: &'a dyn Fn(&str) -> Option<String>,
     pub report: &'a mut LoadReport,
 }
 
@@ -111,6 +112,7 @@ impl TemplateReader<'_, '_, '_> {
         if !plain.is_empty() {
             parts.push(TemplatePart::Text(plain));
         }
+        mark_state_dir(&mut parts);
         parts
     }
 
@@ -166,7 +168,8 @@ impl TemplateReader<'_, '_, '_> {
         if let ("stack", Some(field)) = (head, stack_field(field)) {
             return Some((TemplatePart::Stack { field, at }, end));
         }
-        if head == "stack" && !(self.parser.is_service)(head) {
+        let service = (self.parser.find_service)(head);
+        if head == "stack" && service.is_none() {
             let text = format!("unknown stack field {}", quote(field));
             self.fault(i..end, text, "use `${stack.name}` or `${stack.dir}`".into());
             return Some((TemplatePart::Text(String::new()), end));
@@ -179,7 +182,9 @@ impl TemplateReader<'_, '_, '_> {
             self.fault(i..end, text, help);
             return Some((TemplatePart::Text(String::new()), end));
         };
-        Some((TemplatePart::Service { service: head.to_owned(), field, at }, end))
+        // One that does not exist is reported later.
+        let service = service.unwrap_or_else(|| head.to_owned());
+        Some((TemplatePart::Service { service, field, at }, end))
     }
 
     /// Whether `${head.field}` is meant for devstack. `${x-1.5}` is valid in a shell, so in shell
@@ -188,7 +193,9 @@ impl TemplateReader<'_, '_, '_> {
         match self.syntax {
             TemplateSyntax::Full => true,
             TemplateSyntax::References => {
-                head == "stack" || (self.parser.is_service)(head) || service_field(field).is_some()
+                head == "stack"
+                    || (self.parser.find_service)(head).is_some()
+                    || service_field(field).is_some()
             }
         }
     }
@@ -224,6 +231,19 @@ impl TemplateReader<'_, '_, '_> {
         };
         let at = self.place(i..after);
         Some((TemplatePart::Variable { name: name.to_owned(), missing, at }, after))
+    }
+}
+
+/// Makes `${stack.dir}/.devstack` mean the state directory of the stack, also in an included file.
+fn mark_state_dir(parts: &mut [TemplatePart]) {
+    for at in 1..parts.len() {
+        if let [TemplatePart::Stack { field, .. }, TemplatePart::Text(text)] =
+            &mut parts[at - 1..=at]
+            && *field == StackField::Dir
+            && Path::new(text).starts_with("/.devstack")
+        {
+            *field = StackField::ProjectDir;
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 mod crashed;
 mod dir_lock;
 mod held_locks;
+mod kept_data;
 mod located;
 mod project_dir;
+mod project_record;
 mod record;
 mod user_dirs;
 
 pub use crashed::CrashedInstance;
 use dir_lock::{DirLock, DirLockError};
 use held_locks::HeldLocks;
+pub use kept_data::{DataOwner, DataPlaces, KeptData};
 pub use located::LocatedInstance;
 pub use project_dir::ProjectDir;
+pub use project_record::ProjectRecord;
 pub use record::InstanceRecord;
 use user_dirs::ONLY_DIR;
 pub(crate) use user_dirs::UserDirs;

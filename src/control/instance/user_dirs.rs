@@ -28,6 +28,10 @@ const ID_DIGITS: usize = 16;
 /// The state directory of a stack, beside `devstack.toml`.
 const STATE_DIR: &str = ".devstack";
 
+/// In the user's state directory: what is known of projects, and the state of those that cannot be
+/// written.
+const PROJECTS: &str = "projects";
+
 /// Where a user's locks, sockets and state may be.
 #[derive(Debug, Clone)]
 pub(crate) struct UserDirs {
@@ -139,7 +143,7 @@ impl UserDirs {
         };
         let elsewhere = self.state.as_deref().filter(|_| falls_back(&error));
         let Some(state) = elsewhere else { return Err(no_state(&beside, &error)) };
-        let dir = state.join("projects").join(id);
+        let dir = state.join(PROJECTS).join(id);
         make_private(&dir, true).map_err(|error| no_state(&dir, &error))?;
         self.prepare_state_dir(&dir).map_err(|error| no_state(&dir, &error))?;
         Ok(dir)
@@ -165,9 +169,24 @@ impl UserDirs {
         self.with_only
     }
 
+    /// Returns the directory with what is known of projects, if it exists and can be trusted.
+    pub fn projects_dir(&self) -> Option<PathBuf> {
+        let dir = self.state.as_deref()?.join(PROJECTS);
+        check_private(&dir, self.uid).is_ok().then_some(dir)
+    }
+
+    /// Creates that directory if necessary. `None` for a user without a home.
+    pub fn create_projects_dir(&self) -> io::Result<Option<PathBuf>> {
+        let Some(dir) = self.state.as_ref().map(|state| state.join(PROJECTS)) else {
+            return Ok(None);
+        };
+        make_private(&dir, true)?;
+        check_private(&dir, self.uid).map(|()| Some(dir))
+    }
+
     /// Returns the state directory of a project that is not writable or no longer exists.
     pub fn existing_state_dir_elsewhere(&self, id: &str) -> Option<PathBuf> {
-        let dir = self.state.as_deref()?.join("projects").join(id);
+        let dir = self.state.as_deref()?.join(PROJECTS).join(id);
         check_private(&dir, self.uid).is_ok().then_some(dir)
     }
 
@@ -286,7 +305,7 @@ fn falls_back(error: &io::Error) -> bool {
 }
 
 /// Creates `dir` with mode 0700 if it does not exist.
-fn make_private(dir: &Path, parents: bool) -> io::Result<()> {
+pub(super) fn make_private(dir: &Path, parents: bool) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).recursive(parents).create(dir) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         other => other,

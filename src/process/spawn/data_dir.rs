@@ -7,7 +7,7 @@ use crate::model::{Message, MessageClass};
 use crate::regular_file::require_own_dirs;
 
 /// Where the `postgres` preset keeps data under root; it leaves a link to it.
-const DATA_OF_ROOT: &str = "/var/lib/devstack/data";
+pub(crate) const DATA_OF_ROOT: &str = "/var/lib/devstack/data";
 
 /// Checks a directory below `.devstack/data`: what exists of it must be directories of this user.
 /// One elsewhere was chosen by the user.

@@ -12,7 +12,7 @@ pub(crate) mod spawn_errors;
 mod spawn_request;
 
 pub(crate) use argv::{command_summary, display_command, runs_under_shell};
-pub(crate) use data_dir::check_data_dir;
+pub(crate) use data_dir::{DATA_OF_ROOT, check_data_dir};
 pub use exec_command::{ExecError, exec, exec_refused, locate_program};
 pub use inherited_env::{EnvProvider, InheritedEnv};
 pub use listen_fds::ListenFd;

@@ -2,6 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::git_repository::GitRepository;
 use crate::model::CONFIG_FILES;
 
 /// Maximum age of a lock that counts. A checkout of a large repository takes seconds; an older lock
@@ -23,7 +24,7 @@ const SEQUENCES: [&str; 3] = ["rebase-merge", "rebase-apply", "sequencer"];
 const STEPS: [&str; 3] = ["HEAD", "index", "ORIG_HEAD"];
 
 pub(crate) fn git_dir(dir: &Path) -> Option<PathBuf> {
-    repository(dir).map(|(_, git)| git)
+    GitRepository::of(dir).map(|repository| repository.git_dir)
 }
 
 /// Returns the root of the project that contains `path`: its repository, or else the nearest
@@ -31,23 +32,8 @@ pub(crate) fn git_dir(dir: &Path) -> Option<PathBuf> {
 pub(crate) fn project_root(path: &Path) -> Option<PathBuf> {
     let is_project = |dir: &&Path| CONFIG_FILES.iter().any(|file| dir.join(file).is_file());
     let stack = || path.ancestors().find(is_project);
-    repository(path).map(|(top, _)| top).or_else(|| stack().map(Path::to_owned))
-}
-
-/// Returns the work tree and its git directory, which is elsewhere for a linked worktree.
-pub(super) fn repository(dir: &Path) -> Option<(PathBuf, PathBuf)> {
-    dir.ancestors().find_map(|top| {
-        let dot = top.join(".git");
-        let meta = fs::metadata(&dot).ok()?;
-        if meta.is_dir() {
-            return Some((top.to_owned(), dot));
-        }
-        // A pointer to a git directory is no longer than the longest path.
-        let short = meta.is_file() && meta.len() <= 8192;
-        let text = short.then(|| fs::read_to_string(&dot).ok())??;
-        let target = text.strip_prefix("gitdir:")?.trim();
-        Some((top.to_owned(), top.join(target)))
-    })
+    let repository = GitRepository::of(path).map(|repository| repository.work_tree);
+    repository.or_else(|| stack().map(Path::to_owned))
 }
 
 /// Returns whether git is changing the work tree of this git directory: its lock exists and is

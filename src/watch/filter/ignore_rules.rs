@@ -6,6 +6,7 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use super::git;
+use crate::git_repository::GitRepository;
 
 /// Directories of version control and devstack. Never watched, not even when named.
 const NEVER_WATCHED: &[&str] = &[".devstack", ".git", ".hg", ".jj", ".svn", "CVS"];
@@ -78,12 +79,13 @@ impl IgnoreRules {
 
     /// Git's own rules outside the tree: those of the repository and of the user.
     fn of_git(dir: &Path) -> Arc<IgnoreRules> {
-        let Some((top, dot)) = git::repository(dir) else { return Arc::default() };
-        let mut builder = GitignoreBuilder::new(&top);
+        let Some(repository) = GitRepository::of(dir) else { return Arc::default() };
+        let top = &repository.work_tree;
+        let mut builder = GitignoreBuilder::new(top);
         // A missing or unreadable file has no rules.
-        let _ = builder.add(dot.join("info/exclude"));
+        let _ = builder.add(repository.common_dir().join("info/exclude"));
         let repository = builder.build().unwrap_or_else(|_| Gitignore::empty());
-        let (user, _) = GitignoreBuilder::new(&top).build_global();
+        let (user, _) = GitignoreBuilder::new(top).build_global();
         Arc::new(IgnoreRules { above: None, own: vec![repository, user] })
     }
 

@@ -8,12 +8,15 @@ mod broken;
 mod debug;
 mod files;
 mod hostile;
+mod includes;
 mod meaning;
 mod ports;
 mod presets;
 mod procfile;
 mod profiles;
 mod replicas;
+mod systems;
+mod worktrees;
 
 use super::load;
 use crate::config::schema::tests::misfit_of;

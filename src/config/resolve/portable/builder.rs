@@ -127,14 +127,12 @@ impl<'a> PortableBuilder<'a> {
         self.network == PortableNetwork::Names
     }
 
-    fn surroundings(&self) -> Surroundings<'a> {
+    fn surroundings(&self) -> Surroundings {
         match self.network {
             PortableNetwork::Names => {
-                Surroundings { stack_dir: CONTAINER_DIR.into(), path: Some(CONTAINER_PATH) }
+                Surroundings { stack_dir: Some(CONTAINER_DIR), path: Some(CONTAINER_PATH) }
             }
-            PortableNetwork::Loopback => {
-                Surroundings { stack_dir: self.spec.dir.to_string_lossy(), path: None }
-            }
+            PortableNetwork::Loopback => Surroundings { stack_dir: None, path: None },
         }
     }
 
@@ -200,7 +198,7 @@ impl<'a> PortableBuilder<'a> {
                 names: names.collect::<BTreeSet<String>>(),
             })
         };
-        self.spec.env_files.iter().chain(&spec.env_files).filter_map(file).collect()
+        self.spec.scope(spec).env_files.iter().chain(&spec.env_files).filter_map(file).collect()
     }
 
     fn depends_on(&self, spec: &ServiceSpec) -> BTreeMap<Name, Condition> {

@@ -22,10 +22,10 @@ const MAX_TEXT: usize = 1024 * 1024;
 const REFERENCE_COST: usize = 64;
 
 /// Where a service runs.
-#[derive(Clone)]
-pub(super) struct Surroundings<'a> {
-    /// The value of `${stack.dir}`.
-    pub stack_dir: Cow<'a, str>,
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings {
+    /// The value of `${stack.dir}`, if it is not a directory of the machine.
+    pub stack_dir: Option<&'static str>,
     /// The value of `PATH`, if that is not the machine's.
     pub path: Option<&'static str>,
 }
@@ -35,7 +35,7 @@ pub(super) struct PortableTexts<'a> {
     pub spec: &'a StackSpec,
     pub files: &'a EnvFileSet,
     pub addresses: &'a PortableAddresses<'a>,
-    surroundings: Surroundings<'a>,
+    surroundings: Surroundings,
     service: &'a ServiceSpec,
     /// Strongest first.
     layers: Vec<EnvLayer<'a>>,
@@ -51,7 +51,7 @@ impl<'a> PortableTexts<'a> {
         spec: &'a StackSpec,
         files: &'a EnvFileSet,
         addresses: &'a PortableAddresses<'a>,
-        surroundings: Surroundings<'a>,
+        surroundings: Surroundings,
         service: &'a ServiceSpec,
         preset_env: Option<&'a TemplateVars>,
     ) -> PortableTexts<'a> {
@@ -122,7 +122,10 @@ impl<'a> PortableTexts<'a> {
                     text.push_literal(&self.spec.name);
                 }
                 TemplatePart::Stack { field: StackField::Dir, .. } => {
-                    text.push_literal(&self.surroundings.stack_dir);
+                    text.push_literal(&self.stack_dir(&self.spec.scope(self.service).dir));
+                }
+                TemplatePart::Stack { field: StackField::ProjectDir, .. } => {
+                    text.push_literal(&self.stack_dir(&self.spec.dir));
                 }
                 TemplatePart::Service { service, field, .. } => {
                     text.push(self.service(service, field));
@@ -133,6 +136,11 @@ impl<'a> PortableTexts<'a> {
             }
         }
         text
+    }
+
+    /// Returns what stands for a directory of the machine.
+    fn stack_dir(&self, dir: &'a Path) -> Cow<'a, str> {
+        self.surroundings.stack_dir.map_or_else(|| dir.to_string_lossy(), Cow::Borrowed)
     }
 
     /// Returns a field of a service. Unknown ones were reported when the file was loaded.
@@ -162,7 +170,7 @@ impl<'a> PortableTexts<'a> {
             return format!("http://{address}").as_str().into();
         };
         let (spec, files, addresses) = (self.spec, self.files, self.addresses);
-        let surroundings = self.surroundings.clone();
+        let surroundings = self.surroundings;
         let mut texts =
             PortableTexts::new(spec, files, addresses, surroundings, place.service, None);
         let mut url = texts.encoded(before);

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::SCHEMA;
+
 /// Returns why a value does not match a schema, or `None` if it does. Supports the part of draft 7
 /// that our schema uses and panics on everything else, which would be a rule that no test covers.
 pub fn misfit(schema: &Value, value: &Value) -> Option<String> {
@@ -26,6 +28,11 @@ fn broken(rules: &Map<String, Value>, word: &str, rule: &Value, value: &Value) -
             let any = rule.as_array().expect("a list");
             let misfits: Vec<String> = any.iter().map_while(|one| misfit(one, value)).collect();
             (misfits.len() == any.len()).then(|| misfits.join("; "))
+        }
+        "allOf" => rule.as_array().expect("a list").iter().find_map(|one| misfit(one, value)),
+        "$ref" => {
+            let place = rule.as_str().and_then(|place| place.strip_prefix('#'));
+            misfit(SCHEMA.pointer(place.expect("a place here")).expect("it exists"), value)
         }
         "pattern" => say(text.is_some_and(|text| !matches(rule.as_str().expect("a text"), text))),
         "minLength" => say(text.is_some_and(|text| text.chars().count() < size(rule))),

@@ -1,0 +1,195 @@
+//! `devstack data`: what stacks keep on disk, and what is left of stacks whose directory is gone.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use crate::cli::render::{CommandError, Table, message_text, print, warn};
+use crate::cli::start::{PromptReply, TtyPrompt};
+use crate::control::{DataOwner, DataPlaces, KeptData};
+use crate::exit_code::ExitCode;
+use crate::model::{DisplaySize, Message, MessageClass};
+use crate::ports::display_home_relative;
+use crate::text::one_line;
+
+/// Version of the JSON.
+const VERSION: u32 = 1;
+
+/// `devstack data`.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub action: DataAction,
+}
+
+/// What to do with data.
+#[derive(Debug, Subcommand)]
+pub enum DataAction {
+    /// List the data that stacks keep on this machine
+    List(DataListArgs),
+    /// Remove the data of stacks whose directory is gone (lists it and asks first)
+    Gc(DataGcArgs),
+}
+
+/// `devstack data list`.
+#[derive(Debug, Args)]
+pub struct DataListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `devstack data gc`.
+#[derive(Debug, Args)]
+pub struct DataGcArgs {
+    /// Do not ask before removing
+    #[arg(long)]
+    pub yes: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl DataArgs {
+    pub fn is_json(&self) -> bool {
+        match &self.action {
+            DataAction::List(args) => args.json,
+            DataAction::Gc(args) => args.json,
+        }
+    }
+}
+
+/// One directory in JSON. Fields may be added, never renamed.
+#[derive(Debug, Serialize)]
+struct DataEntry {
+    stack: Option<String>,
+    dir: Option<String>,
+    /// `running`, `stopped`, `gone` or `unclear`.
+    state: &'static str,
+    /// Why it is unclear.
+    reason: Option<&'static str>,
+    path: String,
+    bytes: u64,
+    /// Of `gc`: whether it was removed, and why not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    removed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl DataEntry {
+    fn new(data: &KeptData) -> DataEntry {
+        let reason = match data.owner {
+            DataOwner::Unclear(reason) => Some(reason),
+            DataOwner::Running | DataOwner::Stopped | DataOwner::Gone => None,
+        };
+        DataEntry {
+            stack: data.stack.clone(),
+            dir: data.dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
+            state: data.owner.as_str(),
+            reason,
+            path: data.path.to_string_lossy().into_owned(),
+            bytes: data.bytes,
+            removed: None,
+            error: None,
+        }
+    }
+}
+
+/// `devstack data`: lists data, or removes what is left of stacks whose directory is gone.
+pub(crate) fn data(args: &DataArgs) -> Result<ExitCode, CommandError> {
+    let places = DataPlaces::of_this_user();
+    match &args.action {
+        DataAction::List(args) => {
+            let found = places.find();
+            if args.json {
+                return print(&json(found.iter().map(DataEntry::new).collect()));
+            }
+            if found.is_empty() {
+                warn("no stack of this user keeps data\n");
+            }
+            print(&table(&found))
+        }
+        DataAction::Gc(args) => gc(&places, args),
+    }
+}
+
+fn gc(places: &DataPlaces, args: &DataGcArgs) -> Result<ExitCode, CommandError> {
+    let mut found = places.find();
+    found.retain(|data| data.owner == DataOwner::Gone);
+    if found.is_empty() {
+        places.forget_gone();
+        if !args.json {
+            warn("nothing to remove: no data of a stack whose directory is gone\n");
+            return Ok(ExitCode::OK);
+        }
+    }
+    if !args.yes && !found.is_empty() {
+        let mut person = TtyPrompt::here().filter(|_| !args.json).ok_or_else(|| {
+            Message::new(MessageClass::Usage, "cannot prompt: stdin is not a terminal").help(
+                "see what would go with `devstack data list`, then use `devstack data gc --yes`",
+            )
+        })?;
+        warn(&table(&found));
+        let question = "remove this data? A stack whose directory was moved loses it too [yes/N]";
+        if person.ask(question) != PromptReply::Line("yes".to_owned()) {
+            warn("nothing removed\n");
+            return Ok(ExitCode::FAILED);
+        }
+    }
+    let mut code = ExitCode::OK;
+    let mut entries = Vec::new();
+    for data in &found {
+        let mut entry = DataEntry::new(data);
+        let removed = places.remove(data);
+        entry.removed = Some(removed.is_ok());
+        let shown = display_home_relative(&data.path);
+        match removed {
+            Ok(()) if args.json => {}
+            Ok(()) => drop(print(&format!("removed {shown} ({})\n", DisplaySize(data.bytes)))?),
+            Err(error) => {
+                let text = format!("cannot remove {shown}: {error}");
+                warn(&message_text(&Message::new(MessageClass::Disk, text), args.json));
+                entry.error = Some(error.to_string());
+                code = ExitCode::FAILED;
+            }
+        }
+        entries.push(entry);
+    }
+    places.forget_gone();
+    if args.json {
+        print(&json(entries))?;
+    }
+    Ok(code)
+}
+
+fn json(data: Vec<DataEntry>) -> String {
+    serde_json::json!({ "version": VERSION, "data": data }).to_string() + "\n"
+}
+
+/// Formats data as a table, followed by why the owner of some is unclear.
+fn table(found: &[KeptData]) -> String {
+    if found.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(3).right(&[3]);
+    table.header(["STACK", "DIRECTORY", "STATE", "SIZE", "DATA"], false);
+    for data in found {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.row([
+            or_none(data.stack.as_deref().map(one_line)).into(),
+            or_none(data.dir.as_deref().map(display_home_relative)).into(),
+            data.owner.as_str().into(),
+            DisplaySize(data.bytes).to_string().into(),
+            display_home_relative(&data.path).into(),
+        ]);
+    }
+    let mut text = table.render();
+    for data in found {
+        if let DataOwner::Unclear(reason) = data.owner {
+            let path = display_home_relative(&data.path);
+            text += &format!("{path}: {reason}; `devstack data gc` keeps it\n");
+        }
+    }
+    text
+}
