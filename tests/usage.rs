@@ -187,7 +187,7 @@ fn why_nothing_starts_is_json_where_the_log_is() {
     assert_eq!(error(&more("nobody"), 3)["class"], "usage");
     let running = project.devstack(["up"]).start();
     running.wait_for("is up");
-    for args in [&up[..], &back, &run] {
+    for args in [&up[..], &run] {
         let error = error(args, 4);
         assert_eq!(error["class"], "busy");
         let text = error["text"].as_str().expect("a text");

@@ -131,6 +131,8 @@ pub(crate) struct ServiceSpec {
     pub autostart: bool,
     pub on_exit: OnExit,
     pub color: Option<LabelColor>,
+    /// Whether it has tables for other operating systems.
+    pub differs_elsewhere: bool,
     pub description: Option<Template>,
     /// Variables of the preset, below all others in the configuration.
     pub preset_env: TemplateVars,

@@ -40,6 +40,7 @@ impl ExportNotes {
             ("`watch`", service.watches),
             ("`debug`", service.debuggable),
             ("`color`", service.colored),
+            ("tables for other systems", service.differs_elsewhere),
             ("`on_conflict`", moves),
             ("`port.env`", ports().any(|port| port.variable.is_some())),
             ("`restart`: its delays and limits", self.loses_restart(&service.restart)),

@@ -1,12 +1,13 @@
 //! The life of a preset with its program: it starts beside a stranger on its usual port and on a free port, is ready when
 //! it answers, follows three saves, of which the second is a mistake, and leaves nothing.
 
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -184,8 +185,11 @@ impl LivingStack<'_> {
         let files = self.life.files.iter();
         let (_, text) = files.clone().find(|(name, _)| *name == edit.file).expect("it is there");
         let save = |word: &str| {
-            self.project.write(edit.file, &text.replace(WORDS[0], word));
-            self.wait(&format!("the answer {word}"), || self.answer(word).ok());
+            let saved = SavedFile::new(self, edit, text.replace(WORDS[0], word));
+            self.wait(&format!("the answer {word}"), || {
+                saved.again();
+                self.answer(word).ok()
+            });
         };
         let restarts = u64::from(matches!(edit.reload, Reload::Restart | Reload::Build));
 
@@ -194,7 +198,7 @@ impl LivingStack<'_> {
         assert_eq!(self.restarts(), restarts, "restarted once: {:?}", self.up.lines());
 
         if let Some((mistake, report)) = edit.mistake {
-            self.project.write(edit.file, mistake);
+            let saved = SavedFile::new(self, edit, mistake.to_owned());
             let reports =
                 || self.lines_with(report).into_iter().filter(|line| line.starts_with("it "));
             match edit.reload {
@@ -205,7 +209,10 @@ impl LivingStack<'_> {
                 }
                 Reload::Itself => {}
                 Reload::Request => {
-                    self.wait("an error", || self.answer(WORDS[1]).err());
+                    self.wait("an error", || {
+                        saved.again();
+                        self.answer(WORDS[1]).err()
+                    });
                 }
             }
             self.wait(report, || reports().next());
@@ -267,6 +274,34 @@ impl LivingStack<'_> {
 
     fn lines_with(&self, text: &str) -> Vec<String> {
         self.up.lines().into_iter().filter(|line| line.contains(text)).collect()
+    }
+}
+
+/// A save by hand. Node's watchers miss a save that is close to the one before, so it is repeated where
+/// the program watches its files itself.
+struct SavedFile<'l> {
+    stack: &'l LivingStack<'l>,
+    edit: &'l Edit,
+    text: String,
+    last: Cell<Instant>,
+}
+
+impl<'l> SavedFile<'l> {
+    /// How long a save has to be seen.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn new(stack: &'l LivingStack<'l>, edit: &'l Edit, text: String) -> SavedFile<'l> {
+        stack.project.write(edit.file, &text);
+        SavedFile { stack, edit, text, last: Cell::new(Instant::now()) }
+    }
+
+    /// Saves the file again if it is time to.
+    fn again(&self) {
+        let watches = matches!(self.edit.reload, Reload::Itself | Reload::Request);
+        if watches && self.last.get().elapsed() > Self::PATIENCE {
+            self.stack.project.write(self.edit.file, &self.text);
+            self.last.set(Instant::now());
+        }
     }
 }
 

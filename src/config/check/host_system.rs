@@ -126,6 +126,12 @@ fn services_mut<'a, 't>(file: &'a mut RawTable<'t>) -> impl Iterator<Item = &'a 
 }
 
 impl<'c> ConfigChecker<'c, '_> {
+    /// Whether a service has tables for other systems.
+    pub(super) fn differs_elsewhere(&self, name: &Name) -> bool {
+        let written = self.names.local(name);
+        self.elsewhere.iter().any(|there| there.changed.contains(written))
+    }
+
     /// Checks services as they are on other systems, for mistakes that would be seen only there.
     pub(super) fn services_elsewhere(&mut self, defaults: &StackDefaults) {
         let (system, services) = (self.system, self.services);

@@ -106,6 +106,7 @@ impl ConfigChecker<'_, '_> {
             on_exit: self
                 .get(table, "on_exit", |check, key, node| check.keyword(key, node, &ON_EXIT))
                 .unwrap_or(OnExit::None),
+            differs_elsewhere: self.differs_elsewhere(&name),
             color: self.get(table, "color", |check, key, node| check.keyword(key, node, &COLORS)),
             description: self.get(table, "description", Self::template_text),
             name,

@@ -7,7 +7,7 @@ use super::compose_ports::{ContainerPort, read_ports};
 use super::healthcheck::read_healthcheck;
 use super::host_variables::rewritten_env;
 use super::mounts::{note_mounts, read_mounts};
-use super::preset_images::PresetImage;
+use super::preset_images::KnownImage;
 use super::preset_service::{preset_command, preset_env, preset_mounts, preset_ports};
 use super::service_form::{ComposeFiles, ServiceForm};
 use super::service_hosts::{ServiceHost, ServiceHosts};
@@ -25,7 +25,7 @@ struct ServiceDraft<'a> {
     written: &'a str,
     node: &'a YamlNode,
     /// The image in whose place a preset is.
-    image: Option<&'static PresetImage>,
+    image: Option<&'static KnownImage>,
     service: ImportedService,
     env: Vec<EnvEntry<'a>>,
     /// The main one first.
@@ -77,7 +77,7 @@ impl ServiceDraft<'_> {
             name: Some(self.service.name.clone()),
             ports: self.ports.clone(),
             is_task: self.service.is_task,
-            login: self.image.and_then(PresetImage::login),
+            login: self.image.and_then(KnownImage::login),
         }
     }
 }

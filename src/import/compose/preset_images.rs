@@ -4,7 +4,7 @@ use crate::presets::{self, Preset};
 
 /// An image that becomes a preset.
 #[derive(Debug)]
-pub(super) struct PresetImage {
+pub(super) struct KnownImage {
     /// Its name without a registry and a tag.
     image: &'static str,
     preset: &'static str,
@@ -12,14 +12,14 @@ pub(super) struct PresetImage {
     pub remark: &'static str,
 }
 
-const fn image(image: &'static str, preset: &'static str, remark: &'static str) -> PresetImage {
-    PresetImage { image, preset, remark }
+const fn image(image: &'static str, preset: &'static str, remark: &'static str) -> KnownImage {
+    KnownImage { image, preset, remark }
 }
 
 const EXTENSIONS: &str = "; its extensions must be installed too";
 const VALKEY: &str = "; it is Redis, which speaks the same protocol";
 
-const IMAGES: &[PresetImage] = &[
+const IMAGES: &[KnownImage] = &[
     image("postgres", "postgres", ""),
     image("postgresql", "postgres", ""),
     image("postgis/postgis", "postgres", EXTENSIONS),
@@ -59,9 +59,9 @@ const PREFIXES: [&str; 11] = [
     "bitnami/",
 ];
 
-impl PresetImage {
+impl KnownImage {
     /// Finds the preset for an image such as `docker.io/library/postgres:16-alpine`.
-    pub fn find(name: &str) -> Option<&'static PresetImage> {
+    pub fn find(name: &str) -> Option<&'static KnownImage> {
         let mut name = name.split('@').next()?;
         while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
             name = rest;
@@ -160,12 +160,12 @@ mod tests {
             ("mongo:7", None),
             ("", None),
         ] {
-            let found = PresetImage::find(name).map(|image| image.preset().name);
+            let found = KnownImage::find(name).map(|image| image.preset().name);
             assert_eq!(found, preset, "{name}");
         }
         assert!(IMAGES.iter().all(|image| presets::find(image.preset).is_some()));
-        let nginx = PresetImage::find("nginx").unwrap();
+        let nginx = KnownImage::find("nginx").unwrap();
         assert_eq!((nginx.port_name(80), nginx.port_name(443)), (Some("main"), None));
-        assert_eq!(PresetImage::find("minio").unwrap().port_name(9001), Some("console"));
+        assert_eq!(KnownImage::find("minio").unwrap().port_name(9001), Some("console"));
     }
 }

@@ -2,14 +2,14 @@
 
 use super::compose_ports::ContainerPort;
 use super::mounts::{Mount, MountSource};
-use super::preset_images::{PresetImage, PresetVariable};
+use super::preset_images::{KnownImage, PresetVariable};
 use super::service_command::compose_words;
 use crate::import::ImportedService;
 use crate::import::environment::{EnvEntry, clean_path, keep_last};
 use crate::import::yaml::YamlNode;
 
 /// Carries over the variables that a preset reads.
-pub(super) fn preset_env<'a>(image: &PresetImage, env: Vec<EnvEntry<'a>>) -> Vec<EnvEntry<'a>> {
+pub(super) fn preset_env<'a>(image: &KnownImage, env: Vec<EnvEntry<'a>>) -> Vec<EnvEntry<'a>> {
     let mut kept: Vec<EnvEntry<'a>> = Vec::new();
     for (name, value, node) in env {
         match image.variable(&name) {
@@ -32,7 +32,7 @@ pub(super) fn preset_env<'a>(image: &PresetImage, env: Vec<EnvEntry<'a>>) -> Vec
 
 /// Carries over the ports that a preset has, and returns all that other services may ask for.
 pub(super) fn preset_ports(
-    image: &PresetImage,
+    image: &KnownImage,
     ports: Vec<ContainerPort>,
     node: &YamlNode,
     service: &mut ImportedService,
@@ -71,7 +71,7 @@ pub(super) fn preset_ports(
 }
 
 pub(super) fn preset_mounts(
-    image: &PresetImage,
+    image: &KnownImage,
     mounts: &[Mount<'_>],
     service: &mut ImportedService,
 ) {
@@ -104,7 +104,7 @@ pub(super) fn preset_mounts(
 }
 
 /// Says that a preset has a command of its own, unless the file only names the same program.
-pub(super) fn preset_command(image: &PresetImage, node: &YamlNode) {
+pub(super) fn preset_command(image: &KnownImage, node: &YamlNode) {
     for key in ["entrypoint", "command"] {
         let Some(command) = node.get(key) else { continue };
         let words = compose_words(command);

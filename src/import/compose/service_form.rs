@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::dockerfile::DockerStage;
 use super::mounts::{Mount, MountSource, path_here};
-use super::preset_images::PresetImage;
+use super::preset_images::KnownImage;
 use super::service_command::{plain_path, service_command};
 use crate::import::environment::clean_path;
 use crate::import::substitution::with_defaults;
@@ -17,7 +17,7 @@ pub(super) enum ServiceForm {
     /// It is built here, or runs files of this machine.
     Command { command: ImportedCommand, dir: PathBuf, exposed: Vec<u16> },
     /// Its image is one that a preset replaces.
-    Preset(&'static PresetImage),
+    Preset(&'static KnownImage),
     /// It needs a container; its node says so.
     Container,
 }
@@ -43,7 +43,7 @@ impl ComposeFiles<'_> {
             node.reject("not carried over: it has neither `build` nor `image`");
             return ServiceForm::Container;
         };
-        if let Some(preset) = PresetImage::find(&image) {
+        if let Some(preset) = KnownImage::find(&image) {
             return ServiceForm::Preset(preset);
         }
         // A program of this project in an image with only its language, such as `node:22`.
@@ -95,7 +95,7 @@ impl ComposeFiles<'_> {
             let dir = working_dir(node, mounts, workdir).unwrap_or(context);
             return ServiceForm::Command { command, dir, exposed: stage.ports };
         }
-        if let Some(preset) = stage.as_ref().and_then(|stage| PresetImage::find(&stage.image)) {
+        if let Some(preset) = stage.as_ref().and_then(|stage| KnownImage::find(&stage.image)) {
             build.note("its Dockerfile changes the image: make the same changes to the preset's data or files");
             return ServiceForm::Preset(preset);
         }

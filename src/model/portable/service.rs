@@ -68,6 +68,8 @@ pub struct PortableService {
     pub tty: TtyMode,
     /// Whether its label in the log has a color.
     pub colored: bool,
+    /// Whether it is different on other operating systems.
+    pub differs_elsewhere: bool,
     /// The profiles that it is part of; none: of all.
     pub profiles: Vec<Name>,
     /// Whether it starts on its own, given the active profiles.

@@ -114,6 +114,7 @@ impl<'a> PortableBuilder<'a> {
             debuggable: spec.debug.as_ref().is_some_and(|_| image.is_none()),
             tty: spec.tty,
             colored: spec.color.is_some(),
+            differs_elsewhere: spec.differs_elsewhere,
             profiles: spec.profiles.iter().flat_map(|profiles| profiles.names.clone()).collect(),
             autostart: spec.autostart,
             on_exit: spec.on_exit,
