@@ -189,15 +189,50 @@ fn no_export_has_a_secret() {
     project.finish();
 }
 
-/// The documents of a file, as a parser of YAML 1.1 reads them.
+/// The documents of an export, as a parser of YAML 1.1 reads them.
 fn parsed(project: &TestProject, format: &str) -> Option<Vec<Value>> {
-    let python = tool("python")?;
-    let file = project.outside("tmp").join("parsed.yaml").display().to_string();
-    export(project, &[format, "--profile", "web", "--force", "--output", &file]);
+    let file = project.path("parsed.yaml");
+    let output = file.display().to_string();
+    export(project, &[format, "--profile", "web", "--force", "--output", &output]);
+    documents(project, &file)
+}
+
+/// The documents of a file.
+fn documents(project: &TestProject, file: &Path) -> Option<Vec<Value>> {
     let script =
         "import json, sys, yaml\nprint(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
-    let ended = project.program(python).args(["-c", script, &file]).run().expect_code(0);
-    Some(ended.json().as_array().expect("a list").clone())
+    let python = project.program(tool("python")?).args(["-c", script]).args([file]);
+    Some(python.run().expect_code(0).json().as_array().expect("a list").clone())
+}
+
+/// What `part` has and `whole` has not, as paths.
+fn lost(part: &Value, whole: &Value, path: &str, found: &mut Vec<String>) {
+    match (part, whole) {
+        (Value::Object(part), Value::Object(_)) => {
+            for (key, value) in part {
+                lost(value, &whole[key], &format!("{path}.{key}"), found);
+            }
+        }
+        _ if part == whole => {}
+        _ => found.push(format!("{path}: {part} became {whole}")),
+    }
+}
+
+#[test]
+fn nothing_is_lost_from_compose_to_compose() {
+    let project = TestProject::new();
+    project.write("compose.yaml", include_str!("export/round-trip.yaml"));
+    project.write("api/Dockerfile", "FROM python:3.13\nCOPY . .\n");
+    project.write("api.env", "A=1\n");
+    project.devstack(["init"]).run().expect_code(0);
+    let Some(compose) = parsed(&project, "compose") else { return };
+    let before = documents(&project, &project.path("compose.yaml")).expect("there is Python");
+    let mut found = Vec::new();
+    lost(&before[0], &compose[0], "", &mut found);
+    // devstack listens on loopback, and gives each replica a port.
+    let port = ".services.api.ports: [\"8000:8000\"] became [\"127.0.0.1:8000-8001:8000\"]";
+    assert_eq!(found, [port]);
+    project.finish();
 }
 
 #[test]
