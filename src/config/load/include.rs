@@ -11,9 +11,9 @@ use super::{
 use crate::config::ConfigSources;
 use crate::config::check::include::{IncludeSpec, check_includes};
 use crate::config::diagnostics::{LoadReport, Span, quote};
-use crate::config::parse::{RawTable, merge, parse_file};
+use crate::config::parse::{RawTable, is_procfile, merge, parse};
 use crate::config::resolve::{ConfigText, ConfigUnit, IncludedUnit};
-use crate::model::CONFIG_FILE;
+use crate::model::{CONFIG_FILE, CONFIG_FILES};
 
 /// How deeply files may include each other.
 const MAX_DEPTH: usize = 8;
@@ -135,7 +135,10 @@ impl<'r> UnitReader<'r> {
         }
         let mut merged = RawTable::new();
         for (file, source) in texts {
-            merge(&mut merged, parse_file(source, *file, self.report)?);
+            if is_procfile(source.path()) {
+                continue;
+            }
+            merge(&mut merged, parse(source.text(), *file, self.report)?);
         }
         Some(check_includes(&merged, self.report))
     }
@@ -145,7 +148,8 @@ impl<'r> UnitReader<'r> {
         let at = written.at;
         let mut path = dir.join(&written.path);
         if path.is_dir() {
-            path.push(CONFIG_FILE);
+            let here = |file: &&str| path.join(file).is_file();
+            path.push(CONFIG_FILES.into_iter().find(here).unwrap_or(CONFIG_FILE));
         }
         let canonical = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
         if let Some(first) = self.chain.iter().position(|(open, _)| *open == canonical) {

@@ -72,7 +72,7 @@ pub(super) fn resolve_spec(
     profiles::apply_profiles(&mut spec, outer, overrides, report);
     preset_facts::apply_preset_facts(&mut spec, &env_files, outer, report);
     replicas::expand(&mut spec, report);
-    references::spread_preset_ports(&mut spec);
+    references::spread_ports(&mut spec);
     references::check_duplicate_ports(&spec, report);
     let requests = port_requests(&spec, &env_files, outer, overrides, report);
     let ports = BTreeMap::new();

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::cycles;
-use crate::model::{Condition, Name, ServiceKind};
+use crate::model::{Condition, ConflictPolicy, Name, ServiceKind};
 use crate::text::join;
 
 use crate::config::diagnostics::{
@@ -104,16 +104,34 @@ fn unknown_service_help(spec: &StackSpec, scope: &ScopeSpec, name: &str) -> Stri
     }
 }
 
-/// Spreads services with the same default port from their presets over different numbers, because
-/// no user wrote the conflict. Explicit numbers stay; the others count up in the order of names.
-pub(super) fn spread_preset_ports(spec: &mut StackSpec) {
+/// Spreads services over different numbers where no user wrote the conflict: those with the same
+/// default port from their presets, and those of files that do not know each other. Numbers of the
+/// main file stay; the others count up in the order of files and names.
+pub(super) fn spread_ports(spec: &mut StackSpec) {
+    let main = spec.scopes.len().saturating_sub(1);
     let all = || spec.services.values().flat_map(|service| &service.ports);
-    let mut taken: BTreeSet<u16> =
+    let written: BTreeSet<u16> =
         all().filter(|port| port.preset.is_none()).filter_map(|port| port.preferred).collect();
+    let mut taken: BTreeMap<u16, usize> = BTreeMap::new();
+    for scope in std::iter::once(main).chain(0..main) {
+        let services = spec.services.values_mut().filter(|service| service.scope == scope);
+        let ports = services.flat_map(|service| &mut service.ports);
+        for port in ports.filter(|port| port.preset.is_none()) {
+            let Some(first) = port.preferred else { continue };
+            let elsewhere = taken.get(&first).is_some_and(|other| *other != scope);
+            if elsewhere && port.on_conflict != ConflictPolicy::Fail {
+                let is_free =
+                    |number: &u16| !taken.contains_key(number) && !written.contains(number);
+                port.preferred = (first..=u16::MAX).find(is_free);
+            }
+            port.preferred.map(|number| taken.entry(number).or_insert(scope));
+        }
+    }
     let usual = spec.services.values_mut().flat_map(|service| &mut service.ports);
     for port in usual.filter(|port| port.preset.is_some()) {
         let Some(first) = port.preferred else { continue };
-        port.preferred = (first..=u16::MAX).find(|number| taken.insert(*number));
+        port.preferred = (first..=u16::MAX).find(|number| !taken.contains_key(number));
+        port.preferred.map(|number| taken.insert(number, main));
     }
 }
 

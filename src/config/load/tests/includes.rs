@@ -282,3 +282,35 @@ fn an_included_file_of_another_user_is_refused() {
     assert!(mistake.starts_with("devstack.toml:1:12: cannot read included file "), "{mistake}");
     assert!(mistake.contains(&format!("it is owned by user {}", me + 4242)), "{mistake}");
 }
+
+#[test]
+fn files_that_do_not_know_each_other_may_want_the_same_port() {
+    let main = "include = [{ path = '../billing', as = 'one' }, { path = '../search', as = 'two' }]\n\
+                [services.web]\ncommand = 'web'\nport = 4000\n";
+    let api = "[services.api]\ncommand = 'api'\nport = 4000\n";
+    let stack = shop(main, api, api).stack();
+    let ports = ["web", "one-api", "two-api"].map(|it| stack.services[&name(it)].ports[0].number);
+    assert_eq!(ports, [4000, 4001, 4002]);
+    let strict = api.replace("port = 4000", "port = { prefer = 4000, on_conflict = 'fail' }");
+    let mistakes = shop(main, &strict, "[services.x]\ncommand = 'x'\n").mistakes();
+    assert!(mistakes[0].ends_with("both use port 4000"), "{mistakes:?}");
+}
+
+#[test]
+fn a_directory_with_only_a_procfile_can_be_included() {
+    let stack = Project::new("")
+        .file("shop/devstack.toml", "include = ['../legacy']\n[services.db]\ncommand = 'db'\n")
+        .file("legacy/Procfile", "web: include this\nMy_Job: job\n")
+        .with(|sources| sources.cwd.push("shop"))
+        .stack();
+    assert_eq!(services(&stack), ["db", "my-job", "web"]);
+}
+
+#[test]
+fn the_primary_service_is_one_that_is_taken() {
+    let search = "[services.front]\ncommand = 'x'\nport = 1234\nprimary = true\n\
+                  [services.api]\ncommand = 'x'\nport = 6000\n";
+    let main = "include = [{ path = '../search', only = ['api'] }]\n";
+    let stack = shop(main, BILLING, search).stack();
+    assert_eq!(stack.primary, Some(name("api")));
+}
