@@ -15,6 +15,9 @@ const RUST_SERVERS: [&str; 13] = [
     "salvo", "tide", "tonic", "warp",
 ];
 
+/// What the source of a server without such a crate has: it listens itself, or reads its port.
+const SERVER_MARKS: [&str; 2] = ["TcpListener", "\"PORT\""];
+
 const STARTS: &str = "It gets a port, but need not listen on it.";
 
 pub(super) fn detect_go(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
@@ -67,12 +70,24 @@ pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles, found: &mut Detecti
         } else if dir.as_os_str().is_empty() {
             service.name.clone_from(binary);
         }
-        if !serves {
+        if !serves && !listens(dir, binary, &manifest, files) {
             service.comments.push(STARTS.to_owned());
             service.ready = Some(ImportedProbe::of(ProbeTest::Started));
         }
         found.services.push(service);
     }
+}
+
+/// Whether the source of a program shows that it listens.
+fn listens(dir: &Path, binary: &str, manifest: &Table, files: &ProjectFiles) -> bool {
+    let bins = manifest.get("bin").and_then(Value::as_array).into_iter().flatten();
+    let listed = bins
+        .filter(|bin| bin.get("name").and_then(Value::as_str) == Some(binary))
+        .filter_map(|bin| bin.get("path").and_then(Value::as_str).map(str::to_owned));
+    let usual = [format!("src/bin/{binary}.rs"), format!("src/bin/{binary}/main.rs")];
+    let main = "src/main.rs".to_owned();
+    let source = listed.chain(usual).chain([main]).find_map(|path| files.text(dir.join(path)));
+    source.is_some_and(|source| SERVER_MARKS.iter().any(|mark| source.contains(mark)))
 }
 
 /// Returns the programs of a package: the default one, or else all.
