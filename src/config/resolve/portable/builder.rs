@@ -170,7 +170,8 @@ impl<'a> PortableBuilder<'a> {
         for name in direct.chain(groups) {
             let Some(place) = self.addresses.find(name.as_str()) else { continue };
             let Some(port) = place.port(None) else { continue };
-            let variable = name.to_env_prefix();
+            // The file calls it by this name.
+            let variable = self.spec.scope(spec).local_name(name).to_env_prefix();
             set.insert(format!("DEVSTACK_{variable}_HOST"), place.host.clone());
             set.insert(format!("DEVSTACK_{variable}_PORT"), port.to_string());
             if let Some(url) = texts.url(place).as_literal() {
