@@ -190,10 +190,10 @@ fn no_export_has_a_secret() {
 }
 
 /// The documents of an export, as a parser of YAML 1.1 reads them.
-fn parsed(project: &TestProject, format: &str) -> Option<Vec<Value>> {
+fn parsed(project: &TestProject, format: &str, args: &[&str]) -> Option<Vec<Value>> {
     let file = project.path("parsed.yaml");
     let output = file.display().to_string();
-    export(project, &[format, "--profile", "web", "--force", "--output", &output]);
+    export(project, &[&[format, "--force", "--output", &output], args].concat());
     documents(project, &file)
 }
 
@@ -225,7 +225,7 @@ fn nothing_is_lost_from_compose_to_compose() {
     project.write("api/Dockerfile", "FROM python:3.13\nCOPY . .\n");
     project.write("api.env", "A=1\n");
     project.devstack(["init"]).run().expect_code(0);
-    let Some(compose) = parsed(&project, "compose") else { return };
+    let Some(compose) = parsed(&project, "compose", &["--profile", "web"]) else { return };
     let before = documents(&project, &project.path("compose.yaml")).expect("there is Python");
     let mut found = Vec::new();
     lost(&before[0], &compose[0], "", &mut found);
@@ -238,7 +238,7 @@ fn nothing_is_lost_from_compose_to_compose() {
 #[test]
 fn every_value_is_read_back_as_it_was() {
     let project = full();
-    let Some(compose) = parsed(&project, "compose") else { return };
+    let Some(compose) = parsed(&project, "compose", &["--profile", "web"]) else { return };
     let api = &compose[0]["services"]["api"];
     for (name, value) in ODD {
         // Compose reads `$$` as a dollar sign.
@@ -249,7 +249,7 @@ fn every_value_is_read_back_as_it_was() {
     let seed = compose[0]["services"]["seed"]["command"][2].as_str().expect("a text");
     assert!(seed.contains("    echo \"$$n of $$(date +%Y): 50%\" # `seeds`\ndone\n"), "{seed}");
 
-    let kubernetes = parsed(&project, "kubernetes").expect("it was there before");
+    let kubernetes = parsed(&project, "kubernetes", &["--profile", "web"]).expect("it was there before");
     let map = kubernetes
         .iter()
         .find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "api-env");
@@ -340,5 +340,32 @@ fn a_dockerfile_is_built() {
     assert!(built.stdout.contains("build: \"./api\""), "{}", built.stdout);
     assert!(!built.stdout.contains("image:") && !built.stdout.contains("volumes:"));
     assert_eq!(built.stderr, "");
+    project.finish();
+}
+
+#[test]
+fn kubernetes_leaves_dollar_signs_as_they_are() {
+    let project = TestProject::new();
+    let stack = toml::toml! {
+        [services.a]
+        command = ["x", "p$$$$w", "$$(B)", "$$${TOKEN}"]
+        ready = { exec = ["echo", "$$$$"] }
+        stop = { command = ["echo", "$$$$(B)"] }
+        env = { PRICE = "$$$$5", MADE = "$$$$${TOKEN}" }
+    };
+    project.write("devstack.toml", &stack.to_string());
+    project.write(".env", "TOKEN=1\n");
+    judge(&project, "kubernetes", &[]);
+    let Some(objects) = parsed(&project, "kubernetes", &[]) else { return };
+    let data = &objects[0]["data"];
+    assert_eq!(data["PRICE"], "$$5", "nothing is expanded in a ConfigMap");
+    let pod = &objects[1]["spec"]["template"]["spec"]["containers"][0];
+    // Kubernetes reads `$$` as `$`.
+    assert_eq!(pod["command"], serde_json::json!(["x", "p$$$$w", "$$(B)", "$$$(TOKEN)"]));
+    let env = pod["env"].as_array().expect("a list");
+    let made = env.iter().find(|entry| entry["name"] == "MADE");
+    assert_eq!(made.expect("it is there")["value"], "$$$$$(TOKEN)");
+    assert_eq!(pod["readinessProbe"]["exec"]["command"][1], "$$$$");
+    assert_eq!(pod["lifecycle"]["preStop"]["exec"]["command"][1], "$$(B)");
     project.finish();
 }

@@ -138,12 +138,15 @@ fn is_default(open: &PortableVariable) -> bool {
 
 /// Writes a text in which Kubernetes expands the open variables.
 pub(super) fn expanded(text: &PortableText) -> String {
-    // `$$(` stands for `$(`, which would begin a reference.
-    let escape = |text: &str| text.replace("$(", "$$(");
     text.render(escape, |open| match &open.missing {
         MissingVariable::Default(text) if open.file.is_none() => expanded(text),
         MissingVariable::Fail | MissingVariable::Default(_) | MissingVariable::Message(_) => {
             format!("$({})", open.name)
         }
     })
+}
+
+/// Writes text that Kubernetes must leave as it is where it expands variables: it reads `$$` as `$`.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('$', "$$")
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::environment::{ServiceEnvironment, expanded};
+use super::environment::{ServiceEnvironment, escape, expanded};
 use super::{labels, object, port_name, selector, waiter_name};
 use crate::export::yaml::{Yaml, YamlTable};
 use crate::export::{ExportNotes, shell};
@@ -124,7 +124,9 @@ impl Workload<'_> {
             });
         let stop = service.stop.command.as_ref().filter(|_| service.image.is_none());
         let lifecycle = stop.map(|command| {
-            YamlTable::default().with("preStop", YamlTable::default().with("exec", exec(command)))
+            // Kubernetes expands nothing in hooks.
+            let exec = exec(command, str::to_owned);
+            YamlTable::default().with("preStop", YamlTable::default().with("exec", exec))
         });
         let container = YamlTable::default()
             .with("name", service.host_name.as_str())
@@ -194,12 +196,12 @@ impl Workload<'_> {
                 Some(Handler { key: "httpGet", action: http_get(http)?.into() })
             }
             [PortableProbe::Exec(command)] => {
-                Some(Handler { key: "exec", action: exec(command).into() })
+                Some(Handler { key: "exec", action: exec(command, escape).into() })
             }
             several => {
                 let all: Vec<String> =
                     several.iter().filter_map(|probe| shell::probe(probe)).collect();
-                let command = vec!["sh".to_owned(), "-c".to_owned(), literal(&all.join(" && "))];
+                let command = vec!["sh".to_owned(), "-c".to_owned(), escape(&all.join(" && "))];
                 let action = YamlTable::default().with("command", command).into();
                 Some(Handler { key: "exec", action })
             }
@@ -267,21 +269,17 @@ fn http_get(http: &PortableHttp) -> Option<YamlTable> {
     Some(request.with("port", u64::from(*port)).with_some("scheme", scheme))
 }
 
-/// Returns a command of a probe or hook, in which only the shell expands variables.
-fn exec(command: &PortableCommand) -> YamlTable {
+/// Returns a command of a probe or hook, in which only the shell expands variables. `escaped` writes
+/// each word.
+fn exec(command: &PortableCommand, escaped: fn(&str) -> String) -> YamlTable {
     let open = command.texts().iter().any(shell::is_open);
     let words = match command {
         PortableCommand::Exec(words) if !open => {
-            words.iter().filter_map(|word| word.as_literal()).map(literal).collect()
+            words.iter().filter_map(|word| word.as_literal()).map(escaped).collect()
         }
-        _ => vec!["sh".to_owned(), "-c".to_owned(), literal(&shell::command(command))],
+        _ => vec!["sh".to_owned(), "-c".to_owned(), escaped(&shell::command(command))],
     };
     YamlTable::default().with("command", words)
-}
-
-/// Writes text that Kubernetes must leave as it is.
-fn literal(text: &str) -> String {
-    text.replace("$(", "$$(")
 }
 
 /// Returns whole seconds, at least one.
