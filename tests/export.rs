@@ -369,3 +369,35 @@ fn kubernetes_leaves_dollar_signs_as_they_are() {
     assert_eq!(pod["lifecycle"]["preStop"]["exec"]["command"][1], "$$(B)");
     project.finish();
 }
+
+#[test]
+fn names_stay_different_where_a_format_cuts_them() {
+    let project = TestProject::new();
+    let stack = toml::toml! {
+        [services.api]
+        command = "x"
+        env_file = [".env.local", "env-local"]
+        ports = { metrics-internal-a = 5000, metrics-internal-b = 5001 }
+        [services.api-]
+        command = "x"
+        port = 5002
+        [services.1a]
+        command = "x"
+        [services.s-1a]
+        command = "x"
+    };
+    project.write("devstack.toml", &stack.to_string());
+    project.write(".env.local", "A=1\n");
+    project.write("env-local", "B=1\n");
+    judge(&project, "compose", &[]);
+    judge(&project, "kubernetes", &[]);
+    let compose = export(&project, &["compose"]).stdout;
+    for name in ["api", "api-2", "s-1a", "s-1a-2"] {
+        assert_eq!(compose.matches(&format!("\n  {name}:\n")).count(), 1, "{name} in {compose}");
+    }
+    let kubernetes = export(&project, &["kubernetes"]).stdout;
+    for name in ["metrics-interna", "metrics-inter-2", "-env-local --", "-env-local-2 --"] {
+        assert!(kubernetes.contains(name), "{name} in {kubernetes}");
+    }
+    project.finish();
+}

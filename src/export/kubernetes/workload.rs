@@ -1,12 +1,12 @@
 use std::time::Duration;
 
 use super::environment::{ServiceEnvironment, escape, expanded};
-use super::{labels, object, port_name, selector, waiter_name};
+use super::{labels, named_ports, object, selector, waiter_name};
 use crate::export::yaml::{Yaml, YamlTable};
 use crate::export::{ExportNotes, shell};
 use crate::model::{
-    AcceptedStatus, Condition, HealthAction, PortableCommand, PortableHttp, PortablePort,
-    PortableProbe, PortableService, PortableStack, RestartPolicy, ServiceKind,
+    AcceptedStatus, Condition, HealthAction, Name, PortableCommand, PortableHttp, PortableProbe,
+    PortableService, PortableStack, RestartPolicy, ServiceKind, UniqueNames,
 };
 
 /// Waits until a port accepts connections.
@@ -69,10 +69,15 @@ impl Workload<'_> {
 
     fn pod(&self, environment: &ServiceEnvironment<'_>, notes: &mut ExportNotes) -> YamlTable {
         let service = self.service;
+        let mut names = UniqueNames::default();
         let waits: Vec<YamlTable> = service
             .depends_on
             .iter()
-            .map(|(name, condition)| self.wait(&self.stack.services[name], *condition))
+            .map(|(name, condition)| {
+                let target = &self.stack.services[name];
+                let container = names.take(&format!("wait-{}", target.host_name), name);
+                self.wait(&container, target, *condition)
+            })
             .collect();
         let data = service.image.as_ref().and_then(|image| image.data);
         let volumes = data.map(|_| {
@@ -114,9 +119,9 @@ impl Workload<'_> {
                 (image, command.iter().map(expanded).collect(), Vec::new())
             }
         };
-        let ports = service.ports.iter().map(|port: &PortablePort| {
+        let ports = named_ports(service).into_iter().map(|(name, port)| {
             let number = u64::from(port.number);
-            YamlTable::default().with("name", port_name(&port.name)).with("containerPort", number)
+            YamlTable::default().with("name", name.as_str()).with("containerPort", number)
         });
         let mounts =
             service.image.as_ref().and_then(|image| image.data).map(|data| {
@@ -218,10 +223,9 @@ impl Workload<'_> {
 
     /// Returns an init container that ends once a dependency is as it should be. A Service leads only
     /// to pods that are ready.
-    fn wait(&self, target: &PortableService, condition: Condition) -> YamlTable {
+    fn wait(&self, container: &Name, target: &PortableService, condition: Condition) -> YamlTable {
         let name = &target.host_name;
-        let container =
-            YamlTable::default().with("name", format!("wait-{}", &name[..name.len().min(58)]));
+        let container = YamlTable::default().with("name", container.as_str());
         let wait = |goal: &str, kind: &str| {
             let words = ["wait", goal, &format!("{kind}/{name}"), "--timeout=1h"];
             words.map(str::to_owned).to_vec()

@@ -30,7 +30,8 @@ pub struct PortableStack {
 pub struct PortableService {
     /// Its name. Where services are reached by their names, replicas are one service.
     pub name: Name,
-    /// The host name where it is reached by its name: `name` as a DNS label that starts with a letter.
+    /// The host name where it is reached by its name: `name` as a DNS label that starts with a letter,
+    /// different from all others.
     pub host_name: String,
     /// The user's description.
     pub description: Option<String>,

@@ -15,7 +15,6 @@ use crate::model::{
 use crate::presets::PresetImage;
 
 use super::addresses::{PortableAddresses, ServicePlace, image_of};
-use super::host_name;
 use super::texts::{PortableTexts, Surroundings};
 
 /// Where containers have the directory of the stack.
@@ -91,7 +90,7 @@ impl<'a> PortableBuilder<'a> {
         let description = spec.description.as_ref().map(|text| texts.text(text));
         PortableService {
             name: name.clone(),
-            host_name: host_name(name),
+            host_name: place.host_name.to_string(),
             description: description.and_then(|text| text.as_literal().map(str::to_owned)),
             kind: spec.kind,
             command: texts.command(&spec.command),
