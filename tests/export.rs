@@ -401,3 +401,26 @@ fn names_stay_different_where_a_format_cuts_them() {
     }
     project.finish();
 }
+
+#[test]
+fn units_have_no_lines_of_descriptions_and_paths() {
+    let project = TestProject::new();
+    fs::create_dir(project.path("a b")).expect("the project is ours");
+    let text = "[services.a]\ncommand = 'x'\ndir = 'a b'\ndescription = 'ends in \\'\n";
+    project.write("devstack.toml", text);
+    judge(&project, "systemd", &[]);
+    let units = export(&project, &["systemd"]).stdout;
+    assert!(units.contains("Description=ends in \\\\\nPartOf="), "{units}");
+
+    for name in ["a\nExecStartPre=x", "a\\", "a ", "a\u{1b}"] {
+        fs::create_dir(project.path(name)).expect("the project is ours");
+        let mut stack: toml::Table = text.parse().expect("valid TOML");
+        stack["services"]["a"]["dir"] = name.into();
+        project.write("devstack.toml", &stack.to_string());
+        let refused = project.devstack(["export", "systemd"]).run().expect_code(1);
+        assert_eq!(refused.stdout, "", "{name:?}");
+        assert!(refused.stderr.contains("a systemd unit cannot name \""), "{}", refused.stderr);
+        assert!(refused.stderr.contains("help: rename it"), "{}", refused.stderr);
+    }
+    project.finish();
+}

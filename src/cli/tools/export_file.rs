@@ -51,10 +51,11 @@ pub(crate) fn export_file(
         ExportFormat::Systemd | ExportFormat::Procfile => PortableNetwork::Loopback,
     });
     let output = args.output.as_ref().map(|path| sources.cwd.join(path));
+    let refused = |message| CommandError::new(message, ExitCode::FAILED);
     let export = match format {
         ExportFormat::Compose => export::compose(&stack, &compose_place(&stack, output.as_deref())),
         ExportFormat::Kubernetes => export::kubernetes(&stack),
-        ExportFormat::Systemd => export::systemd(&stack),
+        ExportFormat::Systemd => export::systemd(&stack).map_err(refused)?,
         ExportFormat::Procfile => export::procfile(&stack),
     };
     if stack.dir.join(LOCAL_FILE).exists() {
@@ -64,9 +65,7 @@ pub(crate) fn export_file(
         warn(&format!("note: {line}\n"));
     }
     let Some(output) = output else { return print(&text(&export)) };
-    let paths = export
-        .write(&output, args.force)
-        .map_err(|message| CommandError::new(message, ExitCode::FAILED))?;
+    let paths = export.write(&output, args.force).map_err(refused)?;
     let written = paths.iter().map(|path| {
         format!("{} written\n", path.strip_prefix(&sources.cwd).unwrap_or(path).display())
     });
