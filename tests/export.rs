@@ -249,7 +249,8 @@ fn every_value_is_read_back_as_it_was() {
     let seed = compose[0]["services"]["seed"]["command"][2].as_str().expect("a text");
     assert!(seed.contains("    echo \"$$n of $$(date +%Y): 50%\" # `seeds`\ndone\n"), "{seed}");
 
-    let kubernetes = parsed(&project, "kubernetes", &["--profile", "web"]).expect("it was there before");
+    let kubernetes =
+        parsed(&project, "kubernetes", &["--profile", "web"]).expect("it was there before");
     let map = kubernetes
         .iter()
         .find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "api-env");
@@ -422,5 +423,28 @@ fn units_have_no_lines_of_descriptions_and_paths() {
         assert!(refused.stderr.contains("a systemd unit cannot name \""), "{}", refused.stderr);
         assert!(refused.stderr.contains("help: rename it"), "{}", refused.stderr);
     }
+    project.finish();
+}
+
+#[test]
+fn containers_have_the_directory_of_an_included_file() {
+    let project = TestProject::new();
+    project.write("devstack.toml", "include = ['lib']\n");
+    let text = "[services.a]\ncommand = 'python ${stack.dir}/api/serve.py'\ndir = 'api'\n\
+        [services.outside]\ncommand = 'python x.py'\ndir = '../other'\n";
+    project.write("lib/devstack.toml", text);
+    project.write("lib/devstack.local.toml", "");
+    project.write("lib/api/serve.py", "");
+    project.write("other/x.py", "");
+    judge(&project, "compose", &[]);
+    let mount = |source: &str, target: &str| serde_json::json!({ "type": "bind", "source": source, "target": target });
+    let Some(compose) = parsed(&project, "compose", &[]) else { return };
+    let service = &compose[0]["services"]["a"];
+    assert_eq!(service["command"][2], "python /app/api/serve.py");
+    assert_eq!(service["working_dir"], "/app/api");
+    assert_eq!(service["volumes"], Value::from(vec![mount("./lib", "/app")]));
+    let service = &compose[0]["services"]["outside"];
+    assert_eq!(service["working_dir"], "/work");
+    assert_eq!(service["volumes"][1], mount("./other", "/work"));
     project.finish();
 }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{Export, ExportNotes, ExportedFile, shell};
 use crate::model::{
     Condition, Message, MessageClass, Name, PortableCommand, PortablePort, PortableProbe,
-    PortableService, PortableStack, PortableText, RestartPolicy, ServiceKind, host_port, signal_name,
+    PortableService, PortableStack, PortableText, RestartPolicy, ServiceKind, host_port,
+    signal_name,
 };
 use crate::text::{join, one_line};
 

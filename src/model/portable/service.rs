@@ -41,6 +41,8 @@ pub struct PortableService {
     pub command: PortableCommand,
     /// The working directory, absolute.
     pub dir: PathBuf,
+    /// The directory of the configuration file that it is in, absolute.
+    pub file_dir: PathBuf,
     /// Its variables, without those that env files set.
     pub env: BTreeMap<String, PortableText>,
     /// The env files, later ones over earlier ones; `env` is over all of them.

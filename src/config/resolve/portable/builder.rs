@@ -8,17 +8,14 @@ use crate::config::spec::{
 };
 use crate::config::template::Template;
 use crate::model::{
-    AcceptedStatus, Condition, HealthConfig, Name, PortableCommand, PortableEnvFile, PortableHttp,
-    PortableImage, PortableNetwork, PortableProbe, PortableService, PortableText, ReadyConfig,
-    SERVICE_VAR, StopConfig, host_port, is_loopback,
+    AcceptedStatus, CONTAINER_DIR, Condition, HealthConfig, Name, PortableCommand, PortableEnvFile,
+    PortableHttp, PortableImage, PortableNetwork, PortableProbe, PortableService, PortableText,
+    ReadyConfig, SERVICE_VAR, StopConfig, host_port, is_loopback,
 };
 use crate::presets::PresetImage;
 
 use super::addresses::{PortableAddresses, ServicePlace, image_of};
 use super::texts::{PortableTexts, Surroundings};
-
-/// Where containers have the directory of the stack.
-const CONTAINER_DIR: &str = "/app";
 
 /// Variables of a service about itself.
 const STACK_VAR: &str = "DEVSTACK_STACK";
@@ -95,6 +92,7 @@ impl<'a> PortableBuilder<'a> {
             kind: spec.kind,
             command: texts.command(&spec.command),
             dir: spec.dir.clone(),
+            file_dir: self.spec.scope(spec).dir.clone(),
             env,
             env_files: self.env_files(spec),
             host: spec.host.clone(),
