@@ -437,6 +437,8 @@ fn containers_have_the_directory_of_an_included_file() {
     project.write("lib/api/serve.py", "");
     project.write("other/x.py", "");
     judge(&project, "compose", &[]);
+    let notes = export(&project, &["compose"]).stderr;
+    assert!(notes.contains("note: lib/devstack.local.toml is not exported\n"), "{notes}");
     let mount = |source: &str, target: &str| serde_json::json!({ "type": "bind", "source": source, "target": target });
     let Some(compose) = parsed(&project, "compose", &[]) else { return };
     let service = &compose[0]["services"]["a"];
@@ -446,5 +448,16 @@ fn containers_have_the_directory_of_an_included_file() {
     let service = &compose[0]["services"]["outside"];
     assert_eq!(service["working_dir"], "/work");
     assert_eq!(service["volumes"][1], mount("./other", "/work"));
+    project.finish();
+}
+
+#[test]
+fn exports_name_the_file_that_they_are_from() {
+    let project = TestProject::new();
+    project.write("Procfile", "web: python serve.py\n");
+    for format in FORMATS {
+        let text = export(&project, &[format]).stdout;
+        assert!(text.contains(&format!("`devstack export {format}` from Procfile.\n")), "{text}");
+    }
     project.finish();
 }

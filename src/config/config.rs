@@ -151,7 +151,10 @@ impl Config {
     /// Returns the stack for other programs, with the ports that it wants and without the values of
     /// env files and of the environment.
     pub fn portable(&self, network: PortableNetwork) -> PortableStack {
-        portable_stack(&self.spec, &self.env_files, self.port_requests(), network)
+        // The main file is read first.
+        let main = self.sources.first().and_then(|file| file.path().file_name());
+        let file_name = main.unwrap_or_default().to_string_lossy().into_owned();
+        portable_stack(&self.spec, file_name, &self.env_files, self.port_requests(), network)
     }
 
     /// Returns it as the same files give it when their directory was moved.

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -58,8 +59,9 @@ pub(crate) fn export_file(
         ExportFormat::Systemd => export::systemd(&stack).map_err(refused)?,
         ExportFormat::Procfile => export::procfile(&stack),
     };
-    if stack.dir.join(LOCAL_FILE).exists() {
-        warn(&format!("note: {LOCAL_FILE} is not exported\n"));
+    for file in local_files(&stack) {
+        let shown = file.strip_prefix(&stack.dir).unwrap_or(&file);
+        warn(&format!("note: {} is not exported\n", shown.display()));
     }
     for line in export.notes.lines() {
         warn(&format!("note: {line}\n"));
@@ -70,6 +72,13 @@ pub(crate) fn export_file(
         format!("{} written\n", path.strip_prefix(&sources.cwd).unwrap_or(path).display())
     });
     print(&written.collect::<String>())
+}
+
+/// Returns the files with changes of one person, beside the main file and those that it includes.
+fn local_files(stack: &PortableStack) -> BTreeSet<PathBuf> {
+    let included = stack.services.values().map(|service| &service.file_dir);
+    let files = included.chain([&stack.dir]).map(|dir| dir.join(LOCAL_FILE));
+    files.filter(|file| file.exists()).collect()
 }
 
 /// Returns where the file is, and which services have a Dockerfile.

@@ -15,6 +15,8 @@ pub struct PortableStack {
     pub name: String,
     /// The directory of the first configuration file, absolute.
     pub dir: PathBuf,
+    /// The name of that file.
+    pub file_name: String,
     /// How the references between its services are resolved.
     pub network: PortableNetwork,
     /// The services by name. Their dependencies exist and have no cycle.

@@ -17,6 +17,7 @@ use builder::PortableBuilder;
 /// Builds the stack for other programs. `requests` are those of run mode.
 pub(in crate::config) fn portable_stack(
     spec: &StackSpec,
+    file_name: String,
     files: &EnvFileSet,
     requests: &[PortRequest],
     network: PortableNetwork,
@@ -28,6 +29,7 @@ pub(in crate::config) fn portable_stack(
     PortableStack {
         name: spec.name.clone(),
         dir: spec.dir.clone(),
+        file_name,
         network,
         services: built.collect(),
         live_reload: spec.live,
