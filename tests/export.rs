@@ -461,3 +461,16 @@ fn exports_name_the_file_that_they_are_from() {
     }
     project.finish();
 }
+
+#[test]
+fn no_export_has_a_port_of_an_env_file_or_the_environment() {
+    let project = TestProject::new();
+    project.write("devstack.toml", "[services.a]\ncommand = 'x'\nport = 5000\n");
+    project.write(".env", "A_PORT=7777\n");
+    for format in FORMATS {
+        let ended = project.devstack(["export", format]).env("PORT", "7778").run().expect_code(0);
+        assert!(!ended.stdout.contains("777"), "{format}: {}", ended.stdout);
+        assert!(ended.stdout.contains("5000"), "{format}: {}", ended.stdout);
+    }
+    project.finish();
+}

@@ -9,7 +9,7 @@ use crate::model::{
 
 use super::diagnostics::SourceFile;
 use super::env::{EnvFileSet, ExplainedEnv, explain};
-use super::resolve::{AddressBook, PortRequests, ServiceBuilder, portable_stack};
+use super::resolve::{AddressBook, PortRequests, ServiceBuilder, portable_stack, written_port_requests};
 use super::sources::relocate_pwd;
 use super::spec::StackSpec;
 
@@ -148,13 +148,14 @@ impl Config {
         }
     }
 
-    /// Returns the stack for other programs, with the ports that it wants and without the values of
-    /// env files and of the environment.
+    /// Returns the stack for other programs, with the ports that its files want and without the values
+    /// of env files and of the environment.
     pub fn portable(&self, network: PortableNetwork) -> PortableStack {
         // The main file is read first.
         let main = self.sources.first().and_then(|file| file.path().file_name());
         let file_name = main.unwrap_or_default().to_string_lossy().into_owned();
-        portable_stack(&self.spec, file_name, &self.env_files, self.port_requests(), network)
+        let requests = written_port_requests(&self.spec, &self.sources);
+        portable_stack(&self.spec, file_name, &self.env_files, &requests, network)
     }
 
     /// Returns it as the same files give it when their directory was moved.

@@ -162,3 +162,14 @@ fn host_names_are_different() {
     assert_eq!(hosts, ["api", "api-2", "api-3", "s-1a-2", "s-1a", "x--y"]);
     assert_eq!(shown(&service(&stack, "x--y").env["OTHER"]), "s-1a-2");
 }
+
+#[test]
+fn ports_are_those_of_the_configuration_files() {
+    let text = "[services.a]\ncommand = 'x'\nport = 5000\n\
+        [services.outer]\ncommand = 'x'\nport = 'auto'\n\
+        [services.own]\ncommand = 'x'\nport = 'auto'\nenv = { PORT = '6000' }\n";
+    let config = config(text, "A_PORT=7777\nOUTER_PORT=7778\n");
+    let stack = config.portable(PortableNetwork::Names);
+    let wanted = ["a", "outer", "own"].map(|name| service(&stack, name).ports[0].wanted);
+    assert_eq!(wanted, [Some(5000), None, Some(6000)]);
+}
