@@ -9,7 +9,9 @@ use crate::model::{
 
 use super::diagnostics::SourceFile;
 use super::env::{EnvFileSet, ExplainedEnv, explain};
-use super::resolve::{AddressBook, PortRequests, ServiceBuilder, portable_stack, written_port_requests};
+use super::resolve::{
+    AddressBook, PortRequests, ServiceBuilder, portable_stack, written_port_requests,
+};
 use super::sources::relocate_pwd;
 use super::spec::StackSpec;
 
@@ -162,8 +164,7 @@ impl Config {
     pub fn relocated(&self, moved: &DirMove) -> Config {
         let mut config = self.clone();
         config.spec.relocate(moved);
-        let files = config.env_files.files.into_iter();
-        config.env_files.files = files.map(|(path, file)| (moved.path(&path), file)).collect();
+        config.env_files.relocate(moved);
         config.files = config.files.iter().map(|path| moved.path(path)).collect();
         relocate_pwd(&mut config.outer, moved);
         config

@@ -22,11 +22,8 @@ pub struct ExportNotes {
 impl ExportNotes {
     /// Starts with what no other format has.
     pub(super) fn new(format: &'static str, stack: &PortableStack) -> ExportNotes {
-        let mut notes = ExportNotes {
-            format,
-            file_name: one_line(&stack.file_name),
-            ..ExportNotes::default()
-        };
+        let mut notes =
+            ExportNotes { format, file_name: one_line(&stack.file_name), ..ExportNotes::default() };
         if !stack.live_reload {
             notes.losses.insert("`live`".to_owned(), Vec::new());
         }
@@ -127,7 +124,8 @@ impl ExportNotes {
     }
 
     fn as_comment(&self, lines: &[String]) -> String {
-        let first = format!("Written by `devstack export {}` from {}.", self.format, self.file_name);
+        let first =
+            format!("Written by `devstack export {}` from {}.", self.format, self.file_name);
         let lines = lines.iter().map(String::as_str);
         [first.as_str()].into_iter().chain(lines).map(|line| format!("# {line}\n")).collect()
     }

@@ -192,7 +192,7 @@ impl<'a> PortableBuilder<'a> {
             let names = variables.into_iter().flat_map(BTreeMap::keys).cloned();
             let there = variables.is_some() || file.at.is_some();
             there.then(|| PortableEnvFile {
-                path: file.path.clone(),
+                path: self.files.place(&file.path).to_owned(),
                 optional: file.optional,
                 names: names.collect::<BTreeSet<String>>(),
             })
