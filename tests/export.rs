@@ -190,10 +190,10 @@ fn no_export_has_a_secret() {
 }
 
 /// The documents of an export, as a parser of YAML 1.1 reads them.
-fn parsed(project: &TestProject, format: &str) -> Option<Vec<Value>> {
+fn parsed(project: &TestProject, format: &str, args: &[&str]) -> Option<Vec<Value>> {
     let file = project.path("parsed.yaml");
     let output = file.display().to_string();
-    export(project, &[format, "--profile", "web", "--force", "--output", &output]);
+    export(project, &[&[format, "--force", "--output", &output], args].concat());
     documents(project, &file)
 }
 
@@ -225,7 +225,7 @@ fn nothing_is_lost_from_compose_to_compose() {
     project.write("api/Dockerfile", "FROM python:3.13\nCOPY . .\n");
     project.write("api.env", "A=1\n");
     project.devstack(["init"]).run().expect_code(0);
-    let Some(compose) = parsed(&project, "compose") else { return };
+    let Some(compose) = parsed(&project, "compose", &["--profile", "web"]) else { return };
     let before = documents(&project, &project.path("compose.yaml")).expect("there is Python");
     let mut found = Vec::new();
     lost(&before[0], &compose[0], "", &mut found);
@@ -238,7 +238,7 @@ fn nothing_is_lost_from_compose_to_compose() {
 #[test]
 fn every_value_is_read_back_as_it_was() {
     let project = full();
-    let Some(compose) = parsed(&project, "compose") else { return };
+    let Some(compose) = parsed(&project, "compose", &["--profile", "web"]) else { return };
     let api = &compose[0]["services"]["api"];
     for (name, value) in ODD {
         // Compose reads `$$` as a dollar sign.
@@ -249,7 +249,8 @@ fn every_value_is_read_back_as_it_was() {
     let seed = compose[0]["services"]["seed"]["command"][2].as_str().expect("a text");
     assert!(seed.contains("    echo \"$$n of $$(date +%Y): 50%\" # `seeds`\ndone\n"), "{seed}");
 
-    let kubernetes = parsed(&project, "kubernetes").expect("it was there before");
+    let kubernetes =
+        parsed(&project, "kubernetes", &["--profile", "web"]).expect("it was there before");
     let map = kubernetes
         .iter()
         .find(|object| object["kind"] == "ConfigMap" && object["metadata"]["name"] == "api-env");
@@ -340,5 +341,136 @@ fn a_dockerfile_is_built() {
     assert!(built.stdout.contains("build: \"./api\""), "{}", built.stdout);
     assert!(!built.stdout.contains("image:") && !built.stdout.contains("volumes:"));
     assert_eq!(built.stderr, "");
+    project.finish();
+}
+
+#[test]
+fn kubernetes_leaves_dollar_signs_as_they_are() {
+    let project = TestProject::new();
+    let stack = toml::toml! {
+        [services.a]
+        command = ["x", "p$$$$w", "$$(B)", "$$${TOKEN}"]
+        ready = { exec = ["echo", "$$$$"] }
+        stop = { command = ["echo", "$$$$(B)"] }
+        env = { PRICE = "$$$$5", MADE = "$$$$${TOKEN}" }
+    };
+    project.write("devstack.toml", &stack.to_string());
+    project.write(".env", "TOKEN=1\n");
+    judge(&project, "kubernetes", &[]);
+    let Some(objects) = parsed(&project, "kubernetes", &[]) else { return };
+    let data = &objects[0]["data"];
+    assert_eq!(data["PRICE"], "$$5", "nothing is expanded in a ConfigMap");
+    let pod = &objects[1]["spec"]["template"]["spec"]["containers"][0];
+    // Kubernetes reads `$$` as `$`.
+    assert_eq!(pod["command"], serde_json::json!(["x", "p$$$$w", "$$(B)", "$$$(TOKEN)"]));
+    let env = pod["env"].as_array().expect("a list");
+    let made = env.iter().find(|entry| entry["name"] == "MADE");
+    assert_eq!(made.expect("it is there")["value"], "$$$$$(TOKEN)");
+    assert_eq!(pod["readinessProbe"]["exec"]["command"][1], "$$$$");
+    assert_eq!(pod["lifecycle"]["preStop"]["exec"]["command"][1], "$$(B)");
+    project.finish();
+}
+
+#[test]
+fn names_stay_different_where_a_format_cuts_them() {
+    let project = TestProject::new();
+    let stack = toml::toml! {
+        [services.api]
+        command = "x"
+        env_file = [".env.local", "env-local"]
+        ports = { metrics-internal-a = 5000, metrics-internal-b = 5001 }
+        [services.api-]
+        command = "x"
+        port = 5002
+        [services.1a]
+        command = "x"
+        [services.s-1a]
+        command = "x"
+    };
+    project.write("devstack.toml", &stack.to_string());
+    project.write(".env.local", "A=1\n");
+    project.write("env-local", "B=1\n");
+    judge(&project, "compose", &[]);
+    judge(&project, "kubernetes", &[]);
+    let compose = export(&project, &["compose"]).stdout;
+    for name in ["api", "api-2", "s-1a", "s-1a-2"] {
+        assert_eq!(compose.matches(&format!("\n  {name}:\n")).count(), 1, "{name} in {compose}");
+    }
+    let kubernetes = export(&project, &["kubernetes"]).stdout;
+    for name in ["metrics-interna", "metrics-inter-2", "-env-local --", "-env-local-2 --"] {
+        assert!(kubernetes.contains(name), "{name} in {kubernetes}");
+    }
+    project.finish();
+}
+
+#[test]
+fn units_have_no_lines_of_descriptions_and_paths() {
+    let project = TestProject::new();
+    fs::create_dir(project.path("a b")).expect("the project is ours");
+    let text = "[services.a]\ncommand = 'x'\ndir = 'a b'\ndescription = 'ends in \\'\n";
+    project.write("devstack.toml", text);
+    judge(&project, "systemd", &[]);
+    let units = export(&project, &["systemd"]).stdout;
+    assert!(units.contains("Description=ends in \\\\\nPartOf="), "{units}");
+
+    for name in ["a\nExecStartPre=x", "a\\", "a ", "a\u{1b}"] {
+        fs::create_dir(project.path(name)).expect("the project is ours");
+        let mut stack: toml::Table = text.parse().expect("valid TOML");
+        stack["services"]["a"]["dir"] = name.into();
+        project.write("devstack.toml", &stack.to_string());
+        let refused = project.devstack(["export", "systemd"]).run().expect_code(1);
+        assert_eq!(refused.stdout, "", "{name:?}");
+        assert!(refused.stderr.contains("a systemd unit cannot name \""), "{}", refused.stderr);
+        assert!(refused.stderr.contains("help: rename it"), "{}", refused.stderr);
+    }
+    project.finish();
+}
+
+#[test]
+fn containers_have_the_directory_of_an_included_file() {
+    let project = TestProject::new();
+    project.write("devstack.toml", "include = ['lib']\n");
+    let text = "[services.a]\ncommand = 'python ${stack.dir}/api/serve.py'\ndir = 'api'\n\
+        [services.outside]\ncommand = 'python x.py'\ndir = '../other'\n";
+    project.write("lib/devstack.toml", text);
+    project.write("lib/devstack.local.toml", "");
+    project.write("lib/api/serve.py", "");
+    project.write("other/x.py", "");
+    judge(&project, "compose", &[]);
+    let notes = export(&project, &["compose"]).stderr;
+    assert!(notes.contains("note: lib/devstack.local.toml is not exported\n"), "{notes}");
+    let mount = |source: &str, target: &str| serde_json::json!({ "type": "bind", "source": source, "target": target });
+    let Some(compose) = parsed(&project, "compose", &[]) else { return };
+    let service = &compose[0]["services"]["a"];
+    assert_eq!(service["command"][2], "python /app/api/serve.py");
+    assert_eq!(service["working_dir"], "/app/api");
+    assert_eq!(service["volumes"], Value::from(vec![mount("./lib", "/app")]));
+    let service = &compose[0]["services"]["outside"];
+    assert_eq!(service["working_dir"], "/work");
+    assert_eq!(service["volumes"][1], mount("./other", "/work"));
+    project.finish();
+}
+
+#[test]
+fn exports_name_the_file_that_they_are_from() {
+    let project = TestProject::new();
+    project.write("Procfile", "web: python serve.py\n");
+    for format in FORMATS {
+        let text = export(&project, &[format]).stdout;
+        assert!(text.contains(&format!("`devstack export {format}` from Procfile.\n")), "{text}");
+    }
+    project.finish();
+}
+
+#[test]
+fn no_export_has_a_port_of_an_env_file_or_the_environment() {
+    let project = TestProject::new();
+    project.write("devstack.toml", "[services.a]\ncommand = 'x'\nport = 5000\n");
+    project.write(".env", "A_PORT=7777\n");
+    for format in FORMATS {
+        let ended = project.devstack(["export", format]).env("PORT", "7778").run().expect_code(0);
+        assert!(!ended.stdout.contains("777"), "{format}: {}", ended.stdout);
+        assert!(ended.stdout.contains("5000"), "{format}: {}", ended.stdout);
+    }
     project.finish();
 }

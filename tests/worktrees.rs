@@ -91,3 +91,17 @@ fn stacks_of_one_repository_are_listed_together() {
     }
     project.finish();
 }
+
+#[test]
+fn exports_name_the_env_file_of_the_main_worktree() {
+    let project = linked();
+    let env = "[services.api.env]\nURL = '${TOKEN}'\n";
+    project.write("devstack.toml", &(project.read("devstack.toml") + env));
+    let main = project.outside("home").join("main/.env").display().to_string();
+    let units = project.devstack(["export", "systemd"]).run().expect_code(0).stdout;
+    assert!(units.contains(&format!("EnvironmentFile=-{main}\n")), "{units}");
+    let compose = project.devstack(["export", "compose"]).run().expect_code(0).stdout;
+    assert!(compose.contains("main/.env") && !compose.contains("./.env"), "{compose}");
+    assert!(compose.contains("use `docker compose --env-file "), "{compose}");
+    project.finish();
+}

@@ -9,7 +9,9 @@ use crate::model::{
 
 use super::diagnostics::SourceFile;
 use super::env::{EnvFileSet, ExplainedEnv, explain};
-use super::resolve::{AddressBook, PortRequests, ServiceBuilder, portable_stack};
+use super::resolve::{
+    AddressBook, PortRequests, ServiceBuilder, portable_stack, written_port_requests,
+};
 use super::sources::relocate_pwd;
 use super::spec::StackSpec;
 
@@ -148,18 +150,21 @@ impl Config {
         }
     }
 
-    /// Returns the stack for other programs, with the ports that it wants and without the values of
-    /// env files and of the environment.
+    /// Returns the stack for other programs, with the ports that its files want and without the values
+    /// of env files and of the environment.
     pub fn portable(&self, network: PortableNetwork) -> PortableStack {
-        portable_stack(&self.spec, &self.env_files, self.port_requests(), network)
+        // The main file is read first.
+        let main = self.sources.first().and_then(|file| file.path().file_name());
+        let file_name = main.unwrap_or_default().to_string_lossy().into_owned();
+        let requests = written_port_requests(&self.spec, &self.sources);
+        portable_stack(&self.spec, file_name, &self.env_files, &requests, network)
     }
 
     /// Returns it as the same files give it when their directory was moved.
     pub fn relocated(&self, moved: &DirMove) -> Config {
         let mut config = self.clone();
         config.spec.relocate(moved);
-        let files = config.env_files.files.into_iter();
-        config.env_files.files = files.map(|(path, file)| (moved.path(&path), file)).collect();
+        config.env_files.relocate(moved);
         config.files = config.files.iter().map(|path| moved.path(path)).collect();
         relocate_pwd(&mut config.outer, moved);
         config

@@ -8,9 +8,9 @@ use super::base_image::base_image;
 use super::yaml::{Yaml, YamlTable};
 use super::{Export, ExportNotes, shell};
 use crate::model::{
-    Condition, HealthAction, MissingVariable, Name, PortableEnvFile, PortablePort, PortableProbe,
-    PortableService, PortableStack, PortableText, PortableVariable, RestartPolicy, ServiceKind,
-    TtyMode, is_loopback, signal_name,
+    CONTAINER_DIR, Condition, HealthAction, MissingVariable, Name, PortableEnvFile, PortablePort,
+    PortableProbe, PortableService, PortableStack, PortableText, PortableVariable, RestartPolicy,
+    ServiceKind, TtyMode, is_loopback, signal_name,
 };
 
 /// What a Compose file depends on beside the stack.
@@ -22,8 +22,8 @@ pub struct ComposePlace {
     pub dockerfiles: BTreeSet<Name>,
 }
 
-/// Where the directory of the stack is mounted.
-const MOUNT: &str = "/app";
+/// Where a working directory is mounted that is outside of the directory of its file.
+const WORK_DIR: &str = "/work";
 
 /// Writes a stack as a Compose file.
 pub fn compose(stack: &PortableStack, place: &ComposePlace) -> Export {
@@ -104,21 +104,28 @@ impl ComposeService<'_> {
                 "`{image}` has no packages of yours: add a Dockerfile to {shown}, export again"
             ),
         );
-        let (mounted, dir) = match service.dir.strip_prefix(&self.stack.dir) {
-            Ok(below) if below.as_os_str().is_empty() => (&self.stack.dir, MOUNT.to_owned()),
-            Ok(below) => (&self.stack.dir, format!("{MOUNT}/{}", below.to_string_lossy())),
-            Err(_) => (&service.dir, MOUNT.to_owned()),
+        let mut mounts = vec![self.mount(&service.file_dir, CONTAINER_DIR)];
+        let dir = match service.dir.strip_prefix(&service.file_dir) {
+            Ok(below) if below.as_os_str().is_empty() => CONTAINER_DIR.to_owned(),
+            Ok(below) => format!("{CONTAINER_DIR}/{}", below.to_string_lossy()),
+            Err(_) => {
+                mounts.push(self.mount(&service.dir, WORK_DIR));
+                WORK_DIR.to_owned()
+            }
         };
-        // The long form takes any path, also one with a colon.
-        let mount = YamlTable::default()
-            .with("type", "bind")
-            .with("source", escape(&self.path(mounted)))
-            .with("target", MOUNT);
         YamlTable::default()
             .with("image", image)
             .with("command", command)
             .with("working_dir", escape(&dir))
-            .with("volumes", vec![mount])
+            .with("volumes", mounts)
+    }
+
+    fn mount(&self, dir: &Path, target: &str) -> YamlTable {
+        // The long form takes any path, also one with a colon.
+        YamlTable::default()
+            .with("type", "bind")
+            .with("source", escape(&self.path(dir)))
+            .with("target", target)
     }
 
     fn volume(&self) -> String {

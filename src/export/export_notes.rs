@@ -11,6 +11,8 @@ use crate::text::{join, one_line};
 pub struct ExportNotes {
     /// The name of the format, as in the command.
     format: &'static str,
+    /// The name of the file that says what the stack is.
+    file_name: String,
     /// What is left to do, and for which services.
     steps: Vec<(String, Vec<Name>)>,
     /// What is not carried over, and of which services; of none: of the stack.
@@ -20,7 +22,8 @@ pub struct ExportNotes {
 impl ExportNotes {
     /// Starts with what no other format has.
     pub(super) fn new(format: &'static str, stack: &PortableStack) -> ExportNotes {
-        let mut notes = ExportNotes { format, ..ExportNotes::default() };
+        let mut notes =
+            ExportNotes { format, file_name: one_line(&stack.file_name), ..ExportNotes::default() };
         if !stack.live_reload {
             notes.losses.insert("`live`".to_owned(), Vec::new());
         }
@@ -121,7 +124,8 @@ impl ExportNotes {
     }
 
     fn as_comment(&self, lines: &[String]) -> String {
-        let first = format!("Written by `devstack export {}` from devstack.toml.", self.format);
+        let first =
+            format!("Written by `devstack export {}` from {}.", self.format, self.file_name);
         let lines = lines.iter().map(String::as_str);
         [first.as_str()].into_iter().chain(lines).map(|line| format!("# {line}\n")).collect()
     }

@@ -1,17 +1,23 @@
 //! User units of systemd: a service or a oneshot for each service, sockets for passed ports, and a
 //! target for the whole stack.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Export, ExportNotes, ExportedFile, shell};
 use crate::model::{
-    Condition, Name, PortableCommand, PortablePort, PortableProbe, PortableService, PortableStack,
-    PortableText, RestartPolicy, ServiceKind, host_port, signal_name,
+    Condition, Message, MessageClass, Name, PortableCommand, PortablePort, PortableProbe,
+    PortableService, PortableStack, PortableText, RestartPolicy, ServiceKind, host_port,
+    signal_name,
 };
 use crate::text::{join, one_line};
 
 /// Writes a stack as units.
-pub fn systemd(stack: &PortableStack) -> Export {
+///
+/// # Errors
+/// A unit cannot name the directory or an env file of a service (class `config`).
+pub fn systemd(stack: &PortableStack) -> Result<Export, Message> {
+    stack.services.values().try_for_each(check_paths)?;
     let mut notes = ExportNotes::new("systemd", stack);
     let mut files = Vec::new();
     for service in stack.services.values() {
@@ -27,7 +33,23 @@ pub fn systemd(stack: &PortableStack) -> Export {
     }
     let text = format!("{}\n{}", notes.comment(), target_text(stack));
     files.insert(0, ExportedFile { name: target_name(stack), text });
-    Export { files, notes }
+    Ok(Export { files, notes })
+}
+
+/// Checks that each path of a service can be a value: of one line, which systemd neither strips nor
+/// joins with the next one.
+fn check_paths(service: &PortableService) -> Result<(), Message> {
+    let fits = |path: &Path| {
+        path.to_str().is_some_and(|path| {
+            let stripped = path.ends_with(|c: char| c == '\\' || c.is_whitespace());
+            !stripped && !path.contains(char::is_control)
+        })
+    };
+    let files = service.env_files.iter().map(|file| &file.path);
+    let Some(path) = files.chain([&service.dir]).find(|path| !fits(path)) else { return Ok(()) };
+    let text = format!("a systemd unit cannot name {:?}, a path of {}", path, service.name);
+    let help = "rename it: no control character, and no blank or backslash at the end";
+    Err(Message::new(MessageClass::Config, text).help(help))
 }
 
 fn target_text(stack: &PortableStack) -> String {
@@ -68,7 +90,7 @@ impl ServiceUnit<'_> {
         let service = self.service;
         let mut unit = UnitFile::default();
         let description = service.description.as_deref().unwrap_or(service.name.as_str());
-        unit.section("Unit").set("Description", &escaped(&one_line(description)));
+        unit.section("Unit").set("Description", &line(&one_line(description)));
         unit.set("PartOf", &target_name(self.stack));
         // A unit has started once it is ready, and a oneshot once it has completed.
         for name in service.depends_on.keys() {
@@ -297,6 +319,12 @@ fn quoted(text: &str, dollars: Dollars) -> String {
 /// Writes a whole value, in which only specifiers mean something.
 fn escaped(text: &str) -> String {
     text.replace('%', "%%")
+}
+
+/// Writes a text as a whole line. A backslash that no other one escapes would join it with the next.
+fn line(text: &str) -> String {
+    let last = text.len() - text.trim_end_matches('\\').len();
+    escaped(text) + if last % 2 == 1 { "\\" } else { "" }
 }
 
 /// Formats a duration as systemd reads it.

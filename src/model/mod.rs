@@ -45,7 +45,7 @@ pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
 };
 pub use portable::{
-    MissingVariable, PortableCommand, PortableEnvFile, PortableHttp, PortableImage,
+    CONTAINER_DIR, MissingVariable, PortableCommand, PortableEnvFile, PortableHttp, PortableImage,
     PortableNetwork, PortablePort, PortableProbe, PortableService, PortableStack, PortableText,
     PortableVariable, TextPiece,
 };

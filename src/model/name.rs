@@ -120,7 +120,19 @@ impl UniqueNames {
     /// Returns the name nearest to `text`, with a number if that is taken; from `other` if no
     /// character of `text` can be in a name.
     pub fn take(&mut self, text: &str, other: &Name) -> Name {
-        let base = Name::nearest(text).unwrap_or_else(|| other.clone());
+        self.take_short(text, other, Name::MAX)
+    }
+
+    /// Like [`UniqueNames::take`], with at most `max` characters: enough for a letter and a number.
+    pub fn take_short(&mut self, text: &str, other: &Name, max: usize) -> Name {
+        let cut = |name: &Name, max: usize| {
+            let short = &name.as_str()[..name.as_str().len().min(max)];
+            Name::new(short.trim_end_matches('-')).expect("it starts with a letter or digit")
+        };
+        let base = match Name::nearest(text) {
+            Some(name) => cut(&name, max),
+            None => other.clone(),
+        };
         if self.reserve(base.clone()) {
             return base;
         }
@@ -128,7 +140,7 @@ impl UniqueNames {
             let number = self.taken.entry(base.clone()).or_insert(1);
             *number += 1;
             let suffix = format!("-{number}");
-            let stem = &base.as_str()[..base.as_str().len().min(Name::MAX - suffix.len())];
+            let stem = cut(&base, max - suffix.len());
             let name = Name::new(&format!("{stem}{suffix}")).expect("a name with a number");
             if self.reserve(name.clone()) {
                 return name;
@@ -165,6 +177,9 @@ mod tests {
         let long = "x".repeat(70);
         assert_eq!(take(&long).len(), 63);
         assert_eq!(take(&long), format!("{}-2", "x".repeat(61)));
+        let mut short = |text: &str| names.take_short(text, &name("port"), 15).to_string();
+        assert_eq!(short("metrics-internal-a"), "metrics-interna");
+        assert_eq!(short("metrics-internal-b"), "metrics-inter-2");
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -51,26 +52,33 @@ pub(crate) fn export_file(
         ExportFormat::Systemd | ExportFormat::Procfile => PortableNetwork::Loopback,
     });
     let output = args.output.as_ref().map(|path| sources.cwd.join(path));
+    let refused = |message| CommandError::new(message, ExitCode::FAILED);
     let export = match format {
         ExportFormat::Compose => export::compose(&stack, &compose_place(&stack, output.as_deref())),
         ExportFormat::Kubernetes => export::kubernetes(&stack),
-        ExportFormat::Systemd => export::systemd(&stack),
+        ExportFormat::Systemd => export::systemd(&stack).map_err(refused)?,
         ExportFormat::Procfile => export::procfile(&stack),
     };
-    if stack.dir.join(LOCAL_FILE).exists() {
-        warn(&format!("note: {LOCAL_FILE} is not exported\n"));
+    for file in local_files(&stack) {
+        let shown = file.strip_prefix(&stack.dir).unwrap_or(&file);
+        warn(&format!("note: {} is not exported\n", shown.display()));
     }
     for line in export.notes.lines() {
         warn(&format!("note: {line}\n"));
     }
     let Some(output) = output else { return print(&text(&export)) };
-    let paths = export
-        .write(&output, args.force)
-        .map_err(|message| CommandError::new(message, ExitCode::FAILED))?;
+    let paths = export.write(&output, args.force).map_err(refused)?;
     let written = paths.iter().map(|path| {
         format!("{} written\n", path.strip_prefix(&sources.cwd).unwrap_or(path).display())
     });
     print(&written.collect::<String>())
+}
+
+/// Returns the files with changes of one person, beside the main file and those that it includes.
+fn local_files(stack: &PortableStack) -> BTreeSet<PathBuf> {
+    let included = stack.services.values().map(|service| &service.file_dir);
+    let files = included.chain([&stack.dir]).map(|dir| dir.join(LOCAL_FILE));
+    files.filter(|file| file.exists()).collect()
 }
 
 /// Returns where the file is, and which services have a Dockerfile.

@@ -33,6 +33,11 @@ pub(crate) struct LoadedFiles {
 }
 
 impl LoadReport {
+    /// Starts with files that were read before.
+    pub fn of_files(sources: Vec<Arc<SourceFile>>) -> LoadReport {
+        LoadReport { sources, ..LoadReport::default() }
+    }
+
     /// Adds a file and returns its number.
     pub fn add_source(&mut self, source: SourceFile) -> (u32, Arc<SourceFile>) {
         let source = Arc::new(source);

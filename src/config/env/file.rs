@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::dotenv::{self, ParsedDotenv};
@@ -7,13 +7,15 @@ use super::interpolate::UnsetReference;
 use crate::config::diagnostics::{LoadReport, SourceFile, Span, quote};
 use crate::config::spec::TemplateVars;
 use crate::config::template::Template;
-use crate::model::{Message, MessageClass};
+use crate::model::{DirMove, Message, MessageClass};
 
 /// The env files that exist and could be parsed, by path.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct EnvFileSet {
     /// Without references: they were replaced.
     pub files: BTreeMap<PathBuf, TemplateVars>,
+    /// Where those of the main worktree are that are missing in this one, by the path they have here.
+    of_main_worktree: BTreeMap<PathBuf, PathBuf>,
     /// Whether a file is missing or has errors. Then unset variables are not reported.
     pub incomplete: bool,
 }
@@ -53,7 +55,23 @@ impl EnvFileSet {
         let variable = |entry: dotenv::DotenvEntry| {
             (entry.name, Template::plain(entry.value, Span::new(file, entry.range)))
         };
+        if source.is_of_main_worktree() {
+            self.of_main_worktree.insert(path.clone(), source.path().to_owned());
+        }
         self.files.insert(path, entries.into_iter().map(variable).collect());
+    }
+
+    /// Returns where a file was read.
+    pub fn place<'a>(&'a self, path: &'a Path) -> &'a Path {
+        self.of_main_worktree.get(path).map_or(path, PathBuf::as_path)
+    }
+
+    /// Changes the paths after the project directory was moved.
+    pub fn relocate(&mut self, moved: &DirMove) {
+        let files = std::mem::take(&mut self.files).into_iter();
+        self.files = files.map(|(path, file)| (moved.path(&path), file)).collect();
+        let places = std::mem::take(&mut self.of_main_worktree).into_iter();
+        self.of_main_worktree = places.map(|(path, place)| (moved.path(&path), place)).collect();
     }
 
     pub fn unreadable(

@@ -20,6 +20,7 @@ pub(crate) use bind_hints::command_words;
 pub(crate) use build::ServiceBuilder;
 pub(super) use includes::{ConfigText, ConfigUnit, IncludedUnit};
 pub(crate) use port_requests::PortRequests;
+pub(super) use port_requests::written_port_requests;
 pub(super) use portable::portable_stack;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU16;
+use std::sync::Arc;
 
 use crate::model::{
     ConflictPolicy, DEBUG_HOST, Message, MessageClass, Name, PortKey, PortRequest, WantedPort,
@@ -9,7 +10,9 @@ use crate::model::{
 
 use super::address_book::AddressBook;
 use super::port_variables::note_unused_numbers;
-use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, did_you_mean, quote};
+use crate::config::diagnostics::{
+    DiagnosticBuilder, LoadReport, SourceFile, Span, did_you_mean, quote,
+};
 use crate::config::env::{EnvFileSet, EnvResolver, LayerKind, layers};
 use crate::config::sources::ConfigOverrides;
 use crate::config::spec::{PortSpec, ReplicaSpec, ServiceSpec, StackSpec};
@@ -67,6 +70,17 @@ pub(super) fn port_requests(
     check_duplicate_pins(always.iter().chain(&debug), report);
     note_unused_numbers(spec, outer, &always, report);
     PortRequests { always, debug }
+}
+
+/// Returns the requests in run mode as the configuration files alone give them: without options, env
+/// files and the environment. What is wrong with them was reported before.
+pub(in crate::config) fn written_port_requests(
+    spec: &StackSpec,
+    sources: &[Arc<SourceFile>],
+) -> Vec<PortRequest> {
+    let (files, outer) = (EnvFileSet::default(), BTreeMap::new());
+    let mut report = LoadReport::of_files(sources.to_vec());
+    port_requests(spec, &files, &outer, &ConfigOverrides::default(), &mut report).always
 }
 
 fn command_line<'a>(

@@ -5,16 +5,52 @@ use super::{labels, object};
 use crate::export::yaml::{Yaml, YamlTable};
 use crate::export::{ExportNotes, shell};
 use crate::model::{
-    MissingVariable, PortableEnvFile, PortableService, PortableStack, PortableText,
-    PortableVariable, TextPiece,
+    MissingVariable, Name, PortableEnvFile, PortableService, PortableStack, PortableText,
+    PortableVariable, TextPiece, UniqueNames,
 };
 
 /// The environment of a container: what is known in a ConfigMap, what is open from Secrets.
 pub(super) struct ServiceEnvironment<'a> {
     stack: &'a PortableStack,
     service: &'a PortableService,
+    secrets: &'a SecretNames<'a>,
     /// The Secret of each open variable, by its name.
     open: BTreeMap<&'a str, OpenVariable>,
+}
+
+/// The Secrets of the stack, each with a name of its own.
+pub(super) struct SecretNames<'a> {
+    files: BTreeMap<&'a Path, Name>,
+    /// That of the variables which no file sets.
+    environment: Name,
+}
+
+impl<'a> SecretNames<'a> {
+    pub fn new(stack: &'a PortableStack) -> SecretNames<'a> {
+        let mut names = UniqueNames::default();
+        let mut take = |what: &str| {
+            let other = Name::new("secret").expect("a name");
+            names.take(&format!("{}-{what}", stack.name), &other)
+        };
+        let environment = take("environment");
+        let mut files = BTreeMap::new();
+        for file in stack.services.values().flat_map(|service| &service.env_files) {
+            let path = file.path.as_path();
+            files.entry(path).or_insert_with(|| take(&shown(stack, path)));
+        }
+        SecretNames { files, environment }
+    }
+
+    /// Returns the Secret of an env file.
+    fn of(&self, file: &Path) -> &Name {
+        // Only files that a service has can set a variable.
+        self.files.get(file).unwrap_or(&self.environment)
+    }
+}
+
+/// Returns the path of a file as commands name it.
+fn shown(stack: &PortableStack, file: &Path) -> String {
+    file.strip_prefix(&stack.dir).unwrap_or(file).to_string_lossy().into_owned()
 }
 
 struct OpenVariable {
@@ -26,12 +62,13 @@ impl<'a> ServiceEnvironment<'a> {
     pub fn new(
         stack: &'a PortableStack,
         service: &'a PortableService,
+        secrets: &'a SecretNames<'a>,
         notes: &mut ExportNotes,
     ) -> ServiceEnvironment<'a> {
-        let mut environment = ServiceEnvironment { stack, service, open: BTreeMap::new() };
+        let mut environment = ServiceEnvironment { stack, service, secrets, open: BTreeMap::new() };
         for file in &service.env_files {
-            let secret = environment.secret_of(&file.path);
-            let file = shell::quoted(&environment.shown(&file.path)).into_owned();
+            let secret = secrets.of(&file.path);
+            let file = shell::quoted(&shown(stack, &file.path)).into_owned();
             notes.step(
                 service,
                 format!("kubectl create secret generic {secret} --from-env-file={file}"),
@@ -45,32 +82,18 @@ impl<'a> ServiceEnvironment<'a> {
                 continue;
             }
             let secret = match &open.file {
-                Some(file) => environment.secret_of(file),
+                Some(file) => secrets.of(file),
                 None => {
-                    let secret = format!("{}-environment", stack.name);
+                    let secret = &secrets.environment;
                     notes.step(service, format!("put {} into the secret {secret}", open.name));
                     secret
                 }
             };
             let optional = matches!(open.missing, MissingVariable::Default(_));
+            let secret = secret.to_string();
             environment.open.insert(&open.name, OpenVariable { secret, optional });
         }
         environment
-    }
-
-    /// Returns the name of the Secret with the variables of an env file.
-    fn secret_of(&self, file: &Path) -> String {
-        let name = self.shown(file).to_ascii_lowercase();
-        let parts =
-            name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
-        let parts: Vec<&str> = parts.collect();
-        let name = format!("{}-{}", self.stack.name, parts.join("-"));
-        // Names of Secrets may be long, but not longer than this.
-        name[..name.len().min(253)].trim_end_matches('-').to_owned()
-    }
-
-    fn shown(&self, file: &Path) -> String {
-        file.strip_prefix(&self.stack.dir).unwrap_or(file).to_string_lossy().into_owned()
     }
 
     fn config_map_name(&self) -> String {
@@ -93,7 +116,7 @@ impl<'a> ServiceEnvironment<'a> {
     /// Returns whole sources of variables, later ones over earlier ones.
     pub fn sources(&self) -> Vec<Yaml> {
         let secret = |file: &PortableEnvFile| {
-            let secret = YamlTable::default().with("name", self.secret_of(&file.path));
+            let secret = YamlTable::default().with("name", self.secrets.of(&file.path).as_str());
             let secret = secret.with_some("optional", file.optional.then_some(true));
             YamlTable::default().with("secretRef", secret).into()
         };
@@ -138,12 +161,15 @@ fn is_default(open: &PortableVariable) -> bool {
 
 /// Writes a text in which Kubernetes expands the open variables.
 pub(super) fn expanded(text: &PortableText) -> String {
-    // `$$(` stands for `$(`, which would begin a reference.
-    let escape = |text: &str| text.replace("$(", "$$(");
     text.render(escape, |open| match &open.missing {
         MissingVariable::Default(text) if open.file.is_none() => expanded(text),
         MissingVariable::Fail | MissingVariable::Default(_) | MissingVariable::Message(_) => {
             format!("$({})", open.name)
         }
     })
+}
+
+/// Writes text that Kubernetes must leave as it is where it expands variables: it reads `$$` as `$`.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('$', "$$")
 }

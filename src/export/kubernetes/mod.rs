@@ -6,10 +6,11 @@ mod workload;
 use super::yaml::{Yaml, YamlTable};
 use super::{Export, ExportNotes};
 use crate::model::{
-    HealthAction, Name, PortableService, PortableStack, RestartPolicy, ServiceKind, signal_name,
+    HealthAction, Name, PortablePort, PortableService, PortableStack, RestartPolicy, ServiceKind,
+    UniqueNames, signal_name,
 };
 
-use environment::ServiceEnvironment;
+use environment::{SecretNames, ServiceEnvironment};
 use workload::Workload;
 
 /// How much space a data store gets.
@@ -22,9 +23,10 @@ pub fn kubernetes(stack: &PortableStack) -> Export {
     if stack.services.values().any(|service| Workload { stack, service }.asks_the_api()) {
         objects.extend(waiter(stack));
     }
+    let secrets = SecretNames::new(stack);
     for service in in_order(stack) {
         note(service, &mut notes);
-        let environment = ServiceEnvironment::new(stack, service, &mut notes);
+        let environment = ServiceEnvironment::new(stack, service, &secrets, &mut notes);
         objects.extend(environment.config_map());
         let workload = Workload { stack, service };
         if service.image.as_ref().is_some_and(|image| image.data.is_some()) {
@@ -74,31 +76,28 @@ fn object(version: &str, kind: &str, name: &str, labels: YamlTable) -> YamlTable
 }
 
 fn network_service(stack: &PortableStack, service: &PortableService) -> Yaml {
-    let ports: Vec<YamlTable> = service
-        .ports
+    let ports: Vec<YamlTable> = named_ports(service)
         .iter()
-        .map(|port| {
+        .map(|(name, port)| {
             let number = u64::from(port.number);
-            YamlTable::default().with("name", port_name(&port.name)).with("port", number)
+            YamlTable::default().with("name", name.as_str()).with("port", number)
         })
         .collect();
     let spec = YamlTable::default().with("selector", selector(stack, service)).with("ports", ports);
     object("v1", "Service", &service.host_name, labels(stack, service)).with("spec", spec).into()
 }
 
-/// Returns the name of a port as Kubernetes accepts it: at most 15 characters, one of them a letter.
-fn port_name(name: &str) -> String {
-    let plain: String = name
-        .to_ascii_lowercase()
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    let plain = match plain.contains(|c: char| c.is_ascii_lowercase()) {
-        true => plain,
-        false => format!("port-{plain}"),
+/// Returns the ports with their names as Kubernetes accepts them: at most 15 characters, one of them a
+/// letter, each different.
+fn named_ports(service: &PortableService) -> Vec<(Name, &PortablePort)> {
+    let mut names = UniqueNames::default();
+    let other = Name::new("port").expect("a name");
+    let name = |port: &PortablePort| match port.name.contains(|c: char| c.is_ascii_alphabetic()) {
+        true => port.name.clone(),
+        false => format!("port-{}", port.name),
     };
-    let short = &plain[..plain.len().min(15)];
-    short.trim_matches('-').replace("--", "-")
+    let ports = service.ports.iter();
+    ports.map(|port| (names.take_short(&name(port), &other, 15), port)).collect()
 }
 
 fn volume_claim(stack: &PortableStack, service: &PortableService) -> Yaml {

@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use super::environment::{ServiceEnvironment, expanded};
-use super::{labels, object, port_name, selector, waiter_name};
+use super::environment::{ServiceEnvironment, escape, expanded};
+use super::{labels, named_ports, object, selector, waiter_name};
 use crate::export::yaml::{Yaml, YamlTable};
 use crate::export::{ExportNotes, shell};
 use crate::model::{
-    AcceptedStatus, Condition, HealthAction, PortableCommand, PortableHttp, PortablePort,
-    PortableProbe, PortableService, PortableStack, RestartPolicy, ServiceKind,
+    AcceptedStatus, Condition, HealthAction, Name, PortableCommand, PortableHttp, PortableProbe,
+    PortableService, PortableStack, RestartPolicy, ServiceKind, UniqueNames,
 };
 
 /// Waits until a port accepts connections.
@@ -69,10 +69,15 @@ impl Workload<'_> {
 
     fn pod(&self, environment: &ServiceEnvironment<'_>, notes: &mut ExportNotes) -> YamlTable {
         let service = self.service;
+        let mut names = UniqueNames::default();
         let waits: Vec<YamlTable> = service
             .depends_on
             .iter()
-            .map(|(name, condition)| self.wait(&self.stack.services[name], *condition))
+            .map(|(name, condition)| {
+                let target = &self.stack.services[name];
+                let container = names.take(&format!("wait-{}", target.host_name), name);
+                self.wait(&container, target, *condition)
+            })
             .collect();
         let data = service.image.as_ref().and_then(|image| image.data);
         let volumes = data.map(|_| {
@@ -114,9 +119,9 @@ impl Workload<'_> {
                 (image, command.iter().map(expanded).collect(), Vec::new())
             }
         };
-        let ports = service.ports.iter().map(|port: &PortablePort| {
+        let ports = named_ports(service).into_iter().map(|(name, port)| {
             let number = u64::from(port.number);
-            YamlTable::default().with("name", port_name(&port.name)).with("containerPort", number)
+            YamlTable::default().with("name", name.as_str()).with("containerPort", number)
         });
         let mounts =
             service.image.as_ref().and_then(|image| image.data).map(|data| {
@@ -124,7 +129,9 @@ impl Workload<'_> {
             });
         let stop = service.stop.command.as_ref().filter(|_| service.image.is_none());
         let lifecycle = stop.map(|command| {
-            YamlTable::default().with("preStop", YamlTable::default().with("exec", exec(command)))
+            // Kubernetes expands nothing in hooks.
+            let exec = exec(command, str::to_owned);
+            YamlTable::default().with("preStop", YamlTable::default().with("exec", exec))
         });
         let container = YamlTable::default()
             .with("name", service.host_name.as_str())
@@ -194,12 +201,12 @@ impl Workload<'_> {
                 Some(Handler { key: "httpGet", action: http_get(http)?.into() })
             }
             [PortableProbe::Exec(command)] => {
-                Some(Handler { key: "exec", action: exec(command).into() })
+                Some(Handler { key: "exec", action: exec(command, escape).into() })
             }
             several => {
                 let all: Vec<String> =
                     several.iter().filter_map(|probe| shell::probe(probe)).collect();
-                let command = vec!["sh".to_owned(), "-c".to_owned(), literal(&all.join(" && "))];
+                let command = vec!["sh".to_owned(), "-c".to_owned(), escape(&all.join(" && "))];
                 let action = YamlTable::default().with("command", command).into();
                 Some(Handler { key: "exec", action })
             }
@@ -216,10 +223,9 @@ impl Workload<'_> {
 
     /// Returns an init container that ends once a dependency is as it should be. A Service leads only
     /// to pods that are ready.
-    fn wait(&self, target: &PortableService, condition: Condition) -> YamlTable {
+    fn wait(&self, container: &Name, target: &PortableService, condition: Condition) -> YamlTable {
         let name = &target.host_name;
-        let container =
-            YamlTable::default().with("name", format!("wait-{}", &name[..name.len().min(58)]));
+        let container = YamlTable::default().with("name", container.as_str());
         let wait = |goal: &str, kind: &str| {
             let words = ["wait", goal, &format!("{kind}/{name}"), "--timeout=1h"];
             words.map(str::to_owned).to_vec()
@@ -267,21 +273,17 @@ fn http_get(http: &PortableHttp) -> Option<YamlTable> {
     Some(request.with("port", u64::from(*port)).with_some("scheme", scheme))
 }
 
-/// Returns a command of a probe or hook, in which only the shell expands variables.
-fn exec(command: &PortableCommand) -> YamlTable {
+/// Returns a command of a probe or hook, in which only the shell expands variables. `escaped` writes
+/// each word.
+fn exec(command: &PortableCommand, escaped: fn(&str) -> String) -> YamlTable {
     let open = command.texts().iter().any(shell::is_open);
     let words = match command {
         PortableCommand::Exec(words) if !open => {
-            words.iter().filter_map(|word| word.as_literal()).map(literal).collect()
+            words.iter().filter_map(|word| word.as_literal()).map(escaped).collect()
         }
-        _ => vec!["sh".to_owned(), "-c".to_owned(), literal(&shell::command(command))],
+        _ => vec!["sh".to_owned(), "-c".to_owned(), escaped(&shell::command(command))],
     };
     YamlTable::default().with("command", words)
-}
-
-/// Writes text that Kubernetes must leave as it is.
-fn literal(text: &str) -> String {
-    text.replace("$(", "$$(")
 }
 
 /// Returns whole seconds, at least one.

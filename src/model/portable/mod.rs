@@ -18,3 +18,6 @@ pub enum PortableNetwork {
     /// All are processes of one machine.
     Loopback,
 }
+
+/// Where a container has the directory of the file that its service is in.
+pub const CONTAINER_DIR: &str = "/app";

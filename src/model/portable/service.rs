@@ -15,6 +15,8 @@ pub struct PortableStack {
     pub name: String,
     /// The directory of the first configuration file, absolute.
     pub dir: PathBuf,
+    /// The name of that file.
+    pub file_name: String,
     /// How the references between its services are resolved.
     pub network: PortableNetwork,
     /// The services by name. Their dependencies exist and have no cycle.
@@ -30,7 +32,8 @@ pub struct PortableStack {
 pub struct PortableService {
     /// Its name. Where services are reached by their names, replicas are one service.
     pub name: Name,
-    /// The host name where it is reached by its name: `name` as a DNS label that starts with a letter.
+    /// The host name where it is reached by its name: `name` as a DNS label that starts with a letter,
+    /// different from all others.
     pub host_name: String,
     /// The user's description.
     pub description: Option<String>,
@@ -40,6 +43,8 @@ pub struct PortableService {
     pub command: PortableCommand,
     /// The working directory, absolute.
     pub dir: PathBuf,
+    /// The directory of the configuration file that it is in, absolute.
+    pub file_dir: PathBuf,
     /// Its variables, without those that env files set.
     pub env: BTreeMap<String, PortableText>,
     /// The env files, later ones over earlier ones; `env` is over all of them.

@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::presets::{Preset, PresetImage};
 
-use super::{host_name, take_number};
+use super::{host_names, take_number};
 
 /// The first number for a port that may have any.
 const FIRST_FREE: u16 = 8000;
@@ -24,6 +24,8 @@ pub(super) struct PortableAddresses<'a> {
 /// Where one of them is reached.
 pub(super) struct ServicePlace<'a> {
     pub service: &'a ServiceSpec,
+    /// Its name as a host name.
+    pub host_name: Name,
     pub host: String,
     pub ports: Vec<PortablePort>,
 }
@@ -42,6 +44,7 @@ impl<'a> PortableAddresses<'a> {
         // On one machine all share the numbers. Those that are wanted are not given to others.
         let mut machine: BTreeSet<u16> = wanted.values().copied().collect();
         let mut given = BTreeSet::new();
+        let host_names = host_names(exported.keys());
         let place = |(name, service): (&'a Name, &&'a ServiceSpec)| {
             let image = image_of(service);
             let mut own = BTreeSet::new();
@@ -70,11 +73,12 @@ impl<'a> PortableAddresses<'a> {
                 })
             });
             let ports = ports.collect();
+            let host_name = host_names[name].clone();
             let host = match network {
-                PortableNetwork::Names => host_name(name),
+                PortableNetwork::Names => host_name.to_string(),
                 PortableNetwork::Loopback => connectable_host(&service.host).to_owned(),
             };
-            (name.as_str(), ServicePlace { service, host, ports })
+            (name.as_str(), ServicePlace { service, host_name, host, ports })
         };
         let services: BTreeMap<&str, ServicePlace<'_>> = exported.iter().map(place).collect();
         let members = spec.services.values().filter_map(|service| match &service.replicas {

@@ -8,18 +8,14 @@ use crate::config::spec::{
 };
 use crate::config::template::Template;
 use crate::model::{
-    AcceptedStatus, Condition, HealthConfig, Name, PortableCommand, PortableEnvFile, PortableHttp,
-    PortableImage, PortableNetwork, PortableProbe, PortableService, PortableText, ReadyConfig,
-    SERVICE_VAR, StopConfig, host_port, is_loopback,
+    AcceptedStatus, CONTAINER_DIR, Condition, HealthConfig, Name, PortableCommand, PortableEnvFile,
+    PortableHttp, PortableImage, PortableNetwork, PortableProbe, PortableService, PortableText,
+    ReadyConfig, SERVICE_VAR, StopConfig, host_port, is_loopback,
 };
 use crate::presets::PresetImage;
 
 use super::addresses::{PortableAddresses, ServicePlace, image_of};
-use super::host_name;
 use super::texts::{PortableTexts, Surroundings};
-
-/// Where containers have the directory of the stack.
-const CONTAINER_DIR: &str = "/app";
 
 /// Variables of a service about itself.
 const STACK_VAR: &str = "DEVSTACK_STACK";
@@ -91,11 +87,12 @@ impl<'a> PortableBuilder<'a> {
         let description = spec.description.as_ref().map(|text| texts.text(text));
         PortableService {
             name: name.clone(),
-            host_name: host_name(name),
+            host_name: place.host_name.to_string(),
             description: description.and_then(|text| text.as_literal().map(str::to_owned)),
             kind: spec.kind,
             command: texts.command(&spec.command),
             dir: spec.dir.clone(),
+            file_dir: self.spec.scope(spec).dir.clone(),
             env,
             env_files: self.env_files(spec),
             host: spec.host.clone(),
@@ -170,7 +167,8 @@ impl<'a> PortableBuilder<'a> {
         for name in direct.chain(groups) {
             let Some(place) = self.addresses.find(name.as_str()) else { continue };
             let Some(port) = place.port(None) else { continue };
-            let variable = name.to_env_prefix();
+            // The file calls it by this name.
+            let variable = self.spec.scope(spec).local_name(name).to_env_prefix();
             set.insert(format!("DEVSTACK_{variable}_HOST"), place.host.clone());
             set.insert(format!("DEVSTACK_{variable}_PORT"), port.to_string());
             if let Some(url) = texts.url(place).as_literal() {
@@ -194,7 +192,7 @@ impl<'a> PortableBuilder<'a> {
             let names = variables.into_iter().flat_map(BTreeMap::keys).cloned();
             let there = variables.is_some() || file.at.is_some();
             there.then(|| PortableEnvFile {
-                path: file.path.clone(),
+                path: self.files.place(&file.path).to_owned(),
                 optional: file.optional,
                 names: names.collect::<BTreeSet<String>>(),
             })

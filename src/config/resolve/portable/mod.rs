@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::env::EnvFileSet;
 use crate::config::spec::{ReplicaSpec, ServiceSpec, StackSpec};
-use crate::model::{Name, PortRequest, PortableNetwork, PortableStack};
+use crate::model::{Name, PortRequest, PortableNetwork, PortableStack, UniqueNames};
 
 use addresses::PortableAddresses;
 use builder::PortableBuilder;
@@ -17,6 +17,7 @@ use builder::PortableBuilder;
 /// Builds the stack for other programs. `requests` are those of run mode.
 pub(in crate::config) fn portable_stack(
     spec: &StackSpec,
+    file_name: String,
     files: &EnvFileSet,
     requests: &[PortRequest],
     network: PortableNetwork,
@@ -28,6 +29,7 @@ pub(in crate::config) fn portable_stack(
     PortableStack {
         name: spec.name.clone(),
         dir: spec.dir.clone(),
+        file_name,
         network,
         services: built.collect(),
         live_reload: spec.live,
@@ -48,15 +50,24 @@ fn exported(spec: &StackSpec, network: PortableNetwork) -> BTreeMap<Name, &Servi
     spec.services.values().filter_map(|service| Some((name(service)?, service))).collect()
 }
 
-/// Returns a name as a DNS label that starts with a letter, which every cluster accepts.
-fn host_name(name: &Name) -> String {
-    let name = name.as_str().trim_end_matches('-');
-    match name.starts_with(|c: char| c.is_ascii_digit()) {
-        true => {
-            format!("s-{}", &name[..name.len().min(Name::MAX - 2)]).trim_end_matches('-').into()
+/// Returns the host name of each service: its name as a DNS label that starts with a letter, which every
+/// cluster accepts. Names that are one already stay as they are.
+fn host_names<'a>(names: impl Iterator<Item = &'a Name> + Clone) -> BTreeMap<&'a Name, Name> {
+    let mut taken = UniqueNames::default();
+    let label = |name: &Name| {
+        let plain = name.as_str().trim_end_matches('-');
+        match plain.starts_with(|c: char| c.is_ascii_digit()) {
+            true => format!("s-{plain}"),
+            false => plain.to_owned(),
         }
-        false => name.to_owned(),
+    };
+    let stay = names.clone().filter(|name| label(name) == name.as_str());
+    let mut hosts: BTreeMap<&Name, Name> = stay.map(|name| (name, name.clone())).collect();
+    hosts.values().for_each(|name| _ = taken.reserve(name.clone()));
+    for name in names {
+        hosts.entry(name).or_insert_with(|| taken.take(&label(name), name));
     }
+    hosts
 }
 
 /// Returns the first number from `from` on that is not used, and uses it.

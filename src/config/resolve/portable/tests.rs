@@ -7,9 +7,16 @@ use crate::model::{
 };
 
 fn config(text: &str, env: &str) -> Config {
+    config_of(&[("devstack.toml", text), (".env", env)])
+}
+
+fn config_of(files: &[(&str, &str)]) -> Config {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("devstack.toml"), text).unwrap();
-    fs::write(dir.path().join(".env"), env).unwrap();
+    for (name, text) in files {
+        let file = dir.path().join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, text).unwrap();
+    }
     let cwd = dir.path().to_owned();
     let outer = BTreeMap::from([("OUTER".to_owned(), "s3cret".to_owned())]);
     let sources = ConfigSources { cwd, env: outer, ..ConfigSources::default() };
@@ -118,4 +125,51 @@ fn texts_that_grow_without_end_are_left_open() {
     let stack = config.portable(PortableNetwork::Loopback);
     // All of it would be a billion references.
     assert!(format!("{:?}", service(&stack, "a").env["A29"]).len() < 16 * 1024 * 1024);
+}
+
+#[test]
+fn variables_have_the_names_that_the_file_of_the_service_uses() {
+    let main = "include = [{ path = 'search', as = 'search' }]\n";
+    let included = r#"
+        [services.db]
+        command = "x"
+        port = 5000
+        [services.index]
+        command = "x"
+        port = 5001
+        replicas = 2
+        [services.web]
+        command = "x"
+        depends_on = ["db", "index"]
+    "#;
+    let config = config_of(&[("devstack.toml", main), ("search/devstack.toml", included)]);
+    for network in [PortableNetwork::Names, PortableNetwork::Loopback] {
+        let stack = config.portable(network);
+        let web = service(&stack, "search-web");
+        assert!(web.env.contains_key("DEVSTACK_DB_URL"), "{:?}", web.env);
+        assert!(web.env.contains_key("DEVSTACK_INDEX_URL"), "{:?}", web.env);
+        assert!(web.env.keys().all(|name| !name.contains("SEARCH")), "{:?}", web.env);
+    }
+}
+
+#[test]
+fn host_names_are_different() {
+    let names = ["api", "api-", "api--", "1a", "s-1a", "x--y"];
+    let services = names.map(|name| format!("[services.{name}]\ncommand = 'x'\nport = 1\n"));
+    let text = services.concat() + "env = { OTHER = '${1a.host}' }\n";
+    let stack = config(&text, "").portable(PortableNetwork::Names);
+    let hosts = names.map(|name| service(&stack, name).host_name.as_str());
+    assert_eq!(hosts, ["api", "api-2", "api-3", "s-1a-2", "s-1a", "x--y"]);
+    assert_eq!(shown(&service(&stack, "x--y").env["OTHER"]), "s-1a-2");
+}
+
+#[test]
+fn ports_are_those_of_the_configuration_files() {
+    let text = "[services.a]\ncommand = 'x'\nport = 5000\n\
+        [services.outer]\ncommand = 'x'\nport = 'auto'\n\
+        [services.own]\ncommand = 'x'\nport = 'auto'\nenv = { PORT = '6000' }\n";
+    let config = config(text, "A_PORT=7777\nOUTER_PORT=7778\n");
+    let stack = config.portable(PortableNetwork::Names);
+    let wanted = ["a", "outer", "own"].map(|name| service(&stack, name).ports[0].wanted);
+    assert_eq!(wanted, [Some(5000), None, Some(6000)]);
 }

@@ -247,7 +247,7 @@ impl<'a> PortableTexts<'a> {
             return path.into();
         }
         let missing = self.missing(missing);
-        let file = file.map(Path::to_owned);
+        let file = file.map(|file| self.files.place(file).to_owned());
         let variable = PortableVariable { name: name.to_owned(), file, missing };
         PortableText { pieces: vec![TextPiece::Variable(variable)] }
     }
