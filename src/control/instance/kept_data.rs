@@ -250,7 +250,9 @@ fn claims(path: &Path, record: &ProjectRecord, owner: &DataOwner) -> bool {
     let (sum, length) = posix_checksum(link_in(&record.dir).as_os_str().as_encoded_bytes());
     let now = match owner {
         DataOwner::Moved(now) => now,
-        _ => &record.dir,
+        DataOwner::Running | DataOwner::Stopped | DataOwner::Gone | DataOwner::Unclear(_) => {
+            &record.dir
+        }
     };
     name == Some(&*format!("{sum}-{length}"))
         || fs::read_link(link_in(now)).is_ok_and(|leads_to| leads_to == path)
