@@ -44,8 +44,8 @@ fn six_bits(digit: u8) -> Option<u8> {
 }
 
 /// Appends `text`, percent-encoded.
-pub(crate) fn percent_encode(text: &str, out: &mut String) {
-    for byte in text.bytes() {
+pub(crate) fn percent_encode(text: impl AsRef<[u8]>, out: &mut String) {
+    for &byte in text.as_ref() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
             _ => out.push_str(&format!("%{byte:02X}")),
@@ -55,6 +55,11 @@ pub(crate) fn percent_encode(text: &str, out: &mut String) {
 
 /// Decodes percent-encoded text; `+` is a space. `None` if the result is not valid UTF-8.
 pub(crate) fn percent_decode(text: &str) -> Option<String> {
+    String::from_utf8(percent_decode_bytes(text)?).ok()
+}
+
+/// Like [`percent_decode`], for text that may not be UTF-8.
+pub(crate) fn percent_decode_bytes(text: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -68,7 +73,7 @@ pub(crate) fn percent_decode(text: &str) -> Option<String> {
             byte => byte,
         });
     }
-    String::from_utf8(bytes).ok()
+    Some(bytes)
 }
 
 #[cfg(test)]

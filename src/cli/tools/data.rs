@@ -1,5 +1,7 @@
 //! `devstack data`: what stacks keep on disk, and what is left of stacks whose directory is gone.
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -67,7 +69,7 @@ struct DataEntry {
     /// `running`, `stopped`, `gone` or `unclear`.
     state: &'static str,
     /// Why it is unclear.
-    reason: Option<&'static str>,
+    reason: Option<String>,
     path: String,
     bytes: u64,
     /// Of `gc`: whether it was removed, and why not.
@@ -79,15 +81,11 @@ struct DataEntry {
 
 impl DataEntry {
     fn new(data: &KeptData) -> DataEntry {
-        let reason = match data.owner {
-            DataOwner::Unclear(reason) => Some(reason),
-            DataOwner::Running | DataOwner::Stopped | DataOwner::Gone => None,
-        };
         DataEntry {
             stack: data.stack.clone(),
             dir: data.dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
             state: data.owner.as_str(),
-            reason,
+            reason: unclear_reason(&data.owner, |path| path.to_string_lossy().into_owned()),
             path: data.path.to_string_lossy().into_owned(),
             bytes: data.bytes,
             removed: None,
@@ -163,6 +161,15 @@ fn gc(places: &DataPlaces, args: &DataGcArgs) -> Result<ExitCode, CommandError> 
     Ok(code)
 }
 
+/// Returns why the owner of data is unclear, if it is.
+fn unclear_reason(owner: &DataOwner, show: impl Fn(&Path) -> String) -> Option<String> {
+    match owner {
+        DataOwner::Moved(now) => Some(format!("its directory was moved to {}", show(now))),
+        DataOwner::Unclear(reason) => Some((*reason).to_owned()),
+        DataOwner::Running | DataOwner::Stopped | DataOwner::Gone => None,
+    }
+}
+
 fn json(data: Vec<DataEntry>) -> String {
     serde_json::json!({ "version": VERSION, "data": data }).to_string() + "\n"
 }
@@ -186,7 +193,7 @@ fn table(found: &[KeptData]) -> String {
     }
     let mut text = table.render();
     for data in found {
-        if let DataOwner::Unclear(reason) = data.owner {
+        if let Some(reason) = unclear_reason(&data.owner, display_home_relative) {
             let path = display_home_relative(&data.path);
             text += &format!("{path}: {reason}; `devstack data gc` keeps it\n");
         }

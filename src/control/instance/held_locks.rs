@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::AlreadyRunning;
 use super::dir_lock::{DirLock, DirLockError, FolderLock};
+use super::project_record::ProjectRecord;
 use super::record::InstanceRecord;
 use super::user_dirs::UserDirs;
 use crate::model::{Message, MessageClass};
@@ -34,12 +35,17 @@ impl HeldLocks {
     }
 
     /// Takes the lock in the project directory again if its file was removed, and records the path
-    /// of the directory, which may have been moved. Returns why it cannot.
+    /// of the directory, which may have been moved; also for `devstack data`. Returns why it cannot.
     pub fn follow(&mut self, dir: &Path) -> Option<Message> {
+        let former = std::mem::replace(&mut self.holder.dir, dir.to_string_lossy().into_owned());
+        if former != self.holder.dir
+            && let Err(error) = ProjectRecord::keep_in(&self.places, dir, &self.holder.stack)
+        {
+            tracing::warn!(%error, "cannot record the project directory");
+        }
         if self.ended {
             return None;
         }
-        let former = std::mem::replace(&mut self.holder.dir, dir.to_string_lossy().into_owned());
         let lost =
             self.dir_lock.as_ref().map_or(self.robbed, |lock| lock.is_lost(&self.places, dir));
         if lost {

@@ -32,7 +32,7 @@ pub struct KeptData {
 }
 
 /// What is known of the stack that data belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataOwner {
     /// It runs.
     Running,
@@ -40,18 +40,29 @@ pub enum DataOwner {
     Stopped,
     /// Its directory no longer exists.
     Gone,
+    /// It does not run; its directory was moved to this path, where no stack has started yet.
+    Moved(PathBuf),
     /// It cannot be said, for this reason.
     Unclear(&'static str),
 }
 
 impl DataOwner {
     /// Returns the stable name that JSON uses.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             DataOwner::Running => "running",
             DataOwner::Stopped => "stopped",
             DataOwner::Gone => "gone",
-            DataOwner::Unclear(_) => "unclear",
+            DataOwner::Moved(_) | DataOwner::Unclear(_) => "unclear",
+        }
+    }
+
+    /// Returns how much speaks against the stack using the data: 0 to 2.
+    fn doubt(&self) -> u8 {
+        match self {
+            DataOwner::Running | DataOwner::Stopped => 0,
+            DataOwner::Moved(_) | DataOwner::Unclear(_) => 1,
+            DataOwner::Gone => 2,
         }
     }
 }
@@ -82,30 +93,43 @@ impl DataPlaces {
     /// whose stack is unknown comes last.
     pub fn find(&self) -> Vec<KeptData> {
         let of_root = self.data_of_root();
+        let records = self.records().into_iter();
+        let known: Vec<(String, ProjectRecord, DataOwner)> = records
+            .map(|(id, record)| {
+                let owner = self.owner(&id, &record);
+                (id, record, owner)
+            })
+            .collect();
+        let claimant = |path: &PathBuf| {
+            let all = known.iter().filter(|(_, record, owner)| claims(path, record, owner));
+            // Of several, the one that most likely still uses it.
+            all.min_by_key(|(.., owner)| owner.doubt()).map(|(id, ..)| id)
+        };
+        let of_root: Vec<(PathBuf, Option<&String>)> =
+            of_root.into_iter().map(|path| (path.clone(), claimant(&path))).collect();
         let mut claimed: BTreeSet<PathBuf> = BTreeSet::new();
         let mut found = Vec::new();
-        for (id, record) in self.records() {
-            let owner = self.owner(&id, &record);
+        for (id, record, owner) in &known {
             let mut paths = match owner {
                 DataOwner::Running | DataOwner::Stopped => data_beside(&record.dir),
-                DataOwner::Gone | DataOwner::Unclear(_) => Vec::new(),
+                DataOwner::Gone | DataOwner::Moved(_) | DataOwner::Unclear(_) => Vec::new(),
             };
-            paths.extend(self.dirs.existing_state_dir_elsewhere(&id));
-            let own = of_root.iter().filter(|path| belongs_to(path, &record.dir));
-            paths.extend(own.cloned());
+            paths.extend(self.dirs.existing_state_dir_elsewhere(id));
+            let own = of_root.iter().filter(|(_, claimant)| *claimant == Some(id));
+            paths.extend(own.map(|(path, _)| path.clone()));
             for path in paths {
                 claimed.insert(path.clone());
                 found.push(KeptData {
                     stack: Some(record.stack.clone()),
                     dir: Some(record.dir.clone()),
-                    owner,
+                    owner: owner.clone(),
                     bytes: size_of(&path),
                     path,
                     id: Some(id.clone()),
                 });
             }
         }
-        let others = of_root.into_iter().chain(self.state_dirs_elsewhere());
+        let others = of_root.into_iter().map(|(path, _)| path).chain(self.state_dirs_elsewhere());
         for path in others.filter(|path| !claimed.contains(path)) {
             let owner = DataOwner::Unclear("its project directory is not recorded");
             let bytes = size_of(&path);
@@ -123,9 +147,14 @@ impl DataPlaces {
         let id = data.id.as_deref().ok_or_else(changed)?;
         // Held, so that no stack starts in a directory with this id meanwhile.
         let _locks = self.lock(id)?.ok_or_else(changed)?;
-        let record = self.records().into_iter().find(|(known, _)| known == id);
-        let owner = record.map(|(_, record)| self.owner_of_idle(id, &record));
-        if owner != Some(DataOwner::Gone) || !is_dir(&data.path) {
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.records().into_iter().partition(|(known, _)| known == id);
+        let owner = own.first().map(|(_, record)| self.owner_of_idle(id, record));
+        let is_shared = others.iter().any(|(id, record)| {
+            let owner = self.owner(id, record);
+            owner != DataOwner::Gone && claims(&data.path, record, &owner)
+        });
+        if owner != Some(DataOwner::Gone) || is_shared || !is_dir(&data.path) {
             return Err(changed());
         }
         fs::remove_dir_all(&data.path)?;
@@ -168,8 +197,11 @@ impl DataPlaces {
         match record.dir_now(id, self.dirs.uid) {
             RecordedDir::Present => DataOwner::Stopped,
             RecordedDir::Gone => DataOwner::Gone,
+            RecordedDir::Moved(now) => DataOwner::Moved(now),
             RecordedDir::Replaced => DataOwner::Unclear("another directory is in its place"),
-            RecordedDir::OutOfReach => DataOwner::Unclear("its file system may not be mounted"),
+            RecordedDir::OutOfReach => {
+                DataOwner::Unclear("it may have been moved, or its file system may not be mounted")
+            }
         }
     }
 
@@ -208,14 +240,22 @@ fn data_beside(project: &Path) -> Vec<PathBuf> {
     }
 }
 
-/// Whether the `postgres` preset made this directory for a project: it is named after the checksum
-/// of the link that the preset makes there.
-fn belongs_to(path: &Path, project: &Path) -> bool {
+/// Whether the `postgres` preset may have made this directory for a project: it is named after the
+/// checksum of the link that the preset made there, or the link leads to it. The name stays when the
+/// project is moved, until the service starts again.
+fn claims(path: &Path, record: &ProjectRecord, owner: &DataOwner) -> bool {
     let Some(service) = path.file_name() else { return false };
-    let link = project.join(".devstack/data").join(service);
+    let link_in = |project: &Path| project.join(".devstack/data").join(service);
     let name = path.parent().and_then(Path::file_name).and_then(OsStr::to_str);
-    let (sum, length) = posix_checksum(link.as_os_str().as_encoded_bytes());
+    let (sum, length) = posix_checksum(link_in(&record.dir).as_os_str().as_encoded_bytes());
+    let now = match owner {
+        DataOwner::Moved(now) => now,
+        DataOwner::Running | DataOwner::Stopped | DataOwner::Gone | DataOwner::Unclear(_) => {
+            &record.dir
+        }
+    };
     name == Some(&*format!("{sum}-{length}"))
+        || fs::read_link(link_in(now)).is_ok_and(|leads_to| leads_to == path)
 }
 
 /// Returns what `cksum` prints of these bytes: checksum and length.
@@ -265,6 +305,7 @@ fn size_of(dir: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -299,7 +340,7 @@ mod tests {
         }
 
         fn path(&self, name: &str) -> PathBuf {
-            self.top.path().join(name)
+            fs::canonicalize(self.top.path()).unwrap().join(name)
         }
 
         fn file(&self, name: &str) {
@@ -377,6 +418,46 @@ mod tests {
     }
 
     #[test]
+    fn what_may_only_have_been_renamed_or_unmounted_stays() {
+        let scene = Scene::new();
+        let project = scene.project("code/shop");
+        let left = scene.elsewhere(&project);
+        let owner = || {
+            let [data] = scene.places.find().try_into().unwrap();
+            assert!(scene.places.remove(&data).is_err() && left.exists());
+            data.owner
+        };
+        let rename = |from, to| fs::rename(scene.path(from), scene.path(to)).unwrap();
+        rename("code/shop", "code/shop2");
+        assert_eq!(owner(), DataOwner::Moved(scene.path("code/shop2")));
+        rename("code/shop2", "code/shop");
+        rename("code", "work");
+        assert_eq!(owner(), DataOwner::Moved(scene.path("work/shop")));
+        rename("work/shop", "far");
+        assert!(matches!(owner(), DataOwner::Unclear(_)), "the directory above is gone");
+        fs::create_dir(scene.path("code")).unwrap();
+        assert!(matches!(owner(), DataOwner::Unclear(_)), "the directory above is another one");
+        fs::remove_dir(scene.path("code")).unwrap();
+        rename("work", "code");
+        let [data] = scene.places.find().try_into().unwrap();
+        assert_eq!(data.owner, DataOwner::Gone, "it was moved too far away to be found");
+    }
+
+    #[test]
+    fn a_directory_is_recorded_without_links_and_in_any_encoding() {
+        let scene = Scene::new();
+        let name = OsStr::from_bytes(b"sh\xffop %/+");
+        let real = scene.path("code").join(name);
+        // Not all file systems take such a name.
+        let Ok(()) = fs::create_dir_all(&real) else { return };
+        symlink(&real, scene.path("link")).unwrap();
+        ProjectRecord::keep_in(&scene.places.dirs, &scene.path("link"), "shop").unwrap();
+        let dirs: Vec<PathBuf> =
+            scene.places.records().into_iter().map(|(_, record)| record.dir).collect();
+        assert_eq!(dirs, [real]);
+    }
+
+    #[test]
     fn data_of_a_running_stack_is_not_removed() {
         let scene = Scene::new();
         let project = scene.project("shop");
@@ -434,5 +515,36 @@ mod tests {
         scene.places.remove(&found[0]).unwrap();
         assert_eq!(owners(&scene.places), [unknown]);
         assert!(!data.parent().unwrap().exists());
+    }
+
+    #[test]
+    fn data_of_root_stays_with_a_project_that_was_moved() {
+        let scene = Scene::new();
+        let Some(root) = scene.places.of_root.clone() else { return };
+        let project = scene.project("shop");
+        let link = project.join(".devstack/data/db");
+        let (sum, length) = posix_checksum(link.as_os_str().as_encoded_bytes());
+        let data = root.join(format!("{sum}-{length}/db"));
+        for dir in [link.parent().unwrap(), &data] {
+            fs::create_dir_all(dir).unwrap();
+        }
+        symlink(&data, &link).unwrap();
+        let owner = || {
+            let [found] = scene.places.find().try_into().unwrap();
+            assert!(scene.places.remove(&found).is_err() && data.exists());
+            found.owner
+        };
+        fs::rename(&project, scene.path("shop2")).unwrap();
+        assert_eq!(owner(), DataOwner::Moved(scene.path("shop2")));
+        // It has run there, and another project at its former place, whose data it would be.
+        scene.project("shop2");
+        assert_eq!(owner(), DataOwner::Stopped);
+        scene.project("shop");
+        let [gone] = scene.places.find().try_into().unwrap();
+        fs::remove_dir(&project).unwrap();
+        assert_eq!(owner(), DataOwner::Stopped);
+        assert!(scene.places.remove(&gone).is_err() && data.exists());
+        fs::rename(scene.path("shop2"), scene.path("shop3")).unwrap();
+        assert_eq!(owner(), DataOwner::Moved(scene.path("shop3")));
     }
 }

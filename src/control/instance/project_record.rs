@@ -14,6 +14,9 @@ use crate::atomic_file;
 
 const VERSION: u32 = 1;
 
+/// How many entries of a directory are searched for one that was moved.
+const MAX_SEARCHED: usize = 10_000;
+
 /// Maximum size of a record that is read, in bytes; far more than the longest path needs.
 const MAX_RECORD: u64 = 64 * 1024;
 
@@ -22,23 +25,28 @@ const MAX_RECORD: u64 = 64 * 1024;
 pub struct ProjectRecord {
     version: u32,
     /// Its project directory.
+    #[serde(with = "encoded_path")]
     pub dir: PathBuf,
     /// The number of the file system of that directory.
     device: u64,
+    /// The id of the directory above. Without its mount, another one has that path.
+    parent: String,
     /// The name of the stack.
     pub stack: String,
 }
 
 /// What became of a project directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RecordedDir {
     /// It is there.
     Present,
     /// It no longer exists.
     Gone,
+    /// It has this path now.
+    Moved(PathBuf),
     /// Another directory or file has its path.
     Replaced,
-    /// Its file system may not be mounted.
+    /// It may exist: the directory above is gone or another one, or too large to search.
     OutOfReach,
 }
 
@@ -46,7 +54,7 @@ impl ProjectRecord {
     /// Records that a stack runs in this directory. Does nothing for a user without a home.
     ///
     /// # Errors
-    /// It cannot be written. A path that is not UTF-8 cannot be recorded.
+    /// It cannot be written.
     pub fn keep(dir: &Path, stack: &str) -> io::Result<()> {
         ProjectRecord::keep_in(&UserDirs::of_this_user(), dir, stack)
     }
@@ -57,9 +65,11 @@ impl ProjectRecord {
         else {
             return Ok(());
         };
-        let device = fs::metadata(dir)?.dev();
-        let (dir, stack) = (dir.to_owned(), stack.to_owned());
-        let now = ProjectRecord { version: VERSION, dir, device, stack };
+        // A link to it may be removed alone.
+        let dir = fs::canonicalize(dir)?;
+        let device = fs::metadata(&dir)?.dev();
+        let parent = directory_id(above(&dir), places.uid)?;
+        let now = ProjectRecord { version: VERSION, dir, device, parent, stack: stack.to_owned() };
         if ProjectRecord::read(&path).as_ref() == Some(&now) {
             return Ok(());
         }
@@ -94,7 +104,8 @@ impl ProjectRecord {
         atomic_file::read(path, MAX_RECORD, parse).ok().flatten()
     }
 
-    /// Returns what became of the directory, which had this id.
+    /// Returns what became of the directory, which had this id. It only counts as gone if it would
+    /// be found, had it been renamed.
     pub(crate) fn dir_now(&self, id: &str, uid: u32) -> RecordedDir {
         match directory_id(&self.dir, uid) {
             Ok(found) if found == id => return RecordedDir::Present,
@@ -102,13 +113,69 @@ impl ProjectRecord {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(_) => return RecordedDir::Replaced,
         }
-        // Without its mount, the place of a file system is an empty directory of another one.
-        let above = self.dir.ancestors().find_map(|dir| fs::metadata(dir).ok());
-        match above.is_some_and(|above| above.dev() == self.device) {
-            true => RecordedDir::Gone,
-            false => RecordedDir::OutOfReach,
+        match self.search(id, uid) {
+            Ok(Some(now)) => RecordedDir::Moved(now),
+            Ok(None) if self.is_parent_there(uid) => RecordedDir::Gone,
+            Ok(None) | Err(_) => RecordedDir::OutOfReach,
         }
     }
+
+    /// Looks for the directory with this id under another name: its own, or that of the first
+    /// directory above that no longer exists.
+    fn search(&self, id: &str, uid: u32) -> io::Result<Option<PathBuf>> {
+        let there = |dir: &&Path| dir.is_dir();
+        let above = self.dir.ancestors().skip(1).find(there).unwrap_or(Path::new("/"));
+        let mut missing = self.dir.strip_prefix(above).unwrap_or(&self.dir).components();
+        missing.next();
+        let mut entries = fs::read_dir(above)?;
+        for entry in entries.by_ref().take(MAX_SEARCHED) {
+            let path = entry?.path();
+            let path: PathBuf = path.components().chain(missing.clone()).collect();
+            if directory_id(&path, uid).is_ok_and(|found| found == id) {
+                return Ok(Some(path));
+            }
+        }
+        match entries.next() {
+            None => Ok(None),
+            Some(_) => Err(io::Error::other("too many entries")),
+        }
+    }
+
+    /// Whether the directory above is the recorded one, on the same file system.
+    fn is_parent_there(&self, uid: u32) -> bool {
+        let parent = above(&self.dir);
+        directory_id(parent, uid).is_ok_and(|found| found == self.parent)
+            && fs::metadata(parent).is_ok_and(|found| found.dev() == self.device)
+    }
+}
+
+/// Percent-encoded, since a path may not be UTF-8.
+mod encoded_path {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::{OsStrExt, OsStringExt};
+    use std::path::{Path, PathBuf};
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use crate::encoding::{percent_decode_bytes, percent_encode};
+
+    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = String::new();
+        percent_encode(path.as_os_str().as_bytes(), &mut text);
+        serializer.serialize_str(&text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = percent_decode_bytes(&text);
+        let bytes = bytes.ok_or_else(|| D::Error::custom("path is not percent-encoded"))?;
+        Ok(OsString::from_vec(bytes).into())
+    }
+}
+
+fn above(dir: &Path) -> &Path {
+    dir.parent().unwrap_or(dir)
 }
 
 fn file_in(projects: &Path, id: &str) -> PathBuf {
