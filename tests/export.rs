@@ -374,20 +374,10 @@ fn kubernetes_leaves_dollar_signs_as_they_are() {
 #[test]
 fn names_stay_different_where_a_format_cuts_them() {
     let project = TestProject::new();
-    let stack = toml::toml! {
-        [services.api]
-        command = "x"
-        env_file = [".env.local", "env-local"]
-        ports = { metrics-internal-a = 5000, metrics-internal-b = 5001 }
-        [services.api-]
-        command = "x"
-        port = 5002
-        [services.1a]
-        command = "x"
-        [services.s-1a]
-        command = "x"
-    };
-    project.write("devstack.toml", &stack.to_string());
+    let api = "[services.api]\ncommand = 'x'\nenv_file = ['.env.local', 'env-local']\n\
+        ports = { metrics-internal-a = 5000, metrics-internal-b = 5001 }\n";
+    let others = ["api-", "1a", "s-1a"].map(|name| format!("[services.{name}]\ncommand = 'x'\n"));
+    project.write("devstack.toml", &(api.to_owned() + &others.concat()));
     project.write(".env.local", "A=1\n");
     project.write("env-local", "B=1\n");
     judge(&project, "compose", &[]);

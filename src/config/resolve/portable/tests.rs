@@ -155,7 +155,7 @@ fn variables_have_the_names_that_the_file_of_the_service_uses() {
 #[test]
 fn host_names_are_different() {
     let names = ["api", "api-", "api--", "1a", "s-1a", "x--y"];
-    let services = names.map(|name| format!("[services.{name}]\ncommand = 'x'\nport = 1\n"));
+    let services = names.map(|name| format!("[services.{name}]\ncommand = 'x'\nport = 'auto'\n"));
     let text = services.concat() + "env = { OTHER = '${1a.host}' }\n";
     let stack = config(&text, "").portable(PortableNetwork::Names);
     let hosts = names.map(|name| service(&stack, name).host_name.as_str());
