@@ -15,7 +15,7 @@ impl QueryParams {
         }
         self.0.push_str(key);
         self.0.push('=');
-        percent_encode(&value.to_string(), &mut self.0);
+        percent_encode(value.to_string(), &mut self.0);
         self
     }
 
