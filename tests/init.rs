@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use crate::support::{TestProject, free_port};
 
 #[test]
@@ -80,6 +82,57 @@ fn a_trial_corrects_what_ignores_its_port() {
     assert!(tried.stdout.contains("web: ready in"), "{}", tried.stdout);
     assert!(project.read("devstack.toml").contains(&format!("port = {port}\n")));
     project.try_ps().expect_code(3);
+    project.finish();
+}
+
+#[test]
+fn a_trial_corrects_services_that_start_one_after_another() {
+    let project = TestProject::new();
+    let service = |name: &str, more: &str| {
+        let (own, other) = (free_port(), free_port());
+        format!(
+            "  {name}:\n    build: .\n    command: exec {{misbehave}} listen --elsewhere {other}\n    \
+            ports: [\"{own}:{own}\"]\n{more}"
+        )
+    };
+    let first = service("first", "");
+    let second = service("second", "    depends_on: [first]\n");
+    project.write("compose.yaml", &format!("services:\n{first}{second}"));
+    let tried = project.devstack(["init", "--try"]).run().expect_code(0);
+    for name in ["first", "second"] {
+        assert!(tried.stdout.contains(&format!("{name} ignores PORT")), "{}", tried.stdout);
+        assert!(tried.stdout.contains(&format!("{name}: ready in")), "{}", tried.stdout);
+    }
+    project.finish();
+}
+
+#[test]
+fn a_trial_does_not_touch_a_running_stack() {
+    let project = TestProject::new();
+    project.write("Procfile", "idle_worker: exec tail -f /dev/null\n");
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    let before = project.ps();
+    let refused = project.devstack(["init", "--try"]).run().expect_code(4);
+    assert!(refused.stderr.contains("a stack is running in this directory"), "{refused:?}");
+    assert!(refused.stderr.contains("`devstack down`"), "{refused:?}");
+    assert!(!project.path("devstack.toml").exists());
+    assert_eq!(project.ps()["supervisor_pid"], before["supervisor_pid"]);
+    project.devstack(["init"]).run().expect_code(0);
+    project.devstack(["down"]).run().expect_code(0);
+    project.finish();
+}
+
+#[test]
+fn a_trial_that_is_ended_by_a_signal_stops_its_stack() {
+    let project = TestProject::new();
+    project.write("Procfile", "web: exec tail -f /dev/null\n");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let trial = project.devstack(["init", "--try", "--force"]).start();
+        project.wait_ps(|ps| !ps["services"][0]["pid"].is_null());
+        assert!(trial.signal(signal));
+        assert_eq!(trial.wait_code(), code);
+        project.try_ps().expect_code(3);
+    }
     project.finish();
 }
 

@@ -3,6 +3,9 @@ use std::time::Duration;
 
 use crate::model::{Condition, RestartPolicy};
 
+/// The comment on a service that is ready once it has started, although it gets a port.
+pub const NEED_NOT_LISTEN: &str = "It gets a port, but need not listen on it.";
+
 /// A stack as another program's file describes it, before it is written as `devstack.toml`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ImportedStack {

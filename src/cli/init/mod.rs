@@ -11,6 +11,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::render::{CommandError, print, warn};
+use crate::control::InstanceLock;
 use crate::exit_code::ExitCode;
 use crate::import::{ImportNote, ImportedService, ImportedStack};
 use crate::model::{CONFIG_FILE, Message, MessageClass};
@@ -44,6 +45,9 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, CommandError> {
         let help = "check it with `devstack check`, or replace it with `devstack init --force`";
         return Err(Message::new(MessageClass::Usage, text).help(help).into());
     }
+    if args.try_it {
+        require_no_stack(&dir)?;
+    }
     let source = match &args.from {
         Some(path) => ImportSource::named(&dir, path)?,
         None => ImportSource::find(&dir).ok_or_else(|| nothing_found(&dir))?,
@@ -63,6 +67,16 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, CommandError> {
         return trial::run_trial(&dir, &source, &mut stack);
     }
     print("start it with `devstack up`\n")
+}
+
+/// A trial would take over the stack that runs here, and stop it.
+fn require_no_stack(dir: &Path) -> Result<(), CommandError> {
+    if InstanceLock::find(dir).is_none_or(|found| found.dir != dir) {
+        return Ok(());
+    }
+    let text = "a stack is running in this directory, and a trial would stop it";
+    let help = "stop it with `devstack down` first, or omit `--try`";
+    Err(CommandError::new(Message::new(MessageClass::Busy, text).help(help), ExitCode::BUSY))
 }
 
 fn current_dir() -> Result<PathBuf, Message> {

@@ -5,8 +5,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::{
-    Detection, ImportedCommand, ImportedProbe, ProbeTest, ProjectFiles, expand_member,
-    found_service, has_word,
+    Detection, ImportedCommand, ImportedProbe, NEED_NOT_LISTEN, ProbeTest, ProjectFiles,
+    expand_member, found_service, has_word,
 };
 
 /// Crates of programs that serve requests.
@@ -14,8 +14,6 @@ const RUST_SERVERS: [&str; 13] = [
     "actix-web", "axum", "dropshot", "gotham", "hyper", "leptos_axum", "ntex", "poem", "rocket",
     "salvo", "tide", "tonic", "warp",
 ];
-
-const STARTS: &str = "It gets a port, but need not listen on it.";
 
 pub(super) fn detect_go(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
     if !files.has(dir.join("go.mod")) {
@@ -68,7 +66,7 @@ pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles, found: &mut Detecti
             service.name.clone_from(binary);
         }
         if !serves {
-            service.comments.push(STARTS.to_owned());
+            service.comments.push(NEED_NOT_LISTEN.to_owned());
             service.ready = Some(ImportedProbe::of(ProbeTest::Started));
         }
         found.services.push(service);

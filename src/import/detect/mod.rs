@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{
-    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest,
+    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, NEED_NOT_LISTEN,
+    ProbeTest,
 };
 use crate::model::{Name, UniqueNames};
 use project_files::ProjectFiles;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::package_json::PackageJson;
 use super::{
-    Detection, ImportedCommand, ImportedProbe, ImportedService, ProbeTest, ProjectFiles,
-    expand_member, found_service,
+    Detection, ImportedCommand, ImportedProbe, ImportedService, NEED_NOT_LISTEN, ProbeTest,
+    ProjectFiles, expand_member, found_service,
 };
 use crate::import::yaml::YamlDocument;
 use crate::presets::{detect_bind_hints, detect_preset};
@@ -84,7 +84,7 @@ fn start(
     let knows_port = service.preset.as_deref().is_some_and(|preset| preset != "node");
     if !knows_port && service.port.is_none() && !serves(dir, &words, package, files) {
         service.port = Some(PORT);
-        service.comments.push("It gets a port, but need not listen on it.".to_owned());
+        service.comments.push(NEED_NOT_LISTEN.to_owned());
         service.ready = Some(ImportedProbe::of(ProbeTest::Started));
     }
     if service.preset.is_none() && service.port.is_none() {
