@@ -91,7 +91,7 @@ fn a_trial_corrects_services_that_start_one_after_another() {
     let service = |name: &str, more: &str| {
         let (own, other) = (free_port(), free_port());
         format!(
-            "  {name}:\n    build: .\n    command: exec {{misbehave}} listen --elsewhere {other}\n    \
+            "  {name}:\n    build: .\n    command: {{misbehave}} listen --elsewhere {other}\n    \
             ports: [\"{own}:{own}\"]\n{more}"
         )
     };

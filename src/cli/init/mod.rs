@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::context;
 use super::render::{CommandError, print, warn};
+use crate::config::{ConfigOverrides, ImportTrust};
 use crate::control::InstanceLock;
 use crate::exit_code::ExitCode;
 use crate::import::{ImportNote, ImportedService, ImportedStack};
@@ -48,11 +50,14 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, CommandError> {
     if args.try_it {
         require_no_stack(&dir)?;
     }
-    let source = match &args.from {
-        Some(path) => ImportSource::named(&dir, path)?,
-        None => ImportSource::find(&dir).ok_or_else(|| nothing_found(&dir))?,
+    let trust = import_trust()?;
+    let (source, trust) = match &args.from {
+        Some(path) => (Some(ImportSource::named(&dir, path)?), trust.with_named(path)),
+        None => (ImportSource::find(&dir, &trust), trust),
     };
-    let mut stack = source.read(&dir)?;
+    trust.finish()?;
+    let source = source.ok_or_else(|| nothing_found(&dir))?;
+    let mut stack = source.read(&dir, &trust)?;
     if stack.services.is_empty() {
         return Err(nothing_found(&dir).into());
     }
@@ -67,6 +72,11 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, CommandError> {
         return trial::run_trial(&dir, &source, &mut stack);
     }
     print("start it with `devstack up`\n")
+}
+
+/// Judges files for this user and this directory.
+fn import_trust() -> Result<ImportTrust, Message> {
+    Ok(ImportTrust::new(&context::sources(Vec::new(), ConfigOverrides::default())?))
 }
 
 /// A trial would take over the stack that runs here, and stop it.

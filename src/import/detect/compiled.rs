@@ -15,7 +15,7 @@ const RUST_SERVERS: [&str; 13] = [
     "salvo", "tide", "tonic", "warp",
 ];
 
-pub(super) fn detect_go(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect_go(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     if !files.has(dir.join("go.mod")) {
         return;
     }
@@ -32,7 +32,7 @@ pub(super) fn detect_go(dir: &Path, files: &ProjectFiles, found: &mut Detection)
     }
 }
 
-pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     let Some(text) = files.text(dir.join("Cargo.toml")) else { return };
     let manifest: Table = match text.parse() {
         Ok(manifest) => manifest,
@@ -74,7 +74,7 @@ pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles, found: &mut Detecti
 }
 
 /// Returns the programs of a package: the default one, or else all.
-fn binaries(dir: &Path, manifest: &Table, files: &ProjectFiles) -> Vec<String> {
+fn binaries(dir: &Path, manifest: &Table, files: &ProjectFiles<'_>) -> Vec<String> {
     let package = &manifest["package"];
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     if let Some(default) = text(package, "default-run") {
@@ -92,7 +92,7 @@ fn binaries(dir: &Path, manifest: &Table, files: &ProjectFiles) -> Vec<String> {
     names
 }
 
-pub(super) fn detect_jvm(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect_jvm(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     let builds = [
         ("pom.xml", "spring-boot-maven-plugin"),
         ("build.gradle", "org.springframework.boot"),
