@@ -59,6 +59,56 @@ fn nothing_is_written_if_something_is_wrong() {
 }
 
 #[test]
+fn what_is_missing_is_noted_and_the_file_passes_the_check() {
+    let project = TestProject::new();
+    let files = [
+        ("compose.yaml", "services: {a: {build: ./gone, command: x, env_file: gone.env}}"),
+        (
+            "process-compose.yaml",
+            "env_file: [gone.env]\nprocesses: {a: {command: x, working_dir: gone}}",
+        ),
+        ("mprocs.yaml", "procs: {a: {shell: x, cwd: gone}}"),
+    ];
+    for (file, text) in files {
+        project.write(file, text);
+        let init = project.devstack(["init", "--force", "--from", file]).run().expect_code(0);
+        let note = format!(
+            "note: {file}: services.a: `dir` is left out, because there is no directory `gone`"
+        );
+        assert!(init.stderr.contains(&note), "{}", init.stderr);
+        let has_env = text.contains("env_file");
+        let note = "the env file `gone.env` is missing, so it is optional";
+        assert_eq!(init.stderr.contains(note), has_env, "{}", init.stderr);
+        project.devstack(["check"]).run().expect_code(0);
+    }
+    project.write("compose.yaml", "services: {a: {build: ., command: x, env_file: folder}}");
+    fs::create_dir(project.path("folder")).expect("writable");
+    let init = project.devstack(["init", "--force", "--from", "compose.yaml"]).run();
+    let note = "the env file `folder` is not carried over: it is not a regular file";
+    assert!(init.expect_code(0).stderr.contains(note));
+    project.finish();
+}
+
+#[test]
+fn the_paths_of_a_file_in_another_directory_stay_what_they_are() {
+    let project = TestProject::new();
+    project.write("sub/api/x", "");
+    project.write("sub/own.env", "A=1\n");
+    let compose = "services: {a: {build: ./api, command: x, env_file: own.env}}";
+    project.write("sub/compose.yaml", compose);
+    project.devstack(["init", "--from", "sub/compose.yaml"]).run().expect_code(0);
+    let written = project.read("devstack.toml");
+    assert!(written.contains("dir = \"sub/api\"\n"), "{written}");
+    assert!(written.contains("env_file = [\"sub/own.env\"]\n"), "{written}");
+    project.write("sub/Procfile", "web: x\n");
+    let full = project.path("sub/Procfile");
+    let full = full.to_str().expect("UTF-8");
+    project.devstack(["init", "--force", "--from", full]).run().expect_code(0);
+    assert!(project.read("devstack.toml").contains("dir = \"sub\"\n"));
+    project.finish();
+}
+
+#[test]
 fn the_error_without_a_file_names_what_init_would_read() {
     let project = TestProject::new();
     project.write("package.json", "{\"scripts\": {\"dev\": \"vite\"}}");

@@ -63,7 +63,7 @@ fn files_of_another_user_in_a_shared_directory_are_not_imported() {
     assert_eq!(up.wait_code(), 2);
     let refused = |file: &str| {
         let init = project.devstack(["init"]).run().expect_code(2).stderr;
-        let why = format!("`{file}`: it is owned by user 4321, and others can write its directory");
+        let why = format!("`{file}`: it is owned by user 4321, not by you");
         assert!(init.contains(&why) && init.contains("name it with `--from`"), "{init}");
         assert!(!project.path("devstack.toml").exists());
     };

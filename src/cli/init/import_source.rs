@@ -2,6 +2,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::missing_files::settle_missing_files;
 use crate::cli::render::CommandError;
 use crate::config::{ImportTrust, is_procfile};
 use crate::import::{
@@ -122,7 +123,14 @@ impl ImportSource {
     pub fn read(&self, dir: &Path, trust: &ImportTrust) -> Result<ImportedStack, CommandError> {
         let stack = self.read_allowed(dir, trust);
         trust.finish()?;
-        stack
+        let mut stack = stack?;
+        if let SourceKind::File(path, ..) = &self.what
+            && let Some(below) = path.strip_prefix(dir).unwrap_or(path).parent()
+        {
+            stack.prefix_paths(below);
+        }
+        settle_missing_files(&mut stack, dir, self.name());
+        Ok(stack)
     }
 
     fn read_allowed(&self, dir: &Path, trust: &ImportTrust) -> Result<ImportedStack, CommandError> {

@@ -2,6 +2,7 @@
 
 mod config_draft;
 mod import_source;
+mod missing_files;
 mod offer;
 mod trial;
 

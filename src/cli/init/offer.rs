@@ -12,7 +12,7 @@ use crate::model::CONFIG_FILES;
 /// The user pressed Ctrl-C, or the file cannot be written.
 pub(crate) fn offer_init(files: &[PathBuf]) -> Result<(), CommandError> {
     let dir = current_dir()?;
-    let exists = |dir: &std::path::Path| CONFIG_FILES.iter().any(|file| dir.join(file).exists());
+    let exists = |dir: &std::path::Path| CONFIG_FILES.iter().any(|file| dir.join(file).is_file());
     if !files.is_empty() || dir.ancestors().any(exists) {
         return Ok(());
     }

@@ -128,7 +128,7 @@ fn search(cwd: &Path, home: Option<&Path>) -> Result<FoundFile, Option<IgnoredFi
 }
 
 fn config_file_in(dir: &Path) -> Option<PathBuf> {
-    CONFIG_FILES.iter().map(|file| dir.join(file)).find(|path| path.exists())
+    CONFIG_FILES.iter().map(|file| dir.join(file)).find(|path| path.is_file())
 }
 
 fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
@@ -162,6 +162,15 @@ fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_no_configuration() {
+        let place = tempfile::tempdir().unwrap();
+        let below = place.path().join("below");
+        fs::create_dir_all(below.join("Procfile")).unwrap();
+        fs::write(place.path().join(CONFIG_FILE), "").unwrap();
+        assert_eq!(search(&below, None).ok().unwrap().path, place.path().join(CONFIG_FILE));
+    }
 
     #[test]
     fn the_search_ends_at_a_directory_that_cannot_be_read() {
