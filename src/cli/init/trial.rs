@@ -6,8 +6,6 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use super::{ConfigDraft, ImportSource};
 use crate::cli::context;
 use crate::cli::render::{CommandError, print, warn};
@@ -20,6 +18,7 @@ use crate::model::{
 };
 use crate::presets::detect_bind_hints;
 use crate::supervisor::SignalListener;
+use crate::sys::signal;
 use crate::text::one_line;
 
 /// How often the stack is asked. A trial is short, and its end cannot be missed.
@@ -110,7 +109,7 @@ async fn start_and_stop(dir: &Path, signals: &mut SignalListener) -> io::Result<
     };
     if up.try_wait()?.is_none() {
         // `down` alone would miss a stack that has only just begun to start.
-        kill_process(Pid::from_child(&up), Signal::TERM)?;
+        signal::kill(up.id(), libc::SIGTERM);
     }
     let mut errors = String::new();
     if let Some(output) = &mut up.stderr {

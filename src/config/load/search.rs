@@ -11,7 +11,7 @@ use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
 use crate::model::{CONFIG_FILE, CONFIG_FILES, Message, MessageClass};
 
 /// Files from which `devstack init` can write a configuration.
-const IMPORTABLE_FILES: [&str; 20] = [
+const IMPORTABLE_FILES: [&str; 22] = [
     "compose.yaml",
     "compose.yml",
     "docker-compose.yaml",
@@ -19,6 +19,7 @@ const IMPORTABLE_FILES: [&str; 20] = [
     "process-compose.yaml",
     "process-compose.yml",
     "mprocs.yaml",
+    "mprocs.yml",
     "package.json",
     "manage.py",
     "app.py",
@@ -32,6 +33,7 @@ const IMPORTABLE_FILES: [&str; 20] = [
     "build.gradle",
     "build.gradle.kts",
     "composer.json",
+    "index.html",
 ];
 
 /// A configuration file and how it was found.
