@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rustix::process::Signal;
+
 use crate::support::{TestProject, free_port};
 
 #[test]
@@ -57,6 +59,56 @@ fn nothing_is_written_if_something_is_wrong() {
 }
 
 #[test]
+fn what_is_missing_is_noted_and_the_file_passes_the_check() {
+    let project = TestProject::new();
+    let files = [
+        ("compose.yaml", "services: {a: {build: ./gone, command: x, env_file: gone.env}}"),
+        (
+            "process-compose.yaml",
+            "env_file: [gone.env]\nprocesses: {a: {command: x, working_dir: gone}}",
+        ),
+        ("mprocs.yaml", "procs: {a: {shell: x, cwd: gone}}"),
+    ];
+    for (file, text) in files {
+        project.write(file, text);
+        let init = project.devstack(["init", "--force", "--from", file]).run().expect_code(0);
+        let note = format!(
+            "note: {file}: services.a: `dir` is left out, because there is no directory `gone`"
+        );
+        assert!(init.stderr.contains(&note), "{}", init.stderr);
+        let has_env = text.contains("env_file");
+        let note = "the env file `gone.env` is missing, so it is optional";
+        assert_eq!(init.stderr.contains(note), has_env, "{}", init.stderr);
+        project.devstack(["check"]).run().expect_code(0);
+    }
+    project.write("compose.yaml", "services: {a: {build: ., command: x, env_file: folder}}");
+    fs::create_dir(project.path("folder")).expect("writable");
+    let init = project.devstack(["init", "--force", "--from", "compose.yaml"]).run();
+    let note = "the env file `folder` is not carried over: it is not a regular file";
+    assert!(init.expect_code(0).stderr.contains(note));
+    project.finish();
+}
+
+#[test]
+fn the_paths_of_a_file_in_another_directory_stay_what_they_are() {
+    let project = TestProject::new();
+    project.write("sub/api/x", "");
+    project.write("sub/own.env", "A=1\n");
+    let compose = "services: {a: {build: ./api, command: x, env_file: own.env}}";
+    project.write("sub/compose.yaml", compose);
+    project.devstack(["init", "--from", "sub/compose.yaml"]).run().expect_code(0);
+    let written = project.read("devstack.toml");
+    assert!(written.contains("dir = \"sub/api\"\n"), "{written}");
+    assert!(written.contains("env_file = [\"sub/own.env\"]\n"), "{written}");
+    project.write("sub/Procfile", "web: x\n");
+    let full = project.path("sub/Procfile");
+    let full = full.to_str().expect("UTF-8");
+    project.devstack(["init", "--force", "--from", full]).run().expect_code(0);
+    assert!(project.read("devstack.toml").contains("dir = \"sub\"\n"));
+    project.finish();
+}
+
+#[test]
 fn the_error_without_a_file_names_what_init_would_read() {
     let project = TestProject::new();
     project.write("package.json", "{\"scripts\": {\"dev\": \"vite\"}}");
@@ -80,6 +132,57 @@ fn a_trial_corrects_what_ignores_its_port() {
     assert!(tried.stdout.contains("web: ready in"), "{}", tried.stdout);
     assert!(project.read("devstack.toml").contains(&format!("port = {port}\n")));
     project.try_ps().expect_code(3);
+    project.finish();
+}
+
+#[test]
+fn a_trial_corrects_services_that_start_one_after_another() {
+    let project = TestProject::new();
+    let service = |name: &str, more: &str| {
+        let (own, other) = (free_port(), free_port());
+        format!(
+            "  {name}:\n    build: .\n    command: {{misbehave}} listen --elsewhere {other}\n    \
+            ports: [\"{own}:{own}\"]\n{more}"
+        )
+    };
+    let first = service("first", "");
+    let second = service("second", "    depends_on: [first]\n");
+    project.write("compose.yaml", &format!("services:\n{first}{second}"));
+    let tried = project.devstack(["init", "--try"]).run().expect_code(0);
+    for name in ["first", "second"] {
+        assert!(tried.stdout.contains(&format!("{name} ignores PORT")), "{}", tried.stdout);
+        assert!(tried.stdout.contains(&format!("{name}: ready in")), "{}", tried.stdout);
+    }
+    project.finish();
+}
+
+#[test]
+fn a_trial_does_not_touch_a_running_stack() {
+    let project = TestProject::new();
+    project.write("Procfile", "idle_worker: exec tail -f /dev/null\n");
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    let before = project.ps();
+    let refused = project.devstack(["init", "--try"]).run().expect_code(4);
+    assert!(refused.stderr.contains("a stack is running in this directory"), "{refused:?}");
+    assert!(refused.stderr.contains("`devstack down`"), "{refused:?}");
+    assert!(!project.path("devstack.toml").exists());
+    assert_eq!(project.ps()["supervisor_pid"], before["supervisor_pid"]);
+    project.devstack(["init"]).run().expect_code(0);
+    project.devstack(["down"]).run().expect_code(0);
+    project.finish();
+}
+
+#[test]
+fn a_trial_that_is_ended_by_a_signal_stops_its_stack() {
+    let project = TestProject::new();
+    project.write("Procfile", "web: exec tail -f /dev/null\n");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let trial = project.devstack(["init", "--try", "--force"]).start();
+        project.wait_ps(|ps| !ps["services"][0]["pid"].is_null());
+        assert!(trial.signal(signal));
+        assert_eq!(trial.wait_code(), code);
+        project.try_ps().expect_code(3);
+    }
     project.finish();
 }
 

@@ -50,6 +50,34 @@ fn a_configuration_of_another_user_in_a_shared_directory_is_not_run() {
 }
 
 #[test]
+fn files_of_another_user_in_a_shared_directory_are_not_imported() {
+    if !require("root, to write files of another user", rustix::process::geteuid().is_root()) {
+        return;
+    }
+    let project = TestProject::new();
+    make_sticky(&project);
+    write_foreign(&project, "package.json");
+    write_foreign(&project, "Dockerfile");
+    let up = project.devstack(["up"]).terminal(24, 160).start();
+    up.wait_for("no devstack.toml found");
+    assert_eq!(up.wait_code(), 2);
+    let refused = |file: &str| {
+        let init = project.devstack(["init"]).run().expect_code(2).stderr;
+        let why = format!("`{file}`: it is owned by user 4321, not by you");
+        assert!(init.contains(&why) && init.contains("name it with `--from`"), "{init}");
+        assert!(!project.path("devstack.toml").exists());
+    };
+    refused("package.json");
+    project.write("compose.yaml", "services: {web: {build: ., command: tail -f x}}\n");
+    refused("Dockerfile");
+    write_foreign(&project, "Procfile");
+    refused("Procfile");
+    fs::write(project.path("Procfile"), "web: true\n").expect("root may");
+    project.devstack(["init", "--from", "Procfile"]).run().expect_code(0);
+    project.finish();
+}
+
+#[test]
 fn a_local_file_that_another_user_adds_to_a_running_stack_is_not_applied() {
     if !require("root, to write files of another user", rustix::process::geteuid().is_root()) {
         return;

@@ -21,7 +21,7 @@ mod template;
 pub use config::{Config, DebugServices};
 pub use diagnostics::{Diagnostic, DiagnosticList, SourceFile};
 pub use env::{ExplainedEnv, format_line};
-pub use load::{ConfigNames, LOCAL_FILE, config_files, config_names, load};
+pub use load::{ConfigNames, ImportTrust, LOCAL_FILE, config_files, config_names, load};
 pub(crate) use parse::{ProcessRole, ProcfileEntry, is_procfile, read_procfile};
 pub(crate) use resolve::command_words;
 pub use schema::json_schema;

@@ -24,7 +24,7 @@ impl ImportedStack {
             stack.set("name", name.as_str());
         }
         if !self.env_files.is_empty() {
-            stack.set("env_file", list(self.env_files.iter().map(|path| path_text(path))));
+            stack.set("env_file", self.env_files.iter().map(env_file).collect::<Vec<Value>>());
         }
         if !stack.lines.is_empty() {
             let _ = write!(text, "\n[stack]\n{}", stack.lines);

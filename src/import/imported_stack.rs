@@ -1,7 +1,11 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::environment::clean_path;
 use crate::model::{Condition, RestartPolicy};
+
+/// The comment on a service that is ready once it has started, although it gets a port.
+pub const NEED_NOT_LISTEN: &str = "It gets a port, but need not listen on it.";
 
 /// A stack as another program's file describes it, before it is written as `devstack.toml`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -10,12 +14,26 @@ pub struct ImportedStack {
     pub name: Option<String>,
     /// Variables for every service, in the order of the file.
     pub env: Vec<(String, String)>,
-    /// Env files for every service, relative to the directory of `devstack.toml`.
-    pub env_files: Vec<PathBuf>,
+    /// Env files for every service, relative to the directory of `devstack.toml`, and whether each may
+    /// be missing.
+    pub env_files: Vec<(PathBuf, bool)>,
     /// In the order of the file.
     pub services: Vec<ImportedService>,
     /// What could not be carried over, or only with a change.
     pub notes: Vec<ImportNote>,
+}
+
+impl ImportedStack {
+    /// Makes all paths relative to the directory of `devstack.toml`, after they were read as those of
+    /// a file in its directory `below`.
+    pub fn prefix_paths(&mut self, below: &Path) {
+        let prefix = |path: &mut PathBuf| *path = clean_path(below.join(&*path));
+        self.env_files.iter_mut().for_each(|(path, _)| prefix(path));
+        for service in &mut self.services {
+            prefix(&mut service.dir);
+            service.env_files.iter_mut().for_each(|(path, _)| prefix(path));
+        }
+    }
 }
 
 /// One service or task of an [`ImportedStack`]. Values are in the syntax of `devstack.toml`:

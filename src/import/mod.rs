@@ -18,7 +18,8 @@ mod yaml;
 mod tests;
 
 pub use imported_stack::{
-    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest,
+    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, NEED_NOT_LISTEN,
+    ProbeTest,
 };
 
 pub use compose::read_compose;

@@ -1,6 +1,7 @@
 //! process-compose: `process-compose.yaml`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::environment::{clean_path, read_env};
@@ -95,7 +96,7 @@ pub(super) fn read_document(document: &YamlDocument, file: &str) -> Result<Impor
         stack.env = read_env(env).into_iter().map(|(name, value, _)| (name, value)).collect();
     }
     if let Some(files) = root.get("env_file") {
-        stack.env_files = read_paths(files).into_iter().map(clean_path).collect();
+        stack.env_files = read_env_files(files);
     }
     if let Some(processes) = root.get("processes") {
         let processes = processes.entries();
@@ -128,8 +129,7 @@ fn read_process(name: String, node: &YamlNode, names: &ServiceNames) -> Option<I
         service.env = read_env(env).into_iter().map(|(name, value, _)| (name, value)).collect();
     }
     if let Some(files) = node.get("env_file") {
-        service.env_files =
-            read_paths(files).into_iter().map(|it| (clean_path(it), false)).collect();
+        service.env_files = read_env_files(files);
     }
     if let Some(on) = node.get("depends_on") {
         service.depends_on = read_dependencies(on, names);
@@ -168,9 +168,9 @@ fn note_templates(text: &str, node: &YamlNode) {
     }
 }
 
-fn read_paths(node: &YamlNode) -> Vec<String> {
+fn read_env_files(node: &YamlNode) -> Vec<(PathBuf, bool)> {
     let paths = node.one_or_more().iter();
-    paths.filter_map(|path| Some(with_defaults(path.text()?, path))).collect()
+    paths.filter_map(|it| Some((clean_path(with_defaults(it.text()?, it)), false))).collect()
 }
 
 fn read_dependencies(node: &YamlNode, names: &ServiceNames) -> Vec<(String, Condition)> {

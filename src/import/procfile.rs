@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest,
+    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, NEED_NOT_LISTEN,
+    ProbeTest,
 };
 use crate::config::diagnostics::LoadReport;
 use crate::config::{DiagnosticList, ProcessRole, ProcfileEntry, SourceFile, read_procfile};
@@ -58,7 +59,7 @@ fn service(entry: &ProcfileEntry<'_>, release: Option<&str>) -> ImportedService 
     service.preset = preset.map(|preset| preset.name.to_owned());
     service.port = Some(port.unwrap_or(0));
     if matches!(entry.role, ProcessRole::Worker(_)) && preset.is_none() {
-        service.comments = vec!["It gets a port, but need not listen on it.".to_owned()];
+        service.comments = vec![NEED_NOT_LISTEN.to_owned()];
         service.ready = Some(ImportedProbe::of(ProbeTest::Started));
     }
     let release = release.map(|release| (release.to_owned(), Condition::Completed));

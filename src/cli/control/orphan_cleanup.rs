@@ -31,7 +31,7 @@ impl OrphanCleanup {
                 let token = killed.and_then(|killed| killed.holder.token);
                 return Some(OrphanCleanup { project: dir.to_owned(), state_dir, token });
             }
-            if CONFIG_FILES.iter().any(|file| dir.join(file).exists()) {
+            if CONFIG_FILES.iter().any(|file| dir.join(file).is_file()) {
                 return None;
             }
         }

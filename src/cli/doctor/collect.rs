@@ -75,7 +75,7 @@ fn configuration(sources: &ConfigSources) -> (ConfigStatus, PathBuf) {
     let here = || sources.cwd.clone();
     let absent = || {
         let mut above = sources.cwd.ancestors();
-        !above.any(|dir| CONFIG_FILES.iter().any(|file| dir.join(file).exists()))
+        !above.any(|dir| CONFIG_FILES.iter().any(|file| dir.join(file).is_file()))
     };
     match config::load(sources) {
         Ok(draft) => {

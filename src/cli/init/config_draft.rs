@@ -23,7 +23,7 @@ impl ConfigDraft {
     /// Writes a draft and loads it as devstack does.
     ///
     /// # Errors
-    /// It cannot be written; the files beside it are not valid; or the text is not, which is a bug.
+    /// It cannot be written; the files beside it are not valid; or the text is not.
     pub fn checked(dir: &Path, text: &str) -> Result<ConfigDraft, CommandError> {
         let name = format!(".{CONFIG_FILE}.{}.new", std::process::id());
         let draft = ConfigDraft { path: dir.join(&name), target: dir.join(CONFIG_FILE) };
@@ -38,12 +38,10 @@ impl ConfigDraft {
             return Err(list.into());
         }
         let first = list.summary().text;
-        let text = format!("internal error: the written {CONFIG_FILE} is not valid: {first}");
-        let help = "nothing was written; please report this with the file that was read";
-        Err(CommandError::new(
-            Message::new(MessageClass::Internal, text).help(help),
-            ExitCode::FAILED,
-        ))
+        let text = format!("the {CONFIG_FILE} to be written is not valid: {first}");
+        let help =
+            "nothing was written; fix this in the file that was read, or report it with that file";
+        Err(Message::new(MessageClass::Config, text).help(help).into())
     }
 
     /// Puts the draft in its place. With `replace`, an existing file is kept under another name,

@@ -2,8 +2,9 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::missing_files::settle_missing_files;
 use crate::cli::render::CommandError;
-use crate::config::is_procfile;
+use crate::config::{ImportTrust, is_procfile};
 use crate::import::{
     ImportedStack, MANIFESTS, detect_stack, read_compose, read_mprocs, read_process_compose,
     read_procfile_stack,
@@ -54,15 +55,15 @@ enum SourceKind {
 }
 
 impl ImportSource {
-    /// Finds what a directory has. `None` if nothing in it is known.
-    pub fn find(dir: &Path) -> Option<ImportSource> {
+    /// Finds what a directory has. `None` if nothing in it is known, or may be used.
+    pub fn find(dir: &Path, trust: &ImportTrust) -> Option<ImportSource> {
         let mut found = STACK_FILES.iter().filter(|(file, _)| dir.join(file).is_file());
         if let Some((file, format)) = found.next() {
             let what = SourceKind::File(file.into(), (*file).to_owned(), *format);
             return Some(ImportSource { what, others: found.map(|(file, _)| *file).collect() });
         }
         let what = SourceKind::Directory;
-        (!detect_stack(dir).services.is_empty())
+        (!detect_stack(dir, trust).services.is_empty())
             .then_some(ImportSource { what, others: Vec::new() })
     }
 
@@ -118,12 +119,29 @@ impl ImportSource {
     /// Reads it as a stack whose `devstack.toml` is in `dir`.
     ///
     /// # Errors
-    /// It cannot be read, or what is wrong in it.
-    pub fn read(&self, dir: &Path) -> Result<ImportedStack, CommandError> {
+    /// It cannot be read or may not be used, or what is wrong in it.
+    pub fn read(&self, dir: &Path, trust: &ImportTrust) -> Result<ImportedStack, CommandError> {
+        let stack = self.read_allowed(dir, trust);
+        trust.finish()?;
+        let mut stack = stack?;
+        if let SourceKind::File(path, ..) = &self.what
+            && let Some(below) = path.strip_prefix(dir).unwrap_or(path).parent()
+        {
+            stack.prefix_paths(below);
+        }
+        settle_missing_files(&mut stack, dir, self.name());
+        Ok(stack)
+    }
+
+    fn read_allowed(&self, dir: &Path, trust: &ImportTrust) -> Result<ImportedStack, CommandError> {
         let SourceKind::File(path, shown, format) = &self.what else {
-            return Ok(detect_stack(dir));
+            return Ok(detect_stack(dir, trust));
         };
         let full = dir.join(path);
+        let read_text = |path: &Path| match trust.allows(path) {
+            true => read_text(path),
+            false => Err("it belongs to another user".to_owned()),
+        };
         let text = read_text(&full).map_err(|why| {
             let text = format!("cannot read {}: {why}", quote(shown));
             Message::new(MessageClass::Usage, text).help("name a readable file with `--from`")

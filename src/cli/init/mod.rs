@@ -2,6 +2,7 @@
 
 mod config_draft;
 mod import_source;
+mod missing_files;
 mod offer;
 mod trial;
 
@@ -10,7 +11,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use super::context;
 use super::render::{CommandError, print, warn};
+use crate::config::{ConfigOverrides, ImportTrust};
+use crate::control::InstanceLock;
 use crate::exit_code::ExitCode;
 use crate::import::{ImportNote, ImportedService, ImportedStack};
 use crate::model::{CONFIG_FILE, Message, MessageClass};
@@ -44,11 +48,17 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, CommandError> {
         let help = "check it with `devstack check`, or replace it with `devstack init --force`";
         return Err(Message::new(MessageClass::Usage, text).help(help).into());
     }
-    let source = match &args.from {
-        Some(path) => ImportSource::named(&dir, path)?,
-        None => ImportSource::find(&dir).ok_or_else(|| nothing_found(&dir))?,
+    if args.try_it {
+        require_no_stack(&dir)?;
+    }
+    let trust = import_trust()?;
+    let (source, trust) = match &args.from {
+        Some(path) => (Some(ImportSource::named(&dir, path)?), trust.with_named(path)),
+        None => (ImportSource::find(&dir, &trust), trust),
     };
-    let mut stack = source.read(&dir)?;
+    trust.finish()?;
+    let source = source.ok_or_else(|| nothing_found(&dir))?;
+    let mut stack = source.read(&dir, &trust)?;
     if stack.services.is_empty() {
         return Err(nothing_found(&dir).into());
     }
@@ -63,6 +73,21 @@ pub(crate) fn init(args: &InitArgs) -> Result<ExitCode, CommandError> {
         return trial::run_trial(&dir, &source, &mut stack);
     }
     print("start it with `devstack up`\n")
+}
+
+/// Judges files for this user and this directory.
+fn import_trust() -> Result<ImportTrust, Message> {
+    Ok(ImportTrust::new(&context::sources(Vec::new(), ConfigOverrides::default())?))
+}
+
+/// A trial would take over the stack that runs here, and stop it.
+fn require_no_stack(dir: &Path) -> Result<(), CommandError> {
+    if InstanceLock::find(dir).is_none_or(|found| found.dir != dir) {
+        return Ok(());
+    }
+    let text = "a stack is running in this directory, and a trial would stop it";
+    let help = "stop it with `devstack down` first, or omit `--try`";
+    Err(CommandError::new(Message::new(MessageClass::Busy, text).help(help), ExitCode::BUSY))
 }
 
 fn current_dir() -> Result<PathBuf, Message> {

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::{ConfigDraft, ImportSource, current_dir, note_line, report};
+use super::{ConfigDraft, ImportSource, current_dir, import_trust, note_line, report};
 use crate::cli::render::{CommandError, warn};
 use crate::cli::start::{PromptReply, TtyPrompt};
 use crate::model::CONFIG_FILES;
@@ -12,13 +12,18 @@ use crate::model::CONFIG_FILES;
 /// The user pressed Ctrl-C, or the file cannot be written.
 pub(crate) fn offer_init(files: &[PathBuf]) -> Result<(), CommandError> {
     let dir = current_dir()?;
-    let exists = |dir: &std::path::Path| CONFIG_FILES.iter().any(|file| dir.join(file).exists());
+    let exists = |dir: &std::path::Path| CONFIG_FILES.iter().any(|file| dir.join(file).is_file());
     if !files.is_empty() || dir.ancestors().any(exists) {
         return Ok(());
     }
     let Some(mut person) = TtyPrompt::here() else { return Ok(()) };
-    let Some(source) = ImportSource::find(&dir) else { return Ok(()) };
-    let stack = source.read(&dir)?;
+    let trust = import_trust()?;
+    let Some(source) = ImportSource::find(&dir, &trust) else { return Ok(()) };
+    let stack = source.read(&dir, &trust);
+    if trust.finish().is_err() {
+        return Ok(());
+    }
+    let stack = stack?;
     let draft = ConfigDraft::checked(&dir, &stack.to_toml(source.name()))?;
     let names: Vec<&str> = stack.services.iter().map(|service| service.name.as_str()).collect();
     let question = format!(

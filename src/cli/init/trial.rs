@@ -1,6 +1,7 @@
 //! `devstack init --try`: starts the result with this program, and corrects what ignores its port.
 
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -10,19 +11,22 @@ use crate::cli::context;
 use crate::cli::render::{CommandError, print, warn};
 use crate::control::ControlClient;
 use crate::exit_code::ExitCode;
-use crate::import::{ImportedCommand, ImportedService, ImportedStack, ProbeTest};
+use crate::import::{ImportedCommand, ImportedService, ImportedStack, NEED_NOT_LISTEN, ProbeTest};
 use crate::model::{
     CONFIG_FILE, DisplayDuration, ListenAddress, Message, MessageClass, Phase, ServiceView,
     Snapshot,
 };
 use crate::presets::detect_bind_hints;
+use crate::supervisor::SignalListener;
+use crate::sys::signal;
 use crate::text::one_line;
 
 /// How often the stack is asked. A trial is short, and its end cannot be missed.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Starts the stack that was just written. If services ignore their ports, corrects the file and
-/// starts it once more. The stack is stopped again.
+/// Starts the stack that was just written. While services ignore their ports, corrects the file and
+/// starts it again, because some start only after others. The stack is stopped in the end, also
+/// after a signal.
 ///
 /// # Errors
 /// devstack cannot be started, or the file was edited meanwhile.
@@ -31,22 +35,52 @@ pub(super) fn run_trial(
     source: &ImportSource,
     stack: &mut ImportedStack,
 ) -> Result<ExitCode, CommandError> {
-    let written = stack.to_toml(source.name());
+    let runtime = context::runtime()?;
+    // It listens all the time: a signal must not leave the stack running.
+    let mut signals = runtime.block_on(async { SignalListener::listen() })?;
+    let mut written = stack.to_toml(source.name());
     print("trying it …\n")?;
-    let mut seen = start_and_stop(dir)?;
-    let corrections: Vec<String> = stack
-        .services
-        .iter_mut()
-        .filter_map(|service| correct(service, seen.view_of(&service.name)?))
-        .collect();
-    if !corrections.is_empty() {
+    let mut corrections_left = stack.services.len();
+    loop {
+        let seen = match runtime.block_on(start_and_stop(dir, &mut signals)).map_err(not_started)? {
+            TrialEnd::Seen(seen) => seen,
+            TrialEnd::Interrupted(signal) => {
+                warn("note: the trial was stopped; devstack.toml is kept\n");
+                return Ok(ExitCode::of_signal(signal));
+            }
+        };
+        let corrections = match corrections_left {
+            0 => Vec::new(),
+            _ => correct_all(stack, &seen),
+        };
+        if corrections.is_empty() {
+            return report(&seen);
+        }
+        corrections_left -= 1;
         corrections.iter().try_for_each(|line| print(&format!("{line}\n")).map(drop))?;
         let text = stack.to_toml(source.name());
         ConfigDraft::checked(dir, &text)?.replace_own(&written)?;
+        written = text;
         print("trying it again …\n")?;
-        seen = start_and_stop(dir)?;
     }
-    report(&seen)
+}
+
+fn not_started(error: io::Error) -> CommandError {
+    CommandError::internal("start devstack", &error, ExitCode::FAILED)
+}
+
+/// Corrects each service that listens on a wrong port. Returns what was done.
+fn correct_all(stack: &mut ImportedStack, seen: &TrialResult) -> Vec<String> {
+    let services = stack.services.iter_mut();
+    services.filter_map(|service| correct(service, seen.view_of(&service.name)?)).collect()
+}
+
+/// How one start of the stack ended. It is stopped by now.
+#[derive(Debug)]
+enum TrialEnd {
+    Seen(TrialResult),
+    /// By a signal with this number.
+    Interrupted(i32),
 }
 
 /// What was seen of a stack before it was stopped.
@@ -67,26 +101,32 @@ impl TrialResult {
 
 /// Starts the stack in the background, waits until each service has a result or listens on a wrong
 /// port, and stops it.
-fn start_and_stop(dir: &Path) -> Result<TrialResult, CommandError> {
-    let failed =
-        |error: io::Error| CommandError::internal("start devstack", &error, ExitCode::FAILED);
-    let mut up = devstack(dir, &["up", "--detach"]).map_err(failed)?;
-    let watched = context::runtime()?.block_on(watch(dir, &mut up));
-    let down = devstack(dir, &["down"]).and_then(Child::wait_with_output);
+async fn start_and_stop(dir: &Path, signals: &mut SignalListener) -> io::Result<TrialEnd> {
+    let mut up = devstack(dir, &["up", "--detach"])?;
+    let watched = tokio::select! {
+        watched = watch(dir, &mut up) => Ok(watched),
+        signal = signals.end() => Err(signal),
+    };
+    if up.try_wait()?.is_none() {
+        // `down` alone would miss a stack that has only just begun to start.
+        signal::kill(up.id(), libc::SIGTERM);
+    }
     let mut errors = String::new();
     if let Some(output) = &mut up.stderr {
-        // It ends with the process, which `down` has stopped.
         let _ = output.read_to_string(&mut errors);
     }
-    let ended = up.wait().map_err(failed)?;
-    down.map_err(failed)?;
-    Ok(TrialResult { snapshot: watched.map_err(failed)?, completed: ended.success(), errors })
+    let completed = up.wait()?.success();
+    devstack(dir, &["down"])?.wait_with_output()?;
+    Ok(match watched {
+        Ok(snapshot) => TrialEnd::Seen(TrialResult { snapshot: snapshot?, completed, errors }),
+        Err(signal) => TrialEnd::Interrupted(signal),
+    })
 }
 
-/// Starts this program for the stack in `dir`.
+/// Starts this program for the stack in `dir`. Ctrl-C does not reach it.
 fn devstack(dir: &Path, args: &[&str]) -> io::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["--file", CONFIG_FILE]).args(args).current_dir(dir);
+    command.args(["--file", CONFIG_FILE]).args(args).current_dir(dir).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
 }
 
@@ -131,12 +171,16 @@ fn correct(service: &mut ImportedService, view: &ServiceView) -> Option<String> 
             format!("set `port = {port}`")
         }
     };
-    if service.ready.as_ref().is_some_and(|ready| ready.test == ProbeTest::Started) {
-        // It listens, so it is ready when it does.
-        service.ready = None;
-        service.comments.pop();
-    }
+    expect_to_listen(service);
     Some(format!("{} ignores PORT and listens on {port}: {done}", service.name))
+}
+
+/// It listens, so it is ready when it does.
+fn expect_to_listen(service: &mut ImportedService) {
+    if service.ready.as_ref().is_some_and(|ready| ready.test == ProbeTest::Started) {
+        service.ready = None;
+        service.comments.retain(|comment| comment != NEED_NOT_LISTEN);
+    }
 }
 
 /// Returns the options by which a simple command takes its port, unless it has them.
@@ -203,6 +247,22 @@ fn result_of(view: &ServiceView) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::import::ImportedProbe;
+
+    #[test]
+    fn what_listens_loses_only_the_comment_that_it_need_not() {
+        let mut service = ImportedService {
+            ready: Some(ImportedProbe::of(ProbeTest::Started)),
+            comments: vec![NEED_NOT_LISTEN.to_owned(), "Found by go.mod.".to_owned()],
+            ..ImportedService::default()
+        };
+        expect_to_listen(&mut service);
+        assert_eq!(service.comments, ["Found by go.mod."]);
+        assert_eq!(service.ready, None);
+        service.comments.push(NEED_NOT_LISTEN.to_owned());
+        expect_to_listen(&mut service);
+        assert_eq!(service.comments.len(), 2, "it was not written by devstack");
+    }
 
     #[test]
     fn options_are_added_only_to_simple_commands_of_known_servers() {

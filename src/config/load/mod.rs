@@ -206,6 +206,7 @@ fn display_path(path: &Path, cwd: &Path) -> String {
 mod names;
 
 use file_trust::{FileOrigin, TrustedUsers, Verdict, judge};
+pub use import_trust::ImportTrust;
 use include::UnitReader;
 pub use names::{ConfigNames, config_names};
 use read_file::{FileText, ReadFileError, read_text};
@@ -213,6 +214,7 @@ use search::{FoundFile, find_files};
 use worktree::in_main_worktree;
 
 mod file_trust;
+mod import_trust;
 mod include;
 mod read_file;
 mod search;

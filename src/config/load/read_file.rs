@@ -142,6 +142,16 @@ pub(super) fn read_text(path: &Path) -> Result<FileText, ReadFileError> {
     Ok(FileText { text, owners, leads_outside })
 }
 
+/// Returns the user IDs of a file and of the links to it.
+///
+/// # Errors
+/// It does not exist, or its directory cannot be read.
+pub(super) fn file_owners(path: &Path) -> io::Result<BTreeSet<u32>> {
+    let (target, mut owners) = follow_links(path)?;
+    owners.insert(fs::symlink_metadata(target)?.uid());
+    Ok(owners)
+}
+
 /// Returns what links at this path lead to, and the owners of these links.
 fn follow_links(path: &Path) -> io::Result<(PathBuf, BTreeSet<u32>)> {
     let mut target = path.to_owned();

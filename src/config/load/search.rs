@@ -11,7 +11,7 @@ use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
 use crate::model::{CONFIG_FILE, CONFIG_FILES, Message, MessageClass};
 
 /// Files from which `devstack init` can write a configuration.
-const IMPORTABLE_FILES: [&str; 20] = [
+const IMPORTABLE_FILES: [&str; 22] = [
     "compose.yaml",
     "compose.yml",
     "docker-compose.yaml",
@@ -19,6 +19,7 @@ const IMPORTABLE_FILES: [&str; 20] = [
     "process-compose.yaml",
     "process-compose.yml",
     "mprocs.yaml",
+    "mprocs.yml",
     "package.json",
     "manage.py",
     "app.py",
@@ -32,6 +33,7 @@ const IMPORTABLE_FILES: [&str; 20] = [
     "build.gradle",
     "build.gradle.kts",
     "composer.json",
+    "index.html",
 ];
 
 /// A configuration file and how it was found.
@@ -128,7 +130,7 @@ fn search(cwd: &Path, home: Option<&Path>) -> Result<FoundFile, Option<IgnoredFi
 }
 
 fn config_file_in(dir: &Path) -> Option<PathBuf> {
-    CONFIG_FILES.iter().map(|file| dir.join(file)).find(|path| path.exists())
+    CONFIG_FILES.iter().map(|file| dir.join(file)).find(|path| path.is_file())
 }
 
 fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
@@ -162,6 +164,15 @@ fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_no_configuration() {
+        let place = tempfile::tempdir().unwrap();
+        let below = place.path().join("below");
+        fs::create_dir_all(below.join("Procfile")).unwrap();
+        fs::write(place.path().join(CONFIG_FILE), "").unwrap();
+        assert_eq!(search(&below, None).ok().unwrap().path, place.path().join(CONFIG_FILE));
+    }
 
     #[test]
     fn the_search_ends_at_a_directory_that_cannot_be_read() {

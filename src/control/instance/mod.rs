@@ -262,7 +262,7 @@ impl InstanceLock {
             if let Some(found) = here().or_else(|| instance_elsewhere(places, dir)) {
                 return Some(found);
             }
-            if CONFIG_FILES.iter().any(|file| dir.join(file).exists()) {
+            if CONFIG_FILES.iter().any(|file| dir.join(file).is_file()) {
                 return None;
             }
         }

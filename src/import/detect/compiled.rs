@@ -5,8 +5,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::{
-    Detection, ImportedCommand, ImportedProbe, ProbeTest, ProjectFiles, expand_member,
-    found_service, has_word,
+    Detection, ImportedCommand, ImportedProbe, NEED_NOT_LISTEN, ProbeTest, ProjectFiles,
+    expand_member, found_service, has_word,
 };
 
 /// Crates of programs that serve requests.
@@ -18,9 +18,7 @@ const RUST_SERVERS: [&str; 13] = [
 /// What the source of a server without such a crate has: it listens itself, or reads its port.
 const SERVER_MARKS: [&str; 2] = ["TcpListener", "\"PORT\""];
 
-const STARTS: &str = "It gets a port, but need not listen on it.";
-
-pub(super) fn detect_go(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect_go(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     if !files.has(dir.join("go.mod")) {
         return;
     }
@@ -37,7 +35,7 @@ pub(super) fn detect_go(dir: &Path, files: &ProjectFiles, found: &mut Detection)
     }
 }
 
-pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     let Some(text) = files.text(dir.join("Cargo.toml")) else { return };
     let manifest: Table = match text.parse() {
         Ok(manifest) => manifest,
@@ -71,7 +69,7 @@ pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles, found: &mut Detecti
             service.name.clone_from(binary);
         }
         if !serves && !listens(dir, binary, &manifest, files) {
-            service.comments.push(STARTS.to_owned());
+            service.comments.push(NEED_NOT_LISTEN.to_owned());
             service.ready = Some(ImportedProbe::of(ProbeTest::Started));
         }
         found.services.push(service);
@@ -79,7 +77,7 @@ pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles, found: &mut Detecti
 }
 
 /// Whether the source of a program shows that it listens.
-fn listens(dir: &Path, binary: &str, manifest: &Table, files: &ProjectFiles) -> bool {
+fn listens(dir: &Path, binary: &str, manifest: &Table, files: &ProjectFiles<'_>) -> bool {
     let bins = manifest.get("bin").and_then(Value::as_array).into_iter().flatten();
     let listed = bins
         .filter(|bin| bin.get("name").and_then(Value::as_str) == Some(binary))
@@ -91,7 +89,7 @@ fn listens(dir: &Path, binary: &str, manifest: &Table, files: &ProjectFiles) -> 
 }
 
 /// Returns the programs of a package: the default one, or else all.
-fn binaries(dir: &Path, manifest: &Table, files: &ProjectFiles) -> Vec<String> {
+fn binaries(dir: &Path, manifest: &Table, files: &ProjectFiles<'_>) -> Vec<String> {
     let package = &manifest["package"];
     let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned);
     if let Some(default) = text(package, "default-run") {
@@ -109,7 +107,7 @@ fn binaries(dir: &Path, manifest: &Table, files: &ProjectFiles) -> Vec<String> {
     names
 }
 
-pub(super) fn detect_jvm(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect_jvm(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     let builds = [
         ("pom.xml", "spring-boot-maven-plugin"),
         ("build.gradle", "org.springframework.boot"),

@@ -14,8 +14,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{
-    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest,
+    ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, NEED_NOT_LISTEN,
+    ProbeTest,
 };
+use crate::config::ImportTrust;
 use crate::model::{Name, UniqueNames};
 use project_files::ProjectFiles;
 
@@ -44,9 +46,10 @@ const MAX_DIRECTORIES: usize = 200;
 /// Directories of a project that hold several programs.
 const COLLECTIONS: [&str; 5] = ["apps", "examples", "packages", "projects", "services"];
 
-/// Finds what the directory `root` and those below it have to start. Empty if nothing is known.
-pub fn detect_stack(root: &Path) -> ImportedStack {
-    let files = ProjectFiles::of(root);
+/// Finds what the directory `root` and those below it have to start. Empty if nothing is known. A
+/// file that `trust` refuses counts as absent.
+pub fn detect_stack(root: &Path, trust: &ImportTrust) -> ImportedStack {
+    let files = ProjectFiles::of(root, trust);
     let mut found = Detection::default();
     found.look_into(Path::new(""), &files);
     let mut below = found.members.clone();
@@ -85,7 +88,7 @@ pub fn detect_stack(root: &Path) -> ImportedStack {
 }
 
 /// Whether a directory below the root is a project of its own: it says what it needs.
-fn has_manifest(dir: &Path, files: &ProjectFiles) -> bool {
+fn has_manifest(dir: &Path, files: &ProjectFiles<'_>) -> bool {
     let more = ["requirements.txt", "Pipfile"];
     let alone = |name: &&&str| {
         !matches!(**name, "app.py" | "wsgi.py" | "asgi.py" | "main.py" | "index.html")
@@ -107,7 +110,7 @@ struct Detection {
 
 impl Detection {
     /// Adds what a directory has, at most one of each language.
-    fn look_into(&mut self, dir: &Path, files: &ProjectFiles) {
+    fn look_into(&mut self, dir: &Path, files: &ProjectFiles<'_>) {
         let before = self.services.len();
         python::detect(dir, files, self);
         web::detect_ruby(dir, files, self);
@@ -176,7 +179,7 @@ fn has_word(text: &str, word: &str) -> bool {
 }
 
 /// Returns the directories that a pattern of workspaces names: `web`, `packages/*`, `packages/**`.
-fn expand_member(dir: &Path, pattern: &str, files: &ProjectFiles) -> Vec<PathBuf> {
+fn expand_member(dir: &Path, pattern: &str, files: &ProjectFiles<'_>) -> Vec<PathBuf> {
     let pattern = pattern.trim_start_matches("./").trim_end_matches('/');
     let is_outside = |path: &str| path.split('/').any(|part| part == "..") || path.starts_with('/');
     match pattern.strip_suffix("/**").or_else(|| pattern.strip_suffix("/*")) {

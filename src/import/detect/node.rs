@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::package_json::PackageJson;
 use super::{
-    Detection, ImportedCommand, ImportedProbe, ImportedService, ProbeTest, ProjectFiles,
-    expand_member, found_service,
+    Detection, ImportedCommand, ImportedProbe, ImportedService, NEED_NOT_LISTEN, ProbeTest,
+    ProjectFiles, expand_member, found_service,
 };
 use crate::import::yaml::YamlDocument;
 use crate::presets::{detect_bind_hints, detect_preset};
@@ -30,7 +30,7 @@ const LOCK_FILES: [(&str, &str); 6] = [
 
 /// Adds the service of a package, and the packages of its workspaces. `is_beside`: another program in
 /// this directory serves what the package builds.
-pub(super) fn detect(dir: &Path, files: &ProjectFiles, is_beside: bool, found: &mut Detection) {
+pub(super) fn detect(dir: &Path, files: &ProjectFiles<'_>, is_beside: bool, found: &mut Detection) {
     let path = dir.join("package.json");
     let Some(text) = files.text(&path) else { return };
     let package = match PackageJson::parse(&text) {
@@ -55,7 +55,7 @@ pub(super) fn detect(dir: &Path, files: &ProjectFiles, is_beside: bool, found: &
 fn start(
     dir: &Path,
     package: &PackageJson,
-    files: &ProjectFiles,
+    files: &ProjectFiles<'_>,
     is_beside: bool,
 ) -> Option<ImportedService> {
     let (script, text) = package.start_script()?;
@@ -84,7 +84,7 @@ fn start(
     let knows_port = service.preset.as_deref().is_some_and(|preset| preset != "node");
     if !knows_port && service.port.is_none() && !serves(dir, &words, package, files) {
         service.port = Some(PORT);
-        service.comments.push("It gets a port, but need not listen on it.".to_owned());
+        service.comments.push(NEED_NOT_LISTEN.to_owned());
         service.ready = Some(ImportedProbe::of(ProbeTest::Started));
     }
     if service.preset.is_none() && service.port.is_none() {
@@ -147,7 +147,7 @@ fn builds(words: &[String]) -> bool {
 }
 
 /// Whether a program listens: by its packages, its server, or the call in its file.
-fn serves(dir: &Path, words: &[&str], package: &PackageJson, files: &ProjectFiles) -> bool {
+fn serves(dir: &Path, words: &[&str], package: &PackageJson, files: &ProjectFiles<'_>) -> bool {
     let owned: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let is_script =
         |word: &&&str| [".js", ".mjs", ".cjs", ".ts"].iter().any(|end| word.ends_with(end));
@@ -167,7 +167,7 @@ fn serves(dir: &Path, words: &[&str], package: &PackageJson, files: &ProjectFile
 }
 
 /// Returns the package manager: by the lock file here or at the root, or as the package names it.
-fn manager<'p>(dir: &Path, package: &'p PackageJson, files: &ProjectFiles) -> &'p str {
+fn manager<'p>(dir: &Path, package: &'p PackageJson, files: &ProjectFiles<'_>) -> &'p str {
     let locked = |dir: &Path| LOCK_FILES.iter().find(|(file, _)| files.has(dir.join(file)));
     let locked = locked(dir).or_else(|| locked(Path::new(""))).map(|(_, manager)| *manager);
     let named =
@@ -176,7 +176,7 @@ fn manager<'p>(dir: &Path, package: &'p PackageJson, files: &ProjectFiles) -> &'
 }
 
 /// Returns the directories of a package's workspaces.
-fn members(dir: &Path, package: &PackageJson, files: &ProjectFiles) -> Vec<PathBuf> {
+fn members(dir: &Path, package: &PackageJson, files: &ProjectFiles<'_>) -> Vec<PathBuf> {
     let pnpm = files.text(dir.join("pnpm-workspace.yaml"));
     let pnpm = pnpm.and_then(|text| YamlDocument::parse(&text, "pnpm-workspace.yaml").ok());
     let pnpm = pnpm.as_ref().and_then(|pnpm| pnpm.root.get("packages"));

@@ -3,6 +3,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::config::ImportTrust;
 use crate::regular_file::open_linked;
 
 /// Largest file to read. Manifests and entry points of programs are smaller.
@@ -32,24 +33,28 @@ const MAX_ENTRIES: usize = 1000;
 
 /// Reads the files of a project, within limits. Paths are relative to its root.
 #[derive(Debug)]
-pub(super) struct ProjectFiles {
+pub(super) struct ProjectFiles<'a> {
     root: PathBuf,
+    trust: &'a ImportTrust,
     read: Cell<u64>,
 }
 
-impl ProjectFiles {
-    pub fn of(root: &Path) -> ProjectFiles {
-        ProjectFiles { root: root.to_owned(), read: Cell::new(0) }
+impl ProjectFiles<'_> {
+    pub fn of<'a>(root: &Path, trust: &'a ImportTrust) -> ProjectFiles<'a> {
+        ProjectFiles { root: root.to_owned(), trust, read: Cell::new(0) }
     }
 
-    /// Whether there is a file. Nothing is read.
+    /// Whether there is a file, and it may be used. Nothing is read.
     pub fn has(&self, path: impl AsRef<Path>) -> bool {
-        self.root.join(path).is_file()
+        let path = self.root.join(path);
+        path.is_file() && self.trust.allows(&path)
     }
 
-    /// Returns the text of a file. `None`: it does not exist, is too large, or is not UTF-8.
+    /// Returns the text of a file. `None`: it does not exist, may not be used, is too large, or is
+    /// not UTF-8.
     pub fn text(&self, path: impl AsRef<Path>) -> Option<String> {
-        let file = open_linked(&self.root.join(path)).ok()?;
+        let path = self.root.join(path);
+        let file = open_linked(&path).ok().filter(|_| self.trust.allows(&path))?;
         let size = file.metadata().ok()?.len();
         let total = self.read.get() + size;
         if size > MAX_BYTES || total > MAX_TOTAL {

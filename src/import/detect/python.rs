@@ -35,7 +35,7 @@ enum PythonFramework {
     Asgi,
 }
 
-pub(super) fn detect(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     if files.has(dir.join("manage.py")) {
         let mut service = found_service(dir, "web", "manage.py");
         service.preset = Some("django".to_owned());
@@ -46,7 +46,7 @@ pub(super) fn detect(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
 }
 
 /// Returns the service of this file, if it creates an app.
-fn entry_point(dir: &Path, file: &str, files: &ProjectFiles) -> Option<ImportedService> {
+fn entry_point(dir: &Path, file: &str, files: &ProjectFiles<'_>) -> Option<ImportedService> {
     let text = files.text(dir.join(file))?;
     let (variable, framework) = FRAMEWORKS.iter().find_map(|(call, framework)| {
         let line =
@@ -98,7 +98,7 @@ fn assigned(line: &str) -> Option<&str> {
 }
 
 /// Returns what the project needs, in lower case.
-fn requirements(dir: &Path, files: &ProjectFiles) -> String {
+fn requirements(dir: &Path, files: &ProjectFiles<'_>) -> String {
     let names = ["requirements.txt", "pyproject.toml", "Pipfile", "setup.cfg", "setup.py"];
     // A package of a monorepo may share those of the root.
     let read = |name: &&str| files.text(dir.join(name)).or_else(|| files.text(name));

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use crate::config::{ConfigSources, load};
-use crate::import::detect_stack;
+use crate::config::{ConfigSources, ImportTrust, load};
+use crate::import::ImportedStack;
+
+fn detect_stack(root: &Path) -> ImportedStack {
+    super::detect_stack(root, &ImportTrust::new(&ConfigSources::default()))
+}
 
 /// Writes files of this name and text, separated by `=== NAME` lines.
 fn write(root: &Path, files: &str) {

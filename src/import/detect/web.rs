@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Detection, ImportedCommand, ProjectFiles, found_service};
 
-pub(super) fn detect_ruby(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect_ruby(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     let Some(gems) = files.text(dir.join("Gemfile")) else { return };
     let has_gem = |name: &str| {
         gems.lines().any(|line| {
@@ -29,7 +29,7 @@ pub(super) fn detect_ruby(dir: &Path, files: &ProjectFiles, found: &mut Detectio
     found.services.push(service);
 }
 
-pub(super) fn detect_php(dir: &Path, files: &ProjectFiles, found: &mut Detection) {
+pub(super) fn detect_php(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     let composer = files.has(dir.join("composer.json"));
     let pages = ["public/index.php", "index.php"].iter().find(|file| files.has(dir.join(file)));
     let why = match pages {

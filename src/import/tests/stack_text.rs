@@ -10,7 +10,7 @@ pub fn stack_text(stack: &ImportedStack) -> String {
     let mut add = |line: String| writeln!(text, "{line}").expect("a string");
     stack.name.iter().for_each(|name| add(format!("stack {name}")));
     stack.env.iter().for_each(|(name, value)| add(format!("env {name}={value:?}")));
-    stack.env_files.iter().for_each(|path| add(format!("env_file {}", path.display())));
+    stack.env_files.iter().for_each(|(path, _)| add(format!("env_file {}", path.display())));
     stack.services.iter().flat_map(service_lines).for_each(&mut add);
     for note in &stack.notes {
         let line = note.line.map(|line| format!(":{line}")).unwrap_or_default();
