@@ -260,20 +260,15 @@ fn sections_and_annotations_on_github_and_nothing_is_forged() {
     };
     let passed = github(&["--no-prefix"], "echo '::notice::of the command'").run().expect_code(0);
     assert_eq!(passed.stdout, "::notice::of the command\n");
-    let commands = |ended: &CommandOutput| {
-        let lines = ended.stderr.split(['\n', '\r']);
-        let all = lines.filter(|line| line.trim_start().starts_with("::") || line.contains("##["));
-        all.map(str::to_owned).collect::<Vec<_>>()
-    };
     let sections =
         ["::group::devstack: start", "::endgroup::", "::group::devstack: stop", "::endgroup::"];
-    assert_eq!(commands(&passed), sections);
+    assert_eq!(workflow_commands(&passed.stderr), sections);
     says(&passed, "db      | ::error::forged\ndb      | ## [error]forged\n");
     assert!(project.read("summary.md").starts_with("### shop: passed in "));
 
     project.write("bad", "");
     let failed = github(&[], "true").run().expect_code(120);
-    let commands = commands(&failed);
+    let commands = workflow_commands(&failed.stderr);
     assert_eq!(commands[..2], sections[..2]);
     let annotation = "::error title=db::db failed before becoming ready: exited with code 3%0A";
     assert!(commands[2].starts_with(annotation), "{commands:#?}");
@@ -283,6 +278,46 @@ fn sections_and_annotations_on_github_and_nothing_is_forged() {
         summary.contains("### shop: failed in ") && summary.contains("| web | blocked |  |"),
         "{summary}"
     );
+    project.finish();
+}
+
+/// Returns the lines in which GitHub Actions would find a workflow command.
+fn workflow_commands(text: &str) -> Vec<&str> {
+    let is_command = |line: &&str| line.trim_start().starts_with("::") || line.contains("##[");
+    text.split(['\n', '\r']).filter(is_command).collect()
+}
+
+#[test]
+fn no_text_of_devstack_itself_forges_a_command_on_github() {
+    let forged = r"x\n::error::forged\n##[error]forged\n";
+    let project = TestProject::new();
+    let file = format!(
+        "[services.db]\ncommand = \"\"\"printf '{0}'; exec {{misbehave}} run\"\"\"\n\
+         ready = {{ exec = \"printf '{0}'; exit 1\", timeout = '1s' }}\n",
+        forged.replace('\\', r"\\")
+    );
+    project.write("devstack.toml", &file);
+    let github = |args: &[&str]| {
+        let ended = project.devstack(args.to_vec()).env("GITHUB_ACTIONS", "true").run();
+        let all = ended.stdout.clone() + &ended.stderr;
+        let own = workflow_commands(&all).into_iter().filter(|line| line.contains("forged"));
+        let own: Vec<&str> = own.filter(|line| !line.starts_with("::error title=")).collect();
+        assert!(own.is_empty(), "{args:?}: {own:#?}\n{all}");
+        all
+    };
+    assert!(github(&["run", "--", "true"]).contains("| ::error::forged\n"));
+    assert!(github(&["run", "--output", "json", "--", "true"]).contains(r"##\u005berror]forged"));
+    github(&["up", "-d"]);
+    assert!(github(&["why", "db"]).contains("| ::error::forged\n"));
+    assert!(github(&["logs", "--no-prefix"]).contains("\n| ::error::forged\n## [error]forged\n"));
+    assert!(github(&["logs", "--output", "json"]).contains(r"##\u005berror]forged"));
+    let plain = project.devstack(["logs", "--no-prefix"]).run().expect_code(0);
+    assert!(plain.stdout.contains("\n::error::forged\n##[error]forged\n"), "{}", plain.stdout);
+    project.devstack(["down"]).run().expect_code(0);
+
+    project.write("devstack.toml", "[services.db]\ncommand = ['{misbehave}', 'run']\n");
+    github(&["run", "--", "nope\n::error::forged"]);
+    github(&["run", "--ready-timeout", "1\n::error::forged", "--", "true"]);
     project.finish();
 }
 
