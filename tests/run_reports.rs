@@ -171,7 +171,53 @@ fn a_file_that_cannot_be_written_is_reported_before_anything_starts() {
     let project = chain("touch ran; exec {misbehave} run");
     let ended = project.devstack(["run", "--result", "no/such.json", "--", "true"]).run();
     says(&ended.expect_code(2), "cannot write no/such.json: no such directory");
+    for args in
+        [&["run", "--timeline=no/x.svg", "--", "true"][..], &["up", "-d", "--timeline=no/x.svg"]]
+    {
+        let ended = project.devstack(args.to_vec()).run().expect_code(2);
+        says(&ended, "no/x.svg: no such directory");
+    }
+    let ended = project.devstack(["run", "--result", "a", "--junit", "./a", "--", "true"]).run();
+    says(&ended.expect_code(2), "cannot write ./a: another report goes there");
     assert!(!project.path("ran").exists());
+    project.finish();
+}
+
+#[test]
+fn a_report_follows_a_link_and_does_not_replace_it() {
+    let project = chain("exec {misbehave} run");
+    std::os::unix::fs::symlink("real.json", project.path("result.json")).expect("a link");
+    run(&project, &[], "true").run().expect_code(0);
+    assert!(project.path("result.json").is_symlink());
+    assert!(project.read("real.json").contains("\"outcome\": \"passed\""));
+    project.finish();
+}
+
+#[test]
+fn a_service_that_exits_as_it_may_is_no_failure() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.once]\ncommand = 'echo up; : < gate'\nready = { log = 'up' }\nrestart = 'no'\n",
+    );
+    let mut gate = project.gate("gate");
+    let mut go = project.gate("go");
+    let running = run(&project, &[], "echo begun; : < go").start();
+    running.wait_for("begun");
+    gate.open();
+    project.wait_ps(|ps| ps["services"][0]["phase"] == "done");
+    go.open();
+    assert_eq!(running.wait_code(), 0);
+    running.wait_closed();
+    drop(running);
+    let result = result(&project);
+    assert_eq!(
+        (&result["outcome"], &result["services"][0]["ok"]),
+        (&"passed".into(), &true.into())
+    );
+    if let Some(cases) = cases(&project) {
+        assert!(cases.iter().all(|case| case.contains(" passed ")), "{cases:#?}");
+    }
     project.finish();
 }
 
