@@ -36,6 +36,56 @@ pub(crate) fn replace(
     written
 }
 
+/// What writing to a path means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WriteTarget {
+    /// This file is replaced or created. It is no link.
+    File(PathBuf),
+    /// An open file, a device, a pipe or a directory, at the path as it was given.
+    Stream(PathBuf),
+}
+
+impl WriteTarget {
+    /// Follows links, also one to a file that does not exist yet.
+    pub fn of(path: &Path) -> io::Result<WriteTarget> {
+        /// As many as Linux follows.
+        const MOST_LINKS: usize = 40;
+        let mut place = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            let Some(name) = place.file_name() else { break };
+            let dir = place.parent().filter(|dir| !dir.as_os_str().is_empty());
+            let dir = fs::canonicalize(dir.unwrap_or(Path::new(".")))?;
+            let here = dir.join(name);
+            // Such links lead to open files, under names that may mean others by now.
+            if dir.starts_with("/proc") || dir.starts_with("/dev/fd") {
+                break;
+            }
+            match fs::read_link(&here) {
+                Ok(next) => place = dir.join(next),
+                Err(_) if fs::metadata(&here).is_ok_and(|file| !file.is_file()) => break,
+                Err(_) => return Ok(WriteTarget::File(here)),
+            }
+        }
+        Ok(WriteTarget::Stream(path.to_owned()))
+    }
+
+    /// Writes a file whole or not at all; adds to the others.
+    pub fn write(&self, text: &[u8]) -> io::Result<()> {
+        match self {
+            WriteTarget::File(path) => replace(path, USUAL, |file| {
+                file.write_all(text)?;
+                file.sync_all()
+            }),
+            // A pipe without a reader must not block. An open file may have text already.
+            WriteTarget::Stream(path) => File::options()
+                .append(true)
+                .custom_flags(libc::O_NONBLOCK)
+                .open(path)?
+                .write_all(text),
+        }
+    }
+}
+
 /// Replaces a file of a state directory, which is created again if it was removed meanwhile.
 pub(crate) fn replace_in_state_dir(path: &Path, text: &[u8]) -> io::Result<()> {
     make_state_dir_of(path)?;
@@ -135,6 +185,39 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600, "nothing for others");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no draft is left");
         assert!(replace(&dir.path().join("none/a"), PRIVATE, |_| Ok(())).is_err());
+    }
+
+    #[test]
+    fn links_stay_and_what_is_no_file_is_written_to() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir(at("sub")).unwrap();
+        symlink("sub/second", at("first")).unwrap();
+        symlink("../real", at("sub/second")).unwrap();
+        for text in [&b"a longer text"[..], b"short"] {
+            WriteTarget::of(&at("first")).unwrap().write(text).unwrap();
+            assert_eq!(fs::read(at("real")).unwrap(), text);
+        }
+        assert!(at("first").is_symlink() && at("sub/second").is_symlink());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "no draft is left");
+
+        symlink("loop", at("loop")).unwrap();
+        assert!(WriteTarget::of(&at("loop")).unwrap().write(b"").is_err());
+        assert!(WriteTarget::of(&at("no/such")).is_err());
+        symlink("/dev/null", at("null")).unwrap();
+        WriteTarget::of(&at("null")).unwrap().write(b"text").unwrap();
+        assert!(!fs::metadata("/dev/null").unwrap().is_file());
+
+        #[cfg(target_os = "linux")]
+        {
+            use std::os::fd::AsRawFd;
+            let mut open = File::create(at("open")).unwrap();
+            open.write_all(b"before ").unwrap();
+            let path = format!("/proc/self/fd/{}", open.as_raw_fd());
+            WriteTarget::of(Path::new(&path)).unwrap().write(b"after").unwrap();
+            assert_eq!(fs::read(at("open")).unwrap(), b"before after");
+        }
     }
 
     #[test]

@@ -62,6 +62,24 @@ pub fn clean(text: &str, colors: bool) -> Cow<'_, str> {
     Cow::Owned(cleaned)
 }
 
+/// Takes the meaning from what GitHub Actions would read as workflow commands in a whole text: `::`
+/// at the start of a line, and `##[` anywhere. JSON keeps its meaning.
+pub fn disarm_commands(text: &str) -> Cow<'_, str> {
+    const ENDS: [char; 2] = ['\n', '\r'];
+    let is_armed = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
+    if !text.split(ENDS).any(is_armed) {
+        return Cow::Borrowed(text);
+    }
+    let disarm = |line: &str| {
+        let (blank, rest) = line.split_at(line.len() - line.trim_start().len());
+        let mark = if rest.starts_with("::") { "| " } else { "" };
+        // A line of JSON may be read by a program.
+        let bracket = if rest.starts_with(['{', '[', '"']) { r"##\u005b" } else { "## [" };
+        format!("{blank}{mark}{}", rest.replace("##[", bracket))
+    };
+    Cow::Owned(text.split_inclusive(ENDS).map(disarm).collect())
+}
+
 /// Returns the length of the color sequence that `text` begins with, or 0. Sequences that hide text
 /// or make it blink count as none.
 fn color_len(text: &str) -> usize {
@@ -122,6 +140,20 @@ mod tests {
         let same = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(same(&clean(json, false)), same(json));
         assert!(matches!(clean("plain é\n", false), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn workflow_commands_lose_their_meaning_and_json_keeps_it() {
+        let forged = "a::b\n::error::x\n \t\u{a0}::error::y\r::z\n##[error]###[w\n";
+        let shown = "a::b\n| ::error::x\n \t\u{a0}| ::error::y\r| ::z\n## [error]### [w\n";
+        assert_eq!(disarm_commands(forged), shown);
+        assert_eq!(disarm_commands(shown), shown);
+        let json = "[\n  \"##[error]\",\n  {\"a\": \"##[b\"}\n]\n";
+        let same = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let disarmed = disarm_commands(json);
+        assert!(!disarmed.contains("##["), "{disarmed}");
+        assert_eq!(same(&disarmed), same(json));
+        assert!(matches!(disarm_commands("a::b\n # [x]\n"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -186,6 +186,39 @@ fn what_contradicts_is_named_and_changes_nothing() {
 }
 
 #[test]
+fn options_that_only_a_start_can_follow_are_named() {
+    let project = shop(&[]);
+    let again = project.devstack(["up", "-d", "--timeline", "--qr"]).run().expect_code(0);
+    let notes = ["--timeline", "--qr"]
+        .map(|option| format!("note: `{option}` has no effect, because the stack already runs\n"));
+    assert_eq!(again.stderr, notes.concat());
+    down(project);
+}
+
+#[test]
+fn a_file_that_took_the_place_of_another_is_no_contradiction() {
+    let project = TestProject::new();
+    project.write("Procfile.dev", "api: exec {misbehave} run\n");
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    let first = pid(&project);
+    let more = "[services.api]\ncommand = 'exec {misbehave} run'\n\
+        [services.more]\ncommand = 'exec {misbehave} run'\n";
+    project.write("devstack.toml", more);
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    assert_eq!(phase(&project, "more"), "ready");
+    assert_eq!(pid(&project), first);
+    project.write("other.toml", more);
+    project.devstack(["up", "-d", "-f", "other.toml"]).run().expect_code(4);
+    project.devstack(["down"]).run().expect_code(0);
+
+    // What was given stays.
+    project.devstack(["up", "-d", "-f", "other.toml"]).run().expect_code(0);
+    let refused = project.devstack(["up", "-d"]).run().expect_code(4);
+    assert!(refused.stderr.contains("it uses other.toml, not devstack.toml"), "{refused:?}");
+    down(project);
+}
+
+#[test]
 fn an_edit_is_applied_first() {
     let project = shop(&[]);
     let more = format!("{SHOP}[services.more]\ncommand = ['{{misbehave}}', 'run']\n");

@@ -171,7 +171,53 @@ fn a_file_that_cannot_be_written_is_reported_before_anything_starts() {
     let project = chain("touch ran; exec {misbehave} run");
     let ended = project.devstack(["run", "--result", "no/such.json", "--", "true"]).run();
     says(&ended.expect_code(2), "cannot write no/such.json: no such directory");
+    for args in
+        [&["run", "--timeline=no/x.svg", "--", "true"][..], &["up", "-d", "--timeline=no/x.svg"]]
+    {
+        let ended = project.devstack(args.to_vec()).run().expect_code(2);
+        says(&ended, "no/x.svg: no such directory");
+    }
+    let ended = project.devstack(["run", "--result", "a", "--junit", "./a", "--", "true"]).run();
+    says(&ended.expect_code(2), "cannot write ./a: another report goes there");
     assert!(!project.path("ran").exists());
+    project.finish();
+}
+
+#[test]
+fn a_report_follows_a_link_and_does_not_replace_it() {
+    let project = chain("exec {misbehave} run");
+    std::os::unix::fs::symlink("real.json", project.path("result.json")).expect("a link");
+    run(&project, &[], "true").run().expect_code(0);
+    assert!(project.path("result.json").is_symlink());
+    assert!(project.read("real.json").contains("\"outcome\": \"passed\""));
+    project.finish();
+}
+
+#[test]
+fn a_service_that_exits_as_it_may_is_no_failure() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.once]\ncommand = 'echo up; : < gate'\nready = { log = 'up' }\nrestart = 'no'\n",
+    );
+    let mut gate = project.gate("gate");
+    let mut go = project.gate("go");
+    let running = run(&project, &[], "echo begun; : < go").start();
+    running.wait_for("begun");
+    gate.open();
+    project.wait_ps(|ps| ps["services"][0]["phase"] == "done");
+    go.open();
+    assert_eq!(running.wait_code(), 0);
+    running.wait_closed();
+    drop(running);
+    let result = result(&project);
+    assert_eq!(
+        (&result["outcome"], &result["services"][0]["ok"]),
+        (&"passed".into(), &true.into())
+    );
+    if let Some(cases) = cases(&project) {
+        assert!(cases.iter().all(|case| case.contains(" passed ")), "{cases:#?}");
+    }
     project.finish();
 }
 
@@ -260,20 +306,15 @@ fn sections_and_annotations_on_github_and_nothing_is_forged() {
     };
     let passed = github(&["--no-prefix"], "echo '::notice::of the command'").run().expect_code(0);
     assert_eq!(passed.stdout, "::notice::of the command\n");
-    let commands = |ended: &CommandOutput| {
-        let lines = ended.stderr.split(['\n', '\r']);
-        let all = lines.filter(|line| line.trim_start().starts_with("::") || line.contains("##["));
-        all.map(str::to_owned).collect::<Vec<_>>()
-    };
     let sections =
         ["::group::devstack: start", "::endgroup::", "::group::devstack: stop", "::endgroup::"];
-    assert_eq!(commands(&passed), sections);
+    assert_eq!(workflow_commands(&passed.stderr), sections);
     says(&passed, "db      | ::error::forged\ndb      | ## [error]forged\n");
     assert!(project.read("summary.md").starts_with("### shop: passed in "));
 
     project.write("bad", "");
     let failed = github(&[], "true").run().expect_code(120);
-    let commands = commands(&failed);
+    let commands = workflow_commands(&failed.stderr);
     assert_eq!(commands[..2], sections[..2]);
     let annotation = "::error title=db::db failed before becoming ready: exited with code 3%0A";
     assert!(commands[2].starts_with(annotation), "{commands:#?}");
@@ -283,6 +324,46 @@ fn sections_and_annotations_on_github_and_nothing_is_forged() {
         summary.contains("### shop: failed in ") && summary.contains("| web | blocked |  |"),
         "{summary}"
     );
+    project.finish();
+}
+
+/// Returns the lines in which GitHub Actions would find a workflow command.
+fn workflow_commands(text: &str) -> Vec<&str> {
+    let is_command = |line: &&str| line.trim_start().starts_with("::") || line.contains("##[");
+    text.split(['\n', '\r']).filter(is_command).collect()
+}
+
+#[test]
+fn no_text_of_devstack_itself_forges_a_command_on_github() {
+    let forged = r"x\n::error::forged\n##[error]forged\n";
+    let project = TestProject::new();
+    let file = format!(
+        "[services.db]\ncommand = \"\"\"printf '{0}'; exec {{misbehave}} run\"\"\"\n\
+         ready = {{ exec = \"printf '{0}'; exit 1\", timeout = '1s' }}\n",
+        forged.replace('\\', r"\\")
+    );
+    project.write("devstack.toml", &file);
+    let github = |args: &[&str]| {
+        let ended = project.devstack(args.to_vec()).env("GITHUB_ACTIONS", "true").run();
+        let all = ended.stdout.clone() + &ended.stderr;
+        let own = workflow_commands(&all).into_iter().filter(|line| line.contains("forged"));
+        let own: Vec<&str> = own.filter(|line| !line.starts_with("::error title=")).collect();
+        assert!(own.is_empty(), "{args:?}: {own:#?}\n{all}");
+        all
+    };
+    assert!(github(&["run", "--", "true"]).contains("| ::error::forged\n"));
+    assert!(github(&["run", "--output", "json", "--", "true"]).contains(r"##\u005berror]forged"));
+    github(&["up", "-d"]);
+    assert!(github(&["why", "db"]).contains("| ::error::forged\n"));
+    assert!(github(&["logs", "--no-prefix"]).contains("\n| ::error::forged\n## [error]forged\n"));
+    assert!(github(&["logs", "--output", "json"]).contains(r"##\u005berror]forged"));
+    let plain = project.devstack(["logs", "--no-prefix"]).run().expect_code(0);
+    assert!(plain.stdout.contains("\n::error::forged\n##[error]forged\n"), "{}", plain.stdout);
+    project.devstack(["down"]).run().expect_code(0);
+
+    project.write("devstack.toml", "[services.db]\ncommand = ['{misbehave}', 'run']\n");
+    github(&["run", "--", "nope\n::error::forged"]);
+    github(&["run", "--ready-timeout", "1\n::error::forged", "--", "true"]);
     project.finish();
 }
 

@@ -147,7 +147,7 @@ pub(super) fn log_style(terminal: bool, shown: LogStyleArgs) -> LogStyle {
         prefix: !shown.no_prefix,
         timestamps: shown.timestamps,
         exact: false,
-        github: false,
+        github: is_github(),
         json,
     }
 }

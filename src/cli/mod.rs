@@ -43,7 +43,11 @@ pub fn main() -> ExitCode {
             }
             // Help and version were requested; anything else is an error.
             let code = if error.use_stderr() { ExitCode::USAGE } else { ExitCode::OK };
-            let _ = error.print();
+            match context::is_github() && error.use_stderr() {
+                // It repeats arguments.
+                true => render::warn(&error.render().to_string()),
+                false => drop(error.print()),
+            }
             return code;
         }
     };
@@ -144,12 +148,13 @@ fn logs(files: &[PathBuf], args: LogsArgs) -> Result<ExitCode, CommandError> {
     };
     let terminal = stdout().is_terminal();
     let style = context::log_style(terminal, args.shown);
-    let style = LogStyle { exact: !terminal && !style.prefix && !style.timestamps, ..style };
+    let exact = !terminal && !style.prefix && !style.timestamps && !style.github;
+    let style = LogStyle { exact, ..style };
     with_client(files, json, async |control| {
         let options = LogsOptions { control, services: args.services, query };
         let mut face = render::LogRenderer::new(style);
-        // The renderer cleans text for a terminal, but not JSON.
-        let mut out: Box<dyn Write> = match json && terminal {
+        // The renderer cleans text for a terminal and GitHub Actions, but not JSON.
+        let mut out: Box<dyn Write> = match json && (terminal || style.github) {
             true => Box::new(clean_stdout()),
             false => Box::new(stdout()),
         };

@@ -1,9 +1,9 @@
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::Export;
-use crate::atomic_file;
+use crate::atomic_file::WriteTarget;
 use crate::model::{Message, MessageClass};
 
 impl Export {
@@ -47,11 +47,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir)?;
     }
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    atomic_file::replace(&target, atomic_file::USUAL, |file| {
-        file.write_all(text.as_bytes())?;
-        file.sync_all()
-    })
+    WriteTarget::of(path)?.write(text.as_bytes())
 }
 
 #[cfg(test)]

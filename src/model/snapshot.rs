@@ -65,6 +65,9 @@ pub struct StartView {
     /// Its configuration files, later over earlier: relative to the project directory if they are
     /// below it. Without local files, env files and other files that these name.
     pub files: Vec<String>,
+    /// Whether it searched for its file; another one may take its place.
+    #[serde(default)]
+    pub found: bool,
     /// Whether it watches files.
     pub watch: bool,
 }

@@ -1,37 +1,53 @@
 //! Stdout and stderr for devstack's own text. What others named or wrote is cleaned here, whatever
 //! message it is part of.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
 use crate::cli::context;
 use crate::exit_code::ExitCode;
 use crate::log::LogOutput;
-use crate::text::clean;
+use crate::text::{clean, disarm_commands};
 
 use super::CommandError;
 
-/// Writes text without control characters, except for line ends and devstack's own colors.
+/// Writes text without control characters, except for line ends and devstack's own colors; on GitHub
+/// Actions, without workflow commands.
 pub(crate) struct CleanOutput<W> {
     to: W,
     colors: bool,
+    github: bool,
+}
+
+impl<W: IsTerminal> CleanOutput<W> {
+    fn new(to: W) -> CleanOutput<W> {
+        CleanOutput { colors: context::color(&to), github: context::is_github(), to }
+    }
 }
 
 /// Returns stdout for text and JSON.
 pub(crate) fn clean_stdout() -> CleanOutput<io::Stdout> {
-    CleanOutput { to: io::stdout(), colors: context::color(&io::stdout()) }
+    CleanOutput::new(io::stdout())
 }
 
 /// Returns stderr for text and JSON.
 pub(crate) fn clean_stderr() -> CleanOutput<io::Stderr> {
-    CleanOutput { to: io::stderr(), colors: context::color(&io::stderr()) }
+    CleanOutput::new(io::stderr())
 }
 
 impl<W: Write> Write for CleanOutput<W> {
     /// Takes all bytes at once: callers write whole texts.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        self.to.write_all(clean(&text, self.colors).as_bytes())?;
+        let text = clean(&text, self.colors);
+        let text = if self.github { disarm_commands(&text) } else { text };
+        self.to.write_all(text.as_bytes())?;
         Ok(bytes.len())
+    }
+
+    /// As one text: its parts alone do not show where a line begins.
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        self.write_all(text.to_string().as_bytes())
     }
 
     fn flush(&mut self) -> io::Result<()> {

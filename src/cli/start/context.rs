@@ -101,7 +101,12 @@ impl StartContext {
             stack,
             selection,
             notes,
-            start: StartView { command: plan.command, files: files(plan)?, watch: plan.follow },
+            start: StartView {
+                command: plan.command,
+                files: files(plan)?,
+                found: plan.files.is_empty(),
+                watch: plan.follow,
+            },
         })
     }
 }

@@ -63,6 +63,7 @@ pub(super) fn join(plan: &StartOptions, busy: &AlreadyRunning) -> Result<ExitCod
     let joining = Joining {
         request: StackRequest {
             files: files(plan)?,
+            found: plan.files.is_empty(),
             watch: plan.follow,
             strict_ports: plan.strict_ports,
             host: plan.starting.host.clone().or(plan.starting.lan.then(|| "0.0.0.0".to_owned())),
@@ -78,6 +79,11 @@ pub(super) fn join(plan: &StartOptions, busy: &AlreadyRunning) -> Result<ExitCod
         json: plan.shown.is_json(),
         face: LogRenderer::new(context::log_style(false, plan.shown)),
     };
+    for option in ignored_options(plan) {
+        if !joining.json {
+            warn(&format!("note: `{option}` has no effect, because the stack already runs\n"));
+        }
+    }
     let dir = joining.draft.dir().to_owned();
     let runtime = context::runtime()?;
     let result = runtime.block_on(async {
@@ -90,6 +96,12 @@ pub(super) fn join(plan: &StartOptions, busy: &AlreadyRunning) -> Result<ExitCod
     });
     runtime.shutdown_background();
     result
+}
+
+/// Returns the options that only a new start can follow.
+fn ignored_options(plan: &StartOptions) -> impl Iterator<Item = &'static str> {
+    let asked = [("--timeline", plan.timeline.is_some()), ("--qr", plan.qr)];
+    asked.into_iter().filter_map(|(option, given)| given.then_some(option))
 }
 
 /// Returns the services that `up` would start.

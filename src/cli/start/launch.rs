@@ -204,10 +204,9 @@ fn build_supervisor(
 
 fn open_logs(plan: &StartOptions, ground: &StartContext) -> StackLog {
     let terminal = plan.on_terminal();
-    let github = context::is_github();
     let style = context::log_style(terminal, plan.shown);
-    // At the start of a line, what a service prints could be a workflow command.
-    let style = LogStyle { github, prefix: style.prefix || github, ..style };
+    // Whoever reads the log of a job sees which service printed a line.
+    let style = LogStyle { prefix: style.prefix || style.github, ..style };
     let logs = StackLog::open(&ground.state_dir.logs(), style, plan.place.output());
     logs.set_retention(ground.stack.logs);
     logs

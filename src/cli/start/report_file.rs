@@ -1,26 +1,38 @@
-use std::fs::{self, File};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::atomic_file;
+use crate::atomic_file::WriteTarget;
 use crate::model::{Message, MessageClass};
 
-/// Writes a file that the user named: whole or not at all, except for devices and pipes.
+/// Checks before the start what would be noticed at the end.
+///
+/// # Errors
+/// A file cannot be written there, or one would replace another (class `usage`).
+pub(super) fn check_reports<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<(), Message> {
+    let refuse = |text: String, help: &str| Err(Message::new(MessageClass::Usage, text).help(help));
+    let mut targets = Vec::new();
+    for path in paths {
+        let shown = path.display();
+        let target = WriteTarget::of(path).ok().filter(|_| !path.is_dir());
+        let Some(target) = target else {
+            let text = format!("cannot write {shown}: no such directory");
+            return refuse(text, "name a file in an existing directory");
+        };
+        if matches!(target, WriteTarget::File(_)) && targets.contains(&target) {
+            let text = format!("cannot write {shown}: another report goes there");
+            return refuse(text, "name a different file for each report");
+        }
+        targets.push(target);
+    }
+    Ok(())
+}
+
+/// Writes a file that the user named: whole or not at all, except for devices and pipes. A symbolic
+/// link stays one.
 ///
 /// # Errors
 /// It cannot be written.
 pub(super) fn write_report(path: &Path, text: &[u8]) -> Result<(), Message> {
-    let special = fs::metadata(path).is_ok_and(|file| !file.is_file());
-    let written = match special {
-        // A pipe without a reader must not block the end of the run.
-        true => File::options()
-            .write(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)
-            .and_then(|mut file| file.write_all(text)),
-        false => atomic_file::replace(path, atomic_file::USUAL, |file| file.write_all(text)),
-    };
+    let written = WriteTarget::of(path).and_then(|target| target.write(text));
     written.map_err(|error| {
         let text = format!("cannot write {}: {error}", path.display());
         Message::new(MessageClass::Disk, text)
@@ -30,19 +42,32 @@ pub(super) fn write_report(path: &Path, text: &[u8]) -> Result<(), Message> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_a_device_is_written() {
+    fn what_cannot_be_written_is_found_before_the_start() {
         let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("result.json");
-        write_report(&path, b"a longer text").expect("written");
-        write_report(&path, b"short").expect("written");
-        assert_eq!(fs::read(&path).expect("a file"), b"short");
-        assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 1);
-        write_report(Path::new("/dev/null"), b"text").expect("written");
-        assert!(!fs::metadata("/dev/null").expect("a device").is_file());
-        let error = write_report(&dir.path().join("no/such.json"), b"").expect_err("no directory");
+        let at = |name: &str| dir.path().join(name);
+        std::os::unix::fs::symlink("a.json", at("link")).expect("a link");
+        let check =
+            |paths: &[&Path]| check_reports(paths.iter().copied()).map_err(|message| message.text);
+        let null = Path::new("/dev/null");
+        check(&[&at("a.json"), &at("b.xml"), null, null]).expect("all are possible");
+        for (paths, why) in [
+            ([at("no/such.json"), at("a")], "no such directory"),
+            ([at("a"), dir.path().to_owned()], "no such directory"),
+            ([at("a.json"), at("./a.json")], "another report goes there"),
+            ([at("a.json"), at("link")], "another report goes there"),
+        ] {
+            let error = check(&[&paths[0], &paths[1]]).expect_err("refused");
+            assert!(error.ends_with(why), "{error}");
+        }
+        assert!(!at("a.json").exists());
+        let error = write_report(&at("no/such.json"), b"").expect_err("no directory");
         assert!(error.text.contains("such.json"), "{error}");
+        write_report(&at("link"), b"text").expect("written");
+        assert_eq!(fs::read(at("a.json")).expect("a file"), b"text");
     }
 }

@@ -9,6 +9,8 @@ use crate::text::join;
 pub(super) struct StackRequest {
     /// The configuration files, as in [`crate::model::StartView::files`].
     pub files: Vec<String>,
+    /// False with `-f`.
+    pub found: bool,
     /// False with `--no-watch`.
     pub watch: bool,
     pub strict_ports: bool,
@@ -36,7 +38,8 @@ impl StackRequest {
             if start.command == StartCommand::Run {
                 found.push("`devstack run` started it, for its own command".to_owned());
             }
-            if start.files != self.files {
+            // In one directory, both searches now find the same.
+            if start.files != self.files && !(start.found && self.found) {
                 let [theirs, ours] = [&start.files, &self.files].map(|files| join(files, ", "));
                 found.push(format!("it uses {theirs}, not {ours}"));
             }

@@ -8,7 +8,8 @@ use super::existing::ExistingStack;
 use super::launch::{self, StartedStack};
 use super::open_page::PageOpener;
 use super::options::{LogTarget, StartOptions};
-use super::timeline::TimelineArgs;
+use super::report_file::check_reports;
+use super::timeline::{TimelineArgs, TimelineTarget};
 use super::{background, existing, join};
 use crate::cli::args::{FileArgs, StartupArgs};
 use crate::cli::context;
@@ -75,6 +76,7 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
         refused: ExitCode::FAILED,
         daemon: None,
     };
+    check_reports(plan.timeline.iter().filter_map(TimelineTarget::file))?;
     if args.detach {
         // Fork first, while the process is still small.
         let side = process::daemonize().map_err(|error| {

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::log::service_palette::ServicePalette;
 use crate::log::status_line::{EXCERPT, StatusLine, StatusText, StatusTone};
 use crate::log::store::{IndexEntry, LogChunk};
 use crate::model::{Name, OutputStream};
+use crate::text::disarm_commands;
 
 /// Turns chunks, log lines and status lines into printed bytes.
 ///
@@ -68,11 +70,11 @@ impl LineFormatter {
 
     /// Appends a formatted line.
     pub fn line(&mut self, line: &LogLine, out: &mut Vec<u8>) {
-        if self.style.json {
-            return write_json(line, out);
-        }
         let start = out.len();
-        self.text_line(line, out);
+        match self.style.json {
+            true => write_json(line, out),
+            false => self.text_line(line, out),
+        }
         self.disarm(start, out);
     }
 
@@ -115,21 +117,23 @@ impl LineFormatter {
             (true, false) if self.style.github => {}
             (true, false) => self.start_line(from, &chunk.bytes, out),
             (false, true) => chunk.lines(service).for_each(|line| write_json(&line, out)),
-            (false, false) => {
-                self.lines(from, &chunk.bytes, out);
-                self.disarm(start, out);
-            }
+            (false, false) => self.lines(from, &chunk.bytes, out),
         }
+        self.disarm(start, out);
     }
 
-    /// Breaks up `##[`, which begins a workflow command of GitHub Actions anywhere in a line. The
-    /// other form must be at the start of a line, where the name of the service is.
+    /// Takes the meaning from workflow commands in what was just printed: whole lines, because
+    /// GitHub Actions gets no others.
     fn disarm(&self, start: usize, out: &mut Vec<u8>) {
-        if self.style.github && memchr::memmem::find(&out[start..], b"##[").is_some() {
-            let text = String::from_utf8_lossy(&out[start..]).replace("##[", "## [");
-            out.truncate(start);
-            out.extend_from_slice(text.as_bytes());
+        if !self.style.github {
+            return;
         }
+        let text = match disarm_commands(&String::from_utf8_lossy(&out[start..])) {
+            Cow::Borrowed(_) => return,
+            Cow::Owned(text) => text,
+        };
+        out.truncate(start);
+        out.extend_from_slice(text.as_bytes());
     }
 
     /// Appends the start of a line whose end has not come. A line that overwrites itself is shown
@@ -300,11 +304,11 @@ impl LineFormatter {
 
     /// Appends a status line.
     pub fn status_line(&mut self, spoken: &StatusLine, out: &mut Vec<u8>) {
-        if self.style.json {
-            return write_json(spoken, out);
-        }
         let start = out.len();
-        self.speak(&spoken.text, Some(spoken.at), out);
+        match self.style.json {
+            true => write_json(spoken, out),
+            false => self.speak(&spoken.text, Some(spoken.at), out),
+        }
         self.disarm(start, out);
     }
 

@@ -163,6 +163,7 @@ mod tests {
         let facts = RunFindings {
             snapshot: Some(snapshot()),
             last_lines: vec![(name("db"), vec!["::set-output name=x::50%".to_owned()])],
+            dead: Vec::new(),
             ready_after_ms: None,
             command: None,
         };

@@ -10,8 +10,10 @@ use tokio::sync::watch;
 
 use super::ci_host::CiSections;
 use super::command_env::variables;
-use super::run_outcome::{RunCause, RunOutcome, RunVerdict, dead_services, died, start_failure};
-use super::run_result::{CommandReport, RunFindings, is_ok};
+use super::run_outcome::{
+    RunCause, RunOutcome, RunVerdict, after_command, dead_services, died, start_failure,
+};
+use super::run_result::{CommandReport, RunFindings, is_up};
 use super::{ShutdownOnDrop, off_loop, tell};
 use crate::cli::control::WaitProgress;
 use crate::cli::render::{begin_line, warn};
@@ -19,7 +21,8 @@ use crate::cli::start::up::not_ready_within;
 use crate::exit_code::ExitCode;
 use crate::log::{StatusText, StatusTone};
 use crate::model::{
-    DisplayDuration, Message, MessageClass, ProcessExit, Snapshot, Stack, StackState, WaitCondition,
+    DisplayDuration, Message, MessageClass, Name, ProcessExit, Snapshot, Stack, StackState,
+    WaitCondition,
 };
 use crate::process;
 use crate::process::{CommandOrphans, ExecError, OwnChildren};
@@ -88,14 +91,16 @@ impl CommandRun {
     /// Runs the command once the stack is ready, then stops the stack.
     pub async fn run(mut self, limits: RunLimits) -> FinishedRun {
         let verdict = self.carry_out(limits).await;
-        let RunRecord { seen, ready_after, command, orphans, .. } = self.record;
+        let RunRecord { seen, dead, ready_after, command, orphans } = self.record;
         let logs = self.handle.logs();
         let views = seen.iter().flat_map(|snapshot| &snapshot.services);
-        let last_lines = views.filter(|view| !is_ok(view));
+        let dead: Vec<Name> = dead.into_iter().filter_map(|cause| cause.service).collect();
+        let last_lines = views.filter(|view| !is_up(view) || dead.contains(&view.name));
         let last_lines =
             last_lines.map(|view| (view.name.clone(), logs.tail(&view.name, REPORT_LINES)));
         let facts = RunFindings {
             last_lines: last_lines.collect(),
+            dead,
             snapshot: seen.map(Arc::unwrap_or_clone),
             ready_after_ms: ready_after.map(milliseconds),
             command,
@@ -288,21 +293,11 @@ impl CommandRun {
         let code = exit.exit_code();
         let mut why = format!("the command exited with code {code}");
         let dead = &self.record.dead;
-        let verdict = match (code, dead.first()) {
-            (0, None) => {
-                RunVerdict { outcome: RunOutcome::Passed, code: ExitCode::OK, cause: None }
-            }
-            (0, Some(cause)) => {
-                let names = dead.iter().filter_map(|cause| cause.service.as_ref());
-                why += &format!(", but {} failed", join(names, ", "));
-                let code = ExitCode::RUN_SERVICE_DIED;
-                RunVerdict::failed(RunOutcome::ServiceDied, code, cause.clone())
-            }
-            (code, _) => {
-                let cause = RunCause::new(MessageClass::Exit, why.clone());
-                RunVerdict::failed(RunOutcome::CommandFailed, ExitCode(code), cause)
-            }
-        };
+        if code == 0 && !dead.is_empty() {
+            let names = dead.iter().filter_map(|cause| cause.service.as_ref());
+            why += &format!(", but {} failed", join(names, ", "));
+        }
+        let verdict = after_command(code, dead);
         self.ender.0.shut_down(why, ExitCode::OK.0);
         verdict
     }

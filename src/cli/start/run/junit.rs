@@ -3,7 +3,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::run_result::{RunResult, ServiceReport};
-use crate::model::{MessageClass, Phase};
+use crate::model::MessageClass;
 use crate::text::join;
 
 /// Formats a run as JUnit XML: a test case for each service, and one for the command. The writer
@@ -13,7 +13,7 @@ pub(super) fn junit_xml(report: &RunResult) -> Result<Vec<u8>, quick_junit::Seri
     let mut suite = TestSuite::new(name);
     suite.set_time(Duration::from_millis(report.duration_ms));
     for service in &report.services {
-        suite.add_test_case(service_case(service, report, name));
+        suite.add_test_case(service_case(service, name));
     }
     suite.add_test_case(command_case(report, name));
     let mut junit = Report::new("devstack run");
@@ -24,25 +24,19 @@ pub(super) fn junit_xml(report: &RunResult) -> Result<Vec<u8>, quick_junit::Seri
     Ok(xml)
 }
 
-fn service_case(service: &ServiceReport, report: &RunResult, suite: &str) -> TestCase {
-    let is_cause =
-        report.cause.as_ref().is_some_and(|it| it.service.as_ref() == Some(&service.name));
-    // What had not got ready yet, or waited for something else, has not failed by itself.
-    let is_open = matches!(
-        service.phase,
-        Phase::Waiting | Phase::Blocked | Phase::Starting | Phase::Stopping | Phase::Backoff
-    );
-    let status = match (service.ok, is_cause, is_open) {
-        (true, _, _) => TestCaseStatus::success(),
-        (false, false, true) => {
-            let mut status = TestCaseStatus::skipped();
-            status.set_message(format!("{}: {}", service.phase, service.cause));
-            status
-        }
-        (false, _, _) => {
-            let text = format!("{}: {}", service.phase, service.cause);
+fn service_case(service: &ServiceReport, suite: &str) -> TestCase {
+    let text = format!("{}: {}", service.phase, service.cause);
+    let status = match (service.failed, service.ok) {
+        (true, _) => {
             let class = service.message.as_ref().map_or(MessageClass::Exit, |it| it.class);
             failure(class, text, &service.last_lines)
+        }
+        (false, true) => TestCaseStatus::success(),
+        // What had not got ready yet, or waited for something else, has not failed by itself.
+        (false, false) => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(text);
+            status
         }
     };
     let mut case = TestCase::new(service.name.as_str(), status);
@@ -86,4 +80,75 @@ fn failure(class: MessageClass, text: String, lines: &[String]) -> TestCaseStatu
     status.set_message(text.clone());
     status.set_description(if lines.is_empty() { text } else { lines.join("\n") });
     status
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::start::run::run_outcome::{
+        RunOutcome, RunVerdict, after_command, dead_services, died, start_failure,
+    };
+    use crate::cli::start::run::run_result::{CommandReport, RunFindings};
+    use crate::control::tests::{snapshot, view};
+    use crate::model::{Phase, ProcessExit, Snapshot};
+
+    fn result(snapshot: Snapshot, verdict: RunVerdict, findings: RunFindings) -> RunResult {
+        let findings = RunFindings { snapshot: Some(snapshot), ..findings };
+        RunResult::new(jiff::Timestamp::UNIX_EPOCH, verdict, findings)
+    }
+
+    /// A run passes if and only if JUnit has no failure and every service is ok.
+    #[track_caller]
+    fn assert_consistent(report: &RunResult) {
+        let xml = String::from_utf8(junit_xml(report).expect("XML")).expect("UTF-8");
+        let clean = !xml.contains("<failure");
+        let ok = report.services.iter().all(|service| service.ok);
+        assert_eq!(clean && ok, report.outcome == RunOutcome::Passed, "{report:#?}\n{xml}");
+        assert_eq!(clean, report.outcome == RunOutcome::Passed, "{xml}");
+    }
+
+    #[test]
+    fn junit_says_what_the_outcome_says_in_every_phase() {
+        for phase in [
+            Phase::Idle,
+            Phase::Waiting,
+            Phase::Blocked,
+            Phase::Starting,
+            Phase::Ready,
+            Phase::Unhealthy,
+            Phase::Stopping,
+            Phase::Backoff,
+            Phase::Failed,
+            Phase::Done,
+        ] {
+            for ready_after_ms in [None, Some(7)] {
+                let db = crate::model::ServiceView { ready_after_ms, ..view("db", phase) };
+                let services = vec![db, view("web", Phase::Ready)];
+                let seen = Snapshot { services, ..snapshot() };
+                if let Some(verdict) = start_failure(&seen) {
+                    assert_consistent(&result(seen.clone(), verdict, RunFindings::default()));
+                }
+                for code in [0, 3] {
+                    let dead: Vec<_> = dead_services(&seen).into_iter().map(died).collect();
+                    let findings = || RunFindings {
+                        dead: dead.iter().filter_map(|cause| cause.service.clone()).collect(),
+                        command: Some(CommandReport {
+                            args: vec!["test".to_owned()],
+                            exit: Some(ProcessExit::Code(code)),
+                            duration_ms: 1,
+                        }),
+                        ..RunFindings::default()
+                    };
+                    let verdict = after_command(code, &dead);
+                    assert_consistent(&result(seen.clone(), verdict.clone(), findings()));
+                    // It may have come back, or been stopped by hand, since it died.
+                    for later in [Phase::Ready, Phase::Idle] {
+                        let services = vec![view("db", later), view("web", Phase::Ready)];
+                        let later = Snapshot { services, ..snapshot() };
+                        assert_consistent(&result(later, verdict.clone(), findings()));
+                    }
+                }
+            }
+        }
+    }
 }

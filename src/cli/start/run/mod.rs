@@ -18,8 +18,8 @@ use clap::Args;
 
 use super::launch::{self, StartedStack};
 use super::options::{LogTarget, StartOptions};
-use super::report_file::write_report;
-use super::timeline::TimelineArgs;
+use super::report_file::{check_reports, write_report};
+use super::timeline::{TimelineArgs, TimelineTarget};
 use crate::cli::args::{FileArgs, StartupArgs, duration};
 use crate::cli::inspect::LogStyleArgs;
 use crate::cli::render::{CommandError, message_text, warn};
@@ -97,7 +97,8 @@ pub(crate) fn run(files: Vec<PathBuf>, args: RunArgs) -> Result<ExitCode, Comman
         (args.command, args.shown.is_json(), args.abort_on_failure);
     let sections = Arc::new(CiSections::detect(json));
     let reports = RunFiles { result: args.result, junit: args.junit };
-    reports.check()?;
+    let files = reports.result.iter().chain(&reports.junit).map(PathBuf::as_path);
+    check_reports(files.chain(plan.timeline.iter().filter_map(TimelineTarget::file)))?;
     let limits = RunLimits { all: plan.starting.timeout, ready: args.ready_timeout };
     let mut known = None;
     sections.begin("start");
@@ -175,19 +176,6 @@ struct RunFiles {
 }
 
 impl RunFiles {
-    /// Checks before the start what would be noticed at the end.
-    fn check(&self) -> Result<(), Message> {
-        for file in self.result.iter().chain(&self.junit) {
-            let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
-            if dir.is_some_and(|dir| !dir.is_dir()) || file.is_dir() {
-                let text = format!("cannot write {}: no such directory", file.display());
-                let help = "name a file in an existing directory";
-                return Err(Message::new(MessageClass::Usage, text).help(help));
-            }
-        }
-        Ok(())
-    }
-
     /// Writes what was asked for.
     fn write(&self, report: &RunResult) -> Result<(), Message> {
         let mut written = Ok(());

@@ -123,6 +123,22 @@ pub(super) fn died(service: &ServiceView) -> RunCause {
     RunCause::of(service, MessageClass::Exit, text)
 }
 
+/// The verdict on a run whose command exited with this code. `dead`: what failed while it ran.
+pub(super) fn after_command(code: i32, dead: &[RunCause]) -> RunVerdict {
+    match (code, dead.first()) {
+        (0, None) => RunVerdict { outcome: RunOutcome::Passed, code: ExitCode::OK, cause: None },
+        (0, Some(cause)) => {
+            let code = ExitCode::RUN_SERVICE_DIED;
+            RunVerdict::failed(RunOutcome::ServiceDied, code, cause.clone())
+        }
+        (code, _) => {
+            let text = format!("the command exited with code {code}");
+            let cause = RunCause::new(MessageClass::Exit, text);
+            RunVerdict::failed(RunOutcome::CommandFailed, ExitCode(code), cause)
+        }
+    }
+}
+
 /// Returns how the run ended: `code` and `end` are those of the stack, `own` is what the run
 /// decided, unless the stack was stopped for another reason.
 pub(super) fn conclude(

@@ -46,8 +46,12 @@ pub(super) struct ServiceReport {
     pub kind: ServiceKindView,
     pub phase: Phase,
     pub cause: String,
-    /// Whether it was what it should be: ready, or completed if it is a task.
+    /// Whether the outcome has nothing against it: all services of a passed run; else those that were
+    /// ready or completed and have not failed.
     pub ok: bool,
+    /// Whether it failed by itself, unlike what had not got ready or waited for another one.
+    #[serde(skip)]
+    pub failed: bool,
     pub ready_after_ms: Option<u64>,
     pub restarts: u32,
     pub exit: Option<ProcessExit>,
@@ -64,6 +68,8 @@ pub(super) struct RunFindings {
     pub snapshot: Option<Snapshot>,
     /// The last lines of the services that are not as they should be.
     pub last_lines: Vec<(Name, Vec<String>)>,
+    /// The services that failed while the command ran.
+    pub dead: Vec<Name>,
     pub ready_after_ms: Option<u64>,
     pub command: Option<CommandReport>,
 }
@@ -71,18 +77,23 @@ pub(super) struct RunFindings {
 impl RunResult {
     pub fn new(started: jiff::Timestamp, verdict: RunVerdict, facts: RunFindings) -> RunResult {
         let took = jiff::Timestamp::now().as_millisecond() - started.as_millisecond();
-        let RunFindings { snapshot, mut last_lines, ready_after_ms, command } = facts;
+        let RunFindings { snapshot, mut last_lines, mut dead, ready_after_ms, command } = facts;
+        dead.extend(verdict.cause.iter().filter_map(|cause| cause.service.clone()));
         let of = |view: ServiceView| {
+            let failed = view.phase == Phase::Failed || dead.contains(&view.name);
+            let ok = !failed && (verdict.outcome == RunOutcome::Passed || is_up(&view));
             let lines = last_lines.iter_mut().find(|(name, _)| *name == view.name);
             let lines = lines.map(|(_, lines)| std::mem::take(lines));
-            ServiceReport::new(view, lines.unwrap_or_default())
+            let lines = lines.filter(|_| !ok).unwrap_or_default();
+            ServiceReport { ok, failed, last_lines: lines, ..ServiceReport::of(view) }
         };
         let (mut stack, mut dir, mut services) = (None, None, Vec::new());
         if let Some(snapshot) = snapshot {
             stack = Some(snapshot.stack);
             dir = Some(snapshot.dir.to_string_lossy().into_owned());
-            let wanted = snapshot.services.into_iter().filter(|view| view.phase != Phase::Idle);
-            services = wanted.map(of).collect();
+            let is_wanted =
+                |view: &ServiceView| view.phase != Phase::Idle || dead.contains(&view.name);
+            services = snapshot.services.into_iter().filter(is_wanted).map(of).collect();
         }
         RunResult {
             version: 1,
@@ -108,9 +119,11 @@ impl RunResult {
 }
 
 impl ServiceReport {
-    fn new(view: ServiceView, last_lines: Vec<String>) -> ServiceReport {
+    /// Without what the run makes of it.
+    fn of(view: ServiceView) -> ServiceReport {
         ServiceReport {
-            ok: is_ok(&view),
+            ok: false,
+            failed: false,
             name: view.name,
             kind: view.kind,
             phase: view.phase,
@@ -121,16 +134,16 @@ impl ServiceReport {
             port: view.port,
             url: view.url,
             message: view.message,
-            last_lines,
+            last_lines: Vec::new(),
         }
     }
 }
 
-/// Whether a service is ready, or a task has completed.
-pub(super) fn is_ok(view: &ServiceView) -> bool {
+/// Whether a service is ready or was so until it exited as it may, or a task has completed.
+pub(super) fn is_up(view: &ServiceView) -> bool {
     match view.phase {
         Phase::Ready => true,
-        Phase::Done => view.kind.is_task(),
+        Phase::Done => view.kind.is_task() || view.ready_after_ms.is_some(),
         Phase::Idle
         | Phase::Waiting
         | Phase::Blocked

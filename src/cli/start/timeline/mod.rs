@@ -6,7 +6,7 @@ mod timeline_svg;
 mod timeline_text;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -45,6 +45,16 @@ impl TimelineArgs {
             // `-d` may change the directory.
             false => TimelineTarget::Svg(std::path::absolute(&file).unwrap_or(file.into())),
         })
+    }
+}
+
+impl TimelineTarget {
+    /// Returns the file that is written.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match self {
+            TimelineTarget::Log => None,
+            TimelineTarget::Svg(path) => Some(path),
+        }
     }
 }
 
