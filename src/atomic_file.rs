@@ -6,6 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use rustix::fs::OFlags;
+
 use crate::regular_file::{open_regular, require_own_dirs};
 
 /// The mode of files for this user only.
@@ -79,7 +81,7 @@ impl WriteTarget {
             // A pipe without a reader must not block. An open file may have text already.
             WriteTarget::Stream(path) => File::options()
                 .append(true)
-                .custom_flags(libc::O_NONBLOCK)
+                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
                 .open(path)?
                 .write_all(text),
         }

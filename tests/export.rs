@@ -437,7 +437,7 @@ fn containers_have_the_directory_of_an_included_file() {
     assert_eq!(service["volumes"], Value::from(vec![mount("./lib", "/app")]));
     let service = &compose[0]["services"]["outside"];
     assert_eq!(service["working_dir"], "/work");
-    assert_eq!(service["volumes"][1], mount("./other", "/work"));
+    assert_eq!(service["volumes"][1], mount("./lib/../other", "/work"));
     project.finish();
 }
 

@@ -187,6 +187,18 @@ fn a_trial_that_is_ended_by_a_signal_stops_its_stack() {
 }
 
 #[test]
+fn a_trial_ends_when_a_service_keeps_crashing() {
+    let project = TestProject::new();
+    project.write("Procfile", "web: echo the reason; exit 3\n");
+    let tried = project.devstack(["init", "--try"]).run().expect_code(1);
+    assert!(tried.stdout.contains("web: backoff: exit 3; attempt "), "{}", tried.stdout);
+    assert!(tried.stderr.contains("run `devstack logs`"), "{}", tried.stderr);
+    let logs = project.devstack(["logs", "web"]).run().expect_code(0).stdout;
+    assert!(logs.contains("the reason"), "{logs}");
+    project.finish();
+}
+
+#[test]
 fn a_trial_reports_what_does_not_get_ready() {
     let project = TestProject::new();
     project.write("Procfile", "web: exec /nowhere/program\n");

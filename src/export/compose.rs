@@ -105,10 +105,12 @@ impl ComposeService<'_> {
             ),
         );
         let mut mounts = vec![self.mount(&service.file_dir, CONTAINER_DIR)];
-        let dir = match service.dir.strip_prefix(&service.file_dir) {
-            Ok(below) if below.as_os_str().is_empty() => CONTAINER_DIR.to_owned(),
-            Ok(below) => format!("{CONTAINER_DIR}/{}", below.to_string_lossy()),
-            Err(_) => {
+        let leaves = |below: &&Path| below.components().any(|part| part == Component::ParentDir);
+        let below = service.dir.strip_prefix(&service.file_dir).ok();
+        let dir = match below.filter(|below| !leaves(below)) {
+            Some(below) if below.as_os_str().is_empty() => CONTAINER_DIR.to_owned(),
+            Some(below) => format!("{CONTAINER_DIR}/{}", below.to_string_lossy()),
+            None => {
                 mounts.push(self.mount(&service.dir, WORK_DIR));
                 WORK_DIR.to_owned()
             }

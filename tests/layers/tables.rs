@@ -62,7 +62,7 @@ pub const LAYERS: [Layer; 23] = [
         path: "src/atomic_file",
         only: Some(&["atomic_file", "regular_file"]),
         never: &[],
-        only_dependencies: Some(&[]),
+        only_dependencies: Some(&["rustix"]),
         never_dependencies: &[],
     },
     Layer {
@@ -149,7 +149,7 @@ pub const LAYERS: [Layer; 23] = [
     },
     Layer {
         path: "src/log",
-        only: Some(&["atomic_file", "encoding", "log", "model", "sys", "sync"]),
+        only: Some(&["atomic_file", "encoding", "log", "model", "sys", "sync", "text"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],

@@ -130,7 +130,8 @@ fn devstack(dir: &Path, args: &[&str]) -> io::Result<Child> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()
 }
 
-/// Waits for the end of the start, or the first service on a wrong port. Returns the last state.
+/// Waits for the end of the start, the first service on a wrong port, or the third crash of one. Returns
+/// the last state.
 async fn watch(dir: &Path, up: &mut Child) -> io::Result<Option<Snapshot>> {
     loop {
         let started = up.try_wait()?.is_some();
@@ -141,11 +142,18 @@ async fn watch(dir: &Path, up: &mut Child) -> io::Result<Option<Snapshot>> {
         let is_wrong = snapshot
             .as_ref()
             .is_some_and(|it| it.services.iter().any(|view| wrong_port(view).is_some()));
-        if started || is_wrong {
+        if started || is_wrong || snapshot.as_ref().is_some_and(is_hopeless) {
             return Ok(snapshot);
         }
         tokio::time::sleep(INTERVAL).await;
     }
+}
+
+/// Whether a service keeps crashing while no other one is being started.
+fn is_hopeless(stack: &Snapshot) -> bool {
+    let crashes = |view: &ServiceView| view.phase == Phase::Backoff && view.restarts >= 2;
+    let starts = |view: &ServiceView| view.phase == Phase::Starting;
+    stack.services.iter().any(crashes) && !stack.services.iter().any(starts)
 }
 
 /// Returns the port that a service listens on instead of its own.
@@ -217,19 +225,20 @@ fn report(seen: &TrialResult) -> Result<ExitCode, CommandError> {
         all_well &= is_well;
         print(&format!("  {}\n", one_line(&result_of(view))))?;
         if let Some(message) = view.message.as_ref().filter(|_| !is_well) {
-            let help = if message.help.is_empty() {
-                String::new()
-            } else {
-                format!("    help: {}\n", message.help)
-            };
-            print(&format!("    {}\n{help}", one_line(&message.text)))?;
+            if !view.cause.contains(&message.text) {
+                print(&format!("    {}\n", one_line(&message.text)))?;
+            }
+            // What helps after a crash is about a stack that is still running.
+            if !message.help.is_empty() && message.class != MessageClass::Exit {
+                print(&format!("    help: {}\n", message.help))?;
+            }
         }
     }
     if all_well {
         return print("everything works; start it with `devstack up`\n");
     }
     let message = Message::new(MessageClass::Exit, "not everything got ready")
-        .help("edit devstack.toml, then run `devstack up`");
+        .help("run `devstack logs` to see what was printed, fix it, then run `devstack up`");
     Err(message.into())
 }
 
