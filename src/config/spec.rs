@@ -329,6 +329,11 @@ pub(super) fn split_replica_name(name: &str) -> Option<(&str, u16)> {
 }
 
 impl ServiceSpec {
+    /// Whether an outer `PORT` could mean it.
+    pub fn serves_port(&self) -> bool {
+        self.kind == ServiceKind::Service && !self.ports.is_empty()
+    }
+
     /// The name in the file: for a replica, that of its group.
     pub fn written_name(&self) -> &Name {
         match &self.replicas {

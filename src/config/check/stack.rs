@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::model::{ConflictPolicy, InvalidName, Name, ServiceKind};
+use crate::model::{ConflictPolicy, InvalidName, Name};
 
 use super::{ConfigChecker, in_order, unknown_key_help};
 use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
@@ -223,9 +223,10 @@ impl ConfigChecker<'_, '_> {
             }
         }
         let first = || {
-            let with_port =
-                |s: &&ServiceSpec| s.kind == ServiceKind::Service && !s.ports.is_empty();
-            services.iter().find(with_port).map(|service| service.name.clone())
+            services
+                .iter()
+                .find(|service| service.serves_port())
+                .map(|service| service.name.clone())
         };
         chosen.map(|(name, _)| name).or_else(first)
     }

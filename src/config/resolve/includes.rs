@@ -13,7 +13,7 @@ use crate::config::diagnostics::{
 use crate::config::parse::RawTable;
 use crate::config::sources::ConfigOverrides;
 use crate::config::spec::{ReplicaSpec, ServiceSpec, StackSpec};
-use crate::model::{Name, ServiceKind};
+use crate::model::Name;
 use crate::text::join;
 
 /// The text of a file, and its number in the report.
@@ -162,10 +162,10 @@ fn join_units(
     if !main.includes.is_empty() {
         let kept = with_needs(&stack, wanted);
         stack.services.retain(|name, _| kept.contains(name));
-        let with_port = |service: &&ServiceSpec| {
-            service.kind == ServiceKind::Service && !service.ports.is_empty()
+        let first = || {
+            let found = stack.services.values().find(|service| service.serves_port());
+            found.map(|service| service.name.clone())
         };
-        let first = || stack.services.values().find(with_port).map(|service| service.name.clone());
         stack.primary = stack.primary.filter(|name| kept.contains(name)).or_else(first);
     }
     if stack.services.is_empty() && report.count() == 0 {

@@ -14,7 +14,7 @@ use super::run_outcome::{
     RunCause, RunOutcome, RunVerdict, after_command, dead_services, died, start_failure,
 };
 use super::run_result::{CommandReport, RunFindings, is_up};
-use super::{ShutdownOnDrop, off_loop, tell};
+use super::{PRINT_LIMIT, ShutdownOnDrop, off_loop, tell};
 use crate::cli::control::WaitProgress;
 use crate::cli::render::{begin_line, warn};
 use crate::cli::start::up::not_ready_within;
@@ -33,9 +33,6 @@ use crate::text::join;
 const GRACE: Duration = Duration::from_secs(5);
 /// How long the command may take to exit after Ctrl-C at the terminal, before it also gets TERM.
 const SIGINT_GRACE: Duration = Duration::from_secs(2);
-
-/// How long the command may wait for the log to be printed; a terminal can be stuck.
-const PRINT_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often a log that is not a terminal says what is still awaited.
 const STILL_WAITING: Duration = Duration::from_secs(5);
