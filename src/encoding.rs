@@ -1,4 +1,4 @@
-//! Base64 (RFC 4648), for values that are not UTF-8.
+//! How values are written in JSON and URLs: base64 (RFC 4648) for those that are not UTF-8, times.
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -74,6 +74,27 @@ pub(crate) fn percent_decode_bytes(text: &str) -> Option<Vec<u8>> {
         });
     }
     Some(bytes)
+}
+
+/// Returns a time in milliseconds since 1970 as everywhere in JSON: RFC 3339 in UTC.
+pub(crate) fn rfc3339(at: i64) -> impl std::fmt::Display {
+    let at = jiff::Timestamp::from_millisecond(at).unwrap_or_default();
+    at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ")
+}
+
+/// Times as [`rfc3339`] writes them.
+pub(crate) mod json_time {
+    use serde::de::{Deserializer, Error};
+    use serde::{Deserialize, Serializer};
+
+    pub fn serialize<S: Serializer>(at: &i64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&super::rfc3339(*at))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map(jiff::Timestamp::as_millisecond).map_err(D::Error::custom)
+    }
 }
 
 #[cfg(test)]

@@ -40,9 +40,10 @@
 //!
 //! | room | contents | uses |
 //! |---|---|---|
-//! | [`model`] | shared vocabulary, plain data: stack, phase, cause, event, snapshot, plan | std, serde |
-//! | [`suggest`], [`exit_code`], `text`, `units` | "did you mean"; exit codes; escaping and quoting; durations and sizes | model |
-//! | `atomic_file`, `regular_file`, `encoding`, `sync` | files that others may have prepared; percent-encoding; locks | std |
+//! | `text`, `units`, `encoding`, `sync` | escaping and quoting; durations and sizes; percent-encoding; locks | std |
+//! | `regular_file`, `atomic_file` | files that others may have prepared | rustix |
+//! | [`model`] | shared vocabulary, plain data: stack, phase, cause, event, snapshot, plan | `text`, `encoding`, serde |
+//! | [`suggest`], [`exit_code`] | "did you mean"; exit codes | `text`, model |
 //! | `git_repository` | the repository and main worktree of a directory | std |
 //! | `sys` | system calls and all `unsafe`, one directory per operating system with the same functions | model |
 //! | [`presets`] | frameworks and data stores, one TOML file each | model |
@@ -53,9 +54,12 @@
 //! | [`log`] | capture, store, read and format what services print | sys |
 //! | [`watch`] | from file events to changes of services | sys |
 //! | [`probe`] | readiness and health | ports, process |
+//! | [`https`] | the local CA, its certificates, TLS and plain HTTP on one port; the trust stores of the machine | process, `atomic_file` |
+//! | [`proxy`] | routes and answers the requests to the names of services | model, `text` |
 //! | [`terminal`] | the ptys of services, and attached clients | process, log |
 //! | [`supervisor`] | the loop, executor, reload, event feed, signals | all above |
 //! | [`control`] | one devstack per directory; protocol, server and client of its socket | `SupervisorHandle`, terminal, log; the client only model and sys |
+//! | [`front_door`] | names of a stack, the process that serves those of all stacks, and a stack's part in it | [`proxy`], control client, `SupervisorHandle`, ports |
 //! | [`export`] | files for other programs: Compose, Kubernetes, systemd, Procfiles, VS Code's `launch.json` | model, `atomic_file` |
 //! | [`import`] | the files of other programs, read for `devstack init` | model, config, presets, `regular_file` |
 //! | [`cli`] | the commands, and everything up to a running stack | everything |
@@ -75,16 +79,16 @@
 //! | Which port does a service get? | `ports/choose.rs`; claims and history: `ports/assign.rs` |
 //! | Which process has a port? | `ports/holders/` |
 //! | Where is the message that a port is taken and another one used? | words: `ports/conflict_text.rs`; kept as `moved` by `ports/assign.rs`; shown by `supervisor/status/startup_summary.rs` |
-//! | How is a preset read? | its `[service]` table, over which the user's keys go: `config/check/preset.rs`; the rest: `presets/preset.rs`, `presets/facts.rs` |
-//! | What happens on SIGHUP, SIGTERM, SIGQUIT or Ctrl-C? | the stack shuts down: `on_signal` in `supervisor/inputs.rs`; which signals: `supervisor/signal_listener.rs` (SIGHUP not under nohup); the process in front of `up -d`: `cli/start/background.rs` |
+//! | How is a preset read? | its `[service]` table, which the user's keys override: `config/check/preset.rs`; the rest: `presets/preset.rs`, `presets/facts.rs` |
+//! | What happens on SIGHUP, SIGTERM, SIGQUIT or Ctrl-C? | the first shuts the stack down, the second kills, the third ends devstack at once: `on_signal` in `supervisor/inputs.rs`; which signals: `supervisor/signal_listener.rs` (SIGHUP not under nohup); the process in front of `up -d`: `cli/start/background.rs` |
 //! | What ends and reaps an orphan? | of a run: `process/keeper/kept_runs.rs`; of the command of `run`: `process/cleanup/command_orphans.rs`; of a dead guard: `process/cleanup/adopted_orphans.rs`; of a devstack that was killed as a whole: `process/cleanup/previous_stack.rs` |
-//! | When does `up` end by itself, and what does it wait for? | `engine/idle.rs` |
+//! | When does `up` end by itself, and what does it wait for? | when nothing runs: `engine/idle.rs`, as `cli/start/up.rs` has chosen; `on_exit`: `engine/exit.rs`; a time limit or closed output: `supervisor/shutdown_request.rs` |
 //! | What keeps a second devstack out of a directory? | `InstanceLock::claim` in `control/instance/mod.rs` |
 //! | How are an environment and a command line made? | `config/env/resolver.rs`, `process/spawn/` |
 //! | How does a line get from a pipe to its file? | `log/capture/log_capture.rs`, `log/store/service_log.rs` |
 //! | How does a log line become JSON? | `log/log_item.rs` from the types in `log/log_line.rs` and `log/status_line.rs` |
 //! | What follows a project directory that is renamed or loses `.devstack`? | `supervisor/project_place.rs`; the lock: `control/instance/held_locks.rs` |
-//! | What limits the log files on disk? | `log/store/service_log_state.rs` rotates and removes them; defaults: `model/stack.rs` |
+//! | What limits the log files on disk? | `log/store/service_log_state.rs` rotates and removes them, `log/store/log_dir.rs` those of earlier starts; defaults: `model/stack.rs` |
 //! | Where are the probes? | `probe/http.rs`, `probe/tcp.rs`, `probe/exec.rs`; one task each: `probe/readiness.rs` |
 //! | What reports an unknown key? | `unknown_keys` in `config/check/mod.rs`; keys of another table: `config/schema/misplaced.rs` |
 //! | How does a Procfile become a configuration? | `config/parse/procfile.rs`; which file counts: `config/load/search.rs` |
@@ -94,18 +98,22 @@
 //! | Where do services of included files come from? | read: `config/load/include.rs`; checked in their scopes and joined: `config/resolve/includes.rs`; names: `config/check/name_scope.rs` |
 //! | Which env files come from the main git worktree? | `config/load/worktree.rs` |
 //! | What does `devstack data gc` remove? | `control/instance/kept_data.rs`; where stacks have run: `control/instance/project_record.rs` |
+//! | What may the local CA sign, and which stores trust it? | `https/local_ca.rs`, `https/permitted_names.rs`; `https/stores/plan.rs` decides what `devstack trust` runs |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |
-//! | What does a second `up -d` compare and start? | `cli/start/stack_request.rs`, `cli/start/join.rs` |
+//! | What does a second `up` do? | with `-d`: `cli/start/join.rs`, after the comparison in `cli/start/stack_request.rs`; without: `cli/start/existing.rs`; the refusal: `control/instance/mod.rs` |
 //! | What does CI learn of a run? | `cli/start/run/`: `run_result.rs`, `junit.rs`, `ci_host.rs`; what the start waited for: `cli/start/timeline/` |
-//! | Where do exit codes come from? | 120 to 127 of `devstack run` are chosen in `cli/start/run/run_outcome.rs`, the others where an error is made; `exit_code.rs` lists all numbers |
+//! | Which names has a stack, and on which port? | its domain: `config/load/domain.rs`; claimed at the start: `front_door/name_claim.rs`, `front_door/port_choice.rs`; which services: `config/check/stack/proxy.rs` |
+//! | What becomes of a front door that is killed? | `front_door/membership_step.rs` decides, `front_door/membership.rs` does it; the sockets are taken over in `front_door/door.rs` |
+//! | Where do exit codes come from? | of `devstack run`: a time limit, or a command that cannot start, `cli/start/run/command_run.rs`; the rest of 120 to 127, `cli/start/run/run_outcome.rs`. Others follow from the class of the error: `exit_code.rs`, which lists all numbers |
 //! | What does `why` say? | `engine/explain.rs` |
+//! | Which service gets a request to a name, and when is it sent again? | `proxy/route_table.rs`; waiting, repeating: `proxy/forward.rs`; what the client gets instead: `proxy/refusal.rs` |
 //!
 //! # Ports
 //!
-//! `ports::choose` decides and is pure: it asks a `PortSource` for numbers, which claims each at once. A
-//! claim is three things: a lease (a locked file, against other stacks of this user), an announcement
+//! `ports::choose` decides and is pure: it asks a `PortSource` for candidates, and claims a number before it
+//! takes it. A claim is three things: a lease (a locked file, against other stacks of this user), an announcement
 //! (an abstract socket, against stacks of other users; Linux only) and a hold (a bound socket, against
 //! every program that lets the kernel choose). All end with the process. `history` has the ports of the
 //! last time. `socket_activation` opens the sockets that services get instead of a number.
@@ -121,16 +129,21 @@
 //!   devstack            what the user started: the supervisor
 //!    └─ ds-guard        forked first, before threads; keeps all runs and adopts their orphans
 //!        └─ the service, in a session of its own; it and all that it starts carry the run's mark
+//!
+//!   ds-proxy            the front door: one for all stacks of a user, started by the first that needs it
 //! ```
 //!
 //! With `up -d`, the supervisor is a child of what the user started, which shows the start and exits.
+//! The front door is in a session of its own and carries no mark: it serves other stacks too, and ends
+//! with the last of them. See [`front_door`].
+//!
 //! When the supervisor dies, the guard sees a socket close and ends what is left; when the guard dies,
 //! the kernel and the supervisor do. See [`process`].
 //!
 //! # Threads and channels
 //!
 //! One thread runs a current-thread tokio runtime: the loop, the tasks of runs, the probes, the control
-//! server. Beside it:
+//! server. Long-lived threads beside it:
 //!
 //! - one writer thread writes all log files, with a byte budget per service. One that has used up its
 //!   budget is not read until the disk catches up; others do not notice;
@@ -150,7 +163,7 @@
 //! | job reports | watch commands | loop | two per command |
 //! | survivors of a kill | tokio's pool | loop | one per killed tree |
 //! | watch reports | watcher | loop | settled bursts, and whether more is changing |
-//! | requests | control server, `run` | loop | 256 connections, one request each; 32 only for short ones, 32 for actions |
+//! | requests | control server, `run` | loop | 256 connections, one request at a time; 32 only for short ones, 32 for actions |
 //! | port verdicts, last lines of a failed run | tokio's pool | loop | one per service |
 //! | shutdown requests | time limit, closed output, lost guard, end of the command of `run` | loop | a handful |
 //! | reload outcomes | one load or choice of ports at a time | loop | one |
@@ -192,10 +205,12 @@ mod encoding;
 pub mod engine;
 pub mod exit_code;
 pub mod export;
+pub mod front_door;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod git_repository;
+pub mod https;
 pub mod import;
 pub mod log;
 pub mod model;
@@ -203,6 +218,7 @@ pub mod ports;
 pub mod presets;
 pub mod probe;
 pub mod process;
+pub mod proxy;
 mod regular_file;
 pub mod suggest;
 pub mod supervisor;

@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,16 @@ use rustix::process::geteuid;
 /// See [`open_regular`].
 pub(crate) fn open_linked(path: &Path) -> io::Result<File> {
     open_regular(&std::fs::canonicalize(path)?)
+}
+
+/// Reads the regular file that a path leads to, or its first `max` bytes if it is longer.
+///
+/// # Errors
+/// See [`open_regular`].
+pub(crate) fn read_linked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_linked(path)?.take(max).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Opens a regular file for reading. Never blocks, and follows no link in the last component.

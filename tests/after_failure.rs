@@ -241,6 +241,28 @@ fn a_debugger_that_is_not_installed_is_named_and_not_tried_again() {
 }
 
 #[test]
+fn a_package_that_is_not_installed_is_named_and_not_tried_again() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.migrate]\nkind = 'task'\n\
+         command = \"echo ModuleNotFoundError: No module named \\\\'django\\\\' >&2; exit 1\"\n\
+         [services.web]\nport = 'auto'\n\
+         command = \"echo Error: Cannot find module \\\\'express\\\\'; echo Node.js v22; exit 1\"\n\
+         [services.other]\ncommand = ['{misbehave}', 'run']\n",
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("failed: Python module `django` is not installed");
+    up.wait_for("help: run `pip install django` in the Python environment of this service");
+    up.wait_for("failed: Node package `express` is not installed");
+    up.wait_for("help: run `npm install` in ");
+    let ps = project.ps();
+    assert_eq!(service(&ps, "web")["restarts"], 0, "{ps}");
+    up.end();
+    project.finish();
+}
+
+#[test]
 fn a_program_without_a_port_is_told_once_who_has_its_own() {
     let (project, port) = (TestProject::new(), free_ports(2));
     let thief = occupy(port);

@@ -338,7 +338,10 @@ fn a_second_up_at_a_terminal_follows_the_log() {
         command = \"seq 100; exec {misbehave} run\"\n[services.idle]\ncommand = [\"{misbehave}\", \"run\"]\nautostart = false\n");
     let pid = supervisor(&project);
     let terminal = |args: &[&str]| project.devstack(["up"]).args(args).terminal(30, 100).start();
-    let first = terminal(&[]);
+    let first = terminal(&["--timeline", "--qr"]);
+    for option in ["--timeline", "--qr"] {
+        first.wait_for(&format!("note: `{option}` has no effect, because the stack already runs"));
+    }
     let settings = first.settings();
     first.wait_for(&format!(
         "a stack is already running in this directory: shop (pid {pid}), since "

@@ -130,8 +130,8 @@ const MISTAKES: &[Mistake] = &[
     },
     Mistake {
         text: "[services.api]\ncommand = 'true'\nproxy = true",
-        says: &[("3:", "not supported yet")],
-        help: "",
+        says: &[("3:", "no port to forward to")],
+        help: "set `port",
     },
     Mistake {
         text: "[services.api]\nprot = 1\ncommand = []\nport = 0\nready = { timeout = 'soon' }\n[services.b]\ncommand = 'true'\ndepends_on = ['apo']",

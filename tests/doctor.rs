@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{TestProject, free_port, occupy};
+use crate::support::{TestProject, free_port, occupy, require_program};
 
 /// Its findings; checks that its exit code matches.
 #[track_caller]
@@ -113,6 +113,20 @@ fn what_would_fail_is_found_before() {
     assert_eq!(state, "wrong");
     assert!(text.contains(&format!("port {} is in use by ", strict.port())), "{text}");
     assert!(!help.is_empty());
+
+    if require_program("node").is_some() {
+        project.write("devstack.toml", "[services.api]\npreset = 'node'\nport = 'auto'\n");
+        project.write("package.json", r#"{ "dependencies": { "express": "4" } }"#);
+        let found = doctor(&project);
+        let (state, text, help) = finding(&found, "programs");
+        assert_eq!(
+            (state, text),
+            ("wrong", "api: the packages of its package.json are not installed")
+        );
+        assert_eq!(help, format!("run `npm install` in `{}`", project.dir().display()));
+        fs::create_dir(project.path("node_modules")).expect("the project is ours");
+        assert_eq!(finding(&doctor(&project), "programs").0, "ok");
+    }
 
     project.write("devstack.toml", "[services.api]\ncomand = 'true'\n");
     let found = doctor(&project);

@@ -108,7 +108,7 @@ fn the_environment_is_the_projects_own() {
         .run();
     let names: Vec<_> =
         env.stdout.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
-    let expected = "DEVSTACK_TEST_TOKEN HOME LANG ODD PATH TMPDIR XDG_CACHE_HOME XDG_CONFIG_HOME XDG_RUNTIME_DIR XDG_STATE_HOME";
+    let expected = "DEVSTACK_PROXY DEVSTACK_TEST_TOKEN HOME LANG ODD PATH TMPDIR XDG_CACHE_HOME XDG_CONFIG_HOME XDG_RUNTIME_DIR XDG_STATE_HOME";
     assert_eq!(names.join(" "), expected);
     assert!(env.stdout.contains(&format!("HOME={}\n", project.outside("home").display())));
     project.finish();

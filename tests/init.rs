@@ -4,7 +4,7 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::support::{TestProject, free_port};
+use crate::support::{TestProject, free_port, occupy};
 
 #[test]
 fn a_procfile_becomes_a_file_that_passes_the_check() {
@@ -90,6 +90,20 @@ fn what_is_missing_is_noted_and_the_file_passes_the_check() {
 }
 
 #[test]
+fn programs_of_a_virtual_environment_are_found_there() {
+    let project = TestProject::new();
+    project.write(".venv/bin/worker", "");
+    let procfile = "job: worker --queue mail\nother: tail -f /dev/null\n";
+    project.write("Procfile", procfile);
+    project.devstack(["init"]).run().expect_code(0);
+    let text = project.read("devstack.toml");
+    assert!(text.contains("[services.job.env]\nPATH = \".venv/bin:"), "{text}");
+    assert_eq!(text.matches("PATH = ").count(), 1, "{text}");
+    project.devstack(["check"]).run().expect_code(0);
+    project.finish();
+}
+
+#[test]
 fn the_paths_of_a_file_in_another_directory_stay_what_they_are() {
     let project = TestProject::new();
     project.write("sub/api/x", "");
@@ -153,6 +167,19 @@ fn a_trial_corrects_services_that_start_one_after_another() {
         assert!(tried.stdout.contains(&format!("{name} ignores PORT")), "{}", tried.stdout);
         assert!(tried.stdout.contains(&format!("{name}: ready in")), "{}", tried.stdout);
     }
+    project.finish();
+}
+
+#[test]
+fn a_trial_says_who_has_a_busy_port() {
+    let project = TestProject::new();
+    let busy = occupy(free_port());
+    project.write("Procfile", "web: exec {misbehave} listen --port $PORT\n");
+    project.write(".env", &format!("PORT={}\n", busy.port()));
+    let tried = project.devstack(["init", "--try"]).run().expect_code(0);
+    let who = format!("port {} is in use by ", busy.port());
+    let line = tried.stdout.lines().find(|line| line.contains(&who)).unwrap_or_default();
+    assert!(line.contains(&format!("(pid {}:", std::process::id())), "{}", tried.stdout);
     project.finish();
 }
 

@@ -12,6 +12,7 @@ use crate::support::{
     try_http_get,
 };
 
+mod generated;
 mod life;
 mod lives;
 
@@ -174,6 +175,31 @@ fn postgres_alone_makes_its_data_takes_its_port_and_starts_again() {
     if data.starts_with("/var/lib/devstack/data") {
         fs::remove_dir_all(data.parent().expect("a folder of this stack")).expect("it is ours");
     }
+}
+
+#[test]
+fn postgres_leaves_the_data_of_a_moved_project_alone() {
+    let _alone = lock_usual_ports();
+    if !has_postgres() || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let moved = Moved::start(TestProject::new(), "postgres", 5432);
+    moved.up.interrupt();
+    assert_eq!(moved.up.wait_code(), 130);
+    let project = moved.project;
+    let link = project.path(".devstack/data/it");
+    let data = fs::read_link(&link).expect("a link to the data of root");
+    // As in a new project at this path.
+    fs::remove_file(&link).expect("it is ours");
+    let text = project.read("devstack.toml") + "\nrestart = 'no'";
+    project.write("devstack.toml", &text);
+    let ended = project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(120);
+    assert!(ended.stderr.contains("may be of a project that was here before"), "{}", ended.stderr);
+    assert!(data.join("PG_VERSION").exists() && !link.exists());
+    symlink(&data, &link).expect("it is new");
+    project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(0);
+    fs::remove_dir_all(data.parent().expect("a folder of this stack")).expect("it is ours");
+    project.finish();
 }
 
 #[test]

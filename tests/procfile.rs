@@ -1,5 +1,8 @@
 //! A Procfile is a stack: found, run, edited while it runs.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::{TestProject, free_port, service};
 
 #[test]
@@ -26,6 +29,8 @@ fn a_procfile_runs_and_edits_of_it_are_applied() {
     assert!(service(&ps, "web")["url"].is_string(), "{ps}");
     let worker = service(&ps, "my-worker");
     assert_eq!((&worker["phase"], &worker["message"]), (&"ready".into(), &serde_json::Value::Null));
+    let summary = up.wait_line(|line| line.contains("my-worker  ready"));
+    assert!(!summary.contains("http"), "{summary}");
     let pid = service(&ps, "web")["pid"].clone();
     let place = up.here();
     project.write(
@@ -41,6 +46,25 @@ fn a_procfile_runs_and_edits_of_it_are_applied() {
             && !services.iter().any(|one| one["name"] == "my-worker")
     });
     assert_eq!(service(&ps, "web")["pid"], pid, "it was not restarted");
+    up.end();
+    up.wait_closed();
+    project.finish();
+}
+
+#[test]
+fn processes_run_the_programs_of_a_virtual_environment() {
+    let project = TestProject::new();
+    project.write("Procfile", "job: worker\n");
+    let explain = || project.devstack(["env", "job", "--explain"]).run().expect_code(0).stdout;
+    assert!(!explain().contains("venv"), "there is none");
+    project.write(".venv/pyvenv.cfg", "");
+    let worker = project.write(".venv/bin/worker", "#!/bin/sh\necho hello\nexec {misbehave} run\n");
+    fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).expect("our file");
+    let text = explain();
+    let path = text.lines().find(|line| line.starts_with("PATH ")).expect("a line");
+    assert!(path.contains(" .venv/bin:") && path.ends_with("Procfile:1 (env)"), "{path}");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("hello");
     up.end();
     up.wait_closed();
     project.finish();

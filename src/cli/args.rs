@@ -10,9 +10,11 @@ use super::control::{DebugArgs, ServicesArgs, WaitArgs};
 use super::doctor::DoctorArgs;
 use super::init::InitArgs;
 use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
+use super::proxy::{FrontArgs, ProxyArgs};
+use super::requests::RequestsArgs;
 use super::start::{RunArgs, UpArgs};
 use super::tools::{
-    CompletionsArgs, DataArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, VscodeArgs,
+    CompletionsArgs, DataArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, TrustArgs, VscodeArgs,
 };
 use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
@@ -52,6 +54,7 @@ impl Cli {
             CliCommand::Check(check) => &mut check.files.list,
             CliCommand::Plan(plan) => &mut plan.files.list,
             CliCommand::Logs(logs) => &mut logs.files,
+            CliCommand::Requests(requests) => requests.files(),
             CliCommand::Start(services)
             | CliCommand::Stop(services)
             | CliCommand::Restart(services) => &mut services.files.list,
@@ -70,10 +73,13 @@ impl Cli {
                 ExportTarget::Vscode(vscode) => &mut vscode.files.list,
             },
             CliCommand::Ports(ports) => &mut ports.files.list,
+            CliCommand::Front(front) => &mut front.files.list,
             // These commands use no configuration.
             CliCommand::Init(_)
+            | CliCommand::Proxy(_)
             | CliCommand::Presets(_)
             | CliCommand::Data(_)
+            | CliCommand::Trust(_)
             | CliCommand::Schema
             | CliCommand::Completions(_)
             | CliCommand::Man(_) => {
@@ -101,6 +107,8 @@ pub enum CliCommand {
     Ps(ScopeArgs),
     /// Show the output of services
     Logs(LogsArgs),
+    /// Show what went through the names of services
+    Requests(RequestsArgs),
     /// Start services of the running stack and their dependencies
     Start(ServicesArgs),
     /// Stop services of the running stack
@@ -125,10 +133,16 @@ pub enum CliCommand {
     Export(ExportArgs),
     /// Show this stack's ports, or what is using a port
     Ports(PortsArgs),
+    /// List the names under which services of this user are served
+    Proxy(ProxyArgs),
+    /// Let http://localhost:PORT lead to the primary service of this stack
+    Front(FrontArgs),
     /// List the presets, or show one
     Presets(PresetsArgs),
     /// List the data that stacks keep, or remove what is left of deleted projects
     Data(DataArgs),
+    /// Make https work for the names of services: create a CA and let this machine trust it
+    Trust(TrustArgs),
     /// Check the configuration without starting anything
     Check(CheckArgs),
     /// Show what applying the configuration (or `up`, if nothing is running) would do, and why
@@ -151,6 +165,7 @@ impl CliCommand {
             CliCommand::Run(args) => args.shown.is_json(),
             CliCommand::Down(args) | CliCommand::Ps(args) => args.json,
             CliCommand::Logs(args) => args.is_json(),
+            CliCommand::Requests(args) => args.json,
             CliCommand::Start(args) | CliCommand::Stop(args) | CliCommand::Restart(args) => {
                 args.json
             }
@@ -160,6 +175,8 @@ impl CliCommand {
             CliCommand::Env(args) => args.is_json(),
             CliCommand::Open(args) => args.json,
             CliCommand::Ports(args) => args.json,
+            CliCommand::Proxy(args) => args.json,
+            CliCommand::Front(args) => args.json,
             CliCommand::Presets(args) => args.json,
             CliCommand::Data(args) => args.is_json(),
             CliCommand::Check(args) => args.json,
@@ -169,6 +186,7 @@ impl CliCommand {
             CliCommand::Attach(_)
             | CliCommand::Exec(_)
             | CliCommand::Export(_)
+            | CliCommand::Trust(_)
             | CliCommand::Schema
             | CliCommand::Completions(_)
             | CliCommand::Man(_) => false,

@@ -7,7 +7,9 @@ pub(crate) mod control;
 mod doctor;
 mod init;
 pub(crate) mod inspect;
+mod proxy;
 pub(crate) mod render;
+mod requests;
 pub(crate) mod start;
 pub(crate) mod tools;
 
@@ -71,8 +73,12 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
         CliCommand::Init(args) => init::init(&args),
         CliCommand::Plan(args) => inspect::plan(files, &args),
         CliCommand::Ports(args) => inspect::ports(&files, &args),
+        CliCommand::Requests(args) => requests::requests(&files, &args),
+        CliCommand::Proxy(args) => proxy::proxy(&args),
+        CliCommand::Front(args) => proxy::front(&files, &args),
         CliCommand::Presets(args) => inspect::presets::presets(&args),
         CliCommand::Data(args) => tools::data(&args),
+        CliCommand::Trust(args) => tools::trust(&args),
         CliCommand::Doctor(args) => doctor::doctor(files, args.json),
         CliCommand::Schema => render::print(&crate::config::json_schema()),
         CliCommand::Completions(args) => tools::completions(args.shell),

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::model::{
-    AssignedPort, DirMove, Message, Name, PortKey, PortRequest, PortableNetwork, PortableStack,
-    Stack,
+    AssignedPort, DirMove, HttpsUse, Message, Name, PortKey, PortRequest, PortableNetwork,
+    PortableStack, ProxyPlace, Stack, StackProxy,
 };
 
 use super::diagnostics::SourceFile;
@@ -13,7 +13,7 @@ use super::resolve::{
     AddressBook, PortRequests, ServiceBuilder, portable_stack, written_port_requests,
 };
 use super::sources::relocate_pwd;
-use super::spec::StackSpec;
+use super::spec::{ProxySpec, StackSpec};
 
 /// The services to start in debug mode, if they have a `debug` entry.
 pub type DebugServices = BTreeSet<Name>;
@@ -122,16 +122,18 @@ impl Config {
     /// Builds the stack with the chosen ports. A port missing from `ports` gets its preferred
     /// number, for tests only: real choices cover every request.
     pub fn resolve(&self, ports: &BTreeMap<PortKey, AssignedPort>) -> Stack {
-        self.resolve_with(ports, &DebugServices::new())
+        self.resolve_with(ports, &DebugServices::new(), None)
     }
 
-    /// Builds the stack with these services in debug mode, if they have a `debug` entry.
+    /// Builds the stack with these services in debug mode, if they have a `debug` entry, and with
+    /// its names in this place.
     pub fn resolve_with(
         &self,
         ports: &BTreeMap<PortKey, AssignedPort>,
         debugged: &DebugServices,
+        place: Option<&ProxyPlace>,
     ) -> Stack {
-        let book = AddressBook::new(&self.spec, ports);
+        let book = AddressBook::new(&self.spec, ports, place);
         let builder = self.builder(&book, ports);
         let services = self.spec.services.iter().map(|(name, spec)| {
             // Loading built every service once, so no text can fail now.
@@ -147,7 +149,32 @@ impl Config {
             files: self.files.clone(),
             live_reload: self.spec.live,
             logs: self.spec.logs,
+            proxy: place.and_then(|place| self.proxy_at(place)),
         }
+    }
+
+    fn proxy_at(&self, place: &ProxyPlace) -> Option<StackProxy> {
+        let ProxySpec { https, wait, parked, requests, bodies, front } = self.spec.proxy.clone()?;
+        let ProxyPlace { domain, port, has_ca } = place.clone();
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        Some(StackProxy { domain, port, has_ca, https, wait_ms, parked, requests, bodies, front })
+    }
+
+    /// Returns what the names of its services end in, unless another stack has the same:
+    /// `shop.localhost`, in a linked git worktree `feature.shop.localhost`.
+    pub fn domain(&self) -> &str {
+        &self.spec.domain
+    }
+
+    /// Whether the names of its services are to be used with `https`.
+    pub fn wants_https(&self) -> bool {
+        let https = self.spec.proxy.as_ref().map_or(HttpsUse::Offered, |proxy| proxy.https);
+        https != HttpsUse::Offered && self.has_names()
+    }
+
+    /// Whether any service has a name at the proxy.
+    pub fn has_names(&self) -> bool {
+        self.spec.services.values().any(|service| service.proxy.is_some())
     }
 
     /// Returns the stack for other programs, with the ports that its files want and without the values
@@ -177,8 +204,9 @@ impl Config {
         service: &Name,
         ports: &BTreeMap<PortKey, AssignedPort>,
         debugged: bool,
+        place: Option<&ProxyPlace>,
     ) -> ExplainedEnv {
-        let book = AddressBook::new(&self.spec, ports);
+        let book = AddressBook::new(&self.spec, ports, place);
         let builder = self.builder(&book, ports);
         let spec = self.spec.services.get(service);
         spec.map(|spec| explain(&builder, spec, debugged, &self.sources)).unwrap_or_default()

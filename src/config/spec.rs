@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::check::host_system::HostSystem;
 use crate::model::{
-    AcceptedStatus, Condition, ConflictPolicy, DirMove, HealthConfig, LabelColor, LogRetention,
-    Name, OnExit, ReadyConfig, RequiredPrograms, RestartConfig, ServiceKind, StopConfig, TtyMode,
-    UrlFormat, WatchConfig, resolve_name,
+    AcceptedStatus, Condition, ConflictPolicy, DirMove, HealthConfig, HttpsUse, LabelColor,
+    LogRetention, Name, OnExit, ReadyConfig, RequiredPrograms, RestartConfig, ServiceKind,
+    ServiceProxy, StopConfig, TtyMode, UrlFormat, WatchConfig, resolve_name,
 };
 
 use crate::presets::Preset;
@@ -32,6 +33,23 @@ pub(crate) struct StackSpec {
     /// Whether edits are applied while the stack runs.
     pub live: bool,
     pub logs: LogRetention,
+    /// How the proxy serves it; `None`: not at all.
+    pub proxy: Option<ProxySpec>,
+    /// What the names of the stack end in, unless another stack has the same.
+    pub domain: String,
+}
+
+/// The table `[stack.proxy]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProxySpec {
+    pub https: HttpsUse,
+    pub wait: Duration,
+    pub parked: usize,
+    /// Whether requests are recorded.
+    pub requests: bool,
+    /// How much of each body is recorded, in bytes.
+    pub bodies: u64,
+    pub front: Option<u16>,
 }
 
 /// What a file gives to all its services.
@@ -129,10 +147,13 @@ pub(crate) struct ServiceSpec {
     /// If set, it starts by default only when one of these is selected.
     pub profiles: Option<ProfilesSpec>,
     pub autostart: bool,
+    pub lazy: Option<LazySpec>,
     pub on_exit: OnExit,
     pub color: Option<LabelColor>,
     /// Whether it has tables for other operating systems.
     pub differs_elsewhere: bool,
+    /// What it depends on on those systems.
+    pub(super) depends_elsewhere: BTreeMap<HostSystem, BTreeMap<Name, DependencySpec>>,
     pub description: Option<Template>,
     /// Variables of the preset, below all others in the configuration.
     pub preset_env: TemplateVars,
@@ -148,6 +169,8 @@ pub(crate) struct ServiceSpec {
     pub url_templates: Option<[Template; 2]>,
     /// The expanded `url`; set once the environment is known.
     pub url_form: UrlFormat,
+    /// How the proxy serves it; `None`: not at all.
+    pub proxy: Option<ServiceProxy>,
 }
 
 #[derive(Debug, Clone)]
@@ -204,6 +227,14 @@ pub(crate) struct DebugSpec {
     pub port: PortSpec,
     /// Whether the program waits for the debugger.
     pub waits: bool,
+}
+
+/// How a service starts that waits for a client.
+#[derive(Debug, Clone)]
+pub(crate) struct LazySpec {
+    /// The port that its program opens.
+    pub inner: PortSpec,
+    pub idle: Option<Duration>,
 }
 
 /// A dependency of a service, as written.

@@ -17,7 +17,7 @@ pub use client::{
     LineStream, WaitStream, WaitUpdate,
 };
 pub use instance::{
-    AlreadyRunning, ClaimError, CrashedInstance, DataOwner, DataPlaces, InstanceLock,
+    AlreadyRunning, CaDir, ClaimError, CrashedInstance, DataOwner, DataPlaces, InstanceLock,
     InstanceRecord, KeptData, LocatedInstance, ProjectDir, ProjectRecord, RunningInstance,
     RuntimeDir, StateDir,
 };

@@ -6,7 +6,9 @@ use super::requests::{PendingRequest, RequestGoal};
 use super::run_state::{DebuggerState, RunStage, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::start_order::with_dependencies;
-use super::{ELSEWHERE_FOR, Effect, Engine, FIRST_LOOK, SHUTDOWN_TIMEOUT, ShutdownState};
+use super::{
+    ELSEWHERE_FOR, Effect, Engine, FIRST_LOOK, SHUTDOWN_TIMEOUT, ShutdownState, USUAL_READY_TIMEOUT,
+};
 use crate::model::{Cause, EventKind, HealthAction, Message, Name, RunId};
 
 /// The first move of a step: record what happened. Nothing starts or stops here.
@@ -29,6 +31,9 @@ impl Engine {
             Input::Stop(ticket, names) => self.request_stop(now, ticket, names, effects),
             Input::Wait(ticket, names, until) => self.add_wait(ticket, &names, until, effects),
             Input::Cancel(ticket) => self.cancel(ticket),
+            Input::Connected(name) => self.connected(&name),
+            Input::Unused(name) => self.unused(&name),
+            Input::DoorFailed(name, message) => self.door_failed(&name, message),
             Input::Shutdown { ticket, why, code, haste } => {
                 self.begin_shutdown(now, why, code, haste);
                 let names = Vec::new();
@@ -323,8 +328,11 @@ impl Engine {
         let reported = std::mem::replace(&mut state.reported_warnings, messages.clone());
         let Some(live) = state.live_mut() else { return };
         live.facts.warnings.clone_from(&messages);
+        // Who gives it more time than usual expects that it opens its port late.
+        let is_usual = live.facts.service.ready.timeout <= USUAL_READY_TIMEOUT;
         if let RunStage::Starting { ready_by: Some(by), .. } = &mut live.stage
             && !messages.is_empty()
+            && is_usual
         {
             *by = (*by).min(now + ELSEWHERE_FOR);
         }

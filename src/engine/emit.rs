@@ -131,7 +131,7 @@ impl Engine {
         for (name, state) in self.services.iter().filter(|(_, state)| state.wanted()) {
             match self.phase_of(state, blocked.get(name)).0 {
                 Phase::Done if !state.service.kind.is_task() => outlook.exited = true,
-                Phase::Ready | Phase::Done => {}
+                Phase::Ready | Phase::Done | Phase::Asleep => {}
                 Phase::Unhealthy if matches!(state.stage(), Some(RunStage::Late { .. })) => {
                     outlook.late = true;
                 }
@@ -151,6 +151,7 @@ impl Engine {
 fn consequence_rank(phase: Phase) -> u8 {
     match phase {
         Phase::Idle
+        | Phase::Asleep
         | Phase::Ready
         | Phase::Unhealthy
         | Phase::Backoff

@@ -116,6 +116,15 @@ impl Engine {
             DesiredState::No | DesiredState::Stopped => {
                 format!("nothing: {} to start it", failure_text::run_start(name))
             }
+            DesiredState::Asleep(_) => {
+                let url = state.service.url().unwrap_or_default();
+                let origin = self.origin_of(&state.service);
+                let origin = origin.map(|name| format!("{name} or ")).unwrap_or_default();
+                format!(
+                    "the first connection to {origin}{url} starts it, or {}",
+                    failure_text::run_start(name)
+                )
+            }
             DesiredState::Yes(_) if blocked.is_some() => format!(
                 "nothing until its dependencies are fixed; it then starts automatically, or {}",
                 failure_text::run_restart(name)
@@ -218,13 +227,15 @@ impl ServiceState {
     }
 
     fn port_facts(&self) -> Vec<PortStatus> {
-        let facts = self.service.ports.iter().map(|port| PortStatus {
+        // What its program opens in place of the main port says whether that one is served.
+        let shown = self.service.ports.iter().filter(|port| !self.service.is_inner(port));
+        let facts = shown.zip(self.service.own_ports()).map(|(port, own)| PortStatus {
             name: port.name.clone(),
             wanted: port.wanted,
             given: port.number,
             pinned: port.pinned,
             moved: port.moved.clone(),
-            listens: self.live().and_then(|run| run.facts.listens_on(port.number)),
+            listens: self.live().and_then(|run| run.facts.listens_on(own.number)),
         });
         facts.collect()
     }

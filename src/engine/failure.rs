@@ -133,6 +133,8 @@ pub enum RequestError {
     },
     /// The client waits for a service that was not requested.
     NotRequested(Name),
+    /// A service to wait for is asleep.
+    Asleep(Name),
     /// The client waits for a service that the user stopped.
     Stopped(Name),
     /// The client waits until a service is ready that has exited for good.

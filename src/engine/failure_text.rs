@@ -250,6 +250,7 @@ impl RequestError {
                 Message::new(MessageClass::NotRunning, text)
             }
             RequestError::NotRequested(name) => will_not_start(name, "is not running"),
+            RequestError::Asleep(name) => will_not_start(name, "is asleep"),
             RequestError::Stopped(name) => will_not_start(name, "was stopped"),
             RequestError::NeverReady(name, exit) => {
                 let text = format!("{} and will not become ready", exited(name, *exit));

@@ -143,6 +143,8 @@ impl Engine {
                     // Its own files do not help it.
                     continue;
                 }
+                // A client may wake it at any time.
+                (DesiredState::Asleep(_), _) => return None,
                 (DesiredState::Removed | DesiredState::Yes(_), _) => return None,
             }
             rest.short.all += 1;

@@ -30,6 +30,12 @@ pub enum Input {
     LeaveDebug(Ticket, Vec<Name>),
     /// Wait for these services, or for all requested ones, without changing anything.
     Wait(Ticket, Vec<Name>, WaitCondition),
+    /// A client connected to the port of a lazy service that takes no connections.
+    Connected(Name),
+    /// A lazy service has had no connection for as long as its `idle` says.
+    Unused(Name),
+    /// devstack cannot listen for a lazy service; why.
+    DoorFailed(Name, Message),
     /// The client of this request is gone; no answer is needed.
     Cancel(Ticket),
     /// Stop everything and exit.

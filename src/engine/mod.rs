@@ -20,6 +20,7 @@ mod history;
 mod idle;
 mod input;
 mod kill_progress;
+mod lazy;
 mod on_change;
 mod port_loss;
 mod reconcile;
@@ -40,6 +41,7 @@ pub use failure::{RequestError, ServiceFailure, TreeOf};
 pub use input::{
     ExitBlame, Input, JobId, Selection, ShutdownMode, StartObstacle, Ticket, WhenIdle,
 };
+pub use lazy::Door;
 pub use service_state::EngineTime;
 
 use emit::{StackOutlook, StartOutcome};
@@ -57,6 +59,9 @@ const PROVEN_AFTER: Duration = Duration::from_secs(2);
 
 /// How long a service that has opened other ports may take to open its own.
 const ELSEWHERE_FOR: Duration = Duration::from_secs(10);
+
+/// The default of `ready.timeout` for a service that is not built first.
+const USUAL_READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long `wait` and `up -d` look at a service without readiness probes before they believe in it.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
@@ -259,9 +264,10 @@ impl Engine {
         live.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Returns the services that should not run.
+    /// Returns the services that should not run, and that no client starts either.
     pub fn unwanted(&self) -> BTreeSet<Name> {
-        let unwanted = self.services.iter().filter(|(_, state)| !state.wanted());
+        let unwanted =
+            self.services.iter().filter(|(_, state)| !state.wanted() && !state.is_asleep());
         unwanted.map(|(name, _)| name.clone()).collect()
     }
 

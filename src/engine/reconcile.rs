@@ -93,6 +93,7 @@ impl Engine {
     /// Starts what should and can run.
     pub(super) fn start_wanted(&mut self, now: EngineTime, effects: &mut Vec<Effect>) {
         let clear = std::mem::take(&mut self.clear_ports);
+        self.wake_needed();
         if self.shutdown.is_some() || !self.services.values().any(ServiceState::is_waiting_to_start)
         {
             return;
@@ -298,6 +299,10 @@ impl ServiceState {
             DesiredState::No => Some(Cause::NotAsked),
             DesiredState::Stopped => Some(Cause::Requested("stop")),
             DesiredState::Removed => Some(self.removal()),
+            DesiredState::Asleep(_) => {
+                let idle = self.service.lazy.and_then(|lazy| lazy.idle);
+                Some(Cause::Unused(idle.unwrap_or_default()))
+            }
             DesiredState::Yes(_) => self.pending_restart.clone(),
         }
     }
@@ -366,9 +371,7 @@ impl ServiceState {
         let cause = match (self.start_cause.take(), &self.desired) {
             (Some(cause), _) => cause,
             (None, DesiredState::Yes(cause)) => cause.clone(),
-            (None, DesiredState::No | DesiredState::Stopped | DesiredState::Removed) => {
-                Cause::NotAsked
-            }
+            (None, _) => Cause::NotAsked,
         };
         match &cause {
             Cause::FileChanged(path) => {

@@ -232,6 +232,8 @@ impl Engine {
             Some(_) if state.desired == DesiredState::Removed => {
                 GoalStatus::Never(self.removed(name))
             }
+            // Its start went as it should; a client decides about the rest.
+            Some(_) if until == WaitCondition::Up && state.is_asleep() => GoalStatus::True,
             Some(condition) => state.condition_status(condition, blocked),
         }
     }
@@ -282,7 +284,10 @@ impl ServiceState {
     fn goal_reached(&self, least: RunId, blocked: Option<&ServiceFailure>) -> GoalStatus {
         let fresh = self.newest_run().is_some_and(|run| run.id >= least);
         match self.desired {
-            DesiredState::Stopped | DesiredState::No | DesiredState::Removed => {
+            DesiredState::Stopped
+            | DesiredState::No
+            | DesiredState::Removed
+            | DesiredState::Asleep(_) => {
                 return GoalStatus::Never(RequestError::StoppedMeanwhile(
                     self.service.name.clone(),
                 ));
@@ -372,6 +377,7 @@ impl ServiceState {
         };
         match &self.desired {
             DesiredState::No => return GoalStatus::Never(RequestError::NotRequested(name())),
+            DesiredState::Asleep(_) => return GoalStatus::Never(RequestError::Asleep(name())),
             DesiredState::Stopped | DesiredState::Removed => {
                 return GoalStatus::Never(RequestError::Stopped(name()));
             }

@@ -128,6 +128,20 @@ impl RunFacts {
         Some(listening.filter_map(|at| at.tcp()).any(|address| address.port() == port))
     }
 
+    /// Returns where clients reach what it is listening on; `None`: unknown. The inner port of a
+    /// lazy service is reached through its door.
+    pub fn reachable_at(&self) -> Option<Vec<ListenAddress>> {
+        let inner = self.service.own_ports().first().map(|port| port.number);
+        let door = self.service.door().map(ListenAddress::Tcp);
+        let behind = |at: &ListenAddress| at.tcp().map(|at| at.port()) == inner;
+        let listening = self.listening.as_ref()?.iter();
+        let mut places: Vec<_> = listening
+            .map(|at| door.as_ref().filter(|_| behind(at)).unwrap_or(at).clone())
+            .collect();
+        places.dedup();
+        Some(places)
+    }
+
     /// Returns a port that its readiness needed and that it does not listen on, as far as is known.
     pub fn missing_port(&self) -> Option<u16> {
         self.service.ready.probes.iter().find_map(|probe| match probe {

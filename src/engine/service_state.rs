@@ -86,6 +86,8 @@ pub(super) enum DesiredState {
     Stopped,
     /// No longer in the stack; its state is dropped once nothing of it is left.
     Removed,
+    /// It should run as soon as a client or a dependent needs it; why it would run.
+    Asleep(Cause),
     /// It should run; why.
     Yes(Cause),
 }
@@ -124,7 +126,22 @@ impl ServiceState {
     pub fn wanted(&self) -> bool {
         match self.desired {
             DesiredState::Yes(_) => true,
-            DesiredState::No | DesiredState::Stopped | DesiredState::Removed => false,
+            DesiredState::No
+            | DesiredState::Stopped
+            | DesiredState::Removed
+            | DesiredState::Asleep(_) => false,
+        }
+    }
+
+    pub fn is_asleep(&self) -> bool {
+        matches!(self.desired, DesiredState::Asleep(_))
+    }
+
+    /// Lets it start, if it is asleep.
+    pub fn wake(&mut self, cause: Cause) {
+        if let DesiredState::Asleep(why) = &self.desired {
+            self.desired = DesiredState::Yes(why.clone());
+            self.start_cause = Some(cause);
         }
     }
 

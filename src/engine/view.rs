@@ -5,8 +5,8 @@ use super::run_state::{DebuggerState, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::{BlockedServices, Engine};
 use crate::model::{
-    Cause, DebugView, Dependency, Message, Name, Phase, RunMode, ServiceView, listening_port,
-    local_url,
+    Cause, DebugView, Dependency, Message, Name, Phase, RunMode, Service, ServiceView,
+    listening_port, local_url,
 };
 
 /// What is shown of a service.
@@ -49,6 +49,7 @@ impl Engine {
                 (Phase::Blocked, Cause::Failed(failure.message(&state.service.name)))
             }
             (DesiredState::Yes(_), None) => (Phase::Waiting, self.waiting_cause(state)),
+            (DesiredState::Asleep(_), _) => (Phase::Asleep, Cause::AwaitingConnection),
             (DesiredState::No, _) => (Phase::Idle, Cause::NotAsked),
             (DesiredState::Stopped, _) => (Phase::Idle, Cause::Requested("stop")),
             (DesiredState::Removed, _) => (Phase::Idle, state.removal()),
@@ -123,13 +124,17 @@ impl Engine {
             port: service.port().map(|port| port.number),
             wanted_port: service.port().and_then(|port| port.wanted),
             pinned: service.port().is_some_and(|port| port.pinned),
-            ports: service.ports.iter().map(|port| (port.name.clone(), port.number)).collect(),
+            ports: (service.ports.iter().filter(|port| !service.is_inner(port)))
+                .map(|port| (port.name.clone(), port.number))
+                .collect(),
             wanted_ports: (service.ports.iter())
                 .filter_map(|port| Some((port.name.clone(), port.wanted?)))
                 .collect(),
             host: service.launch.host.clone(),
             url: state.url(phase),
-            listening: live.and_then(|run| run.facts.listening.clone()),
+            listening: live.and_then(|run| run.facts.reachable_at()),
+            origin: self.origin_of(service),
+            proxy: service.proxy.clone(),
             network_urls: Vec::new(),
             exit: state.exit,
             waiting_on,
@@ -138,6 +143,14 @@ impl Engine {
             ready_after_ms: time_to_ready.map(|after| after.as_millis() as u64),
             message,
         }
+    }
+}
+
+impl Engine {
+    /// Returns the address of a service at the proxy.
+    pub(super) fn origin_of(&self, service: &Service) -> Option<String> {
+        let stack = self.stack.as_ref()?.proxy.as_ref()?;
+        Some(stack.origin(&service.proxy.as_ref()?.label))
     }
 }
 
@@ -153,6 +166,19 @@ impl ServiceState {
     /// Returns its URL: where it is listening or, until that is known, where it should.
     fn url(&self, phase: Phase) -> Option<String> {
         let service = &self.service;
+        if service.lazy.is_some() {
+            return match phase {
+                Phase::Idle | Phase::Blocked | Phase::Done | Phase::Failed => None,
+                // devstack itself is listening.
+                Phase::Asleep
+                | Phase::Waiting
+                | Phase::Starting
+                | Phase::Ready
+                | Phase::Unhealthy
+                | Phase::Stopping
+                | Phase::Backoff => service.url(),
+            };
+        }
         match (phase, self.live().and_then(|run| run.facts.listening.as_ref())) {
             (Phase::Starting | Phase::Ready | Phase::Unhealthy, Some(listening)) => {
                 let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
@@ -161,9 +187,12 @@ impl ServiceState {
                 let port = listening_port(&ports, listening).filter(|_| has_port)?;
                 local_url(&service.url_form, &service.launch.host, port, listening)
             }
+            // Without a probe, nothing says that it listens at all.
+            (Phase::Ready | Phase::Unhealthy, None) if service.ready.probes.is_empty() => None,
             (Phase::Ready | Phase::Unhealthy, None) => service.url(),
             (
                 Phase::Idle
+                | Phase::Asleep
                 | Phase::Waiting
                 | Phase::Blocked
                 | Phase::Starting

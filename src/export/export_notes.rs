@@ -49,6 +49,7 @@ impl ExportNotes {
             ("`restart`: its delays and limits", self.loses_restart(&service.restart)),
             ("`port = \"auto\"`: the number is fixed", self.fixes_ports(service)),
             ("`tty = true`", service.tty == TtyMode::Yes && self.format != "compose"),
+            ("`start = \"lazy\"` and `idle`", service.lazy),
             ("`on_exit = \"shutdown\"`", service.on_exit == OnExit::Shutdown),
         ];
         for (what, _) in found.into_iter().filter(|(_, found)| *found) {

@@ -23,7 +23,7 @@ pub use imported_stack::{
 };
 
 pub use compose::read_compose;
-pub use detect::{MANIFESTS, detect_stack};
+pub use detect::detect_stack;
 pub use mprocs::read_mprocs;
 pub use process_compose::read_process_compose;
 pub use procfile::read_procfile_stack;

@@ -14,7 +14,7 @@ pub struct LogLine {
     /// The stream it was printed to.
     pub stream: OutputStream,
     /// When it was read, in milliseconds since the Unix epoch.
-    #[serde(with = "json_time")]
+    #[serde(with = "crate::encoding::json_time")]
     pub at: i64,
     /// Number within the stack, which orders lines even when the clock jumps.
     pub seq: u64,
@@ -58,22 +58,6 @@ mod json_bytes {
         let LineJson { line, line_base64 } = LineJson::deserialize(from)?;
         let text = line.map(|line| line.into_owned().into_bytes());
         Ok(text.or_else(|| line_base64.as_deref().map(from_base64)).unwrap_or_default())
-    }
-}
-
-/// Times as everywhere in JSON: RFC 3339 in UTC with milliseconds.
-pub(super) mod json_time {
-    use serde::de::{Deserializer, Error};
-    use serde::{Deserialize, Serializer};
-
-    pub fn serialize<S: Serializer>(at: &i64, to: S) -> Result<S::Ok, S::Error> {
-        let at = jiff::Timestamp::from_millisecond(*at).unwrap_or_default();
-        to.collect_str(&at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ"))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse().map(jiff::Timestamp::as_millisecond).map_err(D::Error::custom)
     }
 }
 

@@ -2,7 +2,6 @@ use serde::{Deserialize, Serialize};
 
 use super::line_split::{MAX_LINE, char_boundary_cut};
 use super::log_item::write_json;
-use super::log_line::json_time;
 use crate::model::Name;
 
 /// Begins a line of a text that quotes what a service printed.
@@ -62,7 +61,7 @@ pub struct StatusLine {
     #[serde(flatten)]
     pub text: StatusText,
     /// When it was written, in milliseconds since the Unix epoch.
-    #[serde(with = "json_time")]
+    #[serde(with = "crate::encoding::json_time")]
     pub at: i64,
     /// Number within the stack. `None` only in the file, whose index has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -107,6 +107,11 @@ pub fn connectable_host(host: &str) -> &str {
     }
 }
 
+/// Returns where a listener of a service binds: its checked host is an address, or `localhost`.
+pub fn bind_address(host: &str, port: u16) -> SocketAddr {
+    SocketAddr::new(host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)), port)
+}
+
 /// Formats `host:port`, with brackets around an IPv6 address and loopback instead of a wildcard,
 /// which cannot be connected to.
 pub(crate) fn host_port(host: &str, port: u16) -> String {

@@ -15,6 +15,12 @@ pub enum Cause {
     NeededBy(Name),
     /// Requested from the command line: `start`, `stop`, `restart` or `debug`.
     Requested(&'static str),
+    /// It starts with the first connection to its port.
+    AwaitingConnection,
+    /// A client connected to its port while it was asleep.
+    Connected,
+    /// It had no connection for as long as its `idle` says.
+    Unused(Duration),
     /// Waiting for these dependencies.
     WaitingFor(Vec<Dependency>),
     /// Waiting for a stopping service of the stack to release its port.
@@ -80,6 +86,9 @@ impl fmt::Display for Cause {
             Cause::Up => f.write_str("requested by `up`"),
             Cause::NeededBy(name) => write!(f, "needed by {name}"),
             Cause::Requested(what) => write!(f, "{what} requested"),
+            Cause::AwaitingConnection => f.write_str("starts with the first connection"),
+            Cause::Connected => f.write_str("a client connected"),
+            Cause::Unused(time) => write!(f, "no connection for {}", DisplayDuration(*time)),
             Cause::WaitingFor(list) => {
                 f.write_str("waiting for ")?;
                 for (i, need) in list.iter().enumerate() {

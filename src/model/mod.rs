@@ -14,6 +14,7 @@ mod phase;
 mod plan;
 mod port;
 mod portable;
+mod proxy;
 mod restart;
 mod run;
 mod service;
@@ -25,7 +26,8 @@ mod why;
 
 pub(crate) use address::host_port;
 pub use address::{
-    ListenAddress, UrlFormat, accepts, connectable_host, is_loopback, listening_port, local_url,
+    ListenAddress, UrlFormat, accepts, bind_address, connectable_host, is_loopback, listening_port,
+    local_url,
 };
 pub use cause::Cause;
 pub use command::{CommandLine, RedactedText, RequiredPrograms};
@@ -49,11 +51,14 @@ pub use portable::{
     PortableNetwork, PortablePort, PortableProbe, PortableService, PortableStack, PortableText,
     PortableVariable, TextPiece,
 };
+pub use proxy::{HostHeader, HttpsUse, LoadBalancing, ProxyPlace, ServiceProxy, StackProxy};
 pub use restart::{RestartConfig, RestartPolicy, StopConfig};
 pub use run::{
     OutputStream, ProcessExit, RunId, Survivor, SurvivorState, signal_name, signal_number,
 };
-pub use service::{LabelColor, LaunchConfig, OnExit, Service, ServiceKind, TtyMode};
+pub use service::{
+    INNER_PORT, LabelColor, LaunchConfig, LazyConfig, OnExit, Service, ServiceKind, TtyMode,
+};
 pub use shortfall::Shortfall;
 pub use snapshot::{
     DebugView, Dependency, ModeView, ServiceKindView, ServiceView, Snapshot, StackState,

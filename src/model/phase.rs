@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 pub enum Phase {
     /// Not running and not requested.
     Idle,
+    /// Requested, but it starts only with the first connection to its port.
+    Asleep,
     /// Requested, but waiting for a dependency, a port or files.
     Waiting,
     /// Requested, but a dependency failed, is not ready in time or was stopped.

@@ -1,11 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{
     AssignedPort, BindHints, CommandLine, Condition, DEBUG_PORT, DebugConfig, DirMove,
-    HealthConfig, Name, ReadyConfig, RequiredPrograms, RestartConfig, RunMode, StopConfig,
-    UrlFormat, WatchConfig,
+    HealthConfig, Name, ReadyConfig, RequiredPrograms, RestartConfig, RunMode, ServiceProxy,
+    StopConfig, UrlFormat, WatchConfig, bind_address,
 };
+
+/// The port of a lazy service that its program opens, behind its main port.
+pub const INNER_PORT: &str = "inner";
 
 /// The variable in which presets have the directory of their data.
 const DATA_VARIABLE: &str = "DEVSTACK_DATA";
@@ -23,7 +28,8 @@ pub struct Service {
     pub mode: RunMode,
     /// Its `debug` entry, if it has one.
     pub debug: Option<DebugConfig>,
-    /// Its ports, main port first. In debug mode the last one, `debug`, is the debugger's.
+    /// Its ports, main port first. If it is lazy, `inner` follows; in debug mode the last one,
+    /// `debug`, is the debugger's.
     pub ports: Vec<AssignedPort>,
     /// Names of the ports whose listening socket devstack opens and passes on, in port order.
     pub socket_activated: Vec<String>,
@@ -45,6 +51,8 @@ pub struct Service {
     pub tty: TtyMode,
     /// Whether `up` without names starts it.
     pub autostart: bool,
+    /// Whether it starts only with the first connection to its main port.
+    pub lazy: Option<LazyConfig>,
     /// What its exit means for the stack.
     pub on_exit: OnExit,
     /// Its label color in the log, if the user chose one.
@@ -55,12 +63,36 @@ pub struct Service {
     pub url_form: UrlFormat,
     /// How to make it listen on its port and host, if its server or framework is known.
     pub advice: Option<BindHints>,
+    /// How the proxy serves it; `None`: not at all.
+    pub proxy: Option<ServiceProxy>,
 }
 
 impl Service {
     /// Returns the main port, if it has one.
     pub fn port(&self) -> Option<&AssignedPort> {
         self.ports.first().filter(|port| !(self.mode.is_debug() && port.name == DEBUG_PORT))
+    }
+
+    /// Returns the ports that its program is to open, main port first: of a lazy service, `inner`
+    /// takes the place of the main port, where devstack itself listens.
+    pub fn own_ports(&self) -> Vec<&AssignedPort> {
+        let mut ports: Vec<_> = self.ports.iter().collect();
+        if let Some(at) = ports.iter().position(|port| self.is_inner(port)) {
+            ports[0] = ports.remove(at);
+        }
+        ports
+    }
+
+    /// Whether this is the port that its program opens in place of its main port.
+    pub fn is_inner(&self, port: &AssignedPort) -> bool {
+        self.lazy.is_some() && port.name == INNER_PORT
+    }
+
+    /// Returns where devstack listens for it while it is asleep, and passes connections on later.
+    /// `None`: it is not lazy.
+    pub fn door(&self) -> Option<SocketAddr> {
+        let port = self.ports.first().filter(|_| self.lazy.is_some())?;
+        Some(bind_address(&self.launch.host, port.number))
     }
 
     /// Whether it reloads changed files itself while it runs, as its configuration shows.
@@ -90,7 +122,6 @@ impl Service {
     /// A service with the defaults of the file and no ports. Its shell command is its name.
     pub(crate) fn sample(name: &str) -> Service {
         use super::RestartPolicy;
-        use std::time::Duration;
 
         Service {
             name: Name::new(name).expect("a valid name"),
@@ -124,12 +155,14 @@ impl Service {
             tty: TtyMode::No,
             health: None,
             autostart: true,
+            lazy: None,
             socket_activated: Vec::new(),
             on_exit: OnExit::None,
             color: None,
             description: None,
             url_form: UrlFormat::default(),
             advice: None,
+            proxy: None,
         }
     }
 }
@@ -176,6 +209,13 @@ impl LaunchConfig {
         self.dir = moved.path(&self.dir);
         self.env.values_mut().for_each(|value| *value = moved.text(value));
     }
+}
+
+/// How a lazy service is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LazyConfig {
+    /// Without a connection for this long it stops; `None`: it runs on.
+    pub idle: Option<Duration>,
 }
 
 /// Whether a service gets a pseudo-terminal instead of pipes.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::display::serialize_lossy;
 use super::{
     Condition, ListenAddress, Message, MessageClass, Name, Phase, ProcessExit, RunId, RunMode,
-    ServiceKind,
+    ServiceKind, ServiceProxy, StackProxy,
 };
 
 /// The state of the whole stack at one instant: the output of `ps --json` and `GET /v1/stack`.
@@ -38,6 +38,9 @@ pub struct Snapshot {
     /// How the stack was started; missing from older versions and in snapshots of single services.
     #[serde(default)]
     pub start: Option<StartView>,
+    /// How the proxy serves it; `None`: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<StackProxy>,
     /// The services, sorted by name.
     pub services: Vec<ServiceView>,
 }
@@ -48,6 +51,7 @@ impl Snapshot {
         self.services.iter().filter(|service| match service.phase {
             Phase::Waiting | Phase::Starting | Phase::Stopping | Phase::Backoff => true,
             Phase::Idle
+            | Phase::Asleep
             | Phase::Blocked
             | Phase::Ready
             | Phase::Unhealthy
@@ -147,6 +151,12 @@ pub struct ServiceView {
     pub listening: Option<Vec<ListenAddress>>,
     /// Its URL on this machine, at its main port if it is listening there, else where it is.
     pub url: Option<String>,
+    /// The address at the proxy that it keeps when its port changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// How the proxy serves it; `None`: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ServiceProxy>,
     /// URLs for other machines, if it is listening on more than loopback.
     #[serde(default)]
     pub network_urls: Vec<String>,

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{AssignedPort, Name, PortKey, Service};
+use super::{AssignedPort, Name, PortKey, Service, StackProxy};
 
 /// The usual name of the configuration file.
 pub const CONFIG_FILE: &str = "devstack.toml";
@@ -32,6 +32,8 @@ pub struct Stack {
     pub live_reload: bool,
     /// How much output of each service is kept on disk.
     pub logs: LogRetention,
+    /// How the proxy serves it; `None`: not at all.
+    pub proxy: Option<StackProxy>,
 }
 
 /// How much output of one service is kept on disk.

@@ -91,7 +91,8 @@ pub fn judge_exit(service: &Service, evidence: &ExitEvidence) -> PortBlame {
     if blamed.is_empty() {
         return PortBlame::NoSign;
     }
-    let passed: Vec<u16> = service.activated_ports().map(|port| port.number).collect();
+    let passed = service.activated_ports().map(|port| port.number);
+    let passed: Vec<u16> = passed.chain(service.door().map(|door| door.port())).collect();
     let all = passed.len() == service.ports.len();
     let unnamed = all && !passed.iter().any(|number| named(*number));
     if let Some(number) = passed.into_iter().find(|number| unnamed || named(*number)) {

@@ -30,10 +30,9 @@ pub(super) async fn attempt(
         launch.env.insert("NO_COLOR".to_owned(), "1".to_owned());
     }
     let ProbeCommandOutput { verdict, status: said } = sight.try_out(launch).await;
-    let command = display_command(command);
     let what = match verdict {
         ProbeCommandEnd::Ended(ProcessExit::Code(0)) => {
-            return ProbeAttempt::Held(format!("`{command}` exited with code 0"));
+            return ProbeAttempt::Held(format!("`{}` exited with code 0", short_name(command)));
         }
         ProbeCommandEnd::Ended(exit) => format!("failed ({exit})"),
         ProbeCommandEnd::NotStarted(why) if why.class == MessageClass::Limit => {
@@ -42,9 +41,21 @@ pub(super) async fn attempt(
         ProbeCommandEnd::NotStarted(why) => format!("could not start: {}", why.text),
         ProbeCommandEnd::Late(limit) => format!("did not finish within {limit:?}"),
     };
+    let command = display_command(command);
     let status = String::from_utf8_lossy(&said).trim().to_owned();
     let status = if status.is_empty() { status } else { format!(": {status}") };
     ProbeAttempt::Failed(format!("`{command}` {what}{status}"))
+}
+
+/// Returns a command that succeeded for display: only its program if the names of variables stand for
+/// other words.
+fn short_name(command: &CommandLine) -> String {
+    match command {
+        CommandLine::Exec(words) if words.iter().any(|word| word.redacted() != word.expose()) => {
+            words[0].redacted().to_owned()
+        }
+        CommandLine::Exec(_) | CommandLine::Shell(_) => display_command(command),
+    }
 }
 
 /// Runs the command of a probe, kept like a run. Its tree is gone however this ends: on exit,
@@ -98,8 +109,18 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::model::Message;
+    use crate::model::{Message, RedactedText};
     use crate::ports::ListenerOwner;
+
+    #[test]
+    fn what_succeeded_is_named_without_the_names_of_variables() {
+        let name = |word: RedactedText| {
+            short_name(&CommandLine::exec([RedactedText::from("pg_isready"), word]))
+        };
+        assert_eq!(name("-q".into()), "pg_isready -q");
+        assert_eq!(name(RedactedText::new("shop", "${POSTGRES_USER}")), "pg_isready");
+        assert_eq!(short_name(&CommandLine::Shell("test $A".into())), "test $A");
+    }
 
     async fn attempt_of(verdict: ProbeCommandEnd, status: &str) -> ProbeAttempt {
         let trial = ProbeCommandOutput { verdict, status: status.as_bytes().to_vec() };

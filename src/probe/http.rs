@@ -202,7 +202,7 @@ async fn addresses(uri: &Uri, own: Option<&ProbeTargets>) -> io::Result<Vec<Sock
     }
     let (bare, port) = (bare_host(uri), port(uri));
     if bare == "localhost" {
-        return Ok(tcp::addresses(bare, port));
+        return Ok(tcp::local_addresses(bare, port));
     }
     Ok(lookup_host((bare, port)).await?.collect())
 }

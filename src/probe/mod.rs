@@ -28,3 +28,4 @@ pub use notify_socket::{NOTIFY_SOCKET, NotifySocket};
 pub use probe_context::ProbeContext;
 pub use probe_report::{ProbeFinding, ProbeReport};
 pub use readiness::{ProbeHandle, start_readiness};
+pub use tcp::local_addresses;

@@ -68,7 +68,7 @@ pub(super) fn targets(
         }
         ListenerOwner::NotListening => return Err(ProbeAttempt::NotListening(port)),
     };
-    let mut reachable = addresses(host, port);
+    let mut reachable = local_addresses(host, port);
     let ips: Vec<IpAddr> = listening.iter().map(SocketAddr::ip).collect();
     if !ips.is_empty() {
         reachable.retain(|address| accepts(&ips, address.ip()));
@@ -81,7 +81,7 @@ pub(super) fn targets(
 
 /// Returns where a service that binds `host` can be reached: at `host` if it is an address, then on
 /// loopback. Does not resolve names; those of this machine map to loopback anyway.
-pub(super) fn addresses(host: &str, port: u16) -> Vec<SocketAddr> {
+pub fn local_addresses(host: &str, port: u16) -> Vec<SocketAddr> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let own: Option<IpAddr> = bare.parse().ok();
     let own = own.filter(|address| !address.is_unspecified());
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn the_own_address_comes_first_and_loopback_always_counts() {
         let all = |host| {
-            addresses(host, 80).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+            local_addresses(host, 80).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(all("127.0.0.1"), "127.0.0.1:80 [::1]:80");
         assert_eq!(all("::1"), "[::1]:80 127.0.0.1:80");

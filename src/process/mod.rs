@@ -24,6 +24,7 @@ mod process_tree;
 pub(crate) mod run;
 pub(crate) mod spawn;
 mod stack_mark;
+mod standalone;
 mod start_retry;
 
 pub use crate::sys::file_id::FileId;
@@ -55,6 +56,7 @@ pub use spawn::{
     EnvProvider, ExecError, InheritedEnv, ListenFd, check_launch, exec, exec_refused,
     locate_program,
 };
+pub(crate) use standalone::{become_standalone, start_standalone};
 
 /// Sends TERM to a child that has not been reaped, so its pid cannot have been recycled.
 pub fn terminate_child(child: u32) {

@@ -33,7 +33,7 @@ impl Supervisor {
     pub(super) fn load_constraints(&self) -> LoadConstraints {
         let mut running = self.engine.running();
         // Between two runs devstack itself is listening.
-        running.extend(self.hands.passing());
+        running.extend(self.hands.listens_for());
         let debugged = debugged_in(self.stack());
         LoadConstraints {
             held_ports: ports_of(self.stack(), |name| running.contains(name)),

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, ExplainedEnv};
 use crate::model::{
-    EnvValue, EnvVariable, EnvView, RunId, Service, ShadowedValue, Stack, VariableOrigin,
+    EnvValue, EnvVariable, EnvView, RunId, Service, ShadowedValue, Stack, StackProxy,
+    VariableOrigin,
 };
 use crate::process::{EnvProvider, InheritedEnv};
 
@@ -32,7 +33,8 @@ impl EnvInputs {
         let EnvInputs { service, run, stack, config: draft, environment, terminal } = self;
         let debugged = service.mode.is_debug();
         let ports = stack.ports().map(|(key, port)| (key, port.clone())).collect();
-        let explained = draft.explain_env(&service.name, &ports, debugged);
+        let place = stack.proxy.as_ref().map(StackProxy::place);
+        let explained = draft.explain_env(&service.name, &ports, debugged, place.as_ref());
         let all = environment.with_providers(&service.launch.env, *terminal);
         let variable = |(name, (value, giver)): (&OsStr, (&OsStr, EnvProvider))| {
             // A name that is not UTF-8 cannot be written, and few programs can read it.

@@ -25,7 +25,12 @@ impl Supervisor {
             WakeReason::Fact(fact) => self.on_run_report(fact, inputs),
             WakeReason::Report(report) => self.on_probe_report(report, inputs),
             WakeReason::Ports(report) => inputs.push(self.on_port_report(report)),
-            WakeReason::Found(found) => inputs.push(found),
+            WakeReason::Found(found) => {
+                if let Input::Unused(name) = &found {
+                    self.hands.answer_unused(name);
+                }
+                inputs.push(found);
+            }
             WakeReason::Done(JobReport { job, what: JobChange::Ended(result) }) => {
                 self.hands.forget_job(job);
                 inputs.push(Input::JobEnded(job, result));
@@ -39,6 +44,9 @@ impl Supervisor {
                 tell,
             )) => {
                 self.take_switch(names, on, tell);
+            }
+            WakeReason::Ask(SupervisorRequest::Wake(names)) => {
+                inputs.extend(names.into_iter().map(Input::Connected));
             }
             WakeReason::Ask(SupervisorRequest::Control(request, tell)) => {
                 if let ControlRequest::Restart(names) = &request
@@ -73,6 +81,7 @@ impl Supervisor {
                 // The client may have left.
                 let _ = tell.send(self.attach(&name, screen));
             }
+            WakeReason::Ask(SupervisorRequest::Names(served)) => self.set_names(served),
             WakeReason::Ask(SupervisorRequest::EnvInputs(name, tell)) => {
                 // The client may have left.
                 let _ = tell.send(self.given(&name));

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::renamed_data;
 use super::script_hints::{script_hints, with_hints};
-use super::status::run_notes;
+use super::status::missing_package;
 use crate::engine::StartObstacle;
 use crate::log::StackLog;
 use crate::model::{BindHints, Message, PortKey, RunId, Service};
@@ -113,7 +113,7 @@ pub(super) fn investigate(
 ) -> ExitFinding {
     let (name, numbers) = (&service.name, ports_of(service));
     let lines = logs.tail_of(name, run, SEARCHED_LINES);
-    if let Some(message) = run_notes::missing_module(name, &lines) {
+    if let Some(message) = missing_package(service, &lines) {
         return ExitFinding::CannotRun(message);
     }
     let in_use = lines.iter().any(|line| ports::mentions_address_in_use(line));

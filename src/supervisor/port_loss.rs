@@ -94,6 +94,9 @@ impl Supervisor {
             PortBlame::Taken(message) => ExitBlame::PortTaken(message),
             PortBlame::Insists(message) => ExitBlame::InsistsOnPort(message),
             PortBlame::Lingers(port) => ExitBlame::PortLingers(port),
+            PortBlame::OpenedPassedPort(number) if service.lazy.is_some() => {
+                ExitBlame::CannotRun(run_notes::port_is_kept(number))
+            }
             PortBlame::OpenedPassedPort(number) => {
                 self.emit(Event {
                     service: Some(service.name.clone()),

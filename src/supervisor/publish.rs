@@ -38,6 +38,12 @@ impl Supervisor {
             self.hands.scan_listeners(run);
             event.service.iter().for_each(|name| self.reloader.clear_avoided(name));
         }
+        if let EventKind::Phase { to: Phase::Ready | Phase::Asleep, .. } = event.what {
+            let service = event.service.as_ref().and_then(|name| self.stack().services.get(name));
+            if self.stack().proxy.is_some() && service.is_some_and(|one| one.proxy.is_some()) {
+                self.serves.send_replace(true);
+            }
+        }
         if let (EventKind::Phase { to, cause, .. }, Some(name)) = (&event.what, &event.service) {
             match to {
                 Phase::Backoff | Phase::Failed => self.logs.judge_run(name, true),
@@ -98,6 +104,15 @@ impl Supervisor {
         {
             let indent = u16::try_from(self.logs.indent()).unwrap_or(u16::MAX);
             self.hands.resize(rows, columns.saturating_sub(indent).max(MIN_COLUMNS));
+        }
+    }
+
+    /// Shows the names of services, or tells why nobody serves them.
+    pub(super) fn set_names(&mut self, served: Result<Option<Message>, Message>) {
+        self.snapshot = None;
+        self.names.send_replace(Some(served.is_ok()));
+        if let Some(message) = served.unwrap_or_else(Some) {
+            self.note(message);
         }
     }
 

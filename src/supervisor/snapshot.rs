@@ -13,11 +13,14 @@ impl Supervisor {
     pub(super) fn snapshot(&mut self) -> Arc<Snapshot> {
         let stack = self.engine.stack().unwrap_or(&self.first_stack);
         let (engine, clock, teller) = (&self.engine, &self.clock, &self.teller);
-        let start = &self.start;
+        let (start, names_down) = (&self.start, *self.names.borrow() == Some(false));
         let make = || {
-            let services = engine.views(|at| clock.timestamp(at));
+            let mut services = engine.views(|at| clock.timestamp(at));
             let mode = mode_of(&services);
             let (state, event) = (engine.stack_state(), teller.newest());
+            if names_down {
+                services.iter_mut().for_each(|service| service.origin = None);
+            }
             let start = Some(start.clone());
             let mut snapshot =
                 Snapshot { services, mode, state, event, start, ..empty_snapshot(stack) };
@@ -86,6 +89,7 @@ fn empty_snapshot(stack: &Stack) -> Snapshot {
         mode: ModeView::Run,
         supervisor_pid: std::process::id(),
         primary: stack.primary.clone(),
+        proxy: stack.proxy.clone(),
         start: None,
         state: StackState::Starting,
         event: 0,

@@ -126,6 +126,10 @@ pub struct Supervisor {
     /// Whether the user sees only status lines until then.
     pub(super) output_unseen: bool,
     pub(super) start_done: watch::Sender<bool>,
+    /// Whether a service with a name has been ready or asleep.
+    pub(super) serves: watch::Sender<bool>,
+    /// Whether the names of services are served; `None`: nobody has tried yet.
+    pub(super) names: watch::Sender<Option<bool>>,
     pub(super) terminal_size: TerminalSizeFn,
     pub(super) qr: bool,
     pub(super) start: StartView,
@@ -199,6 +203,8 @@ impl Supervisor {
             settled: false,
             output_unseen: false,
             start_done: watch::Sender::new(false),
+            serves: watch::Sender::new(false),
+            names: watch::Sender::new(None),
             ender,
             endings,
             exit_code: None,
@@ -214,6 +220,16 @@ impl Supervisor {
     /// Subscribes to the end of the start: everything requested is ready or done, or has failed.
     pub fn settled(&self) -> watch::Receiver<bool> {
         self.start_done.subscribe()
+    }
+
+    /// Subscribes to the first service with a name that is ready or asleep.
+    pub fn serves(&self) -> watch::Receiver<bool> {
+        self.serves.subscribe()
+    }
+
+    /// Subscribes to whether names are served; `None`: nobody has tried yet.
+    pub fn names(&self) -> watch::Receiver<Option<bool>> {
+        self.names.subscribe()
     }
 
     /// Lets the start be over only once services have had time to crash, and shows what they print
@@ -291,6 +307,7 @@ impl Supervisor {
             )
         });
         let effects = self.engine.step(now, inputs);
+        self.hands.keep_doors(self.engine.doors(), &self.found.0);
         if !effects.is_empty() || failing {
             self.publish(now, &effects);
             if self.hands.passes() {

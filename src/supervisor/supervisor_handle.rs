@@ -85,6 +85,8 @@ pub struct SupervisorHandle {
 pub(crate) enum SupervisorRequest {
     /// A request; the reply is sent when it took effect.
     Control(ControlRequest, oneshot::Sender<RequestResult>),
+    /// Let these services start if they are asleep.
+    Wake(Vec<Name>),
     /// A client has left before its reply.
     ClientLeft,
     /// Send a snapshot. Snapshots are made on demand: a start of a hundred services has hundreds of
@@ -98,6 +100,8 @@ pub(crate) enum SupervisorRequest {
     Plan(oneshot::Sender<Result<PlanView, Message>>),
     /// Attach this screen to the terminal of a service.
     Attach(Name, ClientScreen, oneshot::Sender<Result<AttachReply, Message>>),
+    /// Services are served under their names, perhaps with a note, or not: why.
+    Names(Result<Option<Message>, Message>),
     /// Send the inputs of this service's environment; `None`: no such service.
     EnvInputs(Name, oneshot::Sender<Option<EnvInputs>>),
 }
@@ -178,6 +182,19 @@ impl SupervisorHandle {
             }
         }
         Ok(snapshot)
+    }
+
+    /// Lets services start that are asleep, as a connection does.
+    pub fn wake(&self, names: Vec<Name>) {
+        // A stack that has stopped has nothing to wake.
+        let _ = self.asks.send(SupervisorRequest::Wake(names));
+    }
+
+    /// Tells the stack that its services are served under their names, and what the user should
+    /// know, or why they are not.
+    pub fn names_are(&self, served: Result<Option<Message>, Message>) {
+        // A stack that has stopped has no use for it.
+        let _ = self.asks.send(SupervisorRequest::Names(served));
     }
 
     /// Returns what applying the current configuration files would change.

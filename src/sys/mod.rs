@@ -16,6 +16,7 @@ mod macos;
 pub(crate) mod mount_entry;
 pub(crate) mod notify_sender;
 pub(crate) mod open_files;
+pub(crate) mod private_socket;
 pub(crate) mod process_stat;
 pub(crate) mod pty;
 pub(crate) mod reader_closed;

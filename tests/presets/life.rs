@@ -155,7 +155,7 @@ impl PresetLife {
 }
 
 /// devstack with what compilers need: their toolchains, whose home is not the project's, and a cache.
-fn with_toolchains(launch: TestCommand) -> TestCommand {
+pub fn with_toolchains(launch: TestCommand) -> TestCommand {
     let place = repository().join("target/presets");
     let mut path = std::env::var_os("PATH").unwrap_or_default();
     path.push(OsString::from(":"));

@@ -52,8 +52,9 @@ impl EditedStack {
     #[track_caller]
     pub fn plan_since(&self, here: OutputPosition) -> Vec<String> {
         self.up.wait_since(here, "applied the new configuration");
-        let ready =
-            |service: &Value| matches!(service["phase"].as_str(), Some("ready" | "done" | "idle"));
+        let ready = |service: &Value| {
+            matches!(service["phase"].as_str(), Some("ready" | "done" | "idle" | "asleep"))
+        };
         self.project
             .wait_ps(|ps| ps["services"].as_array().is_some_and(|all| all.iter().all(ready)));
         let lines = self.up.lines_since(here);

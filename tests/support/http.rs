@@ -2,6 +2,12 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::wait_limit;
 
@@ -46,6 +52,30 @@ pub fn try_http_get(host: &str, port: u16, path: &str) -> io::Result<HttpReply> 
     let stream = TcpStream::connect((host, port))?;
     stream.set_read_timeout(Some(wait_limit()))?;
     ask(stream, "GET", path, &format!("localhost:{port}"), "")
+}
+
+/// `GET path` from 127.0.0.1 with this `Host`.
+pub fn http_get_named(port: u16, host: &str, path: &str) -> io::Result<HttpReply> {
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(wait_limit()))?;
+    ask(stream, "GET", path, host, "")
+}
+
+/// `GET path` over TLS from 127.0.0.1 with this `Host`, as a client that trusts this CA and nothing
+/// else.
+pub fn https_get_named(port: u16, ca: &Path, host: &str, path: &str) -> io::Result<HttpReply> {
+    let mut roots = RootCertStore::empty();
+    let ca = CertificateDer::from_pem_file(ca).map_err(io::Error::other)?;
+    roots.add(ca).map_err(io::Error::other)?;
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+    let config = builder.with_root_certificates(roots).with_no_client_auth();
+    let name = host.split(':').next().unwrap_or_default().to_owned();
+    let name = ServerName::try_from(name).map_err(io::Error::other)?;
+    let client = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    let stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(wait_limit()))?;
+    ask(StreamOwned::new(client, stream), "GET", path, host, "")
 }
 
 /// Sends a request over a Unix socket; a body, if any, is JSON. The reply must end (no streams).

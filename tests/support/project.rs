@@ -245,6 +245,8 @@ impl ProjectHome {
         let (name, value) = self.token.split_once('=').expect("it was made with one");
         let mut all: BTreeMap<OsString, OsString> = BTreeMap::new();
         all.insert(name.into(), value.into());
+        // All tests would share one port.
+        all.insert("DEVSTACK_PROXY".into(), "off".into());
         all.insert("LANG".into(), "C.UTF-8".into());
         all.insert("TERM".into(), "xterm-256color".into());
         all.extend(FOLDERS.map(|(name, folder)| (name.into(), self.path.join(folder).into())));

@@ -116,10 +116,12 @@ impl WaitProgress {
 
     fn is_reached(&self, phase: Phase) -> bool {
         match self.what {
-            WaitCondition::Up | WaitCondition::Ready => matches!(phase, Phase::Ready | Phase::Done),
+            WaitCondition::Up => matches!(phase, Phase::Ready | Phase::Done | Phase::Asleep),
+            WaitCondition::Ready => matches!(phase, Phase::Ready | Phase::Done),
             WaitCondition::Completed => phase == Phase::Done,
             WaitCondition::Stopped => {
-                matches!(phase, Phase::Idle | Phase::Blocked | Phase::Done | Phase::Failed)
+                use Phase::{Asleep, Blocked, Done, Failed, Idle};
+                matches!(phase, Idle | Asleep | Blocked | Done | Failed)
             }
         }
     }

@@ -1,22 +1,29 @@
-//! Collects the facts to judge. Creates, changes and starts nothing.
+//! Collects the facts to judge. Creates and changes nothing, and starts only what reads trust stores.
 
 use std::collections::BTreeMap;
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::facts::{
-    ConfigStatus, DoctorFacts, LOCALHOST_NAME, LocalhostNames, MachineFacts, MovedPort,
-    OrphanFacts, OrphanedStack, ProjectFacts, StackFacts, UnstartableService,
+    ConfigStatus, DoctorFacts, LOCALHOST_NAME, LocalCaFacts, LocalhostNames, MachineFacts,
+    MovedPort, OrphanFacts, OrphanedStack, ProjectFacts, ProxyFacts, StackFacts,
+    UnstartableService,
 };
 use super::judge::port_label;
+use super::node_packages::missing_packages;
 use super::system;
 use crate::cli::context;
 use crate::cli::control::OrphanCleanup;
+use crate::cli::proxy::door_status;
+use crate::cli::tools::{date, store_label};
 use crate::config::{self, Config, ConfigOverrides, ConfigSources};
-use crate::control::{CrashedInstance, ProjectDir, RuntimeDir, StateDir};
+use crate::control::{CaDir, CrashedInstance, ProjectDir, RuntimeDir, StateDir};
+use crate::front_door::DoorStatus;
+use crate::https::LocalCa;
+use crate::https::stores::TrustFacts;
 use crate::model::{AssignedPort, CONFIG_FILES, Message, PortKey};
 use crate::ports::{self, BindScope, FIRST_UNPRIVILEGED, LeaseDir, PortAllocator, availability};
 use crate::process;
@@ -45,9 +52,37 @@ pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
         outgoing: ports::ephemeral_range(),
         has_pidfd: process::can_pin_processes(),
         sight: system::process_visibility(),
+        https: local_ca(),
         localhost: names.recv_timeout(PATIENCE).unwrap_or(LocalhostNames::Silent),
+        proxy: proxy(),
     };
     Ok(DoctorFacts { machine, project, configuration, left })
+}
+
+fn local_ca() -> LocalCaFacts {
+    let ca = match CaDir::locate().and_then(|dir| LocalCa::load(dir.path())) {
+        Ok(Some(ca)) => ca,
+        Ok(None) => return LocalCaFacts::Absent,
+        Err(why) => return LocalCaFacts::Unusable(why),
+    };
+    let stores = TrustFacts::of_this_machine(Some(&ca)).stores.into_iter();
+    LocalCaFacts::Present {
+        expires: date(ca.expires()),
+        expires_soon: ca.expires_soon(SystemTime::now()),
+        stores: stores.map(|(store, content)| (store_label(&store), content)).collect(),
+    }
+}
+
+fn proxy() -> ProxyFacts {
+    let asked = context::runtime().map(|runtime| runtime.block_on(door_status()));
+    match asked {
+        Ok(Ok(None)) => ProxyFacts::NotRunning,
+        Ok(Ok(Some(DoorStatus { ports, stacks, .. }))) => {
+            ProxyFacts::Serving { ports, stacks: stacks.len() }
+        }
+        Ok(Err(message)) => ProxyFacts::Unreachable(message),
+        Err(error) => ProxyFacts::Unreachable(error.message()),
+    }
 }
 
 /// Resolves a name below `localhost` in a thread: it may take a minute without a network.
@@ -105,7 +140,8 @@ fn stack(config: &Config) -> StackFacts {
     });
     let starting = config.with_dependencies(config.autostart().cloned().collect());
     let unstartable = stack.services.values().filter_map(|service| {
-        let why = process::check_launch(&service.launch)?;
+        let why =
+            process::check_launch(&service.launch).or_else(|| missing_packages(&service.launch))?;
         let starts = starting.contains(&service.name);
         Some(UnstartableService { service: service.name.to_string(), starts, why })
     });

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use crate::https::stores::StoreContent;
 use crate::model::{Message, PortRequest};
 use crate::ports::PortAvailability;
 
@@ -37,6 +38,20 @@ pub(super) struct MachineFacts {
     pub has_pidfd: bool,
     pub sight: ProcessVisibility,
     pub localhost: LocalhostNames,
+    pub https: LocalCaFacts,
+    pub proxy: ProxyFacts,
+}
+
+/// The process that serves the names of services.
+#[derive(Debug)]
+pub(super) enum ProxyFacts {
+    NotRunning,
+    Serving {
+        ports: Vec<u16>,
+        stacks: usize,
+    },
+    /// It does not respond as it should.
+    Unreachable(Message),
 }
 
 /// Which processes this user can see.
@@ -67,6 +82,20 @@ pub(super) enum LocalhostNames {
     Unknown(String),
     /// No response in time.
     Silent,
+}
+
+/// The CA of `devstack trust`.
+#[derive(Debug)]
+pub(super) enum LocalCaFacts {
+    Absent,
+    Unusable(Message),
+    Present {
+        /// The day it expires.
+        expires: String,
+        expires_soon: bool,
+        /// What each store holds.
+        stores: Vec<(String, StoreContent)>,
+    },
 }
 
 #[derive(Debug)]

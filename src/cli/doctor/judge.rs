@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 
 use super::facts::{
-    ConfigStatus, DoctorFacts, LOCALHOST_NAME, LimitUsage, LocalhostNames, MachineFacts,
-    OrphanFacts, ProcessVisibility, ProjectFacts, StackFacts, UnstartableService,
+    ConfigStatus, DoctorFacts, LOCALHOST_NAME, LimitUsage, LocalCaFacts, LocalhostNames,
+    MachineFacts, OrphanFacts, ProcessVisibility, ProjectFacts, ProxyFacts, StackFacts,
+    UnstartableService,
 };
 use super::finding::DoctorFinding;
+use crate::https::stores::StoreContent;
 use crate::model::{MAIN_PORT, Message, PortKey};
 use crate::ports::{PortAvailability, display_home_relative, well_known};
+use crate::text::join;
 
 /// Files that devstack opens for itself.
 const OWN_FILES: u64 = 64;
@@ -62,6 +65,8 @@ fn of_machine(machine: &MachineFacts, services: u64) -> Vec<DoctorFinding> {
     });
     findings.push(sight(&machine.sight));
     findings.push(localhost(&machine.localhost));
+    findings.push(https(&machine.https));
+    findings.push(proxy(&machine.proxy));
     findings
 }
 
@@ -152,7 +157,7 @@ fn sight(sight: &ProcessVisibility) -> DoctorFinding {
 
 fn localhost(names: &LocalhostNames) -> DoctorFinding {
     let check = "localhost-names";
-    let help = "add such names to /etc/hosts with 127.0.0.1, for programs other than browsers, which resolve them themselves";
+    let help = "browsers and curl resolve them themselves; for other programs, install libnss-myhostname and put `myhostname` before `dns` in the line `hosts:` of /etc/nsswitch.conf, or add names to /etc/hosts with 127.0.0.1";
     match names {
         LocalhostNames::Loopback => {
             let text = format!("names such as {LOCALHOST_NAME} resolve to this machine");
@@ -169,6 +174,55 @@ fn localhost(names: &LocalhostNames) -> DoctorFinding {
         LocalhostNames::Silent => {
             let text = format!("no name server responds for {LOCALHOST_NAME}");
             DoctorFinding::note(check, text, help)
+        }
+    }
+}
+
+fn https(ca: &LocalCaFacts) -> DoctorFinding {
+    let check = "https";
+    let (expires, expires_soon, stores) = match ca {
+        LocalCaFacts::Absent => {
+            let text = "off: there is no local CA (`devstack trust` creates one)";
+            return DoctorFinding::ok(check, text);
+        }
+        LocalCaFacts::Unusable(why) => {
+            return DoctorFinding::wrong(check, why.text.clone(), why.help.clone());
+        }
+        LocalCaFacts::Present { expires, expires_soon, stores } => (expires, expires_soon, stores),
+    };
+    let with = |which: &dyn Fn(StoreContent) -> bool| {
+        join(stores.iter().filter(|(_, content)| which(*content)).map(|(label, _)| label), ", ")
+    };
+    let mut text = format!("the local CA expires {expires}");
+    let trusting = with(&|content| content == StoreContent::ThisCa);
+    if !trusting.is_empty() {
+        text += &format!("; trusted by {trusting}");
+    }
+    let others = with(&|content| content != StoreContent::ThisCa);
+    if !others.is_empty() {
+        text += &format!("; not trusted by {others}, or certutil is not installed");
+    }
+    match *expires_soon || !others.is_empty() {
+        true => DoctorFinding::note(check, text, "run `devstack trust`"),
+        false => DoctorFinding::ok(check, text),
+    }
+}
+
+fn proxy(proxy: &ProxyFacts) -> DoctorFinding {
+    let check = "proxy";
+    match proxy {
+        ProxyFacts::NotRunning => DoctorFinding::ok(
+            check,
+            "no names are served now; that begins with the first ready service that has one",
+        ),
+        ProxyFacts::Serving { ports, stacks } => {
+            let ports = join(ports, ", ");
+            let text =
+                format!("names are served on port {ports}; running stacks with names: {stacks}");
+            DoctorFinding::ok(check, text)
+        }
+        ProxyFacts::Unreachable(message) => {
+            DoctorFinding::wrong(check, message.text.clone(), message.help.clone())
         }
     }
 }

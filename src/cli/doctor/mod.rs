@@ -5,6 +5,7 @@ mod collect;
 mod facts;
 mod finding;
 mod judge;
+mod node_packages;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 mod system;

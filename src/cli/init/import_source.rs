@@ -3,10 +3,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::missing_files::settle_missing_files;
+use super::venv_path::use_venvs;
 use crate::cli::render::CommandError;
-use crate::config::{ImportTrust, is_procfile};
+use crate::config::{ImportTrust, MANIFESTS, STACK_FILES, StackFormat, is_procfile};
 use crate::import::{
-    ImportedStack, MANIFESTS, detect_stack, read_compose, read_mprocs, read_process_compose,
+    ImportedStack, detect_stack, read_compose, read_mprocs, read_process_compose,
     read_procfile_stack,
 };
 use crate::model::{Message, MessageClass};
@@ -15,28 +16,6 @@ use crate::text::quote;
 
 /// Largest file to read: far above any that a person writes.
 const MAX_BYTES: u64 = 1024 * 1024;
-
-/// The files with services of their own, the first that exists is read.
-const STACK_FILES: [(&str, StackFormat); 10] = [
-    ("Procfile.dev", StackFormat::Procfile),
-    ("Procfile", StackFormat::Procfile),
-    ("process-compose.yaml", StackFormat::ProcessCompose),
-    ("process-compose.yml", StackFormat::ProcessCompose),
-    ("mprocs.yaml", StackFormat::Mprocs),
-    ("mprocs.yml", StackFormat::Mprocs),
-    ("compose.yaml", StackFormat::Compose),
-    ("compose.yml", StackFormat::Compose),
-    ("docker-compose.yaml", StackFormat::Compose),
-    ("docker-compose.yml", StackFormat::Compose),
-];
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum StackFormat {
-    Procfile,
-    ProcessCompose,
-    Mprocs,
-    Compose,
-}
 
 /// What `devstack init` reads.
 #[derive(Debug)]
@@ -130,6 +109,7 @@ impl ImportSource {
             stack.prefix_paths(below);
         }
         settle_missing_files(&mut stack, dir, self.name());
+        use_venvs(&mut stack, dir);
         Ok(stack)
     }
 

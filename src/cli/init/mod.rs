@@ -5,6 +5,7 @@ mod import_source;
 mod missing_files;
 mod offer;
 mod trial;
+mod venv_path;
 
 use std::path::{Path, PathBuf};
 

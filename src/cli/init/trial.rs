@@ -16,6 +16,7 @@ use crate::model::{
     CONFIG_FILE, DisplayDuration, ListenAddress, Message, MessageClass, Phase, ServiceView,
     Snapshot,
 };
+use crate::ports;
 use crate::presets::detect_bind_hints;
 use crate::supervisor::SignalListener;
 use crate::sys::signal;
@@ -43,7 +44,7 @@ pub(super) fn run_trial(
     let mut corrections_left = stack.services.len();
     loop {
         let seen = match runtime.block_on(start_and_stop(dir, &mut signals)).map_err(not_started)? {
-            TrialEnd::Seen(seen) => seen,
+            TrialEnd::Seen(seen) => *seen,
             TrialEnd::Interrupted(signal) => {
                 warn("note: the trial was stopped; devstack.toml is kept\n");
                 return Ok(ExitCode::of_signal(signal));
@@ -78,7 +79,7 @@ fn correct_all(stack: &mut ImportedStack, seen: &TrialResult) -> Vec<String> {
 /// How one start of the stack ended. It is stopped by now.
 #[derive(Debug)]
 enum TrialEnd {
-    Seen(TrialResult),
+    Seen(Box<TrialResult>),
     /// By a signal with this number.
     Interrupted(i32),
 }
@@ -103,6 +104,14 @@ impl TrialResult {
 /// port, and stops it.
 async fn start_and_stop(dir: &Path, signals: &mut SignalListener) -> io::Result<TrialEnd> {
     let mut up = devstack(dir, &["up", "--detach"])?;
+    // Read all the time: nobody waits for a full pipe.
+    let errors = up.stderr.take().map(|mut output| {
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let _ = output.read_to_end(&mut text);
+            String::from_utf8_lossy(&text).into_owned()
+        })
+    });
     let watched = tokio::select! {
         watched = watch(dir, &mut up) => Ok(watched),
         signal = signals.end() => Err(signal),
@@ -111,14 +120,13 @@ async fn start_and_stop(dir: &Path, signals: &mut SignalListener) -> io::Result<
         // `down` alone would miss a stack that has only just begun to start.
         signal::kill(up.id(), libc::SIGTERM);
     }
-    let mut errors = String::new();
-    if let Some(output) = &mut up.stderr {
-        let _ = output.read_to_string(&mut errors);
-    }
     let completed = up.wait()?.success();
+    let errors = errors.and_then(|reader| reader.join().ok()).unwrap_or_default();
     devstack(dir, &["down"])?.wait_with_output()?;
     Ok(match watched {
-        Ok(snapshot) => TrialEnd::Seen(TrialResult { snapshot: snapshot?, completed, errors }),
+        Ok(snapshot) => {
+            TrialEnd::Seen(Box::new(TrialResult { snapshot: snapshot?, completed, errors }))
+        }
         Err(signal) => TrialEnd::Interrupted(signal),
     })
 }
@@ -221,9 +229,13 @@ fn report(seen: &TrialResult) -> Result<ExitCode, CommandError> {
     };
     let mut all_well = true;
     for view in &snapshot.services {
-        let is_well = matches!(view.phase, Phase::Ready | Phase::Done | Phase::Idle);
+        let is_well =
+            matches!(view.phase, Phase::Ready | Phase::Done | Phase::Idle | Phase::Asleep);
         all_well &= is_well;
         print(&format!("  {}\n", one_line(&result_of(view))))?;
+        if let Some(moved) = moved_port(view) {
+            print(&format!("    {}\n", one_line(&moved)))?;
+        }
         if let Some(message) = view.message.as_ref().filter(|_| !is_well) {
             if !view.cause.contains(&message.text) {
                 print(&format!("    {}\n", one_line(&message.text)))?;
@@ -251,6 +263,16 @@ fn result_of(view: &ServiceView) -> String {
         }
         (phase, _, _) => format!("{}: {phase}: {}", view.name, view.cause),
     }
+}
+
+/// Says who has the port that a service was to get.
+fn moved_port(view: &ServiceView) -> Option<String> {
+    let (wanted, given) = (view.wanted_port?, view.port?);
+    if wanted == given {
+        return None;
+    }
+    let holders = ports::holders_of_port(wanted);
+    Some(format!("port {wanted} {}; using {given}", ports::explain_held(&holders)))
 }
 
 #[cfg(test)]

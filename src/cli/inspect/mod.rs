@@ -11,7 +11,7 @@ pub(crate) mod presets;
 pub(crate) mod ps;
 mod ps_all;
 mod service_env;
-mod since;
+pub(crate) mod since;
 mod stack_entry;
 mod why;
 

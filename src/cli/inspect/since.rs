@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use crate::units::parse_duration;
 
 /// Parses the value of `--since` to milliseconds since 1970.
-pub(super) fn since(text: &str) -> Result<i64, String> {
+pub(crate) fn since(text: &str) -> Result<i64, String> {
     parse_since(text, Timestamp::now(), &TimeZone::system()).map(Timestamp::as_millisecond).ok_or_else(
         || "expected a duration ago (90s, 1h30m, 3d) or a time (09:30, 2026-11-20, 2026-11-20T09:30:00Z)".to_owned(),
     )

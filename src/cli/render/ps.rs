@@ -34,7 +34,7 @@ const COLUMNS: &[TableColumn] = &[
         cell: |service, _| or_none(service.memory_bytes.map(DisplaySize)),
     },
     TableColumn { head: "DEBUG", cell: |service, _| or_none(service.debug.as_ref().map(attach)) },
-    TableColumn { head: "URL", cell: |service, _| or_none(service.url.as_deref().map(one_line)) },
+    TableColumn { head: "URL", cell: |service, _| or_none(url(service).map(one_line)) },
     TableColumn { head: "WHY", cell: |service, _| first_line(&service.cause) },
 ];
 
@@ -66,6 +66,12 @@ pub(crate) fn ps_table(snapshot: &Snapshot, now: Timestamp, color: bool) -> Stri
     }
     messages_below(&mut text, &snapshot.services);
     text
+}
+
+/// Returns its name while it runs, or else its direct address, whose port is in another column.
+fn url(service: &ServiceView) -> Option<&str> {
+    let direct = service.url.as_deref()?;
+    Some(service.origin.as_deref().unwrap_or(direct))
 }
 
 /// A table has room for the first line; the others are in `why`.
@@ -130,12 +136,12 @@ pub(super) fn age(since: &str, now: Timestamp) -> String {
     DisplayAge(age).to_string()
 }
 
-pub(super) fn phase_style(phase: Phase, color: bool) -> Style {
+pub(crate) fn phase_style(phase: Phase, color: bool) -> Style {
     if !color {
         return Style::new();
     }
     match phase {
-        Phase::Idle => Style::new().effects(Effects::DIMMED),
+        Phase::Idle | Phase::Asleep => Style::new().effects(Effects::DIMMED),
         Phase::Waiting | Phase::Blocked | Phase::Starting | Phase::Stopping | Phase::Backoff => {
             AnsiColor::Yellow.on_default()
         }

@@ -11,7 +11,7 @@ use crate::text::one_line;
 const HEADERS: [&str; 7] = ["REPOSITORY", "STACK", "DIRECTORY", "STATE", "SERVICES", "AGE", "PID"];
 
 /// The order in which phases are listed.
-const PHASES: [Phase; 10] = [
+const PHASES: [Phase; 11] = [
     Phase::Ready,
     Phase::Done,
     Phase::Starting,
@@ -21,6 +21,7 @@ const PHASES: [Phase; 10] = [
     Phase::Unhealthy,
     Phase::Failed,
     Phase::Blocked,
+    Phase::Asleep,
     Phase::Idle,
 ];
 

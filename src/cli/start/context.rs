@@ -12,9 +12,11 @@ use super::selection::selection;
 use crate::cli::context;
 use crate::cli::render::CommandError;
 use crate::config::{self, Config, ConfigOverrides, ConfigSources, DebugServices};
-use crate::control::{ClaimError, InstanceLock, ProjectRecord, RuntimeDir, StateDir};
+use crate::control::{CaDir, ClaimError, InstanceLock, ProjectRecord, RuntimeDir, StateDir};
 use crate::engine::Selection;
 use crate::exit_code::ExitCode;
+use crate::front_door::{self, ClaimedNames, DoorFiles, DoorSetting};
+use crate::https::LocalCa;
 use crate::model::{Message, MessageClass, Name, Stack, StartView};
 use crate::ports::{ConflictAnswer, ConflictPrompt, PortAllocator};
 use crate::process;
@@ -34,6 +36,8 @@ pub(super) struct StartContext {
     pub stack: Arc<Stack>,
     pub selection: Option<Selection>,
     pub notes: Vec<Message>,
+    /// The names of its services, if they have any.
+    pub names: Option<ClaimedNames>,
     /// How the stack is started, for clients.
     pub start: StartView,
 }
@@ -66,10 +70,22 @@ impl StartContext {
         instance.nothing_is_left();
         let (leases, history) = (runtime_dir.port_leases(), state_dir.port_history());
         let ports = PortAllocator::open(&leases, &history, draft.dir()).of_stack(draft.name());
+        let names = match claim_names(plan, &draft, &runtime_dir) {
+            Ok(names) => names,
+            Err(message) if message.class == MessageClass::Usage => return Err(refuse(message)),
+            Err(message) => {
+                notes.extend(draft.has_names().then_some(message));
+                None
+            }
+        };
+        if let Some(names) = names.as_ref().filter(|_| draft.has_names()) {
+            notes.extend(names.notes.iter().cloned());
+        }
         let loader = StackLoader {
             sources: sources(plan)?,
             ports: Arc::new(Mutex::new(ports)),
             color: context::color(&stderr()),
+            place: names.as_ref().map(|names| names.place.clone()),
             adapt: plan.modify_stack,
         };
         let selection = selection(&draft, &plan.services, plan.starting.no_deps)?;
@@ -101,6 +117,7 @@ impl StartContext {
             stack,
             selection,
             notes,
+            names,
             start: StartView {
                 command: plan.command,
                 files: files(plan)?,
@@ -109,6 +126,32 @@ impl StartContext {
             },
         })
     }
+}
+
+/// Claims the names of the stack, unless the user or a `run` wants none.
+fn claim_names(
+    plan: &StartOptions,
+    config: &Config,
+    runtime: &RuntimeDir,
+) -> Result<Option<ClaimedNames>, Message> {
+    if !plan.names {
+        return Ok(None);
+    }
+    let text = std::env::var(DoorSetting::VARIABLE).unwrap_or_default();
+    let files = DoorFiles::below(runtime.path());
+    let ca = CaDir::locate().and_then(|dir| LocalCa::load(dir.path()));
+    let has_ca = matches!(ca, Ok(Some(_)));
+    let setting = DoorSetting::parse(&text)?;
+    let mut claimed = front_door::claim(&files, setting, config.domain(), config.dir(), has_ca)?;
+    if let Some(names) = claimed.as_mut().filter(|_| config.wants_https() && !has_ca) {
+        names.notes.push(ca.err().unwrap_or_else(no_ca));
+    }
+    Ok(claimed)
+}
+
+fn no_ca() -> Message {
+    Message::new(MessageClass::Config, "names use http: `https` needs a local CA")
+        .help("run `devstack trust`, then start the stack again")
 }
 
 /// How often another stack may leave the directory and a third one take it before that is an error.

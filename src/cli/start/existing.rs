@@ -1,6 +1,7 @@
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 
+use super::stack_request::is_missing;
 use crate::cli::inspect::{LogStyleArgs, LogsOptions, logs};
 use crate::cli::render::{CommandError, LogRenderer, clean_stdout};
 use crate::cli::{ClientOptions, context};
@@ -8,7 +9,6 @@ pub(crate) use crate::control::protocol::find_services;
 use crate::control::{AlreadyRunning, ClientError, ControlClient, LogQuery};
 use crate::exit_code::ExitCode;
 use crate::log::StatusMode;
-use crate::model::Phase;
 use crate::supervisor::SignalListener;
 use crate::text::one_line;
 
@@ -61,7 +61,7 @@ impl ExistingStack {
             let found = find_services(&stack, name).unwrap_or_default();
             let of = |view: &&crate::model::ServiceView| found.contains(&view.name);
             let views: Vec<_> = stack.services.iter().filter(of).collect();
-            !views.is_empty() && views.iter().all(|view| is_inactive(view.phase))
+            !views.is_empty() && views.iter().all(|view| is_missing(view))
         };
         let down: Vec<&str> =
             self.services.iter().filter(|name| is_down(name)).map(String::as_str).collect();
@@ -117,17 +117,5 @@ impl ExistingStack {
         }
         // A closed terminal is noticed when the log is written.
         let _ = clean_stdout().write_all(text.as_bytes());
-    }
-}
-
-fn is_inactive(phase: Phase) -> bool {
-    match phase {
-        Phase::Idle | Phase::Blocked | Phase::Done | Phase::Failed => true,
-        Phase::Waiting
-        | Phase::Starting
-        | Phase::Ready
-        | Phase::Unhealthy
-        | Phase::Stopping
-        | Phase::Backoff => false,
     }
 }

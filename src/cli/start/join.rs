@@ -79,10 +79,8 @@ pub(super) fn join(plan: &StartOptions, busy: &AlreadyRunning) -> Result<ExitCod
         json: plan.shown.is_json(),
         face: LogRenderer::new(context::log_style(false, plan.shown)),
     };
-    for option in ignored_options(plan) {
-        if !joining.json {
-            warn(&format!("note: `{option}` has no effect, because the stack already runs\n"));
-        }
+    if !joining.json {
+        note_ignored_options(plan);
     }
     let dir = joining.draft.dir().to_owned();
     let runtime = context::runtime()?;
@@ -98,10 +96,13 @@ pub(super) fn join(plan: &StartOptions, busy: &AlreadyRunning) -> Result<ExitCod
     result
 }
 
-/// Returns the options that only a new start can follow.
-fn ignored_options(plan: &StartOptions) -> impl Iterator<Item = &'static str> {
-    let asked = [("--timeline", plan.timeline.is_some()), ("--qr", plan.qr)];
-    asked.into_iter().filter_map(|(option, given)| given.then_some(option))
+/// Says which options have no effect, because only a new start can follow them.
+pub(super) fn note_ignored_options(plan: &StartOptions) {
+    for (option, is_given) in [("--timeline", plan.timeline.is_some()), ("--qr", plan.qr)] {
+        if is_given {
+            warn(&format!("note: `{option}` has no effect, because the stack already runs\n"));
+        }
+    }
 }
 
 /// Returns the services that `up` would start.

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::context::StartContext;
 use super::options::{LogTarget, StartOptions};
@@ -12,6 +12,7 @@ use crate::cli::context;
 use crate::cli::render::{CommandError, warn};
 use crate::control;
 use crate::exit_code::ExitCode;
+use crate::front_door::{DoorFiles, Membership};
 use crate::log::{LogStyle, StackLog};
 use crate::model::Stack;
 use crate::process::{GuardHandle, OwnChildren, ProcessManager};
@@ -27,6 +28,9 @@ use crate::watch::{WatchReport, Watcher};
 
 /// How long the last lines may take to be written if the reader is slow.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long the names of services may delay the end of a start in the background.
+const NAMES_LIMIT: Duration = Duration::from_secs(1);
 
 pub(super) struct StartedStack {
     pub supervisor: Supervisor,
@@ -94,6 +98,9 @@ where
                 stop_on_output_error(ender, libc::EPIPE);
             });
         }
+        if let Some(membership) = membership(&ground, &handle) {
+            tokio::spawn(membership.keep(supervisor.serves()));
+        }
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
         let shutdown = async {
             // An error means the same.
@@ -111,6 +118,7 @@ where
                 StartupMessage::Begins { services, errors: errors.to_string_lossy().into_owned() };
             let settled =
                 timeline.as_ref().map_or_else(|| supervisor.settled(), TimelineTask::shown);
+            let settled = once_named(settled, supervisor.serves(), supervisor.names());
             let (handle, logs) = (handle.clone(), logs.clone());
             StartRelay::begin(front, printed, first, RelaySource { logs, handle, settled })
         });
@@ -131,6 +139,41 @@ where
     // `down` waits for the lock, and must not return before this process has exited.
     ground.instance.hold_until_exit();
     outcome
+}
+
+/// Returns what joins the front door once a service of the stack has a name to serve. `None`: none
+/// ever has.
+fn membership(ground: &StartContext, handle: &SupervisorHandle) -> Option<Membership> {
+    let names = ground.names.as_ref()?;
+    Some(Membership {
+        files: DoorFiles::below(ground.runtime_dir.path()),
+        socket: ground.instance.socket().to_owned(),
+        port: names.place.port,
+        handle: handle.clone(),
+    })
+}
+
+/// Delays the end of a start in the background until its names are served, as what follows may ask
+/// for them at once. Nothing in the stack waits for that.
+fn once_named(
+    mut settled: watch::Receiver<bool>,
+    serves: watch::Receiver<bool>,
+    mut names: watch::Receiver<Option<bool>>,
+) -> watch::Receiver<bool> {
+    let (tell, told) = watch::channel(false);
+    tokio::spawn(async move {
+        // Errors mean that the stack has stopped; then the receiver sees the sender go.
+        if settled.wait_for(|settled| *settled).await.is_err() {
+            return;
+        }
+        if *serves.borrow() {
+            let _ = tokio::time::timeout(NAMES_LIMIT, names.wait_for(Option::is_some)).await;
+        }
+        let _ = tell.send(true);
+        // Until then, a closed channel would mean that the stack has stopped.
+        while names.changed().await.is_ok() {}
+    });
+    told
 }
 
 fn end_when<T>(

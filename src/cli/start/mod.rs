@@ -21,5 +21,6 @@ mod up;
 
 pub(crate) use preview::{StackPreview, UpPreviewArgs};
 pub(crate) use prompt::{PromptReply, TtyPrompt};
+pub(crate) use report_file::write_report;
 pub(crate) use run::{RunArgs, run};
 pub(crate) use up::{UpArgs, up};

@@ -21,6 +21,8 @@ pub(super) struct StartOptions {
     /// Services to start in debug mode, separated by commas; empty: all that have a `debug` entry.
     pub debug: Option<String>,
     pub strict_ports: bool,
+    /// Whether services get names at the proxy.
+    pub names: bool,
     /// Whether to watch files and the configuration.
     pub follow: bool,
     pub shown: LogStyleArgs,

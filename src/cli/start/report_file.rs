@@ -31,7 +31,7 @@ pub(super) fn check_reports<'a>(paths: impl Iterator<Item = &'a Path>) -> Result
 ///
 /// # Errors
 /// It cannot be written.
-pub(super) fn write_report(path: &Path, text: &[u8]) -> Result<(), Message> {
+pub(crate) fn write_report(path: &Path, text: &[u8]) -> Result<(), Message> {
     let written = WriteTarget::of(path).and_then(|target| target.write(text));
     written.map_err(|error| {
         let text = format!("cannot write {}: {error}", path.display());

@@ -107,7 +107,8 @@ pub(super) fn is_missing(view: &ServiceView) -> bool {
     match view.phase {
         Phase::Idle | Phase::Blocked | Phase::Failed => true,
         Phase::Done => view.has_exited(),
-        Phase::Waiting
+        Phase::Asleep
+        | Phase::Waiting
         | Phase::Starting
         | Phase::Ready
         | Phase::Unhealthy

@@ -65,6 +65,7 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
         services: args.services,
         debug: args.debug,
         strict_ports: args.strict_ports,
+        names: true,
         follow: !args.no_watch,
         shown: args.shown,
         qr: args.qr,
@@ -106,8 +107,9 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
     match run(&mut plan, &mut opener) {
         Err(CommandError::AlreadyRunning(busy)) if args.detach => join::join(&plan, &busy),
         Err(CommandError::AlreadyRunning(busy)) => {
-            if let Some(opener) = opener.filter(|_| joins.is_some()) {
-                open(opener, &dir);
+            if joins.is_some() {
+                join::note_ignored_options(&plan);
+                opener.into_iter().for_each(|opener| open(opener, &dir));
             }
             existing::follow_existing(&ExistingStack { busy, dir, services }, joins)
         }

@@ -95,7 +95,7 @@ fn without_files(command: Command) -> Command {
 fn add_completer(arg: Arg) -> Arg {
     let called = arg.get_value_names().and_then(|names| names.first()).map(|name| name.to_string());
     let completer = match called.as_deref() {
-        Some("SERVICE" | "SERVICES") => complete(|| names().services),
+        Some("SERVICE" | "SERVICES" | "SERVICE|ID") => complete(|| names().services),
         Some("SERVICE=N") => complete(|| names().services.into_iter().map(|name| name + "=")),
         Some("PROFILE" | "PROFILES") => complete(|| names().profiles),
         Some("PRESET") => complete(|| presets::all().iter().map(|preset| preset.name.to_owned())),

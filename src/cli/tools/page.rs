@@ -38,7 +38,8 @@ pub(crate) fn page(stack: &Snapshot, name: &Name) -> Result<ServicePage, Message
         Phase::Waiting | Phase::Starting | Phase::Backoff => {
             Ok(ServicePage::NotYet(view.cause.clone()))
         }
-        Phase::Ready | Phase::Unhealthy => url(view).map(ServicePage::Ready),
+        // The browser wakes what is asleep.
+        Phase::Ready | Phase::Unhealthy | Phase::Asleep => url(view).map(ServicePage::Ready),
         Phase::Failed | Phase::Blocked => {
             let what = if view.phase == Phase::Failed { "failed" } else { "is blocked" };
             let message =
@@ -55,7 +56,7 @@ pub(crate) fn page(stack: &Snapshot, name: &Name) -> Result<ServicePage, Message
 
 fn url(view: &ServiceView) -> Result<String, Message> {
     let name = &view.name;
-    match &view.url {
+    match view.origin.as_ref().or(view.url.as_ref()) {
         Some(url) if url.starts_with("http://") || url.starts_with("https://") => Ok(url.clone()),
         Some(url) => {
             let text = format!("{name} has no web page: it is at {url}");

@@ -1,15 +1,16 @@
 //! `[services.api.linux]` and others: what differs on one operating system.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{ConfigChecker, in_order};
 use crate::config::check::stack::StackDefaults;
 use crate::config::diagnostics::LoadReport;
 use crate::config::parse::{RawTable, RawValue, merge};
+use crate::config::spec::ServiceSpec;
 use crate::model::Name;
 
 /// An operating system that a service can have a table for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::config) enum HostSystem {
     Linux,
     Macos,
@@ -25,7 +26,7 @@ pub(super) struct ServicesElsewhere<'t> {
 }
 
 impl HostSystem {
-    const ALL: [HostSystem; 3] = [HostSystem::Linux, HostSystem::Macos, HostSystem::Windows];
+    pub const ALL: [HostSystem; 3] = [HostSystem::Linux, HostSystem::Macos, HostSystem::Windows];
 
     /// The system that devstack runs on.
     pub const THIS: HostSystem =
@@ -132,8 +133,13 @@ impl<'c> ConfigChecker<'c, '_> {
         self.elsewhere.iter().any(|there| there.changed.contains(written))
     }
 
-    /// Checks services as they are on other systems, for mistakes that would be seen only there.
-    pub(super) fn services_elsewhere(&mut self, defaults: &StackDefaults) {
+    /// Checks services as they are on other systems, for mistakes that would be seen only there, and
+    /// notes what those of this system depend on there.
+    pub(super) fn services_elsewhere(
+        &mut self,
+        defaults: &StackDefaults,
+        services_here: &mut BTreeMap<Name, ServiceSpec>,
+    ) {
         let (system, services) = (self.system, self.services);
         let elsewhere = self.elsewhere;
         for there in elsewhere {
@@ -141,8 +147,11 @@ impl<'c> ConfigChecker<'c, '_> {
             for (name, entry) in in_order(&there.services) {
                 let changed = there.changed.contains(name);
                 let name = Name::new(&format!("{}{name}", self.names.prefix));
-                if let (true, Ok(name)) = (changed, name) {
-                    self.service(name, entry, defaults);
+                if let (true, Ok(name)) = (changed, name)
+                    && let Some(found) = self.service(name, entry, defaults)
+                    && let Some(here) = services_here.get_mut(&found.name)
+                {
+                    here.depends_elsewhere.insert(there.system, found.depends_on);
                 }
             }
         }

@@ -8,7 +8,7 @@ mod environment;
 pub(super) mod health;
 pub(super) mod host_system;
 pub(super) mod include;
-pub(super) mod logs;
+pub(super) mod lazy;
 pub(super) mod name_scope;
 pub(super) mod port;
 mod preset;
@@ -18,7 +18,7 @@ mod ready;
 pub(super) mod replicas;
 pub(super) mod restart;
 pub(super) mod service;
-mod stack;
+pub(super) mod stack;
 mod stop;
 pub(super) mod watch;
 

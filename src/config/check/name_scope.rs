@@ -21,6 +21,8 @@ pub(in crate::config) struct VisibleService {
     pub name: Name,
     /// How many replicas it has, if several.
     pub replicas: Option<u16>,
+    /// The index of the unit that defines it.
+    pub unit: usize,
 }
 
 impl NameScope {

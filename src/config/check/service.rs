@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
 use crate::presets::{builds_first, detect_preset};
@@ -7,6 +7,7 @@ use super::ConfigChecker;
 use super::host_system::HostSystem;
 use super::preset::ChosenPreset;
 use super::stack::StackDefaults;
+use super::stack::proxy::speaks_http;
 use crate::config::diagnostics::quote;
 use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
@@ -46,7 +47,6 @@ impl ConfigChecker<'_, '_> {
         let (preset, table) = self.with_preset(entry.key, written);
         let table = &table;
         self.unknown_keys(table, misplaced::SERVICE, "a service", misplaced::suggest_service_key);
-        self.proxy(table);
         let kind = self
             .get(table, "kind", |check, key, node| check.keyword(key, node, &KINDS))
             .unwrap_or(ServiceKind::Service);
@@ -70,6 +70,10 @@ impl ConfigChecker<'_, '_> {
         let builds = builds_first(&command.static_words());
         // Read by `primary` of the stack.
         self.get(table, "primary", Self::boolean);
+        let ready = self.ready(table, kind, &ports, builds);
+        let main_port = ports.first().filter(|_| kind == ServiceKind::Service);
+        let speaks_http =
+            main_port.is_some_and(|main| speaks_http(&main.name, &ready.probes, framework));
         Some(ServiceSpec {
             at: entry.key,
             scope: 0,
@@ -87,7 +91,8 @@ impl ConfigChecker<'_, '_> {
             env_files: self.get(table, "env_file", Self::env_files).unwrap_or_default(),
             host: self.get(table, "host", Self::host).unwrap_or_else(|| defaults.host.clone()),
             depends_on: self.get(table, "depends_on", Self::depends_on).unwrap_or_default(),
-            ready: self.ready(table, kind, &ports, builds),
+            ready,
+            proxy: self.service_proxy(table, &name, main_port.is_some(), speaks_http),
             health: self.health(table, kind, &ports),
             restart: self.restart(table, kind),
             success_codes: self
@@ -103,10 +108,12 @@ impl ConfigChecker<'_, '_> {
             tty: self.get(table, "tty", Self::tty).unwrap_or(TtyMode::Auto),
             profiles: self.get(table, "profiles", Self::profiles),
             autostart: self.get(table, "autostart", Self::boolean).unwrap_or(true),
+            lazy: self.lazy(table, kind, &ports, defaults.on_conflict),
             on_exit: self
                 .get(table, "on_exit", |check, key, node| check.keyword(key, node, &ON_EXIT))
                 .unwrap_or(OnExit::None),
             differs_elsewhere: self.differs_elsewhere(&name),
+            depends_elsewhere: BTreeMap::new(),
             color: self.get(table, "color", |check, key, node| check.keyword(key, node, &COLORS)),
             description: self.get(table, "description", Self::template_text),
             name,
@@ -160,18 +167,5 @@ impl ConfigChecker<'_, '_> {
             return self.type_error(key, "an array of integers", node);
         };
         Some(list.iter().filter_map(|item| self.number(key, item, 0..=255)).collect())
-    }
-
-    /// Rejects `proxy`, which is not implemented: a silently ignored key is worse than an error.
-    fn proxy(&mut self, table: &RawTable<'_>) {
-        let Some(entry) = table.get("proxy") else { return };
-        let wanted = match &entry.node.value {
-            RawValue::Boolean(yes) => Some(*yes),
-            RawValue::Table(_) => Some(true),
-            _ => self.type_error("proxy", "a boolean or a table", &entry.node),
-        };
-        if wanted == Some(true) {
-            self.error_at(entry.key, "`proxy` is not supported yet", "remove it for now");
-        }
     }
 }

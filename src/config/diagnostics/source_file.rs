@@ -10,6 +10,7 @@ pub struct SourceFile {
     line_starts: Vec<usize>,
     secret: bool,
     main_worktree: bool,
+    beside_venv: bool,
 }
 
 impl SourceFile {
@@ -29,13 +30,18 @@ impl SourceFile {
         SourceFile { main_worktree: true, ..self }
     }
 
+    /// Marks it as a file in a directory with a virtual environment of Python.
+    pub(crate) fn beside_venv(self) -> SourceFile {
+        SourceFile { beside_venv: true, ..self }
+    }
+
     fn new(path: PathBuf, display_name: String, text: &str, secret: bool) -> SourceFile {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n");
         let line_feeds = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
         let line_starts =
             std::iter::once(0).chain(line_feeds.map(|(index, _)| index + 1)).collect();
-        let main_worktree = false;
-        SourceFile { path, display_name, text, line_starts, secret, main_worktree }
+        let (main_worktree, beside_venv) = (false, false);
+        SourceFile { path, display_name, text, line_starts, secret, main_worktree, beside_venv }
     }
 
     /// Returns the absolute path.
@@ -56,6 +62,11 @@ impl SourceFile {
     /// Whether it is read in place of a file that is missing in this git worktree.
     pub fn is_of_main_worktree(&self) -> bool {
         self.main_worktree
+    }
+
+    /// Whether its directory has a virtual environment of Python.
+    pub fn is_beside_venv(&self) -> bool {
+        self.beside_venv
     }
 
     pub(crate) fn text(&self) -> &str {

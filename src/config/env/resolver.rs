@@ -86,6 +86,8 @@ pub(crate) struct EnvResolver<'a> {
     inherited: &'a BTreeMap<String, String>,
     /// For a replica: the name of its group, and its own name.
     self_reference: Option<(&'a Name, &'a Name)>,
+    /// The service whose environment this is.
+    service: Option<&'a Name>,
     /// The directory of the file.
     dir: Option<&'a Path>,
     cache: HashMap<(&'a str, usize), Result<String, ExpandError>>,
@@ -108,6 +110,7 @@ impl<'a> EnvResolver<'a> {
             injected,
             inherited,
             self_reference: None,
+            service: None,
             dir: None,
             cache: HashMap::new(),
             in_progress: Vec::new(),
@@ -124,6 +127,7 @@ impl<'a> EnvResolver<'a> {
         service: &'a ServiceSpec,
     ) -> EnvResolver<'a> {
         self.dir = Some(&stack.scope(service).dir);
+        self.service = Some(&service.name);
         self.self_reference = match &service.replicas {
             ReplicaSpec::Member { group, .. } => Some((group, &service.name)),
             ReplicaSpec::One | ReplicaSpec::Many(_) => None,
@@ -281,7 +285,11 @@ impl<'a> EnvResolver<'a> {
 impl Expand for EnvResolver<'_> {
     fn service(&self, service: &str, field: &ServiceField) -> Option<String> {
         let own = self.self_reference.filter(|(group, _)| group.as_str() == service);
-        self.book.service(own.map_or(service, |(_, name)| name.as_str()), field)
+        let service = own.map_or(service, |(_, name)| name.as_str());
+        match self.service.is_some_and(|name| name.as_str() == service) {
+            true => self.book.own(service, field),
+            false => self.book.service(service, field),
+        }
     }
 
     fn stack(&self, field: StackField) -> String {

@@ -8,6 +8,7 @@ use crate::model::{Message, MessageClass};
 use super::config::Config;
 use super::diagnostics::{DiagnosticList, LoadReport, LoadedFiles, SourceFile, quote};
 use super::env::EnvFileSet;
+use super::parse::{VENVS, is_procfile};
 use super::resolve::{ConfigText, parse_and_check, resolve_spec};
 use super::sources::ConfigSources;
 use super::spec::{EnvFileSpec, StackSpec};
@@ -43,7 +44,8 @@ pub fn config_files(sources: &ConfigSources) -> Vec<PathBuf> {
 fn read(sources: &ConfigSources, report: &mut LoadReport) -> Option<super::resolve::ConfigParts> {
     let found = find_files(sources, report)?;
     let (units, trusted) = UnitReader::new(sources, report).read(found)?;
-    let spec = parse_and_check(&units, &sources.overrides, report)?;
+    let mut spec = parse_and_check(&units, &sources.overrides, report)?;
+    spec.domain = domain::domain_of(&spec.name, &spec.dir);
     check_dirs(&spec, report);
     let env_files = read_env_files(&spec, sources, &trusted, report);
     Some(resolve_spec(spec, env_files, &sources.env, &sources.overrides, report))
@@ -80,7 +82,20 @@ fn read_config(
         true => SourceFile::secret(path.clone(), shown, found.text),
         false => SourceFile::config(path.clone(), shown, found.text),
     };
+    let source = match is_procfile(path) && has_venv(path, report) {
+        true => source.beside_venv(),
+        false => source,
+    };
     Ok(report.add_source(source))
+}
+
+/// Whether the directory of a file has a virtual environment of Python. Its marks are tracked, because
+/// it may be created.
+fn has_venv(file: &Path, report: &mut LoadReport) -> bool {
+    let marks = VENVS.map(|venv| file.with_file_name(venv).join("pyvenv.cfg"));
+    let found = marks.iter().any(|mark| mark.is_file());
+    marks.into_iter().for_each(|mark| report.track_file(mark));
+    found
 }
 
 /// Reads a file if its owners are trusted. Also returns the other user whose file is used anyway.
@@ -213,6 +228,7 @@ use read_file::{FileText, ReadFileError, read_text};
 use search::{FoundFile, find_files};
 use worktree::in_main_worktree;
 
+mod domain;
 mod file_trust;
 mod import_trust;
 mod include;

@@ -8,33 +8,8 @@ use super::file_trust::{DirAccess, FileOrigin};
 use super::quote;
 use crate::config::ConfigSources;
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
+use crate::config::importable::{MANIFESTS, STACK_FILES};
 use crate::model::{CONFIG_FILE, CONFIG_FILES, Message, MessageClass};
-
-/// Files from which `devstack init` can write a configuration.
-const IMPORTABLE_FILES: [&str; 22] = [
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yaml",
-    "docker-compose.yml",
-    "process-compose.yaml",
-    "process-compose.yml",
-    "mprocs.yaml",
-    "mprocs.yml",
-    "package.json",
-    "manage.py",
-    "app.py",
-    "main.py",
-    "wsgi.py",
-    "asgi.py",
-    "go.mod",
-    "Cargo.toml",
-    "Gemfile",
-    "pom.xml",
-    "build.gradle",
-    "build.gradle.kts",
-    "composer.json",
-    "index.html",
-];
 
 /// A configuration file and how it was found.
 pub(super) struct FoundFile {
@@ -149,7 +124,8 @@ fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
             )
         }
     };
-    let importable = IMPORTABLE_FILES.iter().find(|file| cwd.join(file).is_file());
+    let mut importable = STACK_FILES.iter().map(|(file, _)| file).chain(&MANIFESTS);
+    let importable = importable.find(|file| cwd.join(file).is_file());
     if let (Some(file), true) = (importable, first.is_empty()) {
         let help =
             format!("run `devstack init` to write one from {file}, or give another file with -f");
@@ -164,6 +140,17 @@ fn not_found(cwd: &Path, ignored: Option<IgnoredFile>) -> DiagnosticBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whatever_init_reads_is_named_in_the_help() {
+        let stack_files = STACK_FILES.map(|(file, _)| file);
+        for file in stack_files.iter().chain(&MANIFESTS) {
+            let place = tempfile::tempdir().unwrap();
+            fs::write(place.path().join(file), "").unwrap();
+            let help = not_found(place.path(), None).message.help;
+            assert!(help.starts_with(&format!("run `devstack init` to write one from {file},")));
+        }
+    }
 
     #[test]
     fn a_directory_is_no_configuration() {

@@ -7,6 +7,10 @@ use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::git_repository::{GitRepository, below};
+use crate::regular_file::read_linked;
+
+/// How much of a file with rules is read, in bytes.
+const MAX_RULES: u64 = 1024 * 1024;
 
 /// Returns where the main worktree has a file that is missing in a linked one. `None` if `path` is
 /// not in a linked worktree, or git does not ignore it: then it is missing on purpose.
@@ -21,10 +25,7 @@ pub(super) fn in_main_worktree(path: &Path) -> Option<PathBuf> {
 /// directory is ignored whatever other rules say, and the rules of deeper directories win.
 fn is_ignored(repository: &GitRepository, file: &Path) -> bool {
     let top = &repository.work_tree;
-    let mut builder = GitignoreBuilder::new(top);
-    // A missing or unreadable file has no rules.
-    let _ = builder.add(repository.common_dir().join("info/exclude"));
-    let of_repository = builder.build().unwrap_or_else(|_| Gitignore::empty());
+    let of_repository = rules_of(top, &repository.common_dir().join("info/exclude"));
     let (of_user, _) = GitignoreBuilder::new(top).build_global();
     // Weakest first.
     let mut rules = vec![of_user, of_repository];
@@ -33,7 +34,8 @@ fn is_ignored(repository: &GitRepository, file: &Path) -> bool {
     // The first is the empty path, the work tree itself.
     for pair in way.windows(2) {
         let (dir, next) = (pair[0], pair[1]);
-        rules.push(Gitignore::new(top.join(dir).join(".gitignore")).0);
+        let dir = top.join(dir);
+        rules.push(rules_of(&dir, &dir.join(".gitignore")));
         let path = top.join(next);
         let decided =
             rules.iter().rev().find_map(|rules| match rules.matched(&path, next != file) {
@@ -46,6 +48,18 @@ fn is_ignored(repository: &GitRepository, file: &Path) -> bool {
         }
     }
     false
+}
+
+/// Reads the rules of a file for the paths below `dir`. A missing or unreadable file has none.
+fn rules_of(dir: &Path, file: &Path) -> Gitignore {
+    let mut builder = GitignoreBuilder::new(dir);
+    if let Ok(text) = read_linked(file, MAX_RULES) {
+        for line in String::from_utf8_lossy(&text).trim_start_matches('\u{feff}').lines() {
+            // As in git, a line that is not a pattern is no rule.
+            let _ = builder.add_line(None, line);
+        }
+    }
+    builder.build().unwrap_or_else(|_| Gitignore::empty())
 }
 
 #[cfg(test)]
@@ -79,5 +93,15 @@ mod tests {
         // What is in an ignored directory cannot be included again.
         assert!(ignored(&[top, ("secrets/.gitignore", "!x.env\n")], "secrets/x.env"));
         assert!(!ignored(&[], ".env"));
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let top = tempfile::tempdir().unwrap();
+        fs::create_dir(top.path().join(".git")).unwrap();
+        fs::write(top.path().join(".git/HEAD"), "").unwrap();
+        crate::sys::fifo::make_fifo(&top.path().join(".gitignore"));
+        let repository = GitRepository::of(top.path()).unwrap();
+        assert!(!is_ignored(&repository, Path::new(".env")));
     }
 }

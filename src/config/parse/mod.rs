@@ -5,7 +5,9 @@ mod other_format;
 mod procfile;
 mod value;
 
-pub(crate) use procfile::{ProcessRole, ProcfileEntry, is_procfile, read_procfile};
+pub(crate) use procfile::{
+    ProcessRole, ProcfileEntry, VENV_PATH, VENVS, is_procfile, read_procfile,
+};
 pub(crate) use value::{RawEntry, RawTable, RawValue, SpannedValue, merge};
 
 use std::borrow::Cow;
@@ -31,7 +33,7 @@ pub(super) fn parse_file<'t>(
     report: &mut LoadReport,
 ) -> Option<RawTable<'t>> {
     match is_procfile(source.path()) {
-        true => procfile::parse(source.text(), file, report),
+        true => procfile::parse(source, file, report),
         false => parse(source.text(), file, report),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{RawEntry, RawTable, RawValue, SpannedValue};
-use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, Span, quote};
+use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, SourceFile, Span, quote};
 use crate::model::{Message, MessageClass, Name, UniqueNames};
 
 /// The process that runs to completion before the others start.
@@ -19,6 +19,14 @@ const WEB_PORT: u16 = 5000;
 
 /// The distance between the ports of two processes.
 const PORT_STEP: u16 = 100;
+
+/// The directories that virtual environments of Python usually are in.
+pub(crate) const VENVS: [&str; 2] = [".venv", "venv"];
+
+/// A `PATH` with the programs of the virtual environments in the directories of the service and the
+/// stack, as in the presets for Python.
+pub(crate) const VENV_PATH: &str =
+    ".venv/bin:venv/bin:${stack.dir}/.venv/bin:${stack.dir}/venv/bin:${PATH:-/usr/bin:/bin}";
 
 /// Whether a file is read as a Procfile: `Procfile`, or `Procfile.` and anything.
 pub(crate) fn is_procfile(path: &Path) -> bool {
@@ -54,9 +62,13 @@ pub(crate) enum ProcessRole {
 }
 
 /// Parses a Procfile. `None` if it has errors.
-pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut LoadReport) -> Option<RawTable<'t>> {
+pub(super) fn parse<'t>(
+    source: &'t SourceFile,
+    file: u32,
+    report: &mut LoadReport,
+) -> Option<RawTable<'t>> {
     let before = report.count();
-    let entries = read_procfile(text, file, report);
+    let entries = read_procfile(source.text(), file, report);
     if report.count() > before {
         return None;
     }
@@ -68,7 +80,10 @@ pub(super) fn parse<'t>(text: &'t str, file: u32, report: &mut LoadReport) -> Op
     }
     let has_release = entries.iter().any(|entry| entry.role == ProcessRole::Release);
     let service = |entry: &ProcfileEntry<'t>| {
-        let table = entry.to_table(has_release);
+        let mut table = entry.to_table(has_release);
+        if source.is_beside_venv() {
+            table.insert("env".into(), entry.venv_path());
+        }
         (Cow::Owned(entry.service.to_string()), raw_entry(entry.name_at, RawValue::Table(table)))
     };
     let services = RawValue::Table(entries.iter().map(service).collect());
@@ -143,6 +158,12 @@ fn entries<'t>(lines: Vec<ProcfileLine<'t>>, mut names: UniqueNames) -> Vec<Proc
 }
 
 impl<'t> ProcfileEntry<'t> {
+    /// Returns the variables with which it runs what a virtual environment has.
+    fn venv_path(&self) -> RawEntry<'static> {
+        let path = raw_entry(self.name_at, RawValue::Text(VENV_PATH.into()));
+        raw_entry(self.name_at, RawValue::Table(RawTable::from([("PATH".into(), path)])))
+    }
+
     /// Returns the keys of its service. What the file does not say has the span of the name.
     fn to_table(&self, has_release: bool) -> RawTable<'t> {
         let said = |value| raw_entry(self.name_at, value);

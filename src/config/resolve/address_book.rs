@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::model::{AssignedPort, Name, PortKey, UrlFormat, connectable_host};
+use crate::model::{AssignedPort, Name, PortKey, ProxyPlace, UrlFormat, connectable_host};
 
 use crate::config::spec::{PortSpec, StackSpec};
 use crate::config::template::{ServiceField, StackField};
@@ -16,14 +16,23 @@ pub(crate) struct AddressBook<'a> {
 struct ServiceAddress<'a> {
     host: &'a str,
     url_form: &'a UrlFormat,
-    /// By name, main port first.
+    /// The ports that its program opens, by name, main port first.
     ports: Vec<(&'a str, u16)>,
+    /// The main port as others reach it, if devstack listens there for a lazy service.
+    outer: Option<u16>,
+    /// Its address at the proxy, if that serves it.
+    origin: Option<String>,
 }
 
 impl<'a> AddressBook<'a> {
     /// Uses these ports; one missing from `ports` gets its preferred number, or 1.
-    pub fn new(spec: &'a StackSpec, ports: &BTreeMap<PortKey, AssignedPort>) -> AddressBook<'a> {
-        AddressBook::with(spec, |service, port| {
+    /// `place`: where its names are.
+    pub fn new(
+        spec: &'a StackSpec,
+        ports: &BTreeMap<PortKey, AssignedPort>,
+        place: Option<&ProxyPlace>,
+    ) -> AddressBook<'a> {
+        AddressBook::with(spec, place, |service, port| {
             let chosen = ports.get(&PortKey::new(service, &port.name));
             chosen.map(|port| port.number).or(port.preferred).unwrap_or(1)
         })
@@ -31,17 +40,30 @@ impl<'a> AddressBook<'a> {
 
     /// Uses numbers of maximum length while ports are not chosen, so that no text grows later.
     pub fn with_longest_ports(spec: &'a StackSpec) -> AddressBook<'a> {
-        AddressBook::with(spec, |_, _| u16::MAX)
+        let domain = format!("{}-{}", u16::MAX, spec.domain);
+        let place = ProxyPlace { domain, port: u16::MAX, has_ca: true };
+        AddressBook::with(spec, Some(&place), |_, _| u16::MAX)
     }
 
-    fn with(spec: &'a StackSpec, number: impl Fn(&Name, &PortSpec) -> u16) -> AddressBook<'a> {
+    fn with(
+        spec: &'a StackSpec,
+        place: Option<&ProxyPlace>,
+        number: impl Fn(&Name, &PortSpec) -> u16,
+    ) -> AddressBook<'a> {
+        let https = spec.proxy.as_ref().map(|proxy| proxy.https).unwrap_or_default();
         let services = spec.services.iter().map(|(name, service)| {
             let port = |port: &'a PortSpec| (port.name.as_str(), number(name, port));
-            let ports = service.ports.iter().map(port).collect();
-            (
-                name.as_str(),
-                ServiceAddress { host: &service.host, url_form: &service.url_form, ports },
-            )
+            let mut ports: Vec<_> = service.ports.iter().map(port).collect();
+            let outer = match (ports.first_mut(), &service.lazy) {
+                (Some((_, main)), Some(lazy)) => {
+                    Some(std::mem::replace(main, number(name, &lazy.inner)))
+                }
+                (Some(_) | None, _) => None,
+            };
+            let origin =
+                service.proxy.as_ref().and_then(|proxy| Some(place?.origin(https, &proxy.label)));
+            let (host, url_form) = (service.host.as_str(), &service.url_form);
+            (name.as_str(), ServiceAddress { host, url_form, ports, outer, origin })
         });
         let mut services: BTreeMap<&str, ServiceAddress<'_>> = services.collect();
         for (group, names) in &spec.groups {
@@ -58,23 +80,22 @@ impl<'a> AddressBook<'a> {
         AddressBook { name: &spec.name, dir, services: BTreeMap::new() }
     }
 
-    /// Returns `None` if there is no such service or port.
+    /// Returns what others use to reach a service. `None` if there is no such service or port.
     pub fn service(&self, service: &str, field: &ServiceField) -> Option<String> {
-        let address = self.services.get(service)?;
-        match field {
-            ServiceField::Host => Some(connectable_host(address.host).to_owned()),
-            ServiceField::Url => Some(address.url_form.format(address.host, address.main()?)),
-            ServiceField::Port(None) => Some(address.main()?.to_string()),
-            ServiceField::Port(Some(name)) => Some(self.port(service, name)?.to_string()),
-        }
+        self.services.get(service)?.field(field, ServiceAddress::outer_port)
     }
 
+    /// Returns the same as the service itself must see it: with the ports that its program opens.
+    pub fn own(&self, service: &str, field: &ServiceField) -> Option<String> {
+        self.services.get(service)?.field(field, ServiceAddress::port)
+    }
+
+    /// Returns the number of a port that the program of the service opens.
     pub fn port(&self, service: &str, port: &str) -> Option<u16> {
-        let ports = &self.services.get(service)?.ports;
-        ports.iter().find(|(name, _)| *name == port).map(|(_, number)| *number)
+        self.services.get(service)?.port(Some(port))
     }
 
-    /// Returns the ports of a service by name, main port first.
+    /// Returns the ports that the program of a service opens, by name, main port first.
     pub fn ports(&self, service: &str) -> &[(&'a str, u16)] {
         self.services.get(service).map_or(&[], |address| &address.ports)
     }
@@ -88,7 +109,34 @@ impl<'a> AddressBook<'a> {
 }
 
 impl ServiceAddress<'_> {
-    fn main(&self) -> Option<u16> {
-        self.ports.first().map(|(_, number)| *number)
+    /// Returns a port that its program opens; `None`: the main one.
+    fn port(&self, port: Option<&str>) -> Option<u16> {
+        let mut ports = self.ports.iter();
+        let found = ports.find(|(name, _)| port.is_none_or(|port| *name == port));
+        found.map(|(_, number)| *number)
+    }
+
+    /// Returns a port as others reach it; `None`: the main one.
+    fn outer_port(&self, port: Option<&str>) -> Option<u16> {
+        let main = self.ports.first().map(|(name, _)| *name);
+        let outer = self.outer.filter(|_| port.is_none() || port == main);
+        outer.or_else(|| self.port(port))
+    }
+
+    fn url(&self, port: Option<u16>) -> Option<String> {
+        Some(self.url_form.format(self.host, port?))
+    }
+
+    fn field(
+        &self,
+        field: &ServiceField,
+        number: impl Fn(&Self, Option<&str>) -> Option<u16>,
+    ) -> Option<String> {
+        match field {
+            ServiceField::Host => Some(connectable_host(self.host).to_owned()),
+            ServiceField::Url => self.url(number(self, None)),
+            ServiceField::Origin => self.origin.clone().or_else(|| self.url(self.outer_port(None))),
+            ServiceField::Port(name) => Some(number(self, name.as_deref())?.to_string()),
+        }
     }
 }

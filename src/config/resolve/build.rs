@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use crate::model::{
     AcceptedStatus, AssignedPort, CommandLine, DEBUG_HOST, DebugTarget, HealthConfig, LaunchConfig,
-    ModeView, Name, PortKey, Probe, ReadyConfig, RedactedText, RunMode, SERVICE_VAR, Service,
-    StopConfig, WatchAction, WatchConfig, host_port,
+    LazyConfig, ModeView, Name, PortKey, Probe, ReadyConfig, RedactedText, RunMode, SERVICE_VAR,
+    Service, StopConfig, WatchAction, WatchConfig, host_port,
 };
 
 use super::address_book::AddressBook;
@@ -99,11 +99,13 @@ impl ServiceBuilder<'_> {
             watch,
             tty: spec.tty,
             autostart: spec.autostart,
+            lazy: spec.lazy.as_ref().map(|lazy| LazyConfig { idle: lazy.idle }),
             on_exit: spec.on_exit,
             color: spec.color,
             description,
             url_form: spec.url_form.clone(),
             advice,
+            proxy: spec.proxy.clone(),
         };
         BuiltService { service, troubles, names, texts }
     }
@@ -157,7 +159,11 @@ impl ServiceBuilder<'_> {
                 ("PORT", ServiceField::Port(None)),
                 ("URL", ServiceField::Url),
             ];
-            for (suffix, field) in fields {
+            let served = self.spec.services_named(name);
+            let served = served.first().and_then(|name| self.spec.services.get(name));
+            let origin = served.filter(|one| one.proxy.is_some());
+            let origin = origin.map(|_| ("ORIGIN", ServiceField::Origin));
+            for (suffix, field) in fields.into_iter().chain(origin) {
                 if let Some(value) = self.book.service(name.as_str(), &field) {
                     put(format!("DEVSTACK_{variable}_{suffix}"), value);
                 }
@@ -177,7 +183,8 @@ impl ServiceBuilder<'_> {
 
     fn ports(&self, spec: &ServiceSpec, mode: RunMode) -> Vec<AssignedPort> {
         let debugger = spec.debug.iter().filter(|_| mode.is_debug()).map(|debug| &debug.port);
-        spec.ports.iter().chain(debugger).map(|port| self.port(spec, port)).collect()
+        let inner = spec.lazy.iter().map(|lazy| &lazy.inner);
+        spec.ports.iter().chain(inner).chain(debugger).map(|port| self.port(spec, port)).collect()
     }
 
     fn port(&self, spec: &ServiceSpec, port: &PortSpec) -> AssignedPort {

@@ -12,7 +12,7 @@ use crate::config::diagnostics::{
 };
 use crate::config::parse::RawTable;
 use crate::config::sources::ConfigOverrides;
-use crate::config::spec::{ReplicaSpec, ServiceSpec, StackSpec};
+use crate::config::spec::{ReplicaSpec, ScopeSpec, ServiceSpec, StackSpec, split_replica_name};
 use crate::model::Name;
 use crate::text::join;
 
@@ -52,9 +52,12 @@ struct CheckedUnit {
     spec: StackSpec,
     /// All services it can refer to, by the names that it calls them.
     visible: BTreeMap<String, VisibleService>,
-    /// The names in the stack of those that it brings.
-    brought: BTreeSet<Name>,
+    /// The services that it brings.
+    brought: BTreeSet<ServiceOrigin>,
 }
+
+/// The index of the unit that defines a service, and its name in the stack.
+type ServiceOrigin = (usize, Name);
 
 /// Checks all units, the main one last, and joins them. `None` if nothing can be checked further; the
 /// reason is in the report.
@@ -78,7 +81,9 @@ pub(super) fn check_units(
             stack_name: &stack_name,
         };
         let spec = check::check(files, context, overrides, report)?;
-        let brought = brought(unit, &spec, &checked, report);
+        let own = checked.len();
+        let mut brought = brought(unit, &checked, report);
+        brought.extend(spec.services.keys().map(|name| (own, name.clone())));
         let mut visible = names.included.clone();
         visible.extend(spec.services.values().map(|service| {
             let replicas = match service.replicas {
@@ -86,7 +91,7 @@ pub(super) fn check_units(
                 ReplicaSpec::One | ReplicaSpec::Member { .. } => None,
             };
             let name = service.name.clone();
-            (names.local(&name).to_owned(), VisibleService { name, replicas })
+            (names.local(&name).to_owned(), VisibleService { name, replicas, unit: own })
         }));
         checked.push(CheckedUnit { spec, visible, brought });
     }
@@ -108,14 +113,13 @@ fn included(unit: &ConfigUnit, checked: &[CheckedUnit]) -> BTreeMap<String, Visi
     names
 }
 
-/// Returns the services that a unit brings: its own, and those it takes from included ones.
+/// Returns the services that a unit takes from those that it includes.
 fn brought(
     unit: &ConfigUnit,
-    spec: &StackSpec,
     checked: &[CheckedUnit],
     report: &mut LoadReport,
-) -> BTreeSet<Name> {
-    let mut names: BTreeSet<Name> = spec.services.keys().cloned().collect();
+) -> BTreeSet<ServiceOrigin> {
+    let mut names = BTreeSet::new();
     for include in &unit.includes {
         let from = &checked[include.unit];
         let Some(only) = &include.written.only else {
@@ -124,7 +128,7 @@ fn brought(
         };
         for (name, at) in only {
             if let Some(service) = from.visible.get(name.as_str()) {
-                names.insert(service.name.clone());
+                names.insert((service.unit, service.name.clone()));
                 continue;
             }
             let known = from.visible.keys().map(String::as_str);
@@ -141,16 +145,21 @@ fn join_units(
     main: &ConfigUnit,
     report: &mut LoadReport,
 ) -> Option<StackSpec> {
-    let (units, wanted) = (checked.len(), checked.last()?.brought.clone());
+    let (units, kept) = (checked.len(), with_needs(&checked));
     let (mut scopes, mut services) = (Vec::new(), BTreeMap::<Name, ServiceSpec>::new());
     let mut stack: Option<StackSpec> = None;
     for (scope, CheckedUnit { mut spec, .. }) in checked.into_iter().enumerate() {
         scopes.append(&mut spec.scopes);
         for (name, mut service) in std::mem::take(&mut spec.services) {
+            let origin = (scope, name);
+            if !kept.contains(&origin) {
+                continue;
+            }
             service.scope = scope;
+            let (_, name) = origin;
             match services.get(&name) {
                 None => drop(services.insert(name, service)),
-                Some(other) => report.error(conflict(&service, other, report)),
+                Some(other) => report.error(conflict(&service, other, &scopes, report)),
             }
         }
         let is_main = scope + 1 == units;
@@ -160,13 +169,12 @@ fn join_units(
     }
     let mut stack = StackSpec { scopes, services, ..stack? };
     if !main.includes.is_empty() {
-        let kept = with_needs(&stack, wanted);
-        stack.services.retain(|name, _| kept.contains(name));
         let first = || {
             let found = stack.services.values().find(|service| service.serves_port());
             found.map(|service| service.name.clone())
         };
-        stack.primary = stack.primary.filter(|name| kept.contains(name)).or_else(first);
+        stack.primary =
+            stack.primary.filter(|name| stack.services.contains_key(name)).or_else(first);
     }
     if stack.services.is_empty() && report.count() == 0 {
         let first = Span::new(main.texts.first()?.0, 0..0);
@@ -176,30 +184,47 @@ fn join_units(
     Some(stack)
 }
 
-fn conflict(service: &ServiceSpec, other: &ServiceSpec, report: &LoadReport) -> DiagnosticBuilder {
+fn conflict(
+    service: &ServiceSpec,
+    other: &ServiceSpec,
+    scopes: &[ScopeSpec],
+    report: &LoadReport,
+) -> DiagnosticBuilder {
     let [here, there] = [service, other].map(|service| quote(report.shown(service.at.file)));
     let text = format!("service `{}` is defined in {here} and {there}", service.name);
-    DiagnosticBuilder::at(service.at, text)
-        .secondary(other.at, "also defined here")
-        .help("include one of these files with a prefix: { path = \"…\", as = \"…\" }")
+    let has_prefix = [service, other].iter().any(|one| !scopes[one.scope].prefix.is_empty());
+    let help = match has_prefix {
+        true => "choose other prefixes, with `as` where these files are included",
+        false => "include one of these files with a prefix: { path = \"…\", as = \"…\" }",
+    };
+    DiagnosticBuilder::at(service.at, text).secondary(other.at, "also defined here").help(help)
 }
 
-/// Returns these services and all that they depend on or refer to.
-fn with_needs(stack: &StackSpec, names: BTreeSet<Name>) -> BTreeSet<Name> {
-    let mut ahead: Vec<&ServiceSpec> =
-        names.iter().filter_map(|name| stack.services.get(name)).collect();
-    let mut kept = names;
-    while let Some(service) = ahead.pop() {
+/// Returns the services that the main unit brings, and all that they depend on or refer to.
+fn with_needs(checked: &[CheckedUnit]) -> BTreeSet<ServiceOrigin> {
+    let in_stack = |unit: &CheckedUnit| {
+        let visible = unit.visible.values().map(|it| (it.name.to_string(), it.unit));
+        visible.collect::<BTreeMap<String, usize>>()
+    };
+    let visible: Vec<BTreeMap<String, usize>> = checked.iter().map(in_stack).collect();
+    let mut kept = checked.last().map(|main| main.brought.clone()).unwrap_or_default();
+    let mut ahead: Vec<ServiceOrigin> = kept.iter().cloned().collect();
+    while let Some((unit, name)) = ahead.pop() {
+        let spec = &checked[unit].spec;
+        let Some(service) = spec.services.get(&name) else { continue };
         let mut needs: BTreeSet<&str> = service.depends_on.keys().map(Name::as_str).collect();
-        let of_scope = stack.scope(service).env.values();
+        let elsewhere = service.depends_elsewhere.values().flat_map(BTreeMap::keys);
+        needs.extend(elsewhere.map(Name::as_str));
+        let of_scope = spec.scope(service).env.values();
         for template in service.templates().chain(of_scope) {
             template.services(&mut |name, _, _| needs.extend([name]));
         }
-        let found = needs.into_iter().filter_map(|name| stack.find_written(name));
-        for need in found {
-            if kept.insert(need.name.clone()) {
-                ahead.push(need);
-            }
+        let find = |name: &str| Some((*visible[unit].get(name)?, Name::new(name).ok()?));
+        for need in needs {
+            let group = || find(split_replica_name(need)?.0);
+            let found = find(need).or_else(group).filter(|found| !kept.contains(found));
+            ahead.extend(found.clone());
+            kept.extend(found);
         }
     }
     kept

@@ -6,6 +6,7 @@ mod build;
 mod cycles;
 mod debug_target;
 mod includes;
+mod names;
 mod port_requests;
 mod port_variables;
 mod portable;
@@ -72,6 +73,7 @@ pub(super) fn resolve_spec(
     port_variables::note_missing_ports(&spec, &env_files, report);
     profiles::apply_profiles(&mut spec, outer, overrides, report);
     preset_facts::apply_preset_facts(&mut spec, &env_files, outer, report);
+    names::settle_names(&mut spec, report);
     replicas::expand(&mut spec, report);
     references::spread_ports(&mut spec);
     references::check_duplicate_ports(&spec, report);

@@ -42,8 +42,9 @@ pub(super) fn port_requests(
     let (mut always, mut debug) = (Vec::new(), Vec::new());
     for service in spec.services.values() {
         let is_primary = spec.primary.as_ref() == Some(&service.name);
+        let inner = service.lazy.iter().map(|lazy| &lazy.inner);
         let debugger = service.debug.iter().map(|debug| (usize::MAX, &debug.port));
-        for (index, port) in service.ports.iter().enumerate().chain(debugger) {
+        for (index, port) in service.ports.iter().chain(inner).enumerate().chain(debugger) {
             let on_line = pinned.get(&(&service.name, port.name.as_str())).copied();
             let mut precedence = PortPrecedence {
                 spec,

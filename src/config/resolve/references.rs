@@ -69,7 +69,7 @@ fn references(spec: &StackSpec, scope: &ScopeSpec, template: &Template, report: 
         };
         let port = match field {
             ServiceField::Host => return,
-            ServiceField::Url | ServiceField::Port(None) => None,
+            ServiceField::Url | ServiceField::Origin | ServiceField::Port(None) => None,
             ServiceField::Port(Some(port)) => Some(port.as_str()),
         };
         if target.may_have_port(port) {

@@ -42,6 +42,10 @@ pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
                 shared + own + 3 * OF_VARIABLE * spec.depends_on.len()
             }
         };
+        if spec.debug.is_some() {
+            let reported = built.as_ref().map_or(&[][..], |built| &built.troubles);
+            total += in_debug_mode(builder, spec, reported, report);
+        }
         if report.is_full() || (total > MAX_TOTAL && report.count() > 0) {
             return;
         }
@@ -49,10 +53,6 @@ pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
             let text = "environments and commands are too large together";
             let help = "reduce them: the limit for all services is 32 MiB";
             return report.error_at(None, text, help);
-        }
-        if spec.debug.is_some() {
-            let reported = built.as_ref().map_or(&[][..], |built| &built.troubles);
-            in_debug_mode(builder, spec, reported, report);
         }
         let Some(built) = built else { continue };
         for trouble in &built.troubles {
@@ -69,14 +69,15 @@ pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
     }
 }
 
+/// Checks a service in debug mode. Returns the size of its texts there.
 fn in_debug_mode(
     builder: ServiceBuilder<'_>,
     spec: &ServiceSpec,
     reported: &[ExpandError],
     report: &mut LoadReport,
-) {
+) -> usize {
     let Some(command) = spec.debug.as_ref().and_then(|debug| debug.command.as_ref()) else {
-        return;
+        return 0;
     };
     let built = builder.build(spec, true);
     for trouble in built.troubles.iter().filter(|trouble| !reported.contains(trouble)) {
@@ -85,6 +86,7 @@ fn in_debug_mode(
     if built.troubles.is_empty() {
         program(command, &built.service.launch.command, spec.at, report);
     }
+    built.texts
 }
 
 /// Whether building this service cannot fail.

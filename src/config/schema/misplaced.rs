@@ -2,21 +2,22 @@
 
 pub(crate) use super::key::{SchemaKey, has};
 pub(crate) use super::service_keys::{SERVICE, SYSTEMS};
-pub(crate) use super::stack_keys::{FILE, INCLUDE, LOGS, STACK};
+pub(crate) use super::stack_keys::{FILE, INCLUDE, LOGS, PROXY, STACK};
 pub(crate) use super::table_keys::{
-    DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, STOP, WATCH,
+    DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, SERVICE_PROXY, STOP, WATCH,
 };
 
 use crate::config::diagnostics::nearest;
 
 /// Every table of keys, with its name in tests.
 #[cfg(test)]
-pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 15] {
+pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 17] {
     [
         ("file", FILE),
         ("include", INCLUDE),
         ("stack", STACK),
         ("logs", LOGS),
+        ("stack proxy", PROXY),
         ("service", SERVICE),
         ("system", SYSTEMS),
         ("port", PORT),
@@ -27,6 +28,7 @@ pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 15] {
         ("stop", STOP),
         ("watch", WATCH),
         ("debug", DEBUG),
+        ("proxy", SERVICE_PROXY),
         ("env_file", ENV_FILE),
     ]
 }

@@ -1,6 +1,6 @@
-use super::misplaced::{DEBUG, HEALTH, READY, RESTART, STOP, SchemaKey, WATCH};
+use super::misplaced::{DEBUG, HEALTH, READY, RESTART, SERVICE_PROXY, STOP, SchemaKey, WATCH};
 use super::shapes::{self, any_of, enum_of, integer_range, list, table};
-use crate::config::check::{replicas, service};
+use crate::config::check::{lazy, replicas, service};
 
 pub(crate) const SERVICE: &[SchemaKey] = &[
     SchemaKey::new(
@@ -108,6 +108,19 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
         "Whether the service starts automatically; otherwise it starts only by name or as a dependency.",
     )
     .default("true"),
+    SchemaKey::new(
+        "start",
+        || enum_of(&lazy::STARTS),
+        "With `lazy`, the service is asleep until the first connection to its port, which devstack keeps open meanwhile; the client waits.",
+    )
+    .default("\"eager\"")
+    .examples(&["\"lazy\""]),
+    SchemaKey::new(
+        "idle",
+        shapes::duration,
+        "Stop a lazy service again after this long without a connection. Default: it runs on.",
+    )
+    .examples(&["\"15m\""]),
     SchemaKey::new("on_exit", || enum_of(&service::ON_EXIT), "With `shutdown`, the stack stops when this service exits and uses its exit code.")
         .default("\"none\""),
     SchemaKey::new(
@@ -122,8 +135,12 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
         "Whether an inherited `PORT` applies to this service. Default: the first service with a port.",
     )
     .examples(&["true"]),
-    SchemaKey::new("proxy", shapes::only_false, "Host names for a proxy; not supported in this version.")
-        .default("false"),
+    SchemaKey::new(
+        "proxy",
+        || any_of([shapes::boolean(), table(SERVICE_PROXY)]),
+        "Whether the service is served under a name that never changes, or how. Default: `true` if it speaks HTTP: a web preset, or `http` in `ready`.",
+    )
+    .examples(&["false", "{ name = \"www\", host = \"upstream\" }"]),
     SchemaKey::new("color", || enum_of(&service::COLORS), "Color of the service name in the log. Default: assigned automatically.")
         .examples(&["\"cyan\""]),
     SchemaKey::new("description", shapes::text, "Description for people. Default: none.")

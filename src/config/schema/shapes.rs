@@ -75,10 +75,6 @@ pub(super) fn boolean() -> Value {
     json!({ "type": "boolean" })
 }
 
-pub(super) fn only_false() -> Value {
-    json!({ "enum": [false] })
-}
-
 pub(super) fn name() -> Value {
     json!({ "type": "string", "pattern": NAME })
 }

@@ -1,8 +1,8 @@
 //! The keys of the top level and of `[stack]`.
 
 use super::misplaced::{SERVICE, SYSTEMS, SchemaKey};
-use super::shapes::{self, integer_range, list, map_of, table};
-use crate::config::check::logs;
+use super::shapes::{self, any_of, enum_of, integer_range, list, map_of, table};
+use crate::config::check::stack::{logs, proxy};
 
 pub(crate) const FILE: &[SchemaKey] = &[
     SchemaKey::new(
@@ -76,6 +76,53 @@ pub(crate) const STACK: &[SchemaKey] = &[
     .default("true"),
     SchemaKey::new("logs", || table(LOGS), "How much output of each service is kept on disk.")
         .default("{ max_size = \"50MB\", keep = 3 }"),
+    SchemaKey::new(
+        "proxy",
+        || table(PROXY),
+        "How services that speak HTTP are served under names that never change: http://web.shop.localhost:7780.",
+    )
+    .examples(&["{ enabled = false }", "{ front = 3000 }"]),
+];
+
+pub(crate) const PROXY: &[SchemaKey] = &[
+    SchemaKey::new("enabled", shapes::boolean, "Whether services have names.").default("true"),
+    SchemaKey::new(
+        "https",
+        || any_of([shapes::boolean(), enum_of(&proxy::HTTPS)]),
+        "Whether addresses are shown and passed on as https, if there is a local CA (`devstack trust`); `redirect` also redirects http.",
+    )
+    .default("false")
+    .examples(&["true", "\"redirect\""]),
+    SchemaKey::new(
+        "wait",
+        shapes::duration,
+        "How long a request waits for a service that is not ready.",
+    )
+    .default("\"60s\""),
+    SchemaKey::new(
+        "parked",
+        || integer_range(0, proxy::MAX_PARKED),
+        "How many requests may wait for one service.",
+    )
+    .default("256"),
+    SchemaKey::new(
+        "requests",
+        shapes::boolean,
+        "Whether requests are recorded for `devstack requests`.",
+    )
+    .default("true"),
+    SchemaKey::new(
+        "bodies",
+        shapes::size,
+        "How much of each body is recorded; with \"0KB\", only headers and sizes are.",
+    )
+    .default("\"64KiB\""),
+    SchemaKey::new(
+        "front",
+        || integer_range(1, 65_535),
+        "Port on which the primary service answers as http://localhost:PORT, until `devstack front` gives it to another stack. Default: none.",
+    )
+    .examples(&["3000"]),
 ];
 
 pub(crate) const LOGS: &[SchemaKey] = &[

@@ -2,6 +2,7 @@
 
 use super::misplaced::SchemaKey;
 use super::shapes::{self, any_of, enum_of, integer_range};
+use crate::config::check::stack::proxy;
 use crate::config::check::{health, restart, watch};
 
 pub(crate) const PORT: &[SchemaKey] = &[
@@ -24,6 +25,33 @@ pub(crate) const PORT: &[SchemaKey] = &[
         "pass",
         shapes::boolean,
         "Whether devstack opens the socket and passes it on (`LISTEN_FDS`), so that no connection is refused during a restart.",
+    )
+    .default("false"),
+];
+
+pub(crate) const SERVICE_PROXY: &[SchemaKey] = &[
+    SchemaKey::new(
+        "name",
+        shapes::name,
+        "First part of its name, instead of that of the service.",
+    )
+    .examples(&["\"www\""]),
+    SchemaKey::new(
+        "host",
+        || enum_of(&proxy::HOST_HEADERS),
+        "Which `Host` header the service gets: that of the client (`keep`) or its own address (`upstream`).",
+    )
+    .default("\"keep\""),
+    SchemaKey::new(
+        "balance",
+        || enum_of(&proxy::BALANCING),
+        "Which replica gets a request: the one with the `least` in flight, each in turn (`round-robin`), or always the same for a client (`sticky`).",
+    )
+    .default("\"least\""),
+    SchemaKey::new(
+        "http2",
+        shapes::boolean,
+        "Whether the service speaks HTTP/2 without TLS (h2c) and not HTTP/1.1, as gRPC servers do.",
     )
     .default("false"),
 ];

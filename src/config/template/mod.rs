@@ -34,6 +34,8 @@ pub(crate) enum TemplatePart {
 pub(crate) enum ServiceField {
     /// `http://HOST:PORT` of the main port.
     Url,
+    /// Its name in browsers, or its URL without the proxy.
+    Origin,
     /// The address to connect to.
     Host,
     /// The main port, or the port with this name.

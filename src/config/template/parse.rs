@@ -8,7 +8,7 @@ use crate::config::diagnostics::{LoadReport, Span, did_you_mean, quote};
 const MAX_NESTING: usize = 8;
 
 /// Fields of a service, for "did you mean".
-const FIELDS: &[&str] = &["url", "host", "port"];
+const FIELDS: &[&str] = &["url", "origin", "host", "port"];
 
 /// Which references a text may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -286,6 +286,7 @@ fn stack_field(text: &str) -> Option<StackField> {
 fn service_field(text: &str) -> Option<ServiceField> {
     match text {
         "url" => Some(ServiceField::Url),
+        "origin" => Some(ServiceField::Origin),
         "host" => Some(ServiceField::Host),
         "port" => Some(ServiceField::Port(None)),
         _ => text.strip_prefix("port.").map(|name| ServiceField::Port(Some(name.to_owned()))),

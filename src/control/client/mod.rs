@@ -23,7 +23,9 @@ use super::protocol::{
     AttachQuery, QueryParams, ServicesRequest, TextResponse, UPGRADE, WaitRequest,
 };
 use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse};
-use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot, WaitCondition, WhyView};
+use crate::model::{
+    EnvView, Message, MessageClass, Name, PlanView, Snapshot, WaitCondition, WhyView,
+};
 use connection::{ControlConnection, check_protocol, read_body};
 
 /// Time limit for what a healthy devstack answers without waiting for anything.
@@ -54,6 +56,11 @@ impl ControlClient {
     /// Returns a client for any server that listens on `socket`.
     pub fn at(socket: &Path) -> ControlClient {
         ControlClient { socket: socket.to_owned(), found: None }
+    }
+
+    /// Returns the path of the socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Fetches a snapshot with CPU and memory, unparsed: fields unknown to this version are kept.
@@ -115,6 +122,11 @@ impl ControlClient {
     /// Restarts or starts services. Returns when they run.
     pub async fn restart(&self, names: &[String]) -> Result<String, ClientError> {
         self.post("/v1/restart", names).await
+    }
+
+    /// Lets a service start that is asleep. Returns at once.
+    pub async fn wake(&self, name: &Name) -> Result<String, ClientError> {
+        self.with_timeout(self.post("/v1/wake", &[name.to_string()])).await
     }
 
     /// Starts or restarts services in debug mode. Returns when a debugger can attach.

@@ -18,10 +18,10 @@ pub use project_record::ProjectRecord;
 pub use record::InstanceRecord;
 use user_dirs::ONLY_DIR;
 pub(crate) use user_dirs::UserDirs;
-pub use user_dirs::{RuntimeDir, StateDir};
+pub use user_dirs::{CaDir, RuntimeDir, StateDir};
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -33,6 +33,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::{CONFIG_FILES, Message, MessageClass};
 use crate::sync::lock_unpoisoned;
+use crate::sys::private_socket::listen_privately;
 
 /// How often to retry a lock that other processes hold only to inspect it, each for microseconds.
 const TRIES: u32 = 500;
@@ -219,15 +220,7 @@ impl InstanceLock {
 
     /// Opens the socket, replacing one that an earlier devstack left. Non-blocking.
     pub fn listen(&self) -> io::Result<UnixListener> {
-        match fs::remove_file(&self.socket) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let listener = UnixListener::bind(&self.socket)?;
-        // The directory already keeps other users out; this guards against copies of the path.
-        fs::set_permissions(&self.socket, fs::Permissions::from_mode(0o600))?;
-        listener.set_nonblocking(true)?;
-        Ok(listener)
+        listen_privately(&self.socket)
     }
 
     /// Releases everything but the lock, which is kept until the process exits: the next owner can

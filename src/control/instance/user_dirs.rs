@@ -32,6 +32,9 @@ const STATE_DIR: &str = ".devstack";
 /// written.
 const PROJECTS: &str = "projects";
 
+/// In the user's state directory: the local CA.
+const CA: &str = "ca";
+
 /// Where a user's locks, sockets and state may be.
 #[derive(Debug, Clone)]
 pub(crate) struct UserDirs {
@@ -184,6 +187,19 @@ impl UserDirs {
         check_private(&dir, self.uid).map(|()| Some(dir))
     }
 
+    /// Returns the directory of the local CA, which may not exist.
+    pub fn ca_dir(&self) -> Result<PathBuf, Message> {
+        let no_home = || {
+            Message::new(MessageClass::Denied, "no place for a local CA: HOME is not set")
+                .help("set HOME or XDG_STATE_HOME to a directory that you own")
+        };
+        let dir = self.state.as_ref().ok_or_else(no_home)?.join(CA);
+        match check_private(&dir, self.uid) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(no_ca_dir(&dir, &error)),
+            Ok(()) | Err(_) => Ok(dir),
+        }
+    }
+
     /// Returns the state directory of a project that is not writable or no longer exists.
     pub fn existing_state_dir_elsewhere(&self, id: &str) -> Option<PathBuf> {
         let dir = self.state.as_deref()?.join(PROJECTS).join(id);
@@ -257,6 +273,30 @@ impl StateDir {
     }
 }
 
+/// The directory of the local CA of this user, which may not exist.
+#[derive(Debug, Clone)]
+pub struct CaDir(PathBuf);
+
+impl CaDir {
+    /// Returns where it is or will be.
+    ///
+    /// # Errors
+    /// The user has no home, or the directory is a link or open to other users.
+    pub fn locate() -> Result<CaDir, Message> {
+        UserDirs::of_this_user().ca_dir().map(CaDir)
+    }
+
+    /// Creates it if necessary, with mode 0700.
+    pub fn create(&self) -> Result<(), Message> {
+        make_private(&self.0, true).map_err(|error| no_ca_dir(&self.0, &error))
+    }
+
+    /// Returns its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 /// The directory for locks, sockets and leases of this user.
 #[derive(Debug, Clone)]
 pub struct RuntimeDir(PathBuf);
@@ -297,6 +337,14 @@ fn no_state(dir: &Path, error: &io::Error) -> Message {
     };
     Message::new(class, format!("cannot write to {}: {error}", dir.display()))
         .help("make it a directory that you own; devstack keeps logs and port choices there")
+}
+
+fn no_ca_dir(dir: &Path, error: &io::Error) -> Message {
+    let text = format!("cannot use {} for the local CA: {error}", dir.display());
+    Message::new(MessageClass::Denied, text).help(format!(
+        "remove it, or make it a directory of yours with `chmod 700 {}`",
+        dir.display()
+    ))
 }
 
 /// Whether the project is not writable for us. Other errors (full disk, symlink) are reported.

@@ -55,6 +55,7 @@ enum Endpoint {
     Attach,
     Down,
     Services(fn(Vec<Name>) -> Ask),
+    Wake,
     Wait,
 }
 
@@ -70,6 +71,7 @@ impl Endpoint {
             | Endpoint::Env
             | Endpoint::Why
             | Endpoint::Version
+            | Endpoint::Wake
             | Endpoint::Down => ClientStay::Brief,
         }
     }
@@ -155,6 +157,10 @@ impl Router {
                 let (events, handle) = (self.handle.events(), self.handle);
                 let answer = async move { wait_end(handle.ask(ask).await) };
                 Ok(stream(StreamBody::wait(events, answer, self.closing)))
+            }
+            Endpoint::Wake => {
+                self.handle.wake(services(&body, &*self.handle.snapshot().await?)?);
+                text_response(Ok("awake".to_owned()))
             }
             Endpoint::Services(ask) => {
                 let wanted = services(&body, &*self.handle.snapshot().await?)?;
@@ -247,6 +253,7 @@ fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
         "/v1/undebug" => {
             (Method::POST, Endpoint::Services(|names| Ask::Debug { names, on: false }))
         }
+        "/v1/wake" => (Method::POST, Endpoint::Wake),
         "/v1/wait" => (Method::POST, Endpoint::Wait),
         "/v1/restart" => (Method::POST, Endpoint::Services(Ask::Restart)),
         _ => {

@@ -50,6 +50,8 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
         host: "127.0.0.1".to_owned(),
         url: None,
         listening: None,
+        origin: None,
+        proxy: None,
         network_urls: Vec::new(),
         exit: None,
         waiting_on: Vec::new(),
@@ -105,6 +107,7 @@ pub fn snapshot() -> Snapshot {
         supervisor_pid: 4100,
         primary: Some(name("api")),
         start: None,
+        proxy: None,
         state: StackState::Degraded,
         event: 0,
         networks: Vec::new(),
@@ -339,6 +342,7 @@ async fn supervisor(
                 let _ = tell.send(Ok(plan()));
                 continue;
             }
+            SupervisorRequest::Names(_) | SupervisorRequest::Wake(_) => continue,
             // Needs more than the fake has.
             SupervisorRequest::EnvInputs(_, tell) => {
                 let _ = tell.send(None);

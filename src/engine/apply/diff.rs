@@ -145,11 +145,13 @@ fn live_fields(old: &Service, new: &Service) -> impl Iterator<Item = &'static st
         watch,
         tty: _,
         autostart,
+        lazy,
         on_exit,
         color,
         description,
         url_form,
         advice,
+        proxy,
     } = new;
     let preset = old.advice != *advice || old.launch.requires != new.launch.requires;
     let fields = [
@@ -163,11 +165,14 @@ fn live_fields(old: &Service, new: &Service) -> impl Iterator<Item = &'static st
         ("watch", old.watch != *watch),
         ("debug", old.debug != *debug || old.mode != *mode),
         ("autostart", old.autostart != *autostart),
+        ("start", old.lazy.is_some() != lazy.is_some()),
+        ("idle", old.lazy.and_then(|it| it.idle) != lazy.and_then(|it| it.idle)),
         ("on_exit", old.on_exit != *on_exit),
         ("color", old.color != *color),
         ("description", old.description != *description),
         ("url", old.url_form != *url_form),
         ("preset", preset),
+        ("proxy", old.proxy != *proxy),
     ];
     fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field)
 }

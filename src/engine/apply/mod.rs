@@ -72,7 +72,7 @@ impl Engine {
             if unready {
                 state.restart_probes(now, effects);
             }
-            state.desired = state.desired_after(base.get(name));
+            state.desired = state.desired_after(base.get(name), service);
         }
         plan.changes.iter().for_each(|change| self.apply_change(change));
         let first = self.stack.is_none();
@@ -131,7 +131,10 @@ impl Engine {
         state.former_data = data;
         match want {
             DesiredState::Stopped | DesiredState::Yes(Cause::Requested(_)) => state.desired = want,
-            DesiredState::No | DesiredState::Removed | DesiredState::Yes(_) => {}
+            DesiredState::No
+            | DesiredState::Removed
+            | DesiredState::Asleep(_)
+            | DesiredState::Yes(_) => {}
         }
     }
 }

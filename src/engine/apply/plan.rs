@@ -72,7 +72,7 @@ impl Engine {
 
     fn rename(&self, former: &Name, service: &Service, base: Option<&Cause>) -> ServiceChange {
         let state = self.services.get(former);
-        let starts = match state.map(|state| state.desired_after(base)) {
+        let starts = match state.map(|state| state.desired_after(base, service)) {
             Some(want) => want.is_yes(),
             None => base.is_some(),
         };
@@ -84,14 +84,20 @@ impl Engine {
 }
 
 impl ServiceState {
-    /// Returns the desired state after an apply; `base` is why a fresh start would run the service.
-    /// Explicit user requests stay in effect.
-    pub fn desired_after(&self, base: Option<&Cause>) -> DesiredState {
-        match &self.desired {
-            DesiredState::Stopped | DesiredState::Yes(Cause::Requested(_)) => self.desired.clone(),
-            DesiredState::No | DesiredState::Removed | DesiredState::Yes(_) => {
-                base.map_or(DesiredState::No, |cause| DesiredState::Yes(cause.clone()))
-            }
+    /// Returns the desired state after an apply that makes it `service`; `base` is why a fresh start
+    /// would run it. Explicit user requests stay in effect, and what is awake stays awake.
+    pub fn desired_after(&self, base: Option<&Cause>, service: &Service) -> DesiredState {
+        let (why, awake) = match &self.desired {
+            DesiredState::Stopped => return DesiredState::Stopped,
+            DesiredState::Yes(why @ Cause::Requested(_)) => (Some(why), true),
+            DesiredState::Asleep(why @ Cause::Requested(_)) => (Some(why), false),
+            DesiredState::Yes(_) => (base, true),
+            DesiredState::No | DesiredState::Removed | DesiredState::Asleep(_) => (base, false),
+        };
+        match why.cloned() {
+            None => DesiredState::No,
+            Some(why) if awake || service.lazy.is_none() => DesiredState::Yes(why),
+            Some(why) => DesiredState::Asleep(why),
         }
     }
 
@@ -103,26 +109,18 @@ impl ServiceState {
         moves: &PortMoves,
     ) -> Option<ServiceChange> {
         let difference = ServiceDiff::between(&self.service, service, moves);
-        let next = self.desired_after(base);
+        let next = self.desired_after(base, service);
         let action = match (self.wanted(), &next) {
             (true, DesiredState::Yes(_)) if difference.is_empty() => return None,
             (true, DesiredState::Yes(_)) => self.action_for(&difference, service),
             (false, DesiredState::Yes(_)) => ChangeAction::Start,
-            (true, DesiredState::No | DesiredState::Stopped | DesiredState::Removed) => {
-                ChangeAction::Stop
-            }
-            (false, DesiredState::No | DesiredState::Stopped | DesiredState::Removed)
-                if difference.is_empty() =>
-            {
-                return None;
-            }
-            (false, DesiredState::No | DesiredState::Stopped | DesiredState::Removed) => {
-                self.deferred_action()
-            }
+            (true, _) => ChangeAction::Stop,
+            (false, _) if difference.is_empty() => return None,
+            (false, _) => self.deferred_action(),
         };
         let because = match (&next, difference.is_empty()) {
             (_, false) => difference.summary(),
-            (DesiredState::Yes(cause), true) => cause.to_string(),
+            (DesiredState::Yes(cause) | DesiredState::Asleep(cause), true) => cause.to_string(),
             (DesiredState::No | DesiredState::Stopped | DesiredState::Removed, true) => {
                 "no longer needed".into()
             }
@@ -162,13 +160,19 @@ impl DesiredState {
     fn is_yes(&self) -> bool {
         match self {
             DesiredState::Yes(_) => true,
-            DesiredState::No | DesiredState::Stopped | DesiredState::Removed => false,
+            DesiredState::No
+            | DesiredState::Stopped
+            | DesiredState::Removed
+            | DesiredState::Asleep(_) => false,
         }
     }
 }
 
 fn added(service: &Service, base: Option<&Cause>) -> ServiceChange {
     match base {
+        Some(_) if service.lazy.is_some() => {
+            change(service, ChangeAction::Define, "added, asleep".to_owned())
+        }
         Some(_) => change(service, ChangeAction::Add, "added".to_owned()),
         None => {
             let why = if service.autostart { "not requested" } else { "starts only by name" };

@@ -115,6 +115,7 @@ impl ServiceState {
         match result {
             Ok(()) => {
                 self.saves.failed.remove(&place);
+                self.saves.failed_builds.remove(&place);
                 match action {
                     WatchAction::Restart { .. } => self.saves.restart_after = Some(path),
                     WatchAction::Run(_) | WatchAction::Signal(_) => {
@@ -127,7 +128,9 @@ impl ServiceState {
             // The file it failed on has changed since.
             Err(_) if again => {}
             Err(message) => {
-                self.saves.build_failed |= matches!(action, WatchAction::Restart { .. });
+                if matches!(action, WatchAction::Restart { .. }) {
+                    self.saves.failed_builds.insert(place);
+                }
                 self.saves.failed.insert(place, (path, message.clone()));
                 self.emit(EventKind::Note(message), effects);
             }
@@ -186,7 +189,7 @@ impl ServiceState {
 
     /// Restarts or signals the service once every command of the round has exited.
     fn finish_round(&mut self) {
-        let spoiled = std::mem::take(&mut self.saves.build_failed);
+        let spoiled = !std::mem::take(&mut self.saves.failed_builds).is_empty();
         let (swap, revive) = (self.saves.restart_after.take(), self.saves.start_after.take());
         if let Some(path) = swap.filter(|_| !spoiled) {
             self.restart_with(Cause::FileChanged(path));

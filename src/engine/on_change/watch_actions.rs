@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub(in crate::engine) struct WatchActions {
     pub signals_after: BTreeMap<i32, PathBuf>,
     /// Signals to send as soon as the run can handle them.
     pub signals: BTreeMap<i32, PathBuf>,
-    /// Whether a command that must succeed before the restart failed in this round.
-    pub build_failed: bool,
+    /// The watches whose build failed in this round, by index: none may be left for the restart.
+    pub failed_builds: BTreeSet<usize>,
     /// Why the last command of a watch failed, by the index of the watch, with the file it ran for.
     pub failed: BTreeMap<usize, (PathBuf, Message)>,
     /// When a run, command or signal that may have written files last started or ended.
@@ -153,7 +153,7 @@ impl WatchActions {
         (self.restart_after, self.start_after, self.change_during_job) = (None, None, None);
         self.signals_after.clear();
         self.signals.clear();
-        self.build_failed = false;
+        self.failed_builds.clear();
     }
 
     /// Forgets all changes, because the service was stopped.

@@ -12,6 +12,7 @@ macro_rules! trace {
 
 mod awaited;
 mod debug;
+mod lazy;
 mod random;
 mod saves;
 mod script;

@@ -367,7 +367,7 @@ impl World {
         if !self.jobs.is_empty() && dice.roll(8) == 0 {
             return self.job_ends(dice);
         }
-        match dice.roll(25) {
+        match dice.roll(27) {
             0 | 1 => {
                 let name = pick(dice);
                 self.stopped.remove(&name);
@@ -418,6 +418,8 @@ impl World {
                 self.waits.remove(&ticket);
                 Input::Cancel(ticket)
             }
+            25 => Input::Connected(pick(dice)),
+            26 => Input::Unused(pick(dice)),
             10 => Input::ProbesPassed(RunId(dice.roll(200)), "a stale probe".into()),
             15 => Input::TimeSkipped(Duration::from_millis(dice.roll(5000))),
             11 => Input::Exited(RunId(1_000_000 + dice.roll(9)), ProcessExit::Code(1)),
@@ -485,11 +487,12 @@ impl World {
             let done = view.phase == Phase::Done;
             match until {
                 WaitCondition::Up if task => done,
-                WaitCondition::Up => view.phase == Phase::Ready,
+                WaitCondition::Up => matches!(view.phase, Phase::Ready | Phase::Asleep),
                 WaitCondition::Ready => view.phase == Phase::Ready || (task && done),
                 WaitCondition::Completed => done,
                 WaitCondition::Stopped => {
-                    matches!(view.phase, Phase::Idle | Phase::Blocked | Phase::Done | Phase::Failed)
+                    use Phase::{Asleep, Blocked, Done, Failed, Idle};
+                    matches!(view.phase, Idle | Asleep | Blocked | Done | Failed)
                         && !self.hangs(&view.name)
                 }
             }
@@ -623,6 +626,9 @@ fn random_stack(dice: &mut Dice) -> Arc<Stack> {
         }
         if dice.roll(2) == 0 {
             line += &format!(", port=500{i}");
+            if dice.roll(3) == 0 && !line.contains("task") {
+                line += [", lazy", ", lazy, idle=900"][dice.roll(2) as usize];
+            }
         }
         for dep in 0..i {
             if dice.roll(3) == 0 {
@@ -706,9 +712,14 @@ fn advance(engine: &mut Engine, world: &mut World, input: Input) {
         Input::PortsInspected(service, Ok(())) => Some(service.name.clone()),
         _ => None,
     };
+    let woken = match &input {
+        Input::Connected(name) => Some(name.clone()),
+        _ => None,
+    };
     let effects = engine.step(world.now, [input]);
     dependencies_hold(engine, world, &effects);
     awaited_rightly(engine, world, &effects);
+    doors_are_right(engine, world, &effects, woken);
     for effect in &effects {
         if let Effect::Answer(ticket, answer) = effect {
             world.answered_truly(engine, *ticket, answer.is_ok());
@@ -736,6 +747,36 @@ fn awaited_rightly(engine: &Engine, world: &World, effects: &[Effect]) {
             && !awaited.contains(&service.name)
         {
             world.fail(&format!("{} starts but is not expected", service.name));
+        }
+    }
+}
+
+/// devstack listens for whatever sleeps, and passes nobody on to what is not up. A client wakes what
+/// it connects to.
+fn doors_are_right(engine: &Engine, world: &World, effects: &[Effect], woken: Option<Name>) {
+    let doors: Vec<_> = engine.doors().collect();
+    for view in engine.views(|_| String::new()) {
+        let door = doors.iter().find(|door| door.service.name == view.name);
+        if view.phase == Phase::Asleep && door.is_none() {
+            world.fail(&format!("nobody listens for {}, which is asleep", view.name));
+        }
+        if view.phase == Phase::Asleep && woken.as_ref() == Some(&view.name) {
+            world.fail(&format!("a client does not wake {}", view.name));
+        }
+        let is_open = door.is_some_and(|door| door.open_to.is_some());
+        if is_open && !matches!(view.phase, Phase::Ready | Phase::Unhealthy) {
+            world.fail(&format!("clients are passed on to {}, {}", view.name, view.phase));
+        }
+    }
+    if doors.iter().any(|door| world.stopped.contains(&door.service.name)) {
+        world.fail("devstack listens for a service that was stopped");
+    }
+    for effect in effects {
+        let Effect::Stop(run, _) = effect else { continue };
+        let (service, _) = &world.lives[run];
+        let mut open = doors.iter().filter(|door| door.open_to.is_some());
+        if open.any(|door| door.service.name == service.name) {
+            world.fail("clients are passed on to a run that is stopping");
         }
     }
 }

@@ -15,9 +15,10 @@ use crate::engine::{
 };
 use crate::model::{
     AssignedPort, CommandLine, Condition, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind,
-    HealthAction, HealthConfig, Message, MessageClass, Name, OnExit, Probe, ProcessExit,
-    RestartPolicy, RunId, RunMode, Service, ServiceKind, ServiceView, Stack, StackState, Survivor,
-    SurvivorState, WaitCondition, WatchAction, WatchConfig, WatchId, signal_number,
+    HealthAction, HealthConfig, INNER_PORT, LazyConfig, Message, MessageClass, Name, OnExit, Probe,
+    ProcessExit, RestartPolicy, RunId, RunMode, Service, ServiceKind, ServiceView, Stack,
+    StackState, Survivor, SurvivorState, WaitCondition, WatchAction, WatchConfig, WatchId,
+    signal_number,
 };
 
 pub fn name(text: &str) -> Name {
@@ -39,6 +40,7 @@ pub fn stack(text: &str) -> Arc<Stack> {
         files: BTreeSet::new(),
         live_reload: true,
         logs: Default::default(),
+        proxy: None,
     })
 }
 
@@ -78,6 +80,7 @@ fn service(head: &str, rest: &str) -> Service {
             ("policy", "always") => service.restart.policy = RestartPolicy::Always,
             ("env", value) => drop(service.launch.env.insert("TOKEN".into(), value.into())),
             ("command", text) => service.launch.command = CommandLine::Shell(text.into()),
+            ("timeout", ms) => service.ready.timeout = millis(ms),
             ("grace", ms) => service.stop.grace = millis(ms),
             ("port", number) => {
                 let number = number.parse().expect("a port");
@@ -86,6 +89,12 @@ fn service(head: &str, rest: &str) -> Service {
                     vec![AssignedPort { name, number, wanted: None, pinned: false, moved: None }];
                 service.launch.env.insert("PORT".into(), number.to_string());
             }
+            ("lazy", _) => {
+                service.lazy = Some(LazyConfig { idle: None });
+                let number = 1000 + service.port().expect("`port` comes first").number;
+                service.ports.push(AssignedPort::sample(INNER_PORT, number));
+            }
+            ("idle", ms) => service.lazy = Some(LazyConfig { idle: Some(millis(ms)) }),
             ("health", action) => {
                 let action = match action {
                     "restart" => HealthAction::Restart,
@@ -211,7 +220,7 @@ fn taken() -> Message {
 
 /// An engine with a trace.
 pub struct Script {
-    engine: Engine,
+    pub(super) engine: Engine,
     stack: Arc<Stack>,
     /// Whether the script says what an inspection of ports finds; otherwise they are clear.
     inspects: bool,
@@ -412,6 +421,9 @@ impl Script {
             "stop" => Input::Stop(self.ticket(), names()),
             "restart" => Input::Restart(self.ticket(), names()),
             "wait" => Input::Wait(self.ticket(), names()[1..].to_vec(), until(words[1])),
+            "connect" => Input::Connected(name(words[1])),
+            "unused" => Input::Unused(name(words[1])),
+            "shut" => Input::DoorFailed(name(words[1]), taken()),
             "forget" => Input::Cancel(Ticket(run().0)),
             "down" => self.shutdown("asked to end", 0, ShutdownMode::Polite),
             "ctrl-c" => self.shutdown("Ctrl-C", 130, ShutdownMode::Polite),

@@ -1,6 +1,7 @@
 //! What `why` reports in each state: what happens next, and when.
 
 use super::script::Script;
+use crate::model::Phase;
 
 trace!(
     why_a_service_waits_and_for_what,
@@ -117,6 +118,10 @@ fn a_service_that_listens_elsewhere_is_not_told_to_wait_longer() {
     let (text, help) = late("1 spawned 1\n2 failing 1\n70000 tick");
     assert!(text.starts_with("not ready yet after 1m: connection refused"), "{text}");
     assert!(help.starts_with("raise `ready.timeout`"), "{help}");
+    // A long build between its other port and its own was expected.
+    let slow = Script::up("api: probe, timeout=600000");
+    let slow = slow.run("1 spawned 1\n2001 remarks 1 elsewhere\n70000 tick");
+    assert_eq!(slow.view("api").phase, Phase::Starting);
 }
 
 #[test]

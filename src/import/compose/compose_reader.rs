@@ -7,8 +7,9 @@ use super::compose_ports::{ContainerPort, read_ports};
 use super::healthcheck::read_healthcheck;
 use super::host_variables::rewritten_env;
 use super::mounts::{note_mounts, read_mounts};
-use super::preset_images::KnownImage;
+use super::preset_images::{KnownImage, image_version};
 use super::preset_service::{preset_command, preset_env, preset_mounts, preset_ports};
+use super::service_command::plain_path;
 use super::service_form::{ComposeFiles, ServiceForm};
 use super::service_hosts::{ServiceHost, ServiceHosts};
 use super::service_keys::common_keys;
@@ -99,9 +100,12 @@ fn first_pass<'a>(
             let image = *image.insert(found);
             service.preset = Some(image.preset().name.to_owned());
             if let Some(image_node) = node.get("image") {
+                let name = plain_path(image_node).unwrap_or_default();
+                let not = image_version(&name).map(|version| format!(", not version {version}"));
                 image_node.note(format!(
-                    "becomes the preset `{}`: what is installed on this machine runs{}",
+                    "becomes the preset `{}`: what is installed on this machine runs{}{}",
                     image.preset().name,
+                    not.unwrap_or_default(),
                     image.remark
                 ));
             }

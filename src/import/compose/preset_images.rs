@@ -62,15 +62,10 @@ const PREFIXES: [&str; 11] = [
 impl KnownImage {
     /// Finds the preset for an image such as `docker.io/library/postgres:16-alpine`.
     pub fn find(name: &str) -> Option<&'static KnownImage> {
-        let mut name = name.split('@').next()?;
+        let (mut name, _) = split_tag(name);
         while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
             name = rest;
         }
-        let directory = name.rfind('/').map_or(0, |slash| slash + 1);
-        let name = match name[directory..].find(':') {
-            Some(colon) => &name[..directory + colon],
-            None => name,
-        };
         IMAGES.iter().find(|image| image.image == name)
     }
 
@@ -132,6 +127,22 @@ impl KnownImage {
     }
 }
 
+/// Returns the version that an image names: `16` of `postgres:16-alpine`.
+pub(super) fn image_version(name: &str) -> Option<&str> {
+    let version = split_tag(name).1?.split('-').next()?;
+    version.starts_with(|first: char| first.is_ascii_digit()).then_some(version)
+}
+
+/// Splits an image into its name and tag, without a digest.
+fn split_tag(name: &str) -> (&str, Option<&str>) {
+    let name = name.split('@').next().unwrap_or_default();
+    match name.rsplit_once(':') {
+        // What is before a slash is the port of a registry.
+        Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+        _ => (name, None),
+    }
+}
+
 /// What becomes of a variable of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PresetVariable {
@@ -144,6 +155,19 @@ pub(super) enum PresetVariable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_the_number_of_the_tag() {
+        for (name, version) in [
+            ("postgres:16-alpine", Some("16")),
+            ("localhost:5000/redis:7.4@sha256:abc", Some("7.4")),
+            ("localhost:5000/redis", None),
+            ("mysql:lts", None),
+            ("mariadb", None),
+        ] {
+            assert_eq!(image_version(name), version, "{name}");
+        }
+    }
 
     #[test]
     fn images_are_known_by_all_their_names() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::dockerfile::DockerStage;
 use super::mounts::{Mount, MountSource, path_here};
-use super::preset_images::KnownImage;
+use super::preset_images::{KnownImage, image_version};
 use super::service_command::{plain_path, service_command};
 use crate::import::environment::clean_path;
 use crate::import::substitution::with_defaults;
@@ -95,8 +95,13 @@ impl ComposeFiles<'_> {
             let dir = working_dir(node, mounts, workdir).unwrap_or(context);
             return ServiceForm::Command { command, dir, exposed: stage.ports };
         }
-        if let Some(preset) = stage.as_ref().and_then(|stage| KnownImage::find(&stage.image)) {
-            build.note("its Dockerfile changes the image: make the same changes to the preset's data or files");
+        let base = stage.as_ref().map(|stage| stage.image.as_str()).unwrap_or_default();
+        if let Some(preset) = KnownImage::find(base) {
+            let version = image_version(base).map(|version| format!(" of version {version}"));
+            build.note(format!(
+                "its Dockerfile changes the image{}: make the same changes to the preset's data or files",
+                version.unwrap_or_default()
+            ));
             return ServiceForm::Preset(preset);
         }
         node.reject(match stage {

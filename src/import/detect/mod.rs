@@ -17,28 +17,9 @@ use super::{
     ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, NEED_NOT_LISTEN,
     ProbeTest,
 };
-use crate::config::ImportTrust;
+use crate::config::{ImportTrust, MANIFESTS};
 use crate::model::{Name, UniqueNames};
 use project_files::ProjectFiles;
-
-/// The files that tell what a directory has to start.
-pub const MANIFESTS: [&str; 15] = [
-    "package.json",
-    "manage.py",
-    "app.py",
-    "wsgi.py",
-    "asgi.py",
-    "main.py",
-    "pyproject.toml",
-    "go.mod",
-    "Cargo.toml",
-    "Gemfile",
-    "pom.xml",
-    "build.gradle",
-    "build.gradle.kts",
-    "composer.json",
-    "index.html",
-];
 
 /// How many directories are looked at.
 const MAX_DIRECTORIES: usize = 200;
@@ -135,11 +116,19 @@ impl Detection {
         let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
         let mut services = self.services;
         let mut ports = BTreeSet::new();
+        // What a service depends on stands before it.
+        let mut named: Vec<(String, String)> = Vec::new();
         for service in &mut services {
+            for (need, _) in &mut service.depends_on {
+                let last = named.iter().rev().find(|(found, _)| found == need);
+                last.into_iter().for_each(|(_, name)| need.clone_from(name));
+            }
+            let found = service.name.clone();
             if service.name.is_empty() {
                 service.name = folder.clone().unwrap_or_default();
             }
             service.name = names.take(&service.name, &other).to_string();
+            named.push((found, service.name.clone()));
             if let Some(mut port) = usual_port(service).filter(|port| !ports.insert(*port)) {
                 while !ports.insert(port) {
                     port += 1;

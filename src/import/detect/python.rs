@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+use crate::config::VENV_PATH;
+use crate::model::Condition;
+
 use super::{Detection, ImportedCommand, ImportedService, ProjectFiles, found_service, has_word};
 
 /// Files that an app is usually in, the ones that frameworks find on their own first.
@@ -37,12 +40,27 @@ enum PythonFramework {
 
 pub(super) fn detect(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     if files.has(dir.join("manage.py")) {
-        let mut service = found_service(dir, "web", "manage.py");
-        service.preset = Some("django".to_owned());
-        found.services.push(service);
-        return;
+        return found.services.extend(django(dir));
     }
     found.services.extend(ENTRY_POINTS.iter().find_map(|file| entry_point(dir, file, files)));
+}
+
+/// Returns the server, after the task that creates its tables.
+fn django(dir: &Path) -> [ImportedService; 2] {
+    let mut server = found_service(dir, "web", "manage.py");
+    server.preset = Some("django".to_owned());
+    let mut migrate = found_service(dir, "web", "manage.py");
+    migrate.comments = vec!["Applies migrations before the server starts.".to_owned()];
+    migrate.name = match dir.as_os_str().is_empty() {
+        true => "migrate".to_owned(),
+        false => format!("{}-migrate", server.name),
+    };
+    migrate.is_task = true;
+    let words = ["python3", "manage.py", "migrate", "--no-input"].map(str::to_owned);
+    migrate.command = Some(ImportedCommand::Words(words.to_vec()));
+    migrate.env.push(("PATH".to_owned(), VENV_PATH.to_owned()));
+    server.depends_on.push((migrate.name.clone(), Condition::Completed));
+    [migrate, server]
 }
 
 /// Returns the service of this file, if it creates an app.

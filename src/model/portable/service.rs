@@ -79,6 +79,8 @@ pub struct PortableService {
     pub profiles: Vec<Name>,
     /// Whether it starts on its own, given the active profiles.
     pub autostart: bool,
+    /// Whether it starts with its first client.
+    pub lazy: bool,
     /// What its exit means for the stack.
     pub on_exit: OnExit,
     /// How many of it run, at least 1.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::left_alone::is_left_alone;
 use crate::process::guard::GuardConnection;
 use crate::process::process_tree;
 use crate::sys::signal::session_of;
@@ -59,7 +60,9 @@ pub(crate) async fn kill_all(link: &GuardConnection) -> bool {
 /// has a session of its own, so children in the session of this process are spared.
 fn kill_once(link: &GuardConnection) -> usize {
     let own = session_of(0);
-    let spared = |pid: u32| pid == link.guard() || session_of(pid) == own || link.is_keeper(pid);
+    let spared = |pid: u32| {
+        pid == link.guard() || session_of(pid) == own || link.is_keeper(pid) || is_left_alone(pid)
+    };
     for pid in process::children(std::process::id()) {
         if !spared(pid) {
             wait::reap(pid);

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::left_alone::is_left_alone;
 use crate::sys::{process, signal, wait};
 
 /// How long orphans may take to exit after TERM.
@@ -75,7 +76,9 @@ impl CommandOrphans {
     }
 
     fn adopted(&self) -> impl Iterator<Item = u32> {
-        children().filter(|pid| !self.before.contains(pid) && !self.is_keeper(*pid))
+        children().filter(|pid| {
+            !self.before.contains(pid) && !self.is_keeper(*pid) && !is_left_alone(*pid)
+        })
     }
 
     /// Keepers, children once the guard is killed, stay in its session and exit on their own.

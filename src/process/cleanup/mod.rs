@@ -3,6 +3,7 @@
 pub(crate) mod adopted_orphans;
 mod command_orphans;
 mod kill_target;
+mod left_alone;
 mod orphan_scan;
 mod own_children;
 mod previous_stack;
@@ -12,6 +13,7 @@ mod record_writer;
 
 pub use command_orphans::CommandOrphans;
 pub use kill_target::{KillOutcome, KillTarget, kill_holders};
+pub(super) use left_alone::leave_alone;
 pub(crate) use orphan_scan::TOKEN_VAR;
 pub use own_children::OwnChildren;
 pub use previous_stack::{CleanupReport, clean_up, find_orphans, find_orphans_by_token};

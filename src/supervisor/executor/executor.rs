@@ -8,13 +8,14 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::active_run::{ActiveRun, CaptureSink, NotifySocketDir};
+use super::doors::Doors;
 use super::job_runner::{JobReport, JobRunner};
 use super::listen_scan::ListenScan;
 use super::own_reloader;
 use super::passed_listeners::PassedListeners;
 use super::probe_setup::{patterns, probe_context};
 use super::usage_meter::MeteredRun;
-use crate::engine::{JobId, KilledTree};
+use crate::engine::{Door, Input, JobId, KilledTree};
 use crate::log::StackLog;
 use crate::model::{
     CommandLine, DirMove, LaunchConfig, Message, MessageClass, Name, Probe, ProcessExit, RunId,
@@ -39,6 +40,7 @@ pub struct Executor {
     jobs: JobRunner,
     sockets: Option<NotifySocketDir>,
     passing: PassedListeners,
+    doors: Doors,
     consoles: BTreeMap<Name, Arc<ServiceTerminal>>,
     /// Files to watch beside those of the stack; `None`: nothing is watched yet.
     pub(super) more_files: Option<BTreeSet<PathBuf>>,
@@ -70,6 +72,7 @@ impl Executor {
             jobs,
             sockets,
             passing,
+            doors: Doors::default(),
             consoles,
             more_files: None,
             reloading: BTreeSet::new(),
@@ -118,7 +121,7 @@ impl Executor {
             Err(why) => self.processes.spawn_refused(run, why, output),
         };
         let (name, lines) = (service.name.clone(), Some(lines));
-        let port = service.port().map(|port| port.number);
+        let port = service.own_ports().first().map(|port| port.number);
         let held = ActiveRun {
             name,
             port,
@@ -138,9 +141,25 @@ impl Executor {
         self.runs.insert(run, held);
     }
 
-    /// The services with held listening sockets.
-    pub(crate) fn passing(&self) -> BTreeSet<Name> {
-        self.passing.services()
+    /// The services for which devstack itself listens.
+    pub(crate) fn listens_for(&self) -> BTreeSet<Name> {
+        let mut services = self.passing.services();
+        services.extend(self.doors.services().cloned());
+        services
+    }
+
+    /// Listens for these lazy services and for no others.
+    pub(crate) fn keep_doors<'a>(
+        &mut self,
+        doors: impl Iterator<Item = Door<'a>>,
+        reports: &mpsc::UnboundedSender<Input>,
+    ) {
+        self.doors.keep(doors, reports);
+    }
+
+    /// A lazy service was reported as unused; what is decided comes with the next doors.
+    pub(crate) fn answer_unused(&mut self, name: &Name) {
+        self.doors.answer_unused(name);
     }
 
     pub(crate) fn passes(&self) -> bool {

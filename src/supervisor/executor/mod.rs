@@ -1,6 +1,8 @@
 //! Carries out the effects of the engine.
 
 mod active_run;
+mod doorman;
+mod doors;
 pub mod executor;
 pub mod job_runner;
 mod listen_scan;

@@ -1,9 +1,9 @@
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use crate::model::{CommandLine, Message, MessageClass, Name, Service};
+use crate::model::{CommandLine, Message, MessageClass, Name, Service, bind_address};
 use crate::process::ListenFd;
 use crate::supervisor::status::run_notes;
 use crate::{ports, process};
@@ -71,7 +71,7 @@ impl PassedListeners {
         held.retain(|socket| socket.is_of(service));
         let mut handed = Vec::new();
         for port in service.activated_ports() {
-            let address = SocketAddr::new(address(&service.launch.host), port.number);
+            let address = bind_address(&service.launch.host, port.number);
             let at = match held.iter().position(|socket| socket.port == port.name) {
                 Some(at) => at,
                 None => {
@@ -88,21 +88,16 @@ impl PassedListeners {
 
 impl HeldListener {
     fn is_of(&self, service: &Service) -> bool {
-        let host = address(&service.launch.host);
-        service.activated_ports().any(|port| {
-            port.name == self.port && SocketAddr::new(host, port.number) == self.address
-        })
+        let host = &service.launch.host;
+        service
+            .activated_ports()
+            .any(|port| port.name == self.port && bind_address(host, port.number) == self.address)
     }
 
     fn hand(&self) -> std::io::Result<ListenFd> {
         ports::reset_listener(&self.fd)?;
         Ok(ListenFd { name: self.port.clone(), socket: self.fd.try_clone()? })
     }
-}
-
-/// Converts a checked host: an address, or `localhost`.
-fn address(host: &str) -> IpAddr {
-    host.parse().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 fn limit(address: SocketAddr, error: &std::io::Error) -> Message {

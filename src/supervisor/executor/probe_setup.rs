@@ -17,7 +17,7 @@ pub(super) fn probe_context(
 ) -> ProbeContext {
     let (leash, processes) = (leash.clone(), processes.clone());
     // Listening on its other ports is expected too.
-    let given: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
+    let given: Vec<u16> = service.own_ports().iter().map(|port| port.number).collect();
     let listening = |tree: &[u32]| {
         ports::listen_addresses(&[tree.to_vec()]).into_iter().flatten().flatten().collect()
     };

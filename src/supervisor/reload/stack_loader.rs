@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::config::{self, Config, ConfigSources, DebugServices, DiagnosticList};
-use crate::model::{Message, MessageClass, Name, PortKey, Stack};
+use crate::model::{Message, MessageClass, Name, PortKey, ProxyPlace, Stack};
 use crate::ports::{
     ConflictAnswer, ConflictPrompt, NetworkInterface, PortAllocator, PortAssignment,
 };
@@ -110,6 +110,8 @@ pub struct StackLoader {
     pub ports: Arc<Mutex<PortAllocator>>,
     /// Whether diagnostics are colored.
     pub color: bool,
+    /// Where its names are; `None`: it has none.
+    pub place: Option<ProxyPlace>,
     /// Modifies a stack before it is used.
     pub adapt: fn(&mut Stack),
 }
@@ -243,7 +245,7 @@ impl StackLoader {
         assigned: &PortAssignment,
         debugged: &DebugServices,
     ) -> Arc<Stack> {
-        let mut stack = config.resolve_with(&assigned.ports, debugged);
+        let mut stack = config.resolve_with(&assigned.ports, debugged, self.place.as_ref());
         (self.adapt)(&mut stack);
         Arc::new(stack)
     }

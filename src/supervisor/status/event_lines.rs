@@ -168,6 +168,9 @@ impl PhaseLines<'_> {
     fn phase(&self, from: Option<Phase>, to: Phase, cause: &Cause) -> Vec<StatusText> {
         match to {
             Phase::Idle => self.idle(cause),
+            // The summary of the start says it.
+            Phase::Asleep if from.is_none() => Vec::new(),
+            Phase::Asleep => self.asleep(),
             Phase::Waiting => self.waiting(cause),
             Phase::Blocked => self.say(StatusTone::Warning, format!("blocked: {cause}")),
             Phase::Starting => self.starting(from, cause),
@@ -200,6 +203,13 @@ impl PhaseLines<'_> {
         self.say(StatusTone::Plain, "stopped")
     }
 
+    fn asleep(&self) -> Vec<StatusText> {
+        let service = self.stack.services.get(self.name);
+        let url = service.and_then(|service| service.url()).unwrap_or_default();
+        let text = format!("asleep, starts with the first connection to {url}");
+        self.say(StatusTone::Plain, text)
+    }
+
     fn waiting(&self, cause: &Cause) -> Vec<StatusText> {
         match cause {
             Cause::PortLost(message) => self.say(StatusTone::Warning, message.text.clone()),
@@ -213,8 +223,10 @@ impl PhaseLines<'_> {
             return Vec::new();
         }
         let mut text = "starting".to_owned();
-        let ports = self.stack.services.get(self.name).map_or(&[][..], |service| &service.ports);
-        match ports {
+        let ports = self.stack.services.get(self.name).map_or(Vec::new(), |service| {
+            service.ports.iter().filter(|port| !service.is_inner(port)).collect()
+        });
+        match ports.as_slice() {
             [] => {}
             [port] if port.name == DEBUG_PORT => text += &format!(" on debug port {}", port.number),
             [port] => text += &format!(" on port {}", port.number),
@@ -233,6 +245,9 @@ impl PhaseLines<'_> {
         }
         if let Cause::PortReservationDropped(how) = cause {
             text += &format!(": {how}");
+        }
+        if *cause == Cause::Connected {
+            text += &format!(": {cause}");
         }
         // A preceding stop has already named the file.
         if let Cause::FileChanged(path) = cause

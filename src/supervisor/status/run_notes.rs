@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::{
-    ListenAddress, Message, MessageClass, Name, ProcessExit, Service, is_loopback, listening_port,
+    ListenAddress, Message, MessageClass, ProcessExit, Service, is_loopback, listening_port,
 };
 use crate::ports::NetworkInterface;
 
@@ -13,7 +13,7 @@ const MOST_NAMED: usize = 5;
 
 /// The service is not listening on its assigned port, but elsewhere.
 pub(crate) fn wrong_port(service: &Service, given: u16, actual: &[ListenAddress]) -> Message {
-    let mine: BTreeSet<u16> = service.ports.iter().map(|port| port.number).collect();
+    let mine: BTreeSet<u16> = service.own_ports().iter().map(|port| port.number).collect();
     let tcp = actual.iter().filter_map(ListenAddress::tcp).map(|address| address.port());
     let ports: BTreeSet<u16> = tcp.filter(|port| !mine.contains(port)).collect();
     let sockets = actual.iter().filter_map(|address| match address {
@@ -44,7 +44,7 @@ pub(crate) fn listen_notes(
     early: bool,
     networks: impl FnOnce() -> Vec<NetworkInterface>,
 ) -> Vec<Message> {
-    let ports: Vec<u16> = service.ports.iter().map(|port| port.number).collect();
+    let ports: Vec<u16> = service.own_ports().iter().map(|port| port.number).collect();
     let actual = listening_port(&ports, listening);
     let strange = actual.is_some_and(|port| !ports.contains(&port))
         || listening.iter().any(|address| matches!(address, ListenAddress::Unix(_)));
@@ -129,38 +129,13 @@ pub(crate) fn port_is_passed(port: u16) -> Message {
     Message::new(MessageClass::Port, text).help(help)
 }
 
-/// Modules with a command that come in a package of the same name.
-const INSTALLABLE: [&str; 14] = [
-    "celery", "daphne", "debugpy", "django", "fastapi", "flask", "gunicorn", "hypercorn",
-    "jupyterlab", "mkdocs", "sanic", "streamlit", "uvicorn", "waitress",
-];
-
-/// What `python -m NAME` reports if the module is not there: another run would, too.
-pub(crate) fn missing_module(service: &Name, lines: &[String]) -> Option<Message> {
-    let last = lines.iter().rev().find(|line| !line.trim().is_empty())?;
-    let (python, module) = last.trim().split_once(": No module named ")?;
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-    let program = python.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    let is_path = python.starts_with('/') || !python.contains(char::is_whitespace);
-    if !(program.ends_with("python") && is_path) {
-        return None;
-    }
-    let package = module.split('.').next().unwrap_or(module);
-    if package.is_empty() || !module.chars().all(plain) {
-        return None;
-    }
-    let (text, way) = match INSTALLABLE.contains(&package) {
-        true => (
-            format!("Python module `{module}` is not installed for {python}"),
-            format!("run `{} -m pip install {package}`", shell_words::quote(python)),
-        ),
-        false => (
-            format!("{python} finds no module `{module}`"),
-            "check its name and `dir`, or install it".to_owned(),
-        ),
-    };
-    let help = format!("{way}, then run `devstack restart {service}`");
-    Some(Message::new(MessageClass::Spawn, text).help(help))
+/// The program of a lazy service opened its main port, where devstack itself listens.
+pub(crate) fn port_is_kept(port: u16) -> Message {
+    let text = format!(
+        "address already in use: devstack itself keeps port {port} open, because the service is lazy"
+    );
+    let help = "make the program listen on $PORT instead of a fixed port, or remove `start`";
+    Message::new(MessageClass::Port, text).help(help)
 }
 
 /// How to keep well-known servers in the foreground, by the beginning of the name of their processes.

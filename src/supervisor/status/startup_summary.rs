@@ -107,8 +107,18 @@ fn cells(view: &ServiceView, stack: &Stack, open: bool) -> [String; 4] {
         (Some(message), _) if fault(view).is_some() => {
             message.text.lines().next().unwrap_or_default().to_owned()
         }
-        (_, Some(url)) if open => format!("{LOCAL}{url}"),
-        (_, Some(url)) => url.clone(),
+        (_, Some(url)) => {
+            // The name is for people; the direct address is for what does not know such names.
+            let url = match &view.origin {
+                Some(origin) => format!("{origin}  ({url})"),
+                None => url.clone(),
+            };
+            match view.phase {
+                Phase::Asleep => format!("starts with the first connection to {url}"),
+                _ if open => format!("{LOCAL}{url}"),
+                _ => url,
+            }
+        }
         (_, None) => String::new(),
     };
     let phase = match fault(view) {
@@ -151,6 +161,7 @@ fn fault(view: &ServiceView) -> Option<Fault> {
         Phase::Blocked => Some(Fault::Blocked),
         Phase::Done if view.has_exited() => Some(Fault::Exited),
         Phase::Idle
+        | Phase::Asleep
         | Phase::Waiting
         | Phase::Starting
         | Phase::Ready

@@ -30,6 +30,11 @@ pub(crate) fn set_process_name(name: &std::ffi::CStr) {
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
+/// Returns what identifies the network of this process: loopback is another one in a container.
+pub(crate) fn network_namespace() -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::ino(&fs::metadata("/proc/self/ns/net").ok()?))
+}
+
 /// Makes this process a subreaper: orphans below it become its children.
 pub(crate) fn become_subreaper() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(rustix::process::Pid::from_raw(1))?)

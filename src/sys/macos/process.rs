@@ -41,6 +41,11 @@ pub(crate) fn close_on_exec(fd: BorrowedFd<'_>) {
     let _ = rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC);
 }
 
+/// Returns `None`: all processes have the same network.
+pub(crate) fn network_namespace() -> Option<u64> {
+    None
+}
+
 /// Closes every descriptor above 2 except `keep`.
 pub(crate) fn close_fds_except(keep: RawFd) {
     // SAFETY: no arguments.

@@ -19,6 +19,8 @@ fn well() -> DoctorFacts {
             has_pidfd: true,
             sight: ProcessVisibility::All,
             localhost: LocalhostNames::Loopback,
+            https: LocalCaFacts::Absent,
+            proxy: ProxyFacts::NotRunning,
         },
         project: ProjectFacts {
             dir: "/srv/shop".into(),
@@ -75,7 +77,7 @@ fn where_all_is_well_every_check_says_so() {
     assert!(findings.iter().all(|finding| finding.help.is_empty()), "{findings:?}");
     let checks: Vec<&str> = findings.iter().map(|finding| finding.check).collect();
     let expected = "inotify-watches inotify-instances open-files processes pidfd proc \
-         localhost-names project configuration programs ports leftovers stale-leases";
+         localhost-names https proxy project configuration programs ports leftovers stale-leases";
     assert_eq!(checks.join(" "), expected);
 }
 
@@ -84,7 +86,7 @@ type Case = (fn(&mut DoctorFacts), FindingLevel, &'static str, &'static str, &'s
 
 #[test]
 fn every_trouble_is_told_with_its_remedy() {
-    const CASES: [Case; 21] = [
+    const CASES: [Case; 22] = [
         (
             |facts| facts.machine.watches = Some(LimitUsage { used: 480_000, most: Some(524_288) }),
             FindingLevel::Wrong,
@@ -168,6 +170,17 @@ fn every_trouble_is_told_with_its_remedy() {
             "localhost-names",
             "no name server",
             "browsers",
+        ),
+        (
+            |facts| {
+                let other = Message::new(MessageClass::Busy, "cannot ask the proxy: no")
+                    .help("stop the stacks");
+                facts.machine.proxy = ProxyFacts::Unreachable(other);
+            },
+            FindingLevel::Wrong,
+            "proxy",
+            "cannot ask the proxy",
+            "stop the stacks",
         ),
         (
             |facts| facts.project.writable = false,
@@ -280,6 +293,17 @@ fn a_service_that_does_not_start_by_itself_fails_nothing() {
 }
 
 #[test]
+fn names_that_are_served_are_counted() {
+    let mut facts = well();
+    facts.machine.proxy = ProxyFacts::Serving { ports: vec![3000, 7780], stacks: 2 };
+    let findings = judge(&facts);
+    let finding = findings.iter().find(|finding| finding.check == "proxy").expect("it is told");
+    assert_eq!(finding.state, FindingLevel::Ok);
+    let text = "names are served on port 3000, 7780; running stacks with names: 2";
+    assert_eq!(finding.text, text);
+}
+
+#[test]
 fn what_does_not_concern_a_stack_is_not_told() {
     let mut facts = well();
     facts.project.network_file_system = Some("nfs4".to_owned());
@@ -293,7 +317,7 @@ fn what_does_not_concern_a_stack_is_not_told() {
     let machine = &mut facts.machine;
     (machine.watches, machine.watchers, machine.files, machine.processes) =
         (None, None, None, None);
-    assert_eq!(judge(&facts).len(), 9);
+    assert_eq!(judge(&facts).len(), 11);
 }
 
 #[test]
@@ -339,4 +363,34 @@ fn a_port_that_is_kept_for_a_dead_devstack_is_wrong() {
         "{}",
         finding.help
     );
+}
+
+#[test]
+fn a_local_ca_should_be_trusted_and_stay_so() {
+    let ca = |expires_soon, system| LocalCaFacts::Present {
+        expires: "2036-11-29".to_owned(),
+        expires_soon,
+        stores: vec![
+            ("system".to_owned(), system),
+            ("Chromium (~/.pki/nssdb)".to_owned(), StoreContent::ThisCa),
+        ],
+    };
+    let mut facts = well();
+    facts.machine.https = ca(false, StoreContent::ThisCa);
+    let findings = judge(&facts);
+    let https = findings.iter().find(|finding| finding.check == "https").expect("it is checked");
+    let trusted = "the local CA expires 2036-11-29; trusted by system, Chromium (~/.pki/nssdb)";
+    assert_eq!((https.state, &*https.text), (FindingLevel::Ok, trusted));
+
+    let finding = after(|facts| facts.machine.https = ca(true, StoreContent::ThisCa));
+    assert_eq!((finding.state, &*finding.text), (FindingLevel::Note, trusted));
+    for missing in [StoreContent::Nothing, StoreContent::Stale, StoreContent::Unreadable] {
+        let finding = after(|facts| facts.machine.https = ca(false, missing));
+        let text = "the local CA expires 2036-11-29; trusted by Chromium (~/.pki/nssdb); \
+             not trusted by system, or certutil is not installed";
+        assert_eq!((finding.state, &*finding.text), (FindingLevel::Note, text));
+    }
+    let unusable = Message::new(MessageClass::Denied, "cannot use the local CA").help("undo");
+    let finding = after(|facts| facts.machine.https = LocalCaFacts::Unusable(unusable));
+    assert_eq!((finding.state, &*finding.help), (FindingLevel::Wrong, "undo"));
 }

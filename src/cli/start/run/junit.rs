@@ -111,6 +111,7 @@ mod tests {
     fn junit_says_what_the_outcome_says_in_every_phase() {
         for phase in [
             Phase::Idle,
+            Phase::Asleep,
             Phase::Waiting,
             Phase::Blocked,
             Phase::Starting,

@@ -50,6 +50,9 @@ pub struct RunArgs {
     /// Let ports move if they are in use, as the file says [default: fail]
     #[arg(long)]
     pub no_strict_ports: bool,
+    /// Also serve services under their names, such as `http://web.shop.localhost:7780`
+    #[arg(long)]
+    pub proxy: bool,
     /// Stop the command as soon as a service fails
     #[arg(long)]
     pub abort_on_failure: bool,
@@ -81,6 +84,7 @@ pub(crate) fn run(files: Vec<PathBuf>, args: RunArgs) -> Result<ExitCode, Comman
         services: args.services,
         debug: None,
         strict_ports: !args.no_strict_ports,
+        names: args.proxy,
         follow: false,
         shown: args.shown,
         qr: false,

@@ -139,10 +139,11 @@ impl ServiceReport {
     }
 }
 
-/// Whether a service is ready or was so until it exited as it may, or a task has completed.
+/// Whether a service is ready or asleep, or was ready so until it exited as it may, or a task has completed.
 pub(super) fn is_up(view: &ServiceView) -> bool {
     match view.phase {
-        Phase::Ready => true,
+        // It starts when the command connects.
+        Phase::Ready | Phase::Asleep => true,
         Phase::Done => view.kind.is_task() || view.ready_after_ms.is_some(),
         Phase::Idle
         | Phase::Waiting

@@ -68,7 +68,7 @@ impl StartTrace {
 
     fn enter(&mut self, name: &Name, phase: Phase, at: i64, spawned: bool) {
         let Some(trace) = self.services.get_mut(name) else { return };
-        if phase == Phase::Idle {
+        if matches!(phase, Phase::Idle | Phase::Asleep) {
             return;
         }
         trace.wanted.get_or_insert(at);
@@ -82,7 +82,12 @@ impl StartTrace {
             Phase::Ready => drop(trace.ready.get_or_insert(at)),
             Phase::Done => drop(trace.completed.get_or_insert(at)),
             Phase::Failed | Phase::Unhealthy => drop(trace.failed.get_or_insert(at)),
-            Phase::Idle | Phase::Waiting | Phase::Blocked | Phase::Stopping | Phase::Backoff => {}
+            Phase::Idle
+            | Phase::Asleep
+            | Phase::Waiting
+            | Phase::Blocked
+            | Phase::Stopping
+            | Phase::Backoff => {}
         }
     }
 

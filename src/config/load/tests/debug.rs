@@ -6,7 +6,7 @@ use crate::config::DebugServices;
 /// Loads a service in debug mode.
 fn debugged(project: &Project, service: &str) -> std::sync::Arc<Service> {
     let debugged = DebugServices::from([name(service)]);
-    let stack = project.draft().resolve_with(&BTreeMap::new(), &debugged);
+    let stack = project.draft().resolve_with(&BTreeMap::new(), &debugged, None);
     stack.services[&name(service)].clone()
 }
 

@@ -132,6 +132,12 @@ fn services_do_not_multiply_what_they_share() {
     let text = format!("stack.env.A = '{shared}'\n{}", services(&command, 3_000));
     let wanted = "environments and commands are too large together";
     assert_eq!(Project::new(&text).mistakes(), [wanted]);
+    // Commands of debug mode count as well.
+    let debugged: String = (0..3_000)
+        .map(|at| format!("[services.s{at}]\ncommand = 'a'\ndebug = {{ command = {command}, port = 'auto' }}\n"))
+        .collect();
+    let text = format!("stack.env.A = '{shared}'\n{debugged}");
+    assert_eq!(Project::new(&text).mistakes(), [wanted]);
     let empty: String = (0..80_000).map(|at| format!("V{at}=\n")).collect();
     let project = Project::new(&services("'a'", 100)).file(".env", &empty);
     assert_eq!(project.mistakes(), [wanted]);

@@ -186,6 +186,25 @@ fn two_services_of_one_name_need_a_prefix() {
 }
 
 #[test]
+fn a_service_that_is_left_out_is_in_no_conflict() {
+    let main = "include = ['../billing', { path = '../search', only = ['extra'] }]\n";
+    let stack = shop(main, BILLING, SEARCH).stack();
+    assert_eq!(services(&stack), ["bank", "db", "extra"]);
+    // What it needs is not left out.
+    let main = main.replace("extra", "api");
+    let error = load(&shop(&main, BILLING, SEARCH).sources).expect_err("both have `db`");
+    assert!(error.list()[0].message().text.starts_with("service `db` is defined in "), "{error}");
+}
+
+#[test]
+fn the_help_of_a_conflict_with_prefixes_asks_for_others() {
+    let main = "include = [{ path = '../billing', as = 'x' }, { path = '../search', as = 'x' }]\n";
+    let error = load(&shop(main, BILLING, SEARCH).sources).expect_err("both have `x-db`");
+    let help = &error.list()[0].message().help;
+    assert_eq!(help, "choose other prefixes, with `as` where these files are included");
+}
+
+#[test]
 fn files_that_include_each_other_are_named() {
     let main = "include = ['../billing']\n[services.web]\ncommand = 'w'\n";
     let project = shop(main, "include = ['../search']\n", "include = ['../shop', '.']\n");

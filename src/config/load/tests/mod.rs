@@ -9,6 +9,7 @@ mod debug;
 mod files;
 mod hostile;
 mod includes;
+mod lazy;
 mod meaning;
 mod ports;
 mod presets;

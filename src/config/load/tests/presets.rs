@@ -45,7 +45,7 @@ fn shown(project: &Project, service: &Service) -> String {
     line("takes host", advice.host.as_deref().unwrap_or_default());
     if service.debug.is_some() {
         let debugged = BTreeSet::from([service.name.clone()]);
-        let stack = project.draft().resolve_with(&BTreeMap::new(), &debugged);
+        let stack = project.draft().resolve_with(&BTreeMap::new(), &debugged, None);
         let service = &stack.services[&service.name];
         if let (CommandLine::Shell(command), RunMode::Debug(mode)) =
             (&service.launch.command, service.mode)

@@ -79,6 +79,21 @@ depends_on = ["db-3", "nothing"]
 }
 
 #[test]
+fn a_cycle_of_another_system_is_found_on_this_one() {
+    let text = r#"
+[services.api]
+command = "a"
+depends_on = ["db"]
+[services.db]
+command = "d"
+THERE = { depends_on = ["api"] }
+"#;
+    let system = if cfg!(target_os = "macos") { "Linux" } else { "macOS" };
+    let expected = format!("devstack.toml:4:15: dependency cycle on {system}: api → db → api");
+    assert_eq!(project(text).mistakes(), [expected]);
+}
+
+#[test]
 fn a_mistake_outside_of_the_tables_is_reported_once() {
     let text = "[services.api]\ncommand = 1\nHERE = {}\nTHERE = { host = 'x' }\nwindows = 3\n";
     let mistakes = project(text).mistakes();

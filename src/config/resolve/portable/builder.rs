@@ -68,6 +68,11 @@ impl<'a> PortableBuilder<'a> {
         texts.inject(injected);
         let mut env = texts.env();
         env.retain(|name, _| !unused.contains(name));
+        if let Some(path) = env.get_mut("PATH").filter(|_| self.in_containers())
+            && let Some(known) = path.as_literal()
+        {
+            *path = absolute_path(known, self.container_dir(spec).as_deref()).as_str().into();
+        }
         let health = spec.health.as_ref().map(|health| HealthConfig {
             probes: self.probes(place, &health.probes, &mut texts),
             interval: health.interval,
@@ -114,11 +119,19 @@ impl<'a> PortableBuilder<'a> {
             differs_elsewhere: spec.differs_elsewhere,
             profiles: spec.profiles.iter().flat_map(|profiles| profiles.names.clone()).collect(),
             autostart: spec.autostart,
+            lazy: spec.lazy.is_some(),
             on_exit: spec.on_exit,
             replicas: self.replicas(spec),
             preset: spec.preset.map(|preset| preset.name),
             image: image.map(portable_image),
         }
+    }
+
+    /// Returns the working directory in a container that has the directory of the file.
+    fn container_dir(&self, spec: &ServiceSpec) -> Option<String> {
+        let below = spec.dir.strip_prefix(&self.spec.scope(spec).dir).ok()?.to_str()?;
+        let gap = if below.is_empty() { "" } else { "/" };
+        Some(format!("{CONTAINER_DIR}{gap}{below}"))
     }
 
     fn in_containers(&self) -> bool {
@@ -314,4 +327,19 @@ fn portable_image(image: &'static PresetImage) -> PortableImage {
         data: image.data.as_deref(),
         command: image.command.iter().map(String::as_str).collect(),
     }
+}
+
+/// Makes the entries of a `PATH` absolute, each once: no container engine runs a program that it finds
+/// below a relative one. Without a working directory, those are left out.
+fn absolute_path(path: &str, dir: Option<&str>) -> String {
+    let mut entries: Vec<String> = Vec::new();
+    for entry in path.split(':') {
+        let entry = match entry.strip_prefix("./").unwrap_or(entry) {
+            entry if entry.starts_with('/') => Some(entry.to_owned()),
+            "" | "." => dir.map(str::to_owned),
+            entry => dir.map(|dir| format!("{dir}/{entry}")),
+        };
+        entries.extend(entry.filter(|entry| !entries.contains(entry)));
+    }
+    entries.join(":")
 }

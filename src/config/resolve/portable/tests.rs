@@ -99,6 +99,26 @@ fn services_have_names_in_containers() {
 }
 
 #[test]
+fn search_paths_of_containers_are_absolute() {
+    let text = r#"
+        [services.web]
+        preset = "vite"
+        dir = "front"
+        [services.own]
+        command = "x"
+        env = { PATH = "bin:./bin::/opt/bin" }
+    "#;
+    let config = config_of(&[("devstack.toml", text), ("front/package.json", "{}")]);
+    let stack = config.portable(PortableNetwork::Names);
+    let path = shown(&service(&stack, "web").env["PATH"]);
+    let (first, _) = path.split_once(":/usr/").unwrap();
+    assert_eq!(first, "/app/front/node_modules/.bin:/app/node_modules/.bin");
+    assert_eq!(shown(&service(&stack, "own").env["PATH"]), "/app/bin:/app:/opt/bin");
+    let stack = config.portable(PortableNetwork::Loopback);
+    assert_eq!(shown(&service(&stack, "own").env["PATH"]), "bin:./bin::/opt/bin");
+}
+
+#[test]
 fn processes_of_one_machine_share_its_ports() {
     let text = TWO
         .replace("[services.web]", "[services.other]\ncommand = 'x'\nport = 8000\n[services.web]");

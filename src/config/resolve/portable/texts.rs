@@ -154,7 +154,10 @@ impl<'a> PortableTexts<'a> {
         };
         let place = self.addresses.find(own.map_or(name, Name::as_str));
         match field {
-            ServiceField::Url => place.map(|place| self.url(place)).unwrap_or_default(),
+            // Elsewhere there is no proxy.
+            ServiceField::Url | ServiceField::Origin => {
+                place.map(|place| self.url(place)).unwrap_or_default()
+            }
             ServiceField::Host => place.map(|place| place.host.as_str().into()).unwrap_or_default(),
             ServiceField::Port(port) => {
                 let number = place.and_then(|place| place.port(port.as_deref()));

@@ -46,6 +46,7 @@ fn stack() -> Stack {
         files: BTreeSet::new(),
         live_reload: true,
         logs: Default::default(),
+        proxy: None,
     }
 }
 
@@ -74,6 +75,8 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
         host: "127.0.0.1".to_owned(),
         url: service.url(),
         listening: None,
+        origin: None,
+        proxy: None,
         network_urls: Vec::new(),
         exit: None,
         waiting_on: Vec::new(),
@@ -102,6 +105,7 @@ fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
         supervisor_pid: 1,
         primary: None,
         start: None,
+        proxy: None,
         state: StackState::Up,
         event: 0,
         networks: Vec::new(),

@@ -101,33 +101,6 @@ fn orphans_are_named_up_to_a_bound() {
     assert!(text.ends_with("worker (pid 5), …"), "{text}");
 }
 
-#[test]
-fn a_module_that_python_does_not_find_is_named_with_how_to_install_it() {
-    let about = |line: &str| {
-        let lines = ["starting", line, ""].map(str::to_owned);
-        missing_module(&Name::new("api").unwrap(), &lines)
-    };
-    let message = about("/shop/.venv/bin/python: No module named debugpy").expect("it is missing");
-    assert_eq!(message.text, "Python module `debugpy` is not installed for /shop/.venv/bin/python");
-    assert_eq!(
-        message.help,
-        "run `/shop/.venv/bin/python -m pip install debugpy`, then run `devstack restart api`"
-    );
-    assert!(about("/usr/bin/python3: No module named uvicorn.main").is_some());
-    let own = about("python: No module named shop.web").expect("it is missing");
-    assert_eq!(own.text, "python finds no module `shop.web`");
-    assert_eq!(
-        own.help,
-        "check its name and `dir`, or install it, then run `devstack restart api`"
-    );
-    for line in ["python: No module named ", "rm -rf x; python: No module named flask"] {
-        assert_eq!(about(line), None);
-    }
-    assert_eq!(about("python-like: No module named flask"), None);
-    // An import that fails may be anything, such as a misspelled name.
-    assert_eq!(about("ModuleNotFoundError: No module named 'shop'"), None);
-}
-
 /// What is said when the main process of `command` exits with 0 after a second.
 fn end(command: &str, terminal: bool, leftovers: &[(u32, String)]) -> Option<String> {
     let service = service(command, "127.0.0.1");

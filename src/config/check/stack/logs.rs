@@ -1,4 +1,4 @@
-use super::ConfigChecker;
+use crate::config::check::ConfigChecker;
 use crate::config::diagnostics::quote;
 use crate::config::parse::{RawValue, SpannedValue};
 use crate::config::schema::misplaced;

@@ -1,10 +1,13 @@
+pub(in crate::config) mod logs;
+pub(in crate::config) mod proxy;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
 use crate::model::{ConflictPolicy, InvalidName, Name};
 
-use super::{ConfigChecker, in_order, unknown_key_help};
+use crate::config::check::{ConfigChecker, in_order, unknown_key_help};
 use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
@@ -53,18 +56,31 @@ impl ConfigChecker<'_, '_> {
         let env_files = env_files.unwrap_or_else(|| self.default_env_files());
         let live = self.get(stack, "live", Self::boolean).unwrap_or(true);
         let logs = self.get(stack, "logs", Self::logs).unwrap_or_default();
+        let proxy = self.stack_proxy(stack);
         let services = self.all_services(file, first, &defaults)?;
-        self.services_elsewhere(&defaults);
         let primary = self.primary(&services);
         let (name, dir) = (self.stack_name.clone(), self.dir.to_owned());
         let included = self.names.included.values().map(|service| service.name.clone());
         let visible = services.iter().map(|service| service.name.clone()).chain(included).collect();
         let prefix = self.names.prefix.clone();
         let scope = ScopeSpec { dir: dir.clone(), prefix, visible, env, env_files };
-        let services =
+        let mut services =
             services.into_iter().map(|service| (service.name.clone(), service)).collect();
+        self.services_elsewhere(&defaults, &mut services);
         let groups = BTreeMap::new();
-        Some(StackSpec { name, dir, scopes: vec![scope], services, groups, primary, live, logs })
+        let domain = format!("{name}.localhost");
+        Some(StackSpec {
+            name,
+            dir,
+            scopes: vec![scope],
+            services,
+            groups,
+            primary,
+            live,
+            logs,
+            proxy,
+            domain,
+        })
     }
 
     /// Reports unknown keys at the top level; a table with a command is a misplaced service.

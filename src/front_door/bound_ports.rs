@@ -1,0 +1,86 @@
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use tokio::task::{JoinHandle, spawn_local};
+
+use super::port_choice::bind;
+
+/// The listening sockets of the front door, each with the task that accepts its connections.
+#[derive(Default)]
+pub(super) struct BoundPorts(BTreeMap<SocketAddr, BoundSocket>);
+
+struct BoundSocket {
+    /// For copies.
+    socket: Rc<TcpListener>,
+    accepting: JoinHandle<()>,
+}
+
+impl Drop for BoundSocket {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl BoundPorts {
+    /// Takes over sockets that an earlier front door has opened.
+    pub fn adopt<F: Future<Output = ()> + 'static>(
+        &mut self,
+        copies: Vec<OwnedFd>,
+        accept: impl Fn(tokio::net::TcpListener) -> F,
+    ) {
+        for socket in copies.into_iter().map(TcpListener::from) {
+            // What is no listening socket or cannot be used is closed.
+            let added = self.add(socket, &accept);
+            added.unwrap_or_else(|error| tracing::debug!(%error, "cannot take over a socket"));
+        }
+    }
+
+    /// Listens on a port, unless that is done already.
+    ///
+    /// # Errors
+    /// The port is in use, or not allowed.
+    pub fn open<F: Future<Output = ()> + 'static>(
+        &mut self,
+        port: u16,
+        accept: impl Fn(tokio::net::TcpListener) -> F,
+    ) -> io::Result<()> {
+        if self.0.keys().any(|address| address.port() == port) {
+            return Ok(());
+        }
+        bind(port)?.into_iter().try_for_each(|socket| self.add(socket, &accept))
+    }
+
+    fn add<F: Future<Output = ()> + 'static>(
+        &mut self,
+        socket: TcpListener,
+        accept: &impl Fn(tokio::net::TcpListener) -> F,
+    ) -> io::Result<()> {
+        let address = socket.local_addr()?;
+        if let Entry::Vacant(free) = self.0.entry(address) {
+            socket.set_nonblocking(true)?;
+            let listener = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
+            let accepting = spawn_local(accept(listener));
+            free.insert(BoundSocket { socket: Rc::new(socket), accepting });
+        }
+        Ok(())
+    }
+
+    /// Closes the sockets of all other ports.
+    pub fn keep(&mut self, ports: &BTreeSet<u16>) {
+        self.0.retain(|address, _| ports.contains(&address.port()));
+    }
+
+    /// Returns all sockets, for copies.
+    pub fn sockets(&self) -> Vec<Rc<TcpListener>> {
+        self.0.values().map(|bound| bound.socket.clone()).collect()
+    }
+
+    /// Returns the numbers of the ports.
+    pub fn ports(&self) -> BTreeSet<u16> {
+        self.0.keys().map(SocketAddr::port).collect()
+    }
+}

@@ -1,0 +1,200 @@
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use super::message::{VERSION, Versioned};
+use crate::sys::process::{RECV_FLAGS, close_on_exec};
+
+/// Of one message, in bytes: more than a hundred paths.
+const MAX_MESSAGE: usize = 1024 * 1024;
+
+/// Of one message: IPv4 and IPv6 for the ports of a few stacks and front ports.
+pub(super) const MAX_DESCRIPTORS: usize = 64;
+
+/// A connection between the front door and a stack or command: one JSON value per line, with
+/// descriptors beside it.
+#[derive(Debug)]
+pub(super) struct DoorStream {
+    socket: UnixStream,
+    received: Vec<u8>,
+    /// How much of it is known to have no line end.
+    searched: usize,
+    /// How long a message may be, in bytes.
+    max_message: usize,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+impl DoorStream {
+    pub fn new(socket: UnixStream) -> DoorStream {
+        DoorStream {
+            socket,
+            received: Vec::new(),
+            searched: 0,
+            max_message: MAX_MESSAGE,
+            descriptors: VecDeque::new(),
+        }
+    }
+
+    /// Allows messages of this length, in bytes.
+    pub fn allow_messages(&mut self, length: usize) {
+        self.max_message = length;
+    }
+
+    /// Returns the user at the other end.
+    pub fn peer_uid(&self) -> io::Result<u32> {
+        Ok(self.socket.peer_cred()?.uid())
+    }
+
+    /// Sends a message with descriptors.
+    pub async fn send(
+        &self,
+        message: &impl Serialize,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<()> {
+        let message = Versioned { version: VERSION, message };
+        let mut line = serde_json::to_vec(&message).expect("messages serialize to JSON");
+        line.push(b'\n');
+        let mut descriptors = descriptors;
+        let mut rest = line.as_slice();
+        while !rest.is_empty() {
+            let send = || send_once(&self.socket, rest, descriptors);
+            let sent = self.socket.async_io(Interest::WRITABLE, send).await?;
+            rest = &rest[sent..];
+            // They go with the first byte.
+            descriptors = &[];
+        }
+        Ok(())
+    }
+
+    /// Returns the next message; `None` at the end.
+    ///
+    /// # Errors
+    /// The system's; `InvalidData` for a message of another version or none at all.
+    pub async fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.received[self.searched..]) {
+                let line: Vec<u8> = self.received.drain(..=self.searched + end).collect();
+                self.searched = 0;
+                return parse(&line).map(Some);
+            }
+            self.searched = self.received.len();
+            if self.searched > self.max_message {
+                return Err(invalid("the message is too long"));
+            }
+            let mut part = [0; 16 * 1024];
+            let mut arrived = Vec::new();
+            let receive = || receive_once(&self.socket, &mut part, &mut arrived);
+            let count = self.socket.async_io(Interest::READABLE, receive).await?;
+            self.descriptors.extend(arrived);
+            if self.descriptors.len() > MAX_DESCRIPTORS {
+                return Err(invalid("too many descriptors"));
+            }
+            if count == 0 {
+                return Ok(None);
+            }
+            self.received.extend_from_slice(&part[..count]);
+        }
+    }
+
+    /// Takes the descriptors that came with the last message. Fewer may have arrived at the limit of
+    /// open files.
+    pub fn take_descriptors(&mut self, count: usize) -> Vec<OwnedFd> {
+        self.descriptors.drain(..count.min(self.descriptors.len())).collect()
+    }
+}
+
+fn parse<T: DeserializeOwned>(line: &[u8]) -> io::Result<T> {
+    #[derive(serde::Deserialize)]
+    struct OnlyVersion {
+        version: u32,
+    }
+    let OnlyVersion { version } = serde_json::from_slice(line).map_err(invalid)?;
+    if version != VERSION {
+        return Err(invalid("the proxy belongs to another version of devstack"));
+    }
+    let Versioned { message, .. } = serde_json::from_slice(line).map_err(invalid)?;
+    Ok(message)
+}
+
+fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+fn send_once(
+    socket: &UnixStream,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(invalid("too many descriptors"));
+    }
+    let parts = [IoSlice::new(bytes)];
+    // Rust programs ignore SIGPIPE: a receiver that is gone is an error here.
+    Ok(rustix::net::sendmsg(socket, &parts, &mut control, SendFlags::empty())?)
+}
+
+fn receive_once(
+    socket: &UnixStream,
+    bytes: &mut [u8],
+    arrived: &mut Vec<OwnedFd>,
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(bytes)];
+    let received = rustix::net::recvmsg(socket, &mut parts, &mut control, RECV_FLAGS)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            arrived.extend(rights);
+        }
+    }
+    arrived.iter().for_each(|fd| close_on_exec(fd.as_fd()));
+    Ok(received.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsFd;
+
+    use super::*;
+    use crate::front_door::message::{DoorReply, DoorRequest};
+
+    #[tokio::test]
+    async fn messages_bring_their_descriptors() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (one, mut other) = (DoorStream::new(one), DoorStream::new(other));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        one.send(&DoorRequest::Status, &[listener.as_fd(), listener.as_fd()]).await.unwrap();
+        one.send(&DoorRequest::Status, &[]).await.unwrap();
+        assert_eq!(other.receive().await.unwrap(), Some(DoorRequest::Status));
+        let copies = other.take_descriptors(2);
+        assert_eq!(other.receive().await.unwrap(), Some(DoorRequest::Status));
+        assert_eq!(other.take_descriptors(2).len(), 0);
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        for copy in copies {
+            assert_eq!(TcpListener::from(copy).local_addr().unwrap(), address);
+        }
+        drop(one);
+        assert_eq!(other.receive::<DoorRequest>().await.unwrap(), None);
+    }
+
+    #[test]
+    fn another_version_is_told_apart_from_nonsense() {
+        let text = |line: &str| parse::<DoorReply>(line.as_bytes()).unwrap_err().to_string();
+        let newer = text("{\"version\":2,\"what\":\"whatever\"}");
+        assert_eq!(newer, "the proxy belongs to another version of devstack");
+        assert!(text(r#"{"version":1,"message":{"what":"whatever"}}"#).contains("unknown variant"));
+    }
+}

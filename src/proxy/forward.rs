@@ -1,0 +1,386 @@
+use std::convert::Infallible;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::HeaderMap;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response, StatusCode, Version};
+use tokio::sync::watch;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep};
+
+use super::balance;
+use super::client::ProxyClient;
+use super::exchange::Exchange;
+use super::exchange_ring::ExchangeRings;
+use super::forward_request::ForwardRequest;
+use super::headers;
+use super::host_name::HostName;
+use super::recording::Recording;
+use super::refusal::{Refusal, RefusalFormat};
+use super::response_body::ResponseBody;
+use super::route::{NotReady, Route, UpstreamId};
+use super::route_table::{RouteMatch, RouteTable};
+use super::traffic::Traffic;
+use super::tunnel::tunnel;
+use super::upstream::{InFlight, Upstream};
+use crate::https::HttpsConfig;
+use crate::model::LoadBalancing;
+
+/// The first pause after failed connections, doubled each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const MAX_PAUSE: Duration = Duration::from_millis(500);
+
+/// Answers one request.
+pub(super) struct Forwarder {
+    pub routes: watch::Receiver<Arc<RouteTable>>,
+    pub traffic: Rc<Traffic>,
+    pub rings: Rc<ExchangeRings>,
+    pub https: Rc<HttpsConfig>,
+    pub client: Rc<ProxyClient>,
+}
+
+/// A response whose head has arrived, and where from.
+struct ForwardedResponse {
+    route: Arc<Route>,
+    response: Response<Incoming>,
+    in_flight: InFlight,
+}
+
+/// What came of sending a request to one upstream.
+enum SendOutcome {
+    Answered(Response<Incoming>, InFlight),
+    /// The request was not sent: nothing is listening, or no longer.
+    NotSent(String),
+    /// The request was not sent: the run has ended, or an idle connection to it.
+    Stale,
+    /// The connection ended before the response. Nothing speaks against sending the request again.
+    Died {
+        error: hyper::Error,
+        /// Whether the connection was opened for this request.
+        new: bool,
+    },
+    /// The response is invalid, or there is none and the service may have processed the request.
+    Failed(hyper::Error),
+}
+
+/// What a request has met so far.
+struct RequestWait {
+    begun: Instant,
+    /// Whether it has waited.
+    parked: bool,
+    /// Upstreams that failed since the last wait.
+    failed: Vec<Arc<UpstreamId>>,
+    /// The last reason.
+    error: String,
+    /// The next pause.
+    pause: Duration,
+    /// Whether a new connection died before the response.
+    died: bool,
+    /// Whether idle connections are to be trusted.
+    reuse: bool,
+}
+
+impl Forwarder {
+    /// Returns the response. If the client leaves, hyper drops this.
+    pub async fn answer(
+        mut self,
+        request: Request<Incoming>,
+    ) -> Result<Response<ResponseBody>, Infallible> {
+        let format = RefusalFormat::accepted(request.headers());
+        let mut exchange = Exchange::new(&request, self.client.scheme());
+        let result = match ForwardRequest::check(request) {
+            Ok(request) => match self.forward(&request, &mut exchange).await {
+                Ok(found) => deliver(request, found, self.client.scheme()),
+                Err(refusal) => {
+                    request.discard_body().await;
+                    Err(refusal)
+                }
+            },
+            Err(refusal) => Err(refusal),
+        };
+        Ok(match result {
+            Ok((delivered, in_flight)) => {
+                let (status, headers) = delivered.head();
+                exchange.answered(status, headers, in_flight);
+                delivered.with(exchange)
+            }
+            Err(refusal) => {
+                let response = refusal.response(format);
+                exchange.refused(&refusal, &response);
+                response
+            }
+        })
+    }
+
+    /// Sends the request to a replica that is ready, as soon as there is one.
+    async fn forward(
+        &mut self,
+        request: &ForwardRequest,
+        exchange: &mut Exchange,
+    ) -> Result<ForwardedResponse, Refusal> {
+        let mut wait = RequestWait::new();
+        if self.client.tls_name.as_deref().is_some_and(|name| name != request.host.as_str()) {
+            return Err(Refusal::misdirected(&request.host));
+        }
+        loop {
+            let table = self.routes.borrow_and_update().clone();
+            let route = find(&table, self.client.port, request, &wait)?;
+            exchange.routed(request, &route, self.rings.of(&route.stack));
+            if route.stack.https_only && self.must_redirect(&request.host) {
+                return Err(Refusal::https_only(&route, request));
+            }
+            let cause = match route.not_ready() {
+                None => {
+                    let Some(upstream) = self.choose(&route, request, &wait) else {
+                        let cause = wait.error.clone();
+                        self.park(&route, &cause, &mut wait, exchange).await?;
+                        continue;
+                    };
+                    let outcome = self.send(&route, request, &upstream, wait.reuse).await;
+                    if let Some((response, in_flight)) = wait.note(outcome, &route, &upstream)? {
+                        return Ok(ForwardedResponse { route, response, in_flight });
+                    }
+                    continue;
+                }
+                Some(NotReady::Pending(_)) if route.stack.ending => {
+                    return Err(Refusal::ending(&route.stack.stack));
+                }
+                Some(NotReady::Pending(cause)) => cause,
+                Some(NotReady::Down(message)) => return Err(Refusal::down(message)),
+            };
+            self.park(&route, cause, &mut wait, exchange).await?;
+        }
+    }
+
+    /// Whether a client must use `https` for this host instead. There are no certificates for addresses.
+    fn must_redirect(&self, host: &HostName) -> bool {
+        self.client.tls_name.is_none() && !host.is_address() && self.https.current().is_some()
+    }
+
+    /// Chooses one of the replicas that are ready and did not just fail.
+    fn choose(
+        &self,
+        route: &Route,
+        request: &ForwardRequest,
+        wait: &RequestWait,
+    ) -> Option<Rc<Upstream>> {
+        let usable = route.ready().filter(|id| !wait.failed.contains(id));
+        let mut usable: Vec<Rc<Upstream>> = usable.map(|id| self.traffic.upstream(id)).collect();
+        if usable.len() < 2 {
+            return usable.pop();
+        }
+        let in_flight: Vec<usize> = usable.iter().map(|upstream| upstream.in_flight()).collect();
+        let replica = headers::replica_cookie(&request.headers);
+        let sticky =
+            replica.and_then(|name| usable.iter().position(|one| one.id.service.as_str() == name));
+        let turn = self.traffic.route(route).next_turn();
+        Some(usable.swap_remove(balance::choose(route.balance, &in_flight, turn, sticky)))
+    }
+
+    /// Waits for other routes, or for a short time if connections failed.
+    async fn park(
+        &mut self,
+        route: &Route,
+        cause: &str,
+        wait: &mut RequestWait,
+        exchange: &Exchange,
+    ) -> Result<(), Refusal> {
+        let left = route.stack.wait.saturating_sub(wait.begun.elapsed());
+        if left.is_zero() {
+            return Err(Refusal::late(route, cause));
+        }
+        let _place =
+            self.traffic.park(route).map_err(|waiting| Refusal::crowded(route, waiting))?;
+        wait.parked = true;
+        self.traffic.wake(route);
+        let _recorded = exchange.recording().map(Recording::wait);
+        let pause = wait.next_pause();
+        tokio::select! {
+            biased;
+            changed = self.routes.changed() => changed.map_err(|_| Refusal::closing()),
+            () = self.client.left() => Err(Refusal::client_left()),
+            () = sleep(pause.min(left)) => Ok(()),
+        }
+    }
+
+    /// Sends the request once.
+    async fn send(
+        &self,
+        route: &Route,
+        request: &ForwardRequest,
+        upstream: &Rc<Upstream>,
+        reuse: bool,
+    ) -> SendOutcome {
+        let in_flight = upstream.count();
+        // Idle connections may be dead already, which an upgraded one would not show.
+        let idle = upstream.reuse().filter(|_| reuse && request.upgrade.is_none());
+        let new = idle.is_none();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => match upstream.connect().await {
+                Ok(connection) => connection,
+                Err(error) => return SendOutcome::NotSent(error.to_string()),
+            },
+        };
+        // The routes may have changed meanwhile.
+        if !self.routes.borrow().is_ready(route, &upstream.id) {
+            return SendOutcome::Stale;
+        }
+        let message = request.message(route, &upstream.id, &self.client);
+        match connection.try_send(message).await {
+            Ok(response) => {
+                upstream.give_back(connection);
+                SendOutcome::Answered(response, in_flight)
+            }
+            Err(mut failed) => match failed.take_message() {
+                Some(_) if new => SendOutcome::NotSent("connection closed".to_owned()),
+                Some(_) => SendOutcome::Stale,
+                None => match failed.into_error() {
+                    error if error.is_parse() || !request.is_repeatable() => {
+                        SendOutcome::Failed(error)
+                    }
+                    error => SendOutcome::Died { error, new },
+                },
+            },
+        }
+    }
+}
+
+impl RequestWait {
+    fn new() -> RequestWait {
+        RequestWait {
+            begun: Instant::now(),
+            parked: false,
+            failed: Vec::new(),
+            error: String::new(),
+            pause: FIRST_PAUSE,
+            died: false,
+            reuse: true,
+        }
+    }
+
+    /// Notes an attempt. `None`: the request is to be sent again.
+    fn note(
+        &mut self,
+        outcome: SendOutcome,
+        route: &Route,
+        upstream: &Upstream,
+    ) -> Result<Option<(Response<Incoming>, InFlight)>, Refusal> {
+        match outcome {
+            SendOutcome::Answered(response, in_flight) => return Ok(Some((response, in_flight))),
+            SendOutcome::Stale | SendOutcome::Died { new: false, .. } => self.reuse = false,
+            SendOutcome::NotSent(error) => {
+                self.failed.push(upstream.id.clone());
+                self.error = error;
+            }
+            // Not more than twice: it may be the request that ends the service.
+            SendOutcome::Died { error, new: true } if !self.died => {
+                self.died = true;
+                self.failed.push(upstream.id.clone());
+                self.error = error.to_string();
+            }
+            SendOutcome::Died { error, .. } | SendOutcome::Failed(error) => {
+                return Err(Refusal::broken(route, &error.to_string()));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Returns how long to wait for other routes. Without failed connections, only they can help.
+    fn next_pause(&mut self) -> Duration {
+        if self.failed.is_empty() {
+            return Duration::MAX;
+        }
+        self.failed.clear();
+        let next = (self.pause * 2).min(MAX_PAUSE);
+        std::mem::replace(&mut self.pause, next)
+    }
+}
+
+/// Finds the route of a request.
+fn find(
+    table: &RouteTable,
+    port: u16,
+    request: &ForwardRequest,
+    wait: &RequestWait,
+) -> Result<Arc<Route>, Refusal> {
+    match table.find_on(port, &request.host) {
+        RouteMatch::Service(route) if headers::has_passed(&request.headers, &route.name) => {
+            Err(Refusal::looped(route))
+        }
+        RouteMatch::Service(route) => Ok(route.clone()),
+        RouteMatch::NoService(_) | RouteMatch::Unknown if wait.parked => {
+            Err(Refusal::gone(&request.host))
+        }
+        RouteMatch::NoService(stack) => Err(Refusal::no_service(&request.host, stack)),
+        RouteMatch::Unknown => Err(Refusal::unknown_host(&request.host, table)),
+    }
+}
+
+/// A response for the client.
+enum DeliveredResponse {
+    Message(Response<Incoming>),
+    /// The connections become a tunnel.
+    Upgrade {
+        response: Response<()>,
+        client: OnUpgrade,
+        service: OnUpgrade,
+    },
+}
+
+/// Makes the response for the client.
+fn deliver(
+    request: ForwardRequest,
+    found: ForwardedResponse,
+    scheme: &'static str,
+) -> Result<(DeliveredResponse, InFlight), Refusal> {
+    let ForwardedResponse { route, mut response, in_flight } = found;
+    let upstream = &in_flight.upstream().id;
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let service = upgraded.then(|| hyper::upgrade::on(&mut response));
+    // hyper writes what the client understands.
+    *response.version_mut() = Version::HTTP_11;
+    let client = (scheme, &request.host.authority);
+    headers::prepare_response(response.headers_mut(), upgraded, client, &upstream.addresses);
+    let replica = upstream.service.as_str();
+    let is_sticky = route.balance == LoadBalancing::Sticky && route.replicas.len() > 1;
+    if is_sticky && headers::replica_cookie(&request.headers) != Some(replica) {
+        headers::set_replica_cookie(response.headers_mut(), replica);
+    }
+    let delivered = match (service, request.upgrade) {
+        (None, _) => DeliveredResponse::Message(response),
+        (Some(service), Some((_, client))) => {
+            DeliveredResponse::Upgrade { response: response.map(|_| ()), client, service }
+        }
+        (Some(_), None) => {
+            return Err(Refusal::broken(&route, "it changed the protocol unasked"));
+        }
+    };
+    Ok((delivered, in_flight))
+}
+
+impl DeliveredResponse {
+    fn head(&self) -> (StatusCode, &HeaderMap) {
+        match self {
+            DeliveredResponse::Message(response) => (response.status(), response.headers()),
+            DeliveredResponse::Upgrade { response, .. } => (response.status(), response.headers()),
+        }
+    }
+
+    /// Lets the exchange last as long as its response.
+    fn with(self, exchange: Exchange) -> Response<ResponseBody> {
+        match self {
+            DeliveredResponse::Message(response) => {
+                response.map(|body| ResponseBody::streamed(body, exchange))
+            }
+            DeliveredResponse::Upgrade { response, client, service } => {
+                spawn_local(tunnel(client, service, exchange));
+                response.map(|()| ResponseBody::own(Bytes::new()))
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::route::UpstreamId;
+use super::upstream_connection::UpstreamConnection;
+
+/// How long a connection may be idle and still be used. Servers close theirs after two seconds or
+/// more: a request that meets the close would be lost.
+const IDLE_TIME: Duration = Duration::from_secs(1);
+
+/// How many idle connections are kept.
+const IDLE_MAX: usize = 64;
+
+/// How long connecting may take; a listener with a full queue does not respond.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// One run of a service, and the connections to it.
+pub(super) struct Upstream {
+    pub id: Arc<UpstreamId>,
+    /// The newest one is last.
+    idle: RefCell<Vec<IdleConnection>>,
+    /// The connection that all requests share, in HTTP/2.
+    shared: RefCell<Option<UpstreamConnection>>,
+    /// Whether a task closes connections that are idle for too long.
+    closing: Cell<bool>,
+    in_flight: Cell<usize>,
+    /// Whether the run takes no requests any more.
+    retired: Cell<bool>,
+}
+
+struct IdleConnection {
+    connection: UpstreamConnection,
+    since: Instant,
+}
+
+impl Upstream {
+    pub fn new(id: Arc<UpstreamId>) -> Rc<Upstream> {
+        Rc::new(Upstream {
+            id,
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            closing: Cell::new(false),
+            in_flight: Cell::new(0),
+            retired: Cell::new(false),
+        })
+    }
+
+    /// Returns how many requests it is answering.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.get()
+    }
+
+    /// Closes idle connections, so that the service can stop; others when they have become idle.
+    pub fn retire(&self) {
+        self.retired.set(true);
+        self.idle.take();
+        self.shared.take();
+    }
+
+    /// Counts a request until the result is dropped.
+    pub fn count(self: &Rc<Upstream>) -> InFlight {
+        self.in_flight.set(self.in_flight.get() + 1);
+        InFlight(self.clone())
+    }
+
+    /// Returns an open connection that can take another request.
+    pub fn reuse(&self) -> Option<UpstreamConnection> {
+        let shared = self.shared.borrow();
+        if let Some(open) = shared.as_ref().filter(|shared| shared.is_ready()) {
+            return open.share();
+        }
+        let mut idle = self.idle.borrow_mut();
+        while let Some(newest) = idle.pop() {
+            if newest.since.elapsed() < IDLE_TIME && newest.connection.is_ready() {
+                return Some(newest.connection);
+            }
+        }
+        None
+    }
+
+    /// Opens a connection.
+    pub async fn connect(&self) -> io::Result<UpstreamConnection> {
+        let connecting = timeout(CONNECT_TIME, TcpStream::connect(&self.id.addresses[..]));
+        let stream = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        stream.set_nodelay(true)?;
+        let connection = UpstreamConnection::open(stream, self.id.http2).await?;
+        if !self.retired.get() {
+            *self.shared.borrow_mut() = connection.share();
+        }
+        Ok(connection)
+    }
+
+    /// Keeps a connection for further requests once its response has been read.
+    pub fn give_back(self: &Rc<Upstream>, mut connection: UpstreamConnection) {
+        let upstream = self.clone();
+        spawn_local(async move {
+            let ready = connection.becomes_idle().await;
+            if ready && !upstream.retired.get() && upstream.idle.borrow().len() < IDLE_MAX {
+                let idle = IdleConnection { connection, since: Instant::now() };
+                upstream.idle.borrow_mut().push(idle);
+                upstream.close_idle();
+            }
+        });
+    }
+
+    /// Closes connections that have been idle for too long: a server with one thread may have to wait
+    /// for that before it accepts another one.
+    fn close_idle(self: &Rc<Upstream>) {
+        if self.closing.replace(true) {
+            return;
+        }
+        let upstream = self.clone();
+        spawn_local(async move {
+            while !upstream.idle.borrow().is_empty() {
+                sleep(IDLE_TIME).await;
+                upstream.idle.borrow_mut().retain(|idle| idle.since.elapsed() < IDLE_TIME);
+            }
+            upstream.closing.set(false);
+        });
+    }
+}
+
+/// A request that an upstream is answering.
+pub(super) struct InFlight(Rc<Upstream>);
+
+impl InFlight {
+    /// Returns what answers it.
+    pub fn upstream(&self) -> &Rc<Upstream> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+    }
+}
