@@ -125,6 +125,7 @@ fn the_terminal_has_the_size_of_the_client_and_then_its_own() {
     up.resize(33, 111);
     project.devstack(["restart", "told"]).run().expect_code(0);
     client.wait_for("[told is starting: run 2]");
+    client.wait_count(2, "ready ");
     client.resize(51, 91);
     client.wait_for("got WINCH 51 91");
     leave(&client);

@@ -105,6 +105,9 @@ fn tree(project: &TestProject) -> Vec<String> {
 fn a_running_stack_is_compared_with_its_files() {
     let old = [&*idler("a", ""), &idler("b", ""), &idler("c", "env = { X = \"old-secret\" }")];
     let stack = EditedStack::start_with(TestProject::new(), &old.concat(), &["up", "--no-watch"]);
+    for name in ["a", "b", "c"] {
+        stack.up.wait_for(&format!("{name} | ready"));
+    }
     let plan = stack.plan();
     assert_eq!((&plan["running"], &plan["live"]), (&json!(true), &json!(false)));
     assert_eq!((changes(&plan), &plan["keeps"]), (vec![], &json!(["a", "b", "c"])));
