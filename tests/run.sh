@@ -26,7 +26,18 @@ command -v cargo >/dev/null || fail "cargo is not installed: see https://rustup.
 cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 
+# A checkout that is used once has no second build: what helps one only takes space.
+if [ "${CI:-}" = true ]; then
+    export CARGO_INCREMENTAL=0
+    unneeded() { rm -rf "$@"; }
+else
+    unneeded() { :; }
+fi
+built=${CARGO_TARGET_DIR:-target}
+space() { df -Ph . | awk 'NR == 2 { print "disk: " $4 " free" }'; }
+
 say "what the tests need"
+space
 examples/flask-shop/setup.sh
 tests/setup.sh
 examples/passing/setup.sh
@@ -46,6 +57,7 @@ cargo clippy --quiet --all-targets --manifest-path examples/workspace/Cargo.toml
 
 say "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --quiet --locked --no-deps --document-private-items
+unneeded "$built/doc"
 
 say "unused dependencies"
 # The compiler knows best. It asks this of one target at a time, and the program is all in the library.
@@ -83,7 +95,8 @@ fi
 msrv=$(sed -n 's/^rust-version = "\([0-9.]*\)".*/\1/p' Cargo.toml)
 say "the oldest Rust: $msrv"
 if toolchain "$msrv"; then
-    cargo "+$msrv" check --quiet --locked --target-dir "${CARGO_TARGET_DIR:-target}/msrv"
+    cargo "+$msrv" check --quiet --locked --target-dir "$built/msrv"
+    unneeded "$built/msrv"
 fi
 
 say "macOS"
@@ -92,6 +105,7 @@ if [ "$(uname)" = Darwin ]; then
 elif within 300 rustup target add aarch64-apple-darwin >/dev/null 2>&1; then
     # A dependency compiles C, for which this machine has no compiler. Only Rust is checked, so nothing is missing.
     CC_aarch64_apple_darwin=true AR_aarch64_apple_darwin=true cargo check --quiet --locked --target aarch64-apple-darwin --all-targets
+    unneeded "$built/aarch64-apple-darwin"
 else
     skip "rustup cannot install the target aarch64-apple-darwin"
 fi
@@ -112,6 +126,7 @@ elif subcommand fuzz; then
         sed -n "s/^Done /$target: /p" "$log"
     done
     rm "$log"
+    unneeded fuzz/target
 fi
 
 say "benchmarks"
@@ -119,6 +134,7 @@ say "benchmarks"
 cargo bench --quiet --locked --profile dev --no-run
 
 say "tests"
+space
 cargo test --quiet --manifest-path examples/notes/Cargo.toml
 # More random scripts for the engine, a longer chaos, larger floods and more races for ports than on a desk.
 DEVSTACK_REQUIRE_ALL=1 DEVSTACK_RANDOM_STEPS=2000000 DEVSTACK_CHAOS_SECONDS=60 DEVSTACK_CLIENTS_ROUNDS=400 DEVSTACK_RACES=500 DEVSTACK_FLOOD_LINES=20000 \
