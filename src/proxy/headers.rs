@@ -53,8 +53,8 @@ pub(super) struct ForwardedBy<'a> {
     pub port: u16,
     /// The host that the client asked for.
     pub host: &'a Authority,
-    /// The name of the route.
-    pub route: &'a str,
+    /// What says that the route was taken.
+    pub mark: &'a HeaderValue,
 }
 
 /// Returns the protocol that a request wants to change to. HTTP/2 without TLS is ignored, as RFC 9110
@@ -72,14 +72,15 @@ pub(super) fn has_transfer_coding(headers: &HeaderMap) -> bool {
         || tokens(headers, &TRANSFER_ENCODING).any(|coding| !coding.eq_ignore_ascii_case("chunked"))
 }
 
-/// Whether the proxy has already passed on this request for this route.
-pub(super) fn has_passed(headers: &HeaderMap, route: &str) -> bool {
-    let mark = via(route);
-    tokens(headers, &VIA).any(|hop| hop == mark)
+/// Whether the proxy has already passed on this request for the route with this mark.
+pub(super) fn has_passed(headers: &HeaderMap, mark: &HeaderValue) -> bool {
+    tokens(headers, &VIA).any(|hop| hop.as_bytes() == mark.as_bytes())
 }
 
-fn via(route: &str) -> String {
-    format!("1.1 {route} (devstack)")
+/// Returns the mark of a route, which a request gets that takes it.
+pub(super) fn route_mark(name: &str) -> HeaderValue {
+    let mark = HeaderValue::try_from(format!("1.1 {name} (devstack)"));
+    mark.unwrap_or_else(|_| HeaderValue::from_static("1.1 devstack"))
 }
 
 /// Changes the headers of a request for the service. `upgrade` is what [`wanted_upgrade`] returned.
@@ -109,7 +110,7 @@ pub(super) fn prepare_request(
     set(FORWARDED_HOST, by.host.as_str());
     set(FORWARDED_PROTO, by.scheme);
     set(FORWARDED_PORT, &by.port.to_string());
-    set(VIA, &via(by.route));
+    headers.append(VIA, by.mark.clone());
 }
 
 /// Makes one line of the cookies, which HTTP/2 may split (RFC 9113, section 8.2.3).

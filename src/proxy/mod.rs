@@ -30,10 +30,11 @@ mod request_body;
 mod response_body;
 mod route;
 mod route_table;
+mod service_body;
+mod shared_stream;
 mod traffic;
 mod tunnel;
 mod upstream;
-mod upstream_connection;
 
 #[cfg(test)]
 mod tests;

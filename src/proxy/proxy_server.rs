@@ -17,11 +17,12 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
-use super::client::{ClientStream, ProxyClient};
+use super::client::ProxyClient;
 use super::exchange_ring::{ExchangeRing, ExchangeRings};
 use super::forward::Forwarder;
 use super::route::Sleep;
 use super::route_table::RouteTable;
+use super::shared_stream::SharedStream;
 use super::traffic::Traffic;
 use crate::https::{self, HANDSHAKE_RECORD, HttpsConfig};
 
@@ -99,7 +100,7 @@ impl Proxy {
 
     /// Finds out by the first byte whether a client speaks TLS, and shakes hands if so. Without a CA,
     /// that byte is as invalid as any other.
-    async fn begin(&self, stream: ClientStream) -> io::Result<BegunStream> {
+    async fn begin(&self, stream: SharedStream) -> io::Result<BegunStream> {
         let is_tls = stream.first_byte().await? == Some(HANDSHAKE_RECORD);
         match is_tls.then(|| self.https.current()).flatten() {
             None => Ok(BegunStream::Plain(stream)),
@@ -201,9 +202,9 @@ async fn follow(
 
 /// A connection whose first bytes have arrived.
 enum BegunStream {
-    Plain(ClientStream),
+    Plain(SharedStream),
     /// With the name that the client asked for.
-    Tls(Box<TlsStream<ClientStream>>, String),
+    Tls(Box<TlsStream<SharedStream>>, String),
 }
 
 /// Runs the tasks of HTTP/2 connections on this thread.

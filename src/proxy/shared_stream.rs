@@ -1,0 +1,198 @@
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connection that one task reads and writes, while others look at its state.
+#[derive(Clone)]
+pub(super) struct SharedStream {
+    shared: Arc<StreamState>,
+    /// Whether something was read since reading last had to wait.
+    read: bool,
+}
+
+struct StreamState {
+    stream: TcpStream,
+    /// Whether the head of a message is to come.
+    expecting: AtomicBool,
+}
+
+/// Reaches a stream as long as it is open.
+#[derive(Clone)]
+pub(super) struct StreamHandle(Weak<StreamState>);
+
+impl SharedStream {
+    /// An error means that the other end has left.
+    pub fn new(stream: TcpStream) -> io::Result<SharedStream> {
+        // What is written goes out at once, not after the other end has acknowledged the last part.
+        stream.set_nodelay(true)?;
+        let shared = Arc::new(StreamState { stream, expecting: AtomicBool::new(false) });
+        Ok(SharedStream { shared, read: false })
+    }
+
+    /// Returns what reaches it without keeping it open.
+    pub fn handle(&self) -> StreamHandle {
+        StreamHandle(Arc::downgrade(&self.shared))
+    }
+
+    fn stream(&self) -> &TcpStream {
+        &self.shared.stream
+    }
+
+    /// Waits for the first byte and leaves it there. `None`: nothing will come.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut first = [0];
+        let read = self.stream().peek(&mut first).await?;
+        Ok((read > 0).then_some(first[0]))
+    }
+
+    /// Waits until there is something to read, and returns whether that is the end of it. An error
+    /// means the same.
+    pub async fn read_closed(&self) -> bool {
+        let ready = self.stream().ready(Interest::READABLE).await;
+        ready.map_or(true, |ready| ready.is_read_closed())
+    }
+
+    fn poll_try(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.stream().poll_write_ready(cx))?;
+            match write(self.stream()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
+        }
+    }
+}
+
+impl StreamState {
+    /// Acknowledges at once what has arrived. Programs that write a message in parts, without
+    /// `TCP_NODELAY`, send the next part only then, and the kernel lets them wait for 40 ms.
+    fn acknowledge(&self) {
+        #[cfg(target_os = "linux")]
+        // Without, it is only slower.
+        let _ = rustix::net::sockopt::set_tcp_quickack(&self.stream, true);
+    }
+}
+
+impl StreamHandle {
+    /// Says whether the head of a message is to come: parts of it are then acknowledged at once.
+    pub fn expect(&self, expecting: bool) {
+        if let Some(state) = self.0.upgrade() {
+            state.expecting.store(expecting, Ordering::Relaxed);
+        }
+    }
+
+    /// Acknowledges at once what has arrived, because more of the message is to come.
+    pub fn acknowledge(&self) {
+        if let Some(state) = self.0.upgrade() {
+            state.acknowledge();
+        }
+    }
+}
+
+impl AsyncRead for SharedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let Poll::Ready(ready) = self.stream().poll_read_ready(cx) else {
+                let part = std::mem::take(&mut self.read);
+                if part && self.shared.expecting.load(Ordering::Relaxed) {
+                    self.shared.acknowledge();
+                }
+                return Poll::Pending;
+            };
+            ready?;
+            match self.stream().try_read_buf(buf) {
+                Ok(_) => {
+                    self.read = true;
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for SharedStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write(buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_try(cx, |stream| stream.try_write_vectored(bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        rustix::net::shutdown(self.stream(), rustix::net::Shutdown::Write)?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    /// Whether the kernel acknowledges at once, rather than with what is written next.
+    fn acknowledges(stream: &SharedStream) -> bool {
+        rustix::net::sockopt::tcp_quickack(stream.stream()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn parts_of_an_expected_message_are_acknowledged_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut peer, _) = listener.accept().await.unwrap();
+        let mut stream = SharedStream::new(stream).unwrap();
+        let (mut byte, mut space) = ([0], [0; 8]);
+        for expecting in [false, true] {
+            // A conversation, as on a connection that is used again and again.
+            for _ in 0..20 {
+                peer.write_all(b"a").await.unwrap();
+                stream.read_exact(&mut byte).await.unwrap();
+                stream.write_all(b"b").await.unwrap();
+                peer.read_exact(&mut byte).await.unwrap();
+            }
+            assert!(!acknowledges(&stream));
+            stream.handle().expect(expecting);
+            peer.write_all(b"a").await.unwrap();
+            stream.read_exact(&mut byte).await.unwrap();
+            let again = poll_fn(|cx| {
+                let mut space = ReadBuf::new(&mut space);
+                Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut space))
+            });
+            assert!(again.await.is_pending());
+            assert_eq!(acknowledges(&stream), expecting);
+        }
+    }
+}
