@@ -24,10 +24,9 @@ use super::refusal::{Refusal, RefusalFormat};
 use super::response_body::ResponseBody;
 use super::route::{NotReady, Route, UpstreamId};
 use super::route_table::{RouteMatch, RouteTable};
-use super::service_body::ServiceBody;
 use super::traffic::Traffic;
 use super::tunnel::tunnel;
-use super::upstream::{InFlight, Upstream};
+use super::upstream::{InFlight, ServiceBody, Upstream};
 use crate::https::HttpsConfig;
 use crate::model::LoadBalancing;
 

@@ -25,6 +25,7 @@ use super::route_table::RouteTable;
 use super::shared_stream::SharedStream;
 use super::traffic::Traffic;
 use crate::https::{self, HANDSHAKE_RECORD, HttpsConfig};
+use crate::sys::allocator;
 
 /// The limit for the head of a message, and for what is buffered of a body, in bytes.
 pub(super) const MESSAGE_BUFFER: usize = 64 << 10;
@@ -36,6 +37,9 @@ const HEAD_TIME: Duration = Duration::from_secs(60);
 /// How many clients may be connected.
 const CLIENTS_MAX: usize = 16 << 10;
 
+/// So many clients at a time are a burst.
+const BURST: usize = 256;
+
 /// Answers the requests of clients. One thread: it must be used inside a [`tokio::task::LocalSet`].
 ///
 /// When the sender of the routes is dropped, it closes: idle connections at once, others after the
@@ -45,7 +49,7 @@ pub struct Proxy {
     traffic: Rc<Traffic>,
     rings: Rc<ExchangeRings>,
     https: Rc<HttpsConfig>,
-    clients: Rc<Cell<usize>>,
+    clients: Rc<ClientCount>,
     closing: watch::Receiver<bool>,
     pub(super) head_time: Duration,
 }
@@ -70,10 +74,10 @@ impl Proxy {
     /// Serves one accepted connection until it ends. Connections from other machines, and those
     /// beyond the limit, are closed at once.
     pub async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr) {
-        if !peer.ip().to_canonical().is_loopback() || self.clients.get() >= CLIENTS_MAX {
+        if !peer.ip().to_canonical().is_loopback() || self.clients.now.get() >= CLIENTS_MAX {
             return;
         }
-        let _place = ClientCount::add(&self.clients);
+        let _place = self.clients.add();
         let Ok((mut client, stream)) = ProxyClient::new(stream, peer) else { return };
         let mut closing = self.closing.clone();
         let close = async move {
@@ -217,18 +221,64 @@ impl<F: Future<Output: 'static> + 'static> Executor<F> for LocalExecutor {
     }
 }
 
+/// How many clients are connected.
+#[derive(Default)]
+struct ClientCount {
+    now: Cell<usize>,
+    /// The most since memory was last given back.
+    most: Cell<usize>,
+}
+
 /// A client that is connected.
-struct ClientCount(Rc<Cell<usize>>);
+struct CountedClient(Rc<ClientCount>);
 
 impl ClientCount {
-    fn add(clients: &Rc<Cell<usize>>) -> ClientCount {
-        clients.set(clients.get() + 1);
-        ClientCount(clients.clone())
+    fn add(self: &Rc<ClientCount>) -> CountedClient {
+        self.now.set(self.now.get() + 1);
+        self.most.set(self.most.get().max(self.now.get()));
+        CountedClient(self.clone())
+    }
+
+    /// Takes a client away. Returns whether a burst is over: most of its memory is then unused.
+    fn remove(&self) -> bool {
+        let now = self.now.get() - 1;
+        self.now.set(now);
+        let over = self.most.get() >= BURST && now <= self.most.get() / 2;
+        if over {
+            self.most.set(now);
+        }
+        over
     }
 }
 
-impl Drop for ClientCount {
+impl Drop for CountedClient {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        if self.0.remove() {
+            allocator::trim();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_at_the_end_of_a_burst() {
+        let count = Rc::new(ClientCount::default());
+        let overs = |clients: usize| {
+            let clients: Vec<CountedClient> = (0..clients).map(|_| count.add()).collect();
+            let removed = clients.into_iter().map(|client| {
+                let over = count.remove();
+                std::mem::forget(client);
+                over
+            });
+            removed.filter(|over| *over).count()
+        };
+        assert_eq!(overs(BURST - 1), 0);
+        assert_eq!(overs(BURST), 1);
+        // At the half, the quarter and so on, down to what is no burst.
+        assert_eq!(overs(BURST * 8), 4);
+        assert_eq!(count.now.get(), 0);
     }
 }

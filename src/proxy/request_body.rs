@@ -8,8 +8,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::recording::{MessageSide, Recording};
-use super::service_body::BodySilence;
-use super::shared_stream::StreamHandle;
+use super::shared_stream::{BodySilence, StreamHandle};
 
 /// The body of a request while it is not known which connection will carry it. As long as nothing of
 /// it was read, another connection can.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::exchange::Exchange;
-use super::service_body::ServiceBody;
+use super::upstream::ServiceBody;
 
 /// The body of a response: of the proxy itself, or streamed from a service.
 pub(super) enum ResponseBody {

@@ -98,6 +98,33 @@ impl StreamHandle {
     }
 }
 
+/// What has been done since the last part of a body to get the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BodySilence {
+    None,
+    /// hyper was asked for what it has read already.
+    Asked,
+    /// What has arrived was acknowledged.
+    Acknowledged,
+}
+
+impl BodySilence {
+    /// Nothing is there now. Acknowledges what has arrived unless hyper still has some of it.
+    pub fn goes_on(&mut self, stream: &StreamHandle, cx: &mut Context<'_>) {
+        *self = match self {
+            BodySilence::None => {
+                cx.waker().wake_by_ref();
+                BodySilence::Asked
+            }
+            BodySilence::Asked => {
+                stream.acknowledge();
+                BodySilence::Acknowledged
+            }
+            BodySilence::Acknowledged => BodySilence::Acknowledged,
+        };
+    }
+}
+
 impl AsyncRead for SharedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,

@@ -7,9 +7,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 
+use super::service_body::ServiceBody;
 use crate::proxy::proxy_server::{LocalExecutor, MESSAGE_BUFFER};
 use crate::proxy::request_body::RequestBody;
-use crate::proxy::service_body::ServiceBody;
 use crate::proxy::shared_stream::{SharedStream, StreamHandle};
 
 /// A connection that can send a request.

@@ -8,46 +8,19 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::timeout;
 
-use super::shared_stream::StreamHandle;
+use crate::proxy::shared_stream::{BodySilence, StreamHandle};
 
 /// Which bodies are gathered, in bytes, and how long that may take.
 const SHORT: u64 = 16 << 10;
 const GATHER_TIME: Duration = Duration::from_millis(100);
 
 /// The body of a response of a service. A short one is read before anything is passed on.
-pub(super) struct ServiceBody {
+pub(in crate::proxy) struct ServiceBody {
     /// What has been read already.
     gathered: VecDeque<Frame<Bytes>>,
     rest: Incoming,
     stream: StreamHandle,
     silence: BodySilence,
-}
-
-/// What has been done since the last part of a body to get the next one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum BodySilence {
-    None,
-    /// hyper was asked for what it has read already.
-    Asked,
-    /// What has arrived was acknowledged.
-    Acknowledged,
-}
-
-impl BodySilence {
-    /// Nothing is there now. Acknowledges what has arrived unless hyper still has some of it.
-    pub fn goes_on(&mut self, stream: &StreamHandle, cx: &mut Context<'_>) {
-        *self = match self {
-            BodySilence::None => {
-                cx.waker().wake_by_ref();
-                BodySilence::Asked
-            }
-            BodySilence::Asked => {
-                stream.acknowledge();
-                BodySilence::Acknowledged
-            }
-            BodySilence::Acknowledged => BodySilence::Acknowledged,
-        };
-    }
 }
 
 impl ServiceBody {
