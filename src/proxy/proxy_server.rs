@@ -176,6 +176,12 @@ impl Proxy {
         self.rings.of(stack)
     }
 
+    /// Returns how many clients are connected.
+    #[cfg(test)]
+    pub(super) fn clients(&self) -> usize {
+        self.clients.now.get()
+    }
+
     /// Returns how many requests wait.
     #[cfg(test)]
     pub(super) fn parked(&self) -> usize {
