@@ -226,3 +226,39 @@ fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
 }
+
+/// Headers of a client, as lines: what a service gets of them is about the message alone.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        let name = HeaderName::from_bytes(name);
+        let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    let address = SocketAddr::from(([127, 0, 0, 1], 5000));
+    let host = Authority::from_static("api.shop.localhost:7780");
+    let mark = route_mark("api.shop.localhost");
+    let by =
+        ForwardedBy { scheme: "http", client: address.ip(), port: 7780, host: &host, mark: &mark };
+    let passed = has_passed(&headers, &mark);
+    let (upgrade, trailers) = (wanted_upgrade(&headers).cloned(), headers.contains_key(TE));
+    let mut sent = headers.clone();
+    prepare_request(&mut sent, upgrade.clone(), &by);
+    for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, FORWARDED_PORT] {
+        assert_eq!(sent.get_all(name).iter().count(), 1);
+    }
+    assert!(!sent.contains_key(FORWARDED) && !sent.contains_key(TRANSFER_ENCODING));
+    assert!(!sent.contains_key(TE) || trailers);
+    assert_eq!(sent.get(UPGRADE), upgrade.as_ref());
+    assert!(sent.get_all(COOKIE).iter().count() < 2 && (!passed || has_passed(&sent, &mark)));
+    let _ = (has_transfer_coding(&headers), replica_cookie(&headers));
+    prepare_response(&mut headers, false, ("http", &host), &[address]);
+    for name in &HOP_BY_HOP {
+        assert!(!headers.contains_key(name), "{name}");
+    }
+}

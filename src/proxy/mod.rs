@@ -41,7 +41,11 @@ mod tests;
 
 pub use exchange_record::{ExchangeEnd, ExchangeRecord, HIDDEN, RecordedMessage};
 pub use exchange_ring::ExchangeRing;
+#[cfg(fuzzing)]
+pub(crate) use headers::fuzz as fuzz_headers;
 pub use proxy_server::Proxy;
+#[cfg(fuzzing)]
+pub(crate) use proxy_server::fuzz;
 pub use recorded_headers::RecordedHeaders;
 pub use route::Sleep;
 pub use route_table::RouteTable;

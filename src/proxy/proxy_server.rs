@@ -265,6 +265,50 @@ impl Drop for CountedClient {
     }
 }
 
+/// Answers what a client sends, in front of a service that answers with `response`. Returns what the
+/// client gets.
+#[cfg(fuzzing)]
+pub(crate) async fn fuzz(
+    routes_to: impl FnOnce(u16) -> RouteTable,
+    request: &[u8],
+    response: &[u8],
+) -> Vec<u8> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    let service = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = service.local_addr().expect("an address").port();
+    let (_routes, receiver) = watch::channel(Arc::new(routes_to(port)));
+    let proxy = Rc::new(Proxy::new(receiver, mpsc::unbounded_channel().0, HttpsConfig::new(None)));
+    let door = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let client = TcpStream::connect(door.local_addr().expect("an address")).await;
+    let mut client = client.expect("a connection");
+    let (accepted, peer) = door.accept().await.expect("it is connected");
+    let answers = async {
+        while let Ok((mut stream, _)) = service.accept().await {
+            // The proxy may have seen enough of either.
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(response).await;
+        }
+    };
+    let mut received = Vec::new();
+    let asks = async {
+        let (mut read, mut write) = client.split();
+        let sends = async {
+            let _ = write.write_all(request).await;
+            // What is answered at all is answered before the proxy sees that the client has left.
+            let silent = timeout(Duration::from_millis(2), std::future::pending::<()>());
+            let _ = silent.await;
+            let _ = write.shutdown().await;
+        };
+        let _ = tokio::join!(sends, read.read_to_end(&mut received));
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(asks, proxy.serve(accepted, peer)) } => {}
+        () = answers => {}
+    }
+    received
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
