@@ -58,10 +58,20 @@ fn under_load(names: &Names, name: &str, runs: &KnownRuns, act: impl FnOnce()) -
     };
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+        // Also if the test fails.
+        let end = SetAtEnd(&ended);
         act();
-        ended.store(true, Ordering::Relaxed);
+        drop(end);
         clients.into_iter().map(|client| client.join().expect("no request failed")).sum()
     })
+}
+
+struct SetAtEnd<'f>(&'f AtomicBool);
+
+impl Drop for SetAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]

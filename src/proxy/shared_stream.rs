@@ -1,24 +1,23 @@
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// A connection that one task reads and writes, while others look at its state.
 #[derive(Clone)]
-pub(super) struct SharedStream {
-    shared: Arc<StreamState>,
-    /// Whether something was read since reading last had to wait.
-    read: bool,
-}
+pub(super) struct SharedStream(Arc<StreamState>);
 
 struct StreamState {
     stream: TcpStream,
-    /// Whether the head of a message is to come.
-    expecting: AtomicBool,
+    /// What waits for the head of a message.
+    waiting: Mutex<Option<Waker>>,
+    /// Whether something has arrived since it was polled.
+    arrived: AtomicBool,
 }
 
 /// Reaches a stream as long as it is open.
@@ -30,17 +29,17 @@ impl SharedStream {
     pub fn new(stream: TcpStream) -> io::Result<SharedStream> {
         // What is written goes out at once, not after the other end has acknowledged the last part.
         stream.set_nodelay(true)?;
-        let shared = Arc::new(StreamState { stream, expecting: AtomicBool::new(false) });
-        Ok(SharedStream { shared, read: false })
+        let (waiting, arrived) = Default::default();
+        Ok(SharedStream(Arc::new(StreamState { stream, waiting, arrived })))
     }
 
     /// Returns what reaches it without keeping it open.
     pub fn handle(&self) -> StreamHandle {
-        StreamHandle(Arc::downgrade(&self.shared))
+        StreamHandle(Arc::downgrade(&self.0))
     }
 
     fn stream(&self) -> &TcpStream {
-        &self.shared.stream
+        &self.0.stream
     }
 
     /// Waits for the first byte and leaves it there. `None`: nothing will come.
@@ -55,6 +54,13 @@ impl SharedStream {
     pub async fn read_closed(&self) -> bool {
         let ready = self.stream().ready(Interest::READABLE).await;
         ready.map_or(true, |ready| ready.is_read_closed())
+    }
+
+    /// Less was read than there was room for: without asking the kernel again, waits for more.
+    fn drained(&self) {
+        let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+        // The error is the one above.
+        let _ = self.stream().try_io(Interest::READABLE, nothing);
     }
 
     fn poll_try(
@@ -73,6 +79,18 @@ impl SharedStream {
 }
 
 impl StreamState {
+    fn waiting(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something was read.
+    fn arrived(&self) {
+        if let Some(waiting) = self.waiting().take() {
+            self.arrived.store(true, Ordering::Relaxed);
+            waiting.wake();
+        }
+    }
+
     /// Acknowledges at once what has arrived. Programs that write a message in parts, without
     /// `TCP_NODELAY`, send the next part only then, and the kernel lets them wait for 40 ms.
     fn acknowledge(&self) {
@@ -83,11 +101,24 @@ impl StreamState {
 }
 
 impl StreamHandle {
-    /// Says whether the head of a message is to come: parts of it are then acknowledged at once.
-    pub fn expect(&self, expecting: bool) {
+    /// Waits for the head of a message. Parts of it are acknowledged at once.
+    pub async fn head<T>(&self, head: impl Future<Output = T>) -> T {
+        let mut head = pin!(head);
         if let Some(state) = self.0.upgrade() {
-            state.expecting.store(expecting, Ordering::Relaxed);
+            state.arrived.store(false, Ordering::Relaxed);
         }
+        poll_fn(|cx| {
+            let polled = head.as_mut().poll(cx);
+            if let Some(state) = self.0.upgrade() {
+                // hyper has seen what has arrived: it was not all.
+                if polled.is_pending() && state.arrived.swap(false, Ordering::Relaxed) {
+                    state.acknowledge();
+                }
+                *state.waiting() = polled.is_pending().then(|| cx.waker().clone());
+            }
+            polled
+        })
+        .await
     }
 
     /// Acknowledges at once what has arrived, because more of the message is to come.
@@ -127,22 +158,19 @@ impl BodySilence {
 
 impl AsyncRead for SharedStream {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            let Poll::Ready(ready) = self.stream().poll_read_ready(cx) else {
-                let part = std::mem::take(&mut self.read);
-                if part && self.shared.expecting.load(Ordering::Relaxed) {
-                    self.shared.acknowledge();
-                }
-                return Poll::Pending;
-            };
-            ready?;
+            ready!(self.stream().poll_read_ready(cx))?;
+            let room = buf.remaining();
             match self.stream().try_read_buf(buf) {
-                Ok(_) => {
-                    self.read = true;
+                Ok(read) => {
+                    self.0.arrived();
+                    if (1..room).contains(&read) {
+                        self.drained();
+                    }
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -186,7 +214,6 @@ impl AsyncWrite for SharedStream {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
-    use std::future::poll_fn;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -196,30 +223,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn parts_of_an_expected_message_are_acknowledged_at_once() {
+    async fn parts_of_a_head_that_is_waited_for_are_acknowledged_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (mut peer, _) = listener.accept().await.unwrap();
         let mut stream = SharedStream::new(stream).unwrap();
-        let (mut byte, mut space) = ([0], [0; 8]);
-        for expecting in [false, true] {
-            // A conversation, as on a connection that is used again and again.
-            for _ in 0..20 {
-                peer.write_all(b"a").await.unwrap();
-                stream.read_exact(&mut byte).await.unwrap();
-                stream.write_all(b"b").await.unwrap();
-                peer.read_exact(&mut byte).await.unwrap();
-            }
-            assert!(!acknowledges(&stream));
-            stream.handle().expect(expecting);
+        let mut byte = [0];
+        // A conversation, as on a connection that is used again and again.
+        for _ in 0..20 {
             peer.write_all(b"a").await.unwrap();
             stream.read_exact(&mut byte).await.unwrap();
-            let again = poll_fn(|cx| {
-                let mut space = ReadBuf::new(&mut space);
-                Poll::Ready(Pin::new(&mut stream).poll_read(cx, &mut space))
-            });
-            assert!(again.await.is_pending());
-            assert_eq!(acknowledges(&stream), expecting);
+            stream.write_all(b"b").await.unwrap();
+            peer.read_exact(&mut byte).await.unwrap();
+        }
+        let handle = stream.handle();
+        let mut head = pin!(handle.head(std::future::pending::<()>()));
+        for acknowledged in [false, true] {
+            assert!(poll_fn(|cx| Poll::Ready(head.as_mut().poll(cx))).await.is_pending());
+            assert_eq!(acknowledges(&stream), acknowledged);
+            peer.write_all(b"a").await.unwrap();
+            stream.read_exact(&mut byte).await.unwrap();
         }
     }
 }

@@ -79,12 +79,12 @@ impl UpstreamConnection {
         &mut self,
         request: Request<RequestBody>,
     ) -> Result<Response<ServiceBody>, TrySendError<Request<RequestBody>>> {
-        self.stream.expect(true);
         let sent: Result<Response<Incoming>, _> = match &mut self.sender {
-            RequestSender::Http1(sender) => sender.try_send_request(request).await,
+            RequestSender::Http1(sender) => {
+                self.stream.head(sender.try_send_request(request)).await
+            }
             RequestSender::Http2(sender) => sender.try_send_request(request).await,
         };
-        self.stream.expect(false);
         sent.map(|response| response.map(|body| ServiceBody::new(body, self.stream.clone())))
     }
 }
