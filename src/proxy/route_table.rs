@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::headers;
 use super::host_name::HostName;
 use super::route::{ReplicaState, Route, Sleep, StackRoutes, UpstreamId};
 use crate::model::{DisplayPath, HttpsUse, Name, ServiceView, Snapshot, StackState};
@@ -77,8 +78,10 @@ impl RouteTable {
             let served = views.first()?.proxy.as_ref()?;
             let replica =
                 |view: &&ServiceView| ReplicaState::new(view, snapshot.supervisor_pid, &stack.dir);
+            let name = name_of(label);
             Some(Arc::new(Route {
-                name: name_of(label),
+                mark: headers::route_mark(&name),
+                name,
                 service: service.clone(),
                 stack: stack.clone(),
                 host: served.host,
