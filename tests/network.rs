@@ -253,3 +253,69 @@ fn a_machine_without_ipv6_is_a_machine() {
     assert!(said.contains("::1 is not an address of this machine"), "{said}");
     project.finish();
 }
+
+/// Prints the status with which an address answers for a host.
+const ASK: &str =
+    "ask() { curl -s -o /dev/null -w '%{http_code}\\n' -H \"Host: $2\" \"http://$1/\"; }";
+
+#[test]
+fn the_front_door_serves_open_services_to_other_machines() {
+    let project = TestProject::new();
+    let web = |name: &str, more: &str| {
+        format!(
+            "[services.{name}]\ncommand = ['{{misbehave}}', 'listen', '--http']\nport = 'auto'\nready = {{ http = '/' }}\n{more}\n"
+        )
+    };
+    let services = web("web", "primary = true") + &web("admin", "host = '127.0.0.1'");
+    write(&project, &format!("[stack]\nname = 'shop'\n[stack.proxy]\nfront = 3999\n{services}"));
+    if in_namespace(&project, ONE_NETWORK, &[]).is_none() || require_program("curl").is_none() {
+        return;
+    }
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    // Waits until the front door listens, by asking it what it serves.
+    let script = format!(
+        "{ASK}\nuntil {devstack} proxy | grep -q '//192.168.77.5:7780 .* web '; do :; done
+         {devstack} proxy
+         ask 192.168.77.5:7780 192.168.77.5:7780; ask 192.168.77.5:3999 192.168.77.5:3999
+         ask 192.168.77.5:7780 web.shop.localhost:7780; ask 192.168.77.5:7780 admin.shop.localhost:7780
+         ask 192.168.77.5:7780 evil.com; ask 127.0.0.1:7780 admin.shop.localhost:7780"
+    );
+    let alone = ["-Urnpf", "--mount-proc", "--kill-child"];
+    let run = ["run", "--no-strict-ports", "--proxy", "--lan", "--", "sh", "-c", &script];
+    let ended =
+        enter(&project, &alone, ONE_NETWORK).unset("DEVSTACK_PROXY").args(run).run().expect_code(0);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let (listed, asked) = lines.split_at(lines.len() - 6);
+    let listed = listed.join("\n");
+    for url in
+        ["http://192.168.77.5:7780 ", "http://192.168.77.5:3999 ", "http://shop.localhost:7780 "]
+    {
+        assert!(listed.contains(url), "{listed}");
+    }
+    assert_eq!(asked, ["200", "200", "200", "421", "421", "200"], "{ended:?}");
+    project.finish();
+}
+
+#[test]
+fn without_lan_the_front_door_listens_on_loopback_only() {
+    let project = TestProject::new();
+    write(
+        &project,
+        "[services.web]\ncommand = ['{misbehave}', 'listen', '--http']\nport = 'auto'\nready = { http = '/' }\n",
+    );
+    if in_namespace(&project, ONE_NETWORK, &[]).is_none() || require_program("ss").is_none() {
+        return;
+    }
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    let script =
+        format!("until {devstack} proxy | grep -q 7780; do :; done; ss -Hltn 'sport = :7780'");
+    let alone = ["-Urnpf", "--mount-proc", "--kill-child"];
+    let run = ["run", "--no-strict-ports", "--proxy", "--", "sh", "-c", &script];
+    let ended =
+        enter(&project, &alone, ONE_NETWORK).unset("DEVSTACK_PROXY").args(run).run().expect_code(0);
+    let mut local: Vec<&str> =
+        ended.stdout.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
+    local.sort_unstable();
+    assert_eq!(local, ["127.0.0.1:7780", "[::1]:7780"], "{ended:?}");
+    project.finish();
+}

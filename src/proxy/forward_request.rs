@@ -93,7 +93,7 @@ impl ForwardRequest {
         let by = ForwardedBy {
             scheme: client.scheme(),
             client: client.ip,
-            port: client.port,
+            port: client.reached.port(),
             host: &self.host.authority,
             route: &route.name,
         };
