@@ -201,10 +201,10 @@ mod linux {
         denied(&project, port, &[&said, "which is managed by another devstack", &in_folder]);
 
         let seen = project.devstack(["ports", &port.to_string(), "--json"]).run().json();
-        let origin = &seen["holders"][0]["origin"];
-        assert_eq!(origin["kind"], "service");
-        assert_eq!([&origin["stack"], &origin["service"]], ["shop", "api"]);
-        assert_eq!(origin["folder"], folder);
+        let context = &seen["holders"][0]["context"];
+        assert_eq!(context["kind"], "service");
+        assert_eq!([&context["stack"], &context["service"]], ["shop", "api"]);
+        assert_eq!(context["folder"], folder);
         assert_eq!(seen["leased_by"], folder);
         // In its own stack it needs no such introduction.
         let table = project.devstack(["ports"]).dir("one").run().expect_code(0).stdout;
