@@ -246,13 +246,13 @@ mod linux {
         let record: Value = serde_json::from_str(&project.read(&record)).expect("a record");
         let token = record["token"].as_str().expect("it is there").to_owned();
         kill_all_at_once(&up);
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        eventually("the end of the service", || (!listens()).then_some(()));
         // The main process dies with the guard: stands for one that it started and that left it.
         let script = format!("setsid \"$0\" listen --port {port} > out 2>&1 & echo $!");
         let program = project.program("/bin/sh").args(["-c", &script]).args([misbehave()]);
         let pid = program.env("DEVSTACK_RUN", token).run().expect_code(0).stdout.trim().to_owned();
-        eventually("the leftover to listen", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(drop)
-        });
+        eventually("the leftover to listen", || listens().then_some(()));
 
         // To another stack the leftover is a stranger.
         shop(&project, "two", port, "");
