@@ -14,13 +14,13 @@ use crate::support::{
 };
 
 /// Projects of one user, with one front door on this port.
-struct Names {
-    home: TestProject,
-    port: u16,
+pub struct Names {
+    pub home: TestProject,
+    pub port: u16,
 }
 
 /// A service that answers once it is ready, and whose port is whatever is free.
-const WEB: &str = r#"
+pub const WEB: &str = r#"
 [services.web]
 command = ["{misbehave}", "listen", "--http"]
 port = "auto"
@@ -29,37 +29,37 @@ ready = { http = "/" }
 
 impl Names {
     /// The first project has the runtime directory of all.
-    fn new() -> (Names, TestProject) {
+    pub fn new() -> (Names, TestProject) {
         let names = Names { home: TestProject::new(), port: free_port() };
         let project = names.project("shop", WEB);
         (names, project)
     }
 
-    fn project(&self, stack: &str, config: &str) -> TestProject {
+    pub fn project(&self, stack: &str, config: &str) -> TestProject {
         let project = TestProject::new();
         project.write("devstack.toml", &format!("[stack]\nname = \"{stack}\"\n{config}"));
         project
     }
 
-    fn devstack(&self, project: &TestProject, args: &[&str]) -> TestCommand {
+    pub fn devstack(&self, project: &TestProject, args: &[&str]) -> TestCommand {
         let command = project.devstack(args).env("XDG_RUNTIME_DIR", self.home.outside("run"));
         command.env("DEVSTACK_PROXY", self.port.to_string())
     }
 
     #[track_caller]
-    fn up(&self, project: &TestProject) -> RunningProgram {
+    pub fn up(&self, project: &TestProject) -> RunningProgram {
         let up = self.devstack(project, &["up"]).start();
         up.wait_for("is up");
         up
     }
 
-    fn ask(&self, name: &str) -> io::Result<HttpReply> {
+    pub fn ask(&self, name: &str) -> io::Result<HttpReply> {
         http_get_named(self.port, &format!("{name}:{}", self.port), "/")
     }
 
     /// Waits until a name is served, or is not any more.
     #[track_caller]
-    fn wait_for(&self, name: &str, status: u16) -> HttpReply {
+    pub fn wait_for(&self, name: &str, status: u16) -> HttpReply {
         eventually(name, || self.ask(name).ok().filter(|reply| reply.status == status))
     }
 
@@ -79,7 +79,7 @@ impl Names {
 
     /// Ends the test: the front door ends with the last stack.
     #[track_caller]
-    fn finish(self, projects: impl IntoIterator<Item = TestProject>) {
+    pub fn finish(self, projects: impl IntoIterator<Item = TestProject>) {
         eventually("the end of the front door", || {
             let locks = std::fs::read_dir(self.files()).ok()?;
             let locks = locks.flatten().map(|entry| entry.path());
