@@ -201,10 +201,10 @@ mod linux {
         denied(&project, port, &[&said, "which is managed by another devstack", &in_folder]);
 
         let seen = project.devstack(["ports", &port.to_string(), "--json"]).run().json();
-        let origin = &seen["holders"][0]["origin"];
-        assert_eq!(origin["kind"], "service");
-        assert_eq!([&origin["stack"], &origin["service"]], ["shop", "api"]);
-        assert_eq!(origin["folder"], folder);
+        let context = &seen["holders"][0]["context"];
+        assert_eq!(context["kind"], "service");
+        assert_eq!([&context["stack"], &context["service"]], ["shop", "api"]);
+        assert_eq!(context["folder"], folder);
         assert_eq!(seen["leased_by"], folder);
         // In its own stack it needs no such introduction.
         let table = project.devstack(["ports"]).dir("one").run().expect_code(0).stdout;
@@ -246,13 +246,13 @@ mod linux {
         let record: Value = serde_json::from_str(&project.read(&record)).expect("a record");
         let token = record["token"].as_str().expect("it is there").to_owned();
         kill_all_at_once(&up);
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        eventually("the end of the service", || (!listens()).then_some(()));
         // The main process dies with the guard: stands for one that it started and that left it.
         let script = format!("setsid \"$0\" listen --port {port} > out 2>&1 & echo $!");
         let program = project.program("/bin/sh").args(["-c", &script]).args([misbehave()]);
         let pid = program.env("DEVSTACK_RUN", token).run().expect_code(0).stdout.trim().to_owned();
-        eventually("the leftover to listen", || {
-            std::net::TcpStream::connect(("127.0.0.1", port)).ok().map(drop)
-        });
+        eventually("the leftover to listen", || listens().then_some(()));
 
         // To another stack the leftover is a stranger.
         shop(&project, "two", port, "");

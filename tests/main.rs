@@ -30,6 +30,7 @@ mod examples;
 mod exec;
 mod export;
 mod fixture;
+mod front;
 mod frozen_disk;
 mod harness;
 mod health;

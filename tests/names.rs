@@ -15,7 +15,7 @@ use crate::support::{
 
 /// Projects of one user, with one front door on this port.
 pub struct Names {
-    home: TestProject,
+    pub home: TestProject,
     pub port: u16,
 }
 
@@ -35,7 +35,7 @@ impl Names {
         (names, project)
     }
 
-    fn project(&self, stack: &str, config: &str) -> TestProject {
+    pub fn project(&self, stack: &str, config: &str) -> TestProject {
         let project = TestProject::new();
         project.write("devstack.toml", &format!("[stack]\nname = \"{stack}\"\n{config}"));
         project

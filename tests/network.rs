@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use crate::support::{
-    TestCommand, TestProject, require, require_program, service, user_namespaces,
+    TestCommand, TestProject, eventually, require, require_program, service, user_namespaces,
 };
 
 /// A namespace with loopback and whatever `setup` adds; then devstack with the arguments that follow.
@@ -252,4 +252,86 @@ fn a_machine_without_ipv6_is_a_machine() {
     let said = ended.expect_code(2).stderr;
     assert!(said.contains("::1 is not an address of this machine"), "{said}");
     project.finish();
+}
+
+/// Prints the status with which an address answers for a host.
+const ASK: &str =
+    "ask() { curl -s -o /dev/null -w '%{http_code}\\n' -H \"Host: $2\" \"http://$1/\"; }";
+
+/// Ends a test in which a front door was running, which ends after the stack.
+#[track_caller]
+fn finish(project: TestProject) {
+    let runtime = project.outside("run/devstack");
+    eventually("the end of the front door", || {
+        let mut files = std::fs::read_dir(&runtime).ok()?.flatten();
+        let is_socket = |name: std::ffi::OsString| name.to_string_lossy().ends_with(".sock");
+        (!files.any(|file| is_socket(file.file_name()))).then_some(())
+    });
+    project.finish();
+}
+
+#[test]
+fn the_front_door_serves_open_services_to_other_machines() {
+    let project = TestProject::new();
+    let web = |name: &str, more: &str| {
+        format!(
+            "[services.{name}]\ncommand = ['{{misbehave}}', 'listen', '--http']\nport = 'auto'\nready = {{ http = '/' }}\n{more}\n"
+        )
+    };
+    let services = web("web", "primary = true") + &web("admin", "host = '127.0.0.1'");
+    write(&project, &format!("[stack]\nname = 'shop'\n[stack.proxy]\nfront = 3999\n{services}"));
+    if in_namespace(&project, ONE_NETWORK, &[]).is_none() || require_program("curl").is_none() {
+        return;
+    }
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    // Waits until the front door listens, by asking it what it serves.
+    let script = format!(
+        "{ASK}\nuntil {devstack} proxy | grep -q '//192.168.77.5:7780 .* web '; do :; done
+         {devstack} proxy
+         ask 192.168.77.5:7780 192.168.77.5:7780; ask 192.168.77.5:3999 192.168.77.5:3999
+         ask 192.168.77.5:7780 web.shop.localhost:7780; ask 192.168.77.5:7780 admin.shop.localhost:7780
+         ask 192.168.77.5:7780 evil.com; ask 127.0.0.1:7780 admin.shop.localhost:7780"
+    );
+    let run = ["run", "--no-strict-ports", "--proxy", "--lan", "--", "sh", "-c", &script];
+    let ended = enter(&project, &["-Urn"], ONE_NETWORK)
+        .unset("DEVSTACK_PROXY")
+        .args(run)
+        .run()
+        .expect_code(0);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let (listed, asked) = lines.split_at(lines.len() - 6);
+    let listed = listed.join("\n");
+    for url in
+        ["http://192.168.77.5:7780 ", "http://192.168.77.5:3999 ", "http://shop.localhost:7780 "]
+    {
+        assert!(listed.contains(url), "{listed}");
+    }
+    assert_eq!(asked, ["200", "200", "200", "421", "421", "200"], "{ended:?}");
+    finish(project);
+}
+
+#[test]
+fn without_lan_the_front_door_listens_on_loopback_only() {
+    let project = TestProject::new();
+    write(
+        &project,
+        "[services.web]\ncommand = ['{misbehave}', 'listen', '--http']\nport = 'auto'\nready = { http = '/' }\n",
+    );
+    if in_namespace(&project, ONE_NETWORK, &[]).is_none() || require_program("ss").is_none() {
+        return;
+    }
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    let script =
+        format!("until {devstack} proxy | grep -q 7780; do :; done; ss -Hltn 'sport = :7780'");
+    let run = ["run", "--no-strict-ports", "--proxy", "--", "sh", "-c", &script];
+    let ended = enter(&project, &["-Urn"], ONE_NETWORK)
+        .unset("DEVSTACK_PROXY")
+        .args(run)
+        .run()
+        .expect_code(0);
+    let mut local: Vec<&str> =
+        ended.stdout.lines().filter_map(|line| line.split_whitespace().nth(3)).collect();
+    local.sort_unstable();
+    assert_eq!(local, ["127.0.0.1:7780", "[::1]:7780"], "{ended:?}");
+    finish(project);
 }

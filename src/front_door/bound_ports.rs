@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use tokio::task::{JoinHandle, spawn_local};
 
+use super::door_stream::MAX_DESCRIPTORS;
 use super::port_choice::bind;
 
 /// The listening sockets of the front door, each with the task that accepts its connections.
@@ -39,7 +40,7 @@ impl BoundPorts {
         }
     }
 
-    /// Listens on a port, unless that is done already.
+    /// Listens on a port of loopback, unless that is done already.
     ///
     /// # Errors
     /// The port is in use, or not allowed.
@@ -48,10 +49,25 @@ impl BoundPorts {
         port: u16,
         accept: impl Fn(tokio::net::TcpListener) -> F,
     ) -> io::Result<()> {
-        if self.0.keys().any(|address| address.port() == port) {
+        if self.0.keys().any(|at| at.ip().is_loopback() && at.port() == port) {
             return Ok(());
         }
         bind(port)?.into_iter().try_for_each(|socket| self.add(socket, &accept))
+    }
+
+    /// Listens at an address of the network, unless that is done already.
+    ///
+    /// # Errors
+    /// The address is in use or gone, or its port is not allowed.
+    pub fn open_at<F: Future<Output = ()> + 'static>(
+        &mut self,
+        address: SocketAddr,
+        accept: impl Fn(tokio::net::TcpListener) -> F,
+    ) -> io::Result<()> {
+        if self.0.contains_key(&address) {
+            return Ok(());
+        }
+        self.add(TcpListener::bind(address)?, &accept)
     }
 
     fn add<F: Future<Output = ()> + 'static>(
@@ -60,6 +76,10 @@ impl BoundPorts {
         accept: &impl Fn(tokio::net::TcpListener) -> F,
     ) -> io::Result<()> {
         let address = socket.local_addr()?;
+        // Each stack gets a copy of each.
+        if self.0.len() >= MAX_DESCRIPTORS {
+            return Err(io::Error::other("the proxy listens on too many ports"));
+        }
         if let Entry::Vacant(free) = self.0.entry(address) {
             socket.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
@@ -69,9 +89,12 @@ impl BoundPorts {
         Ok(())
     }
 
-    /// Closes the sockets of all other ports.
-    pub fn keep(&mut self, ports: &BTreeSet<u16>) {
-        self.0.retain(|address, _| ports.contains(&address.port()));
+    /// Closes all sockets but those of these ports on loopback and of these addresses of the network.
+    pub fn keep(&mut self, ports: &BTreeSet<u16>, network: &BTreeSet<SocketAddr>) {
+        self.0.retain(|address, _| match address.ip().is_loopback() {
+            true => ports.contains(&address.port()),
+            false => network.contains(address),
+        });
     }
 
     /// Returns all sockets, for copies.

@@ -1,10 +1,8 @@
 //! The process of the front door.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -17,16 +15,15 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::bound_ports::BoundPorts;
 use super::door_files::{DoorFiles, write_label};
+use super::door_state::{DoorState, JoinedStack};
 use super::door_stream::DoorStream;
 use super::exchange_feed::send_exchanges;
-use super::front_ports::FrontPorts;
-use super::message::{DoorJoin, DoorReply, DoorRequest, DoorStack, DoorStatus};
+use super::message::{DoorJoin, DoorReply, DoorRequest};
 use super::waker;
 use crate::control::ControlClient;
 use crate::https::HttpsConfig;
-use crate::model::{Snapshot, StackProxy};
+use crate::model::Snapshot;
 use crate::proxy::{Proxy, RouteTable, Sleep};
 use crate::sys::private_socket::listen_privately;
 
@@ -72,25 +69,6 @@ struct FrontDoor {
     last_left: Notify,
     lock: File,
     began: Instant,
-}
-
-#[derive(Default)]
-struct DoorState {
-    /// By the order in which they came.
-    stacks: BTreeMap<u64, JoinedStack>,
-    joined: u64,
-    ports: BoundPorts,
-    fronts: FrontPorts,
-    /// Why nothing listens on front ports.
-    front_errors: BTreeMap<u16, String>,
-    /// Stacks of the earlier front door that have not said yet what they serve.
-    expected: BTreeSet<PathBuf>,
-}
-
-struct JoinedStack {
-    socket: PathBuf,
-    port: u16,
-    snapshot: Option<Arc<Snapshot>>,
 }
 
 impl FrontDoor {
@@ -162,7 +140,7 @@ impl FrontDoor {
                 let _ = send_exchanges(&mut stream, ring, &query).await;
                 return;
             }
-            Ok(Some(DoorRequest::Status)) => DoorReply::Status(self.status()),
+            Ok(Some(DoorRequest::Status)) => DoorReply::Status(self.state.borrow().status()),
             Ok(None) => return,
             Err(error) => DoorReply::Refused { text: error.to_string() },
         };
@@ -213,7 +191,7 @@ impl FrontDoor {
                 // It sends nothing more, so this is the end, however it comes.
                 _ = stream.receive::<DoorRequest>() => break,
                 _ = changes.changed() => {
-                    let (reply, sockets) = self.serving(id);
+                    let (reply, sockets) = self.state.borrow().serving(id);
                     let copies: Vec<_> = sockets.iter().map(|socket| socket.as_fd()).collect();
                     if stream.send(&reply, &copies).await.is_err() {
                         break;
@@ -319,30 +297,11 @@ impl FrontDoor {
 
     /// Makes routes, front ports and sockets fit the snapshots.
     fn update_routes(self: &Rc<Self>) {
-        let mut state = self.state.borrow_mut();
-        let DoorState { stacks, ports, fronts, front_errors, .. } = &mut *state;
-        let before = fronts.ports();
-        fronts.settle(stacks.values().map(|stack| (stack.socket.as_path(), stack.front())));
-        front_errors.clear();
-        for port in fronts.ports() {
-            if let Err(error) = ports.open(port, |listener| self.clone().accept(listener)) {
-                fronts.drop_port(port);
-                front_errors.insert(port, error.to_string());
-            }
-        }
-        let needed = stacks.values().map(|stack| stack.port).chain(fronts.ports()).collect();
-        ports.keep(&needed);
-        let changed = fronts.ports() != before || !front_errors.is_empty();
-        let fronts: Vec<(u16, String)> = stacks
-            .values()
-            .filter_map(|stack| Some((stack, stack.proxy()?.domain.clone())))
-            .flat_map(|(stack, domain)| {
-                fronts.of(&stack.socket).into_iter().map(move |port| (port, domain.clone()))
-            })
-            .collect();
-        let snapshots: Vec<_> = stacks.values().filter_map(|it| it.snapshot.clone()).collect();
-        drop(state);
-        let table = RouteTable::new(snapshots).with_fronts(fronts);
+        let (changed, table) = {
+            let mut state = self.state.borrow_mut();
+            let changed = state.settle(|listener| self.clone().accept(listener));
+            (changed, state.routes())
+        };
         self.routes.send_replace(Arc::new(table));
         if changed {
             self.tell_all();
@@ -370,35 +329,6 @@ impl FrontDoor {
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Returns what a stack is told, and the sockets of which it gets copies.
-    fn serving(&self, id: u64) -> (DoorReply, Vec<Rc<TcpListener>>) {
-        let state = self.state.borrow();
-        let sockets = state.ports.sockets();
-        let wanted = state.stacks.get(&id).and_then(JoinedStack::front);
-        let error = wanted.and_then(|port| Some((port, state.front_errors.get(&port)?)));
-        let trouble =
-            error.map(|(port, error)| format!("cannot listen on front port {port}: {error}"));
-        let own = state.stacks.get(&id).map(|stack| stack.socket.as_path());
-        let peers = state.stacks.values().map(|stack| &stack.socket);
-        let peers = peers.filter(|socket| Some(socket.as_path()) != own).cloned().collect();
-        let fronts = own.map(|own| state.fronts.of(own)).unwrap_or_default();
-        (DoorReply::Serving { fronts, peers, trouble, descriptors: sockets.len() }, sockets)
-    }
-
-    fn status(&self) -> DoorStatus {
-        let state = self.state.borrow();
-        let stack = |stack: &JoinedStack| DoorStack {
-            socket: stack.socket.clone(),
-            fronts: state.fronts.of(&stack.socket),
-        };
-        DoorStatus {
-            pid: std::process::id(),
-            devstack: env!("CARGO_PKG_VERSION").to_owned(),
-            ports: state.ports.ports().into_iter().collect(),
-            stacks: state.stacks.values().map(stack).collect(),
-        }
-    }
-
     /// Says in the lock file where the next stack gets its names.
     fn write_label(&self) {
         let state = self.state.borrow();
@@ -406,17 +336,6 @@ impl FrontDoor {
         if let Err(error) = write_label(&self.lock, &format!("{}\n", first.port)) {
             tracing::debug!(%error, "cannot write the lock file");
         }
-    }
-}
-
-impl JoinedStack {
-    fn proxy(&self) -> Option<&StackProxy> {
-        self.snapshot.as_ref()?.proxy.as_ref()
-    }
-
-    /// Returns the front port that its file names.
-    fn front(&self) -> Option<u16> {
-        self.proxy()?.front
     }
 }
 

@@ -104,10 +104,10 @@ impl Membership {
             Ok(Err(outcome)) => return outcome,
             Err(_) => return JoinOutcome::Refused("the proxy does not answer".to_owned()),
         };
-        self.handle.names_are(Ok(trouble.clone().map(front_note)));
+        self.handle.names_are(Ok(trouble.clone()));
         while let Ok(now) = receive(&mut stream, kept).await {
             if now != trouble {
-                self.handle.names_are(Ok(now.clone().map(front_note)));
+                self.handle.names_are(Ok(now.clone()));
                 trouble = now;
             }
         }
@@ -138,15 +138,11 @@ impl Membership {
     }
 }
 
-fn front_note(trouble: String) -> Message {
-    Message::new(MessageClass::Port, trouble).help("free it, or choose another `front`")
-}
-
-/// Reads one message of the front door: the stack is served, perhaps without its front port.
+/// Reads one message of the front door: the stack is served, perhaps not everywhere.
 async fn receive(
     stream: &mut DoorStream,
     kept: &mut KeptDoor,
-) -> Result<Option<String>, JoinOutcome> {
+) -> Result<Option<Message>, JoinOutcome> {
     let refused = |text: String| Err(JoinOutcome::Refused(text));
     match stream.receive().await {
         Ok(Some(DoorReply::Serving { fronts, peers, trouble, descriptors })) => {

@@ -1,6 +1,7 @@
 //! What stacks and commands say to the front door, and what it answers.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use tokio::net::UnixStream;
 
 use super::door_stream::DoorStream;
 use super::exchange_feed::ExchangeQuery;
+use crate::model::Message;
 
 /// Of these messages. Front doors of another version are not joined.
 pub(super) const VERSION: u32 = 1;
@@ -56,8 +58,8 @@ pub enum DoorReply {
         fronts: Vec<u16>,
         /// The other stacks.
         peers: Vec<PathBuf>,
-        /// Why its front port leads nowhere.
-        trouble: Option<String>,
+        /// Why its front port leads nowhere, or why other machines do not reach it.
+        trouble: Option<Message>,
         /// How many descriptors come with the message: copies of all listening sockets.
         descriptors: usize,
     },
@@ -92,6 +94,8 @@ pub struct DoorStack {
     pub socket: PathBuf,
     /// The front ports that lead to it.
     pub fronts: Vec<u16>,
+    /// Where other machines reach its primary service.
+    pub network: Vec<SocketAddr>,
 }
 
 /// A message with the version of these messages.

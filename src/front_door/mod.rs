@@ -13,11 +13,15 @@
 //! connections for the next one, which gets the copies back. A held lock decides which process is the
 //! front door, so several stacks may start one at the same time.
 //!
+//! It listens on loopback and, as long as a service is open to other machines, where that service is
+//! ([`open_addresses`]): from there only open services are reached.
+//!
 //! Messages are JSON, one per line, with descriptors beside them ([`DoorRequest`], [`DoorReply`]).
 
 mod bound_ports;
 mod door;
 mod door_files;
+mod door_state;
 mod door_stream;
 mod exchange_feed;
 mod front_ports;
@@ -25,6 +29,7 @@ mod membership;
 mod membership_step;
 mod message;
 mod name_claim;
+mod open_addresses;
 mod port_choice;
 mod waker;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::lock_unpoisoned;
-use super::log_origin::LogOrigin;
+use super::log_source::LogSource;
 use crate::model::{Message, MessageClass};
 
 /// Problems with the log itself, to be reported to the user.
@@ -32,8 +32,8 @@ impl LogWarnings {
     }
 
     /// Warns that the output of a service waits for the disk.
-    pub fn disk_stalled(&self, origin: &LogOrigin) {
-        let text = || format!("the disk does not respond; the output of {origin} is paused");
+    pub fn disk_stalled(&self, source: &LogSource) {
+        let text = || format!("the disk does not respond; the output of {source} is paused");
         let help = "check the file system of .devstack/logs; output resumes automatically";
         self.tell_of_disk(text, help);
     }

@@ -18,7 +18,7 @@
 //!
 //! The directory of the previous start is `logs.1`.
 //!
-//! devstack itself is an origin like any service: it has a log and line numbers, but no run. Its
+//! devstack itself is a source like any service: it has a log and line numbers, but no run. Its
 //! lines are stored as the JSON objects that readers get.
 //!
 //! Lines are ordered by `seq`, their number within the stack; clocks only label them.
@@ -31,8 +31,8 @@ mod last_lines;
 mod line_split;
 mod log_item;
 mod log_line;
-mod log_origin;
 mod log_size;
+mod log_source;
 mod log_warnings;
 mod missed_lines;
 pub(crate) mod read;

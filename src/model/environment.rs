@@ -43,7 +43,7 @@ impl EnvView {
 /// The source of a variable in a service's environment, weakest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "source", rename_all = "kebab-case")]
-pub enum VariableOrigin {
+pub enum VariableSource {
     /// devstack's own environment.
     Inherited,
     /// The preset of the service or of the framework in its command.
@@ -88,7 +88,7 @@ pub struct EnvVariable {
     pub value: EnvValue,
     /// Where the value comes from.
     #[serde(flatten)]
-    pub origin: VariableOrigin,
+    pub source: VariableSource,
     /// Values that this one shadows, strongest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[serde(rename = "hides")]
@@ -103,7 +103,7 @@ pub struct ShadowedValue {
     pub value: EnvValue,
     /// Where it comes from.
     #[serde(flatten)]
-    pub origin: VariableOrigin,
+    pub source: VariableSource,
 }
 
 /// A value: a string in JSON, or base64 if it is not UTF-8.

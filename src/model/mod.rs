@@ -34,7 +34,7 @@ pub use command::{CommandLine, RedactedText, RequiredPrograms};
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub(crate) use environment::SERVICE_VAR;
 pub use environment::{
-    EnvValue, EnvVariable, EnvView, ShadowedValue, SourceLocation, VariableOrigin,
+    EnvValue, EnvVariable, EnvView, ShadowedValue, SourceLocation, VariableSource,
 };
 pub use event::{Event, EventKind, EventView, EventViewKind};
 pub use health::{AcceptedStatus, HealthAction, HealthConfig, Probe, ReadyConfig};

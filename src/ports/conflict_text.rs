@@ -113,7 +113,7 @@ fn how_to_free(number: u16, obstacle: &PortObstacle, holders: &[PortHolder]) -> 
     match obstacle {
         PortObstacle::InUse => match holders {
             [holder, ..] if holder.is_this_process() => None,
-            [PortHolder { origin: Some(origin), .. }, ..] => origin.stop_hint(),
+            [PortHolder { context: Some(context), .. }, ..] => context.stop_hint(),
             [PortHolder { pid: Some(_), same_user: true, .. }, ..] => {
                 Some(format!("kill the process with `devstack ports {number} --kill`"))
             }

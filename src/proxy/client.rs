@@ -16,18 +16,24 @@ pub(super) struct ProxyClient {
     pub tls_name: Option<String>,
     /// Its address.
     pub ip: IpAddr,
-    /// The port of the proxy that it is connected to.
-    pub port: u16,
+    /// Where it reached the proxy.
+    pub reached: SocketAddr,
 }
 
 impl ProxyClient {
     /// Returns the client and its connection for hyper. An error means that the client has left.
     pub fn new(stream: TcpStream, peer: SocketAddr) -> io::Result<(ProxyClient, SharedStream)> {
-        let port = stream.local_addr()?.port();
+        let local = stream.local_addr()?;
+        let reached = SocketAddr::new(local.ip().to_canonical(), local.port());
         let stream = SharedStream::new(stream)?;
         let ip = peer.ip().to_canonical();
-        let client = ProxyClient { stream: stream.clone(), tls_name: None, ip, port };
+        let client = ProxyClient { stream: stream.clone(), tls_name: None, ip, reached };
         Ok((client, stream))
+    }
+
+    /// Whether it may be on another machine.
+    pub fn is_remote(&self) -> bool {
+        !(self.ip.is_loopback() && self.reached.ip().is_loopback())
     }
 
     /// Returns the scheme of its requests.

@@ -119,6 +119,7 @@ impl Forwarder {
                 delivered.with(exchange)
             }
             Err(refusal) => {
+                let refusal = if self.client.is_remote() { refusal.brief() } else { refusal };
                 let response = refusal.response(format);
                 exchange.refused(&refusal, &response);
                 response
@@ -138,7 +139,7 @@ impl Forwarder {
         }
         loop {
             let table = self.routes.borrow_and_update().clone();
-            let route = find(&table, self.client.port, request, &wait)?;
+            let route = find(&table, &self.client, request, &wait)?;
             exchange.routed(request, &route, self.rings.of(&route.stack));
             if route.stack.https_only && self.must_redirect(&request.host) {
                 return Err(Refusal::https_only(&route, request));
@@ -347,11 +348,11 @@ impl RequestWait {
 /// Finds the route of a request.
 fn find(
     table: &RouteTable,
-    port: u16,
+    client: &ProxyClient,
     request: &ForwardRequest,
     wait: &RequestWait,
 ) -> Result<Arc<Route>, Refusal> {
-    match table.find_on(port, &request.host) {
+    match table.find_for(client, &request.host) {
         RouteMatch::Service(route) if headers::has_passed(&request.headers, &route.mark) => {
             Err(Refusal::looped(route))
         }
@@ -360,6 +361,7 @@ fn find(
             Err(Refusal::gone(&request.host))
         }
         RouteMatch::NoService(stack) => Err(Refusal::no_service(&request.host, stack)),
+        RouteMatch::Unknown if client.is_remote() => Err(Refusal::unknown_to_remote()),
         RouteMatch::Unknown => Err(Refusal::unknown_host(&request.host, table)),
     }
 }

@@ -96,7 +96,7 @@ impl ForwardRequest {
         let by = ForwardedBy {
             scheme: client.scheme(),
             client: client.ip,
-            port: client.port,
+            port: client.reached.port(),
             host: &self.host.authority,
             mark: &route.mark,
         };

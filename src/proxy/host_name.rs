@@ -56,6 +56,11 @@ impl HostName {
         self.address().is_some()
     }
 
+    /// Whether it is this address.
+    pub fn is(&self, address: IpAddr) -> bool {
+        self.address() == Some(address)
+    }
+
     fn address(&self) -> Option<IpAddr> {
         self.name.trim_start_matches('[').trim_end_matches(']').parse().ok()
     }

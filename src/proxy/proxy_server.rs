@@ -40,6 +40,9 @@ const CLIENTS_MAX: usize = 16 << 10;
 /// So many clients at a time are a burst.
 const BURST: usize = 256;
 
+/// How many may be connected when another one comes from another machine: the rest is for this one.
+const REMOTE_CLIENTS_MAX: usize = CLIENTS_MAX / 2;
+
 /// Answers the requests of clients. One thread: it must be used inside a [`tokio::task::LocalSet`].
 ///
 /// When the sender of the routes is dropped, it closes: idle connections at once, others after the
@@ -71,14 +74,16 @@ impl Proxy {
         Proxy { routes, traffic, rings, https, clients, closing, head_time: HEAD_TIME }
     }
 
-    /// Serves one accepted connection until it ends. Connections from other machines, and those
-    /// beyond the limit, are closed at once.
+    /// Serves one accepted connection until it ends. Connections beyond the limit are closed at once,
+    /// and so are those from other machines unless a service is open to them.
     pub async fn serve(self: Rc<Self>, stream: TcpStream, peer: SocketAddr) {
-        if !peer.ip().to_canonical().is_loopback() || self.clients.now.get() >= CLIENTS_MAX {
+        let Ok((mut client, stream)) = ProxyClient::new(stream, peer) else { return };
+        let limit = if client.is_remote() { REMOTE_CLIENTS_MAX } else { CLIENTS_MAX };
+        let refused = client.is_remote() && !self.routes.borrow().has_open();
+        if refused || self.clients.now.get() >= limit {
             return;
         }
         let _place = self.clients.add();
-        let Ok((mut client, stream)) = ProxyClient::new(stream, peer) else { return };
         let mut closing = self.closing.clone();
         let close = async move {
             // An error means the same: the proxy is gone.

@@ -76,13 +76,25 @@ impl Refusal {
     /// A name that is not one of ours. Pages of other sites may get to see this one (DNS rebinding),
     /// except for names below `.localhost`.
     pub fn unknown_host(host: &HostName, table: &RouteTable) -> Refusal {
-        let status = StatusCode::MISDIRECTED_REQUEST;
         if !host.is_local() {
-            return Refusal::new(status, MessageClass::Denied, "unknown host");
+            return Refusal::unknown_to_remote();
         }
+        let status = StatusCode::MISDIRECTED_REQUEST;
         let text = format!("no running stack has the name {}", quote(host.as_str()));
         Refusal::new(status, MessageClass::NotRunning, text)
             .help(available("available names", table.names()))
+    }
+
+    /// The same for whoever may not learn which names there are.
+    pub fn unknown_to_remote() -> Refusal {
+        Refusal::new(StatusCode::MISDIRECTED_REQUEST, MessageClass::Denied, "unknown host")
+    }
+
+    /// Without paths, commands and lines of logs, which are for the user of this machine.
+    pub fn brief(mut self) -> Refusal {
+        self.message.help.clear();
+        self.message.detail.clear();
+        self
     }
 
     /// A name other than that of the TLS connection, whose certificate is not for it.

@@ -44,6 +44,8 @@ pub(super) struct Route {
     pub stack: Arc<StackRoutes>,
     pub host: HostHeader,
     pub balance: LoadBalancing,
+    /// Whether other machines may use it.
+    pub is_open: bool,
     /// At least one.
     pub replicas: Vec<ReplicaState>,
 }

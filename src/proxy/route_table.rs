@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::client::ProxyClient;
 use super::headers;
 use super::host_name::HostName;
 use super::route::{ReplicaState, Route, Sleep, StackRoutes, UpstreamId};
-use crate::model::{DisplayPath, HttpsUse, Name, ServiceView, Snapshot, StackState};
+use crate::model::{DisplayPath, HttpsUse, Name, ServiceView, Snapshot, StackState, is_loopback};
 
 /// Where requests for all names of all stacks go. Immutable: a change makes another one.
 #[derive(Debug, Default)]
@@ -13,6 +15,8 @@ pub struct RouteTable {
     names: BTreeMap<String, RoutedName>,
     /// What answers as `localhost`, by the port that the client is connected to.
     fronts: BTreeMap<u16, Arc<Route>>,
+    /// What answers other machines that ask for no name, by the address that they are connected to.
+    network: BTreeMap<SocketAddr, Arc<Route>>,
 }
 
 /// What a full name stands for.
@@ -43,13 +47,33 @@ impl RouteTable {
     }
 
     /// Makes `localhost` on these ports mean the primary service of a stack, given by its domain.
-    pub fn with_fronts(mut self, fronts: impl IntoIterator<Item = (u16, String)>) -> RouteTable {
-        for (port, domain) in fronts {
-            if let Some(RoutedName::Domain(_, Some(primary))) = self.names.get(&domain) {
-                self.fronts.insert(port, primary.clone());
-            }
-        }
+    pub fn with_fronts<'d>(
+        mut self,
+        fronts: impl IntoIterator<Item = (u16, &'d str)>,
+    ) -> RouteTable {
+        let found =
+            fronts.into_iter().filter_map(|(port, domain)| Some((port, self.primary(domain)?)));
+        self.fronts = found.collect();
         self
+    }
+
+    /// Makes these addresses of this machine mean the primary service of a stack, given by its
+    /// domain, if that is open.
+    pub fn with_network<'d>(
+        mut self,
+        addresses: impl IntoIterator<Item = (SocketAddr, &'d str)>,
+    ) -> RouteTable {
+        let found =
+            addresses.into_iter().filter_map(|(at, domain)| Some((at, self.primary(domain)?)));
+        self.network = found.filter(|(_, route)| route.is_open).collect();
+        self
+    }
+
+    fn primary(&self, domain: &str) -> Option<Arc<Route>> {
+        match self.names.get(domain) {
+            Some(RoutedName::Domain(_, primary)) => primary.clone(),
+            Some(RoutedName::Service(_)) | None => None,
+        }
     }
 
     fn add(&mut self, snapshot: &Snapshot) {
@@ -86,6 +110,7 @@ impl RouteTable {
                 stack: stack.clone(),
                 host: served.host,
                 balance: served.balance,
+                is_open: !views.iter().any(|view| is_loopback(&view.host)),
                 replicas: views.iter().map(replica).collect(),
             }))
         };
@@ -112,12 +137,28 @@ impl RouteTable {
         self.names.entry(name).or_insert(routed);
     }
 
-    /// Finds the route of a name on a port of the proxy.
-    pub(super) fn find_on(&self, port: u16, host: &HostName) -> RouteMatch<'_> {
-        match self.fronts.get(&port).filter(|_| host.is_this_machine()) {
+    /// Finds the route of a name for a client. Another machine gets open services only, and does not
+    /// learn of others.
+    pub(super) fn find_for(&self, client: &ProxyClient, host: &HostName) -> RouteMatch<'_> {
+        if client.is_remote() {
+            let address = client.reached;
+            let route = self.network.get(&address).filter(|_| host.is(address.ip()));
+            return match route.map_or_else(|| self.find(host), RouteMatch::Service) {
+                RouteMatch::Service(route) if route.is_open => RouteMatch::Service(route),
+                RouteMatch::Service(_) | RouteMatch::NoService(_) | RouteMatch::Unknown => {
+                    RouteMatch::Unknown
+                }
+            };
+        }
+        match self.fronts.get(&client.reached.port()).filter(|_| host.is_this_machine()) {
             Some(route) => RouteMatch::Service(route),
             None => self.find(host),
         }
+    }
+
+    /// Whether a service is open to other machines.
+    pub(super) fn has_open(&self) -> bool {
+        self.routes().any(|route| route.is_open)
     }
 
     /// Finds the route of a name or of the longest name that it is below: `tenant.api.shop.localhost`

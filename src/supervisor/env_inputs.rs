@@ -1,4 +1,4 @@
-//! The environment of a service, with the origin of each variable.
+//! The environment of a service, with the source of each variable.
 
 use std::ffi::OsStr;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::{Config, ExplainedEnv};
 use crate::model::{
     EnvValue, EnvVariable, EnvView, RunId, Service, ShadowedValue, Stack, StackProxy,
-    VariableOrigin,
+    VariableSource,
 };
 use crate::process::{EnvProvider, InheritedEnv};
 
@@ -27,7 +27,7 @@ pub struct EnvInputs {
 }
 
 impl EnvInputs {
-    /// Lists every variable with its value, its origin, and the values it shadows. Without what is
+    /// Lists every variable with its value, its source, and the values it shadows. Without what is
     /// specific to one process: `PWD`, passed sockets and devstack's marker.
     pub fn explain(&self) -> EnvView {
         let EnvInputs { service, run, stack, config: draft, environment, terminal } = self;
@@ -59,33 +59,33 @@ impl EnvInputs {
         explained: &ExplainedEnv,
     ) -> EnvVariable {
         let status = explained.get(name).map_or(&[][..], Vec::as_slice);
-        let (origin, hidden) = match (giver, status.split_first()) {
-            (EnvProvider::Inherited, _) => (VariableOrigin::Inherited, &[][..]),
-            (EnvProvider::Default, _) => (VariableOrigin::Devstack, &[][..]),
-            (EnvProvider::Service, Some(((origin, known), hidden)))
+        let (source, hidden) = match (giver, status.split_first()) {
+            (EnvProvider::Inherited, _) => (VariableSource::Inherited, &[][..]),
+            (EnvProvider::Default, _) => (VariableSource::Devstack, &[][..]),
+            (EnvProvider::Service, Some(((source, known), hidden)))
                 if known.as_deref().map(OsStr::new) == Some(value) =>
             {
-                (origin.clone(), hidden)
+                (source.clone(), hidden)
             }
-            (EnvProvider::Service, Some(_) | None) => (VariableOrigin::PreviousConfig, &[][..]),
+            (EnvProvider::Service, Some(_) | None) => (VariableSource::PreviousConfig, &[][..]),
         };
-        let hides = hidden.iter().map(|(origin, value)| ShadowedValue {
+        let hides = hidden.iter().map(|(source, value)| ShadowedValue {
             value: value
                 .as_deref()
                 .map(|value| EnvValue::new(OsStr::new(value)))
                 .unwrap_or_default(),
-            origin: origin.clone(),
+            source: source.clone(),
         });
         let below =
             (giver == EnvProvider::Service).then(|| self.environment.inherited(name)).flatten();
         let below = below.map(|value| ShadowedValue {
             value: EnvValue::new(value),
-            origin: VariableOrigin::Inherited,
+            source: VariableSource::Inherited,
         });
         EnvVariable {
             name: name.to_owned(),
             value: EnvValue::new(value),
-            origin,
+            source,
             shadows: hides.chain(below).collect(),
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::facts::{
     ConfigStatus, DoctorFacts, LOCALHOST_NAME, LocalCaFacts, LocalhostNames, MachineFacts,
-    MovedPort, OrphanFacts, OrphanedStack, ProjectFacts, ProxyFacts, StackFacts,
+    MovedPort, NameResolver, OrphanFacts, OrphanedStack, ProjectFacts, ProxyFacts, StackFacts,
     UnstartableService,
 };
 use super::judge::port_label;
@@ -54,6 +54,7 @@ pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
         sight: system::process_visibility(),
         https: local_ca(),
         localhost: names.recv_timeout(PATIENCE).unwrap_or(LocalhostNames::Silent),
+        resolver: resolver(),
         proxy: proxy(),
     };
     Ok(DoctorFacts { machine, project, configuration, left })
@@ -82,6 +83,15 @@ fn proxy() -> ProxyFacts {
         }
         Ok(Err(message)) => ProxyFacts::Unreachable(message),
         Err(error) => ProxyFacts::Unreachable(error.message()),
+    }
+}
+
+fn resolver() -> NameResolver {
+    match () {
+        () if cfg!(target_os = "macos") => NameResolver::MacOs,
+        // musl reads no such file.
+        () if Path::new("/etc/nsswitch.conf").exists() => NameResolver::NameServices,
+        () => NameResolver::HostsFile,
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) struct MachineFacts {
     pub has_pidfd: bool,
     pub sight: ProcessVisibility,
     pub localhost: LocalhostNames,
+    pub resolver: NameResolver,
     pub https: LocalCaFacts,
     pub proxy: ProxyFacts,
 }
@@ -71,6 +72,16 @@ pub(super) enum ProcessVisibility {
 /// The name below `localhost` that is looked up. A name server may be asked for it, so it is none of
 /// a service.
 pub(super) const LOCALHOST_NAME: &str = "devstack.localhost";
+
+/// How programs of this machine resolve names.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum NameResolver {
+    /// By /etc/nsswitch.conf (glibc), to which services can be added.
+    NameServices,
+    /// By /etc/hosts and name servers only (musl).
+    HostsFile,
+    MacOs,
+}
 
 #[derive(Debug)]
 pub(super) enum LocalhostNames {

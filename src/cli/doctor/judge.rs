@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::facts::{
     ConfigStatus, DoctorFacts, LOCALHOST_NAME, LimitUsage, LocalCaFacts, LocalhostNames,
-    MachineFacts, OrphanFacts, ProcessVisibility, ProjectFacts, ProxyFacts, StackFacts,
-    UnstartableService,
+    MachineFacts, NameResolver, OrphanFacts, ProcessVisibility, ProjectFacts, ProxyFacts,
+    StackFacts, UnstartableService,
 };
 use super::finding::DoctorFinding;
 use crate::https::stores::StoreContent;
@@ -64,7 +64,7 @@ fn of_machine(machine: &MachineFacts, services: u64) -> Vec<DoctorFinding> {
         ),
     });
     findings.push(sight(&machine.sight));
-    findings.push(localhost(&machine.localhost));
+    findings.push(localhost(&machine.localhost, machine.resolver));
     findings.push(https(&machine.https));
     findings.push(proxy(&machine.proxy));
     findings
@@ -155,9 +155,19 @@ fn sight(sight: &ProcessVisibility) -> DoctorFinding {
     }
 }
 
-fn localhost(names: &LocalhostNames) -> DoctorFinding {
+fn localhost(names: &LocalhostNames, resolver: NameResolver) -> DoctorFinding {
     let check = "localhost-names";
-    let help = "browsers and curl resolve them themselves; for other programs, install libnss-myhostname and put `myhostname` before `dns` in the line `hosts:` of /etc/nsswitch.conf, or add names to /etc/hosts with 127.0.0.1";
+    let help = match resolver {
+        NameResolver::NameServices => {
+            "browsers and curl resolve them themselves; for other programs, install libnss-myhostname and put `myhostname` before `dns` in the line `hosts:` of /etc/nsswitch.conf, or add names to /etc/hosts with 127.0.0.1"
+        }
+        NameResolver::HostsFile => {
+            "browsers and curl resolve them themselves; for other programs, add names to /etc/hosts with 127.0.0.1"
+        }
+        NameResolver::MacOs => {
+            "Chrome, Firefox and curl resolve them themselves; for Safari and other programs, add names to /etc/hosts with 127.0.0.1"
+        }
+    };
     match names {
         LocalhostNames::Loopback => {
             let text = format!("names such as {LOCALHOST_NAME} resolve to this machine");
@@ -216,9 +226,10 @@ fn proxy(proxy: &ProxyFacts) -> DoctorFinding {
             "no names are served now; that begins with the first ready service that has one",
         ),
         ProxyFacts::Serving { ports, stacks } => {
+            let what = if ports.len() == 1 { "port" } else { "ports" };
             let ports = join(ports, ", ");
             let text =
-                format!("names are served on port {ports}; running stacks with names: {stacks}");
+                format!("names are served on {what} {ports}; running stacks with names: {stacks}");
             DoctorFinding::ok(check, text)
         }
         ProxyFacts::Unreachable(message) => {

@@ -6,7 +6,7 @@ use super::service_env::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
 use crate::cli::args::FileArgs;
 use crate::cli::render::{CommandError, EnvText, dotenv, print, print_exact, shell, table, warn};
 use crate::exit_code::ExitCode;
-use crate::model::{EnvView, VariableOrigin};
+use crate::model::{EnvView, VariableSource};
 
 /// `devstack env`.
 #[derive(Debug, Args)]
@@ -45,7 +45,7 @@ pub enum EnvFormat {
     Dotenv,
     /// For a shell to evaluate: export NAME='value'
     Shell,
-    /// With the origin of each value and what it overrides
+    /// With the source of each value and what it overrides
     Json,
 }
 
@@ -53,7 +53,7 @@ pub enum EnvFormat {
 pub(crate) fn env(files: Vec<PathBuf>, args: &EnvArgs) -> Result<ExitCode, CommandError> {
     let form = if args.json { EnvFormat::Json } else { args.format };
     let (mut view, source) = service_env(files, &args.service)?;
-    view.variables.retain(|variable| args.all || variable.origin != VariableOrigin::Inherited);
+    view.variables.retain(|variable| args.all || variable.source != VariableSource::Inherited);
     if let EnvViewSource::Files = source {
         warn(NOT_RUNNING_NOTE);
     }

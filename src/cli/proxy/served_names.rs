@@ -78,8 +78,12 @@ fn names(snapshot: &Snapshot, stack: &DoorStack) -> Vec<ServedName> {
         direct: view.url.clone(),
     };
     let primary = views.clone().find(|view| Some(&view.name) == snapshot.primary.as_ref());
-    let front = |port: &u16| Some(named(primary?, snapshot.proxy.as_ref()?.front_origin(*port)));
-    let fronts = stack.fronts.iter().filter_map(front);
-    let own = views.filter_map(|view| Some(named(view, view.origin.clone()?)));
-    own.chain(fronts).collect()
+    let primary = primary.filter(|view| view.origin.is_some());
+    let all = views.filter_map(|view| Some(named(view, view.origin.clone()?)));
+    let (Some(primary), Some(proxy)) = (primary, &snapshot.proxy) else { return all.collect() };
+    let fronts = stack.fronts.iter().map(|port| proxy.front_origin(*port));
+    // Nobody can have a certificate for an address.
+    let network = stack.network.iter().map(|address| format!("http://{address}"));
+    let others = [proxy.own_origin()].into_iter().chain(fronts).chain(network);
+    all.chain(others.map(|url| named(primary, url))).collect()
 }

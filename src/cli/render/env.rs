@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::table::Table;
 use crate::config::format_line;
-use crate::model::{EnvValue, EnvVariable, EnvView, VariableOrigin};
+use crate::model::{EnvValue, EnvVariable, EnvView, VariableSource};
 use crate::text::escape_control;
 
 /// Maximum width of an aligned column; longer names or values push only their own line.
@@ -68,41 +68,41 @@ fn shell_quote(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Formats each variable with its origin, and below it the values it overrides, strongest first.
+/// Formats each variable with its source, and below it the values it overrides, strongest first.
 pub(crate) fn table(view: &EnvView, here: &Path) -> String {
     let mut table = Table::new(3).max_width(MAX_WIDTH);
     table.header(["VARIABLE", "VALUE", "FROM"], false);
     for variable in &view.variables {
-        let from = origin_text(&variable.origin, here);
+        let from = source_text(&variable.source, here);
         table.row([
             escape_control(&variable.name).into(),
             shown(&variable.value).into(),
             from.into(),
         ]);
         for hidden in &variable.shadows {
-            let from = origin_text(&hidden.origin, here);
+            let from = source_text(&hidden.source, here);
             table.row(["  overrides".into(), shown(&hidden.value).into(), from.into()]);
         }
     }
     table.render()
 }
 
-fn origin_text(origin: &VariableOrigin, here: &Path) -> String {
+fn source_text(source: &VariableSource, here: &Path) -> String {
     let at = |written: &crate::model::SourceLocation| {
         let path = Path::new(&written.file);
         let path = path.strip_prefix(here).unwrap_or(path).display().to_string();
         let main = if written.main_worktree { " of the main worktree" } else { "" };
         format!("{}:{}{main}", escape_control(&path), written.line)
     };
-    match origin {
-        VariableOrigin::Inherited => "inherited by devstack".to_owned(),
-        VariableOrigin::Preset { preset } => format!("preset {}", escape_control(preset)),
-        VariableOrigin::StackFile(written) => format!("{} (stack env_file)", at(written)),
-        VariableOrigin::StackEnv(written) => format!("{} (stack env)", at(written)),
-        VariableOrigin::ServiceFile(written) => format!("{} (env_file)", at(written)),
-        VariableOrigin::ServiceEnv(written) => format!("{} (env)", at(written)),
-        VariableOrigin::Devstack => "set by devstack".to_owned(),
-        VariableOrigin::PreviousConfig => "configuration before the last edit".to_owned(),
+    match source {
+        VariableSource::Inherited => "inherited by devstack".to_owned(),
+        VariableSource::Preset { preset } => format!("preset {}", escape_control(preset)),
+        VariableSource::StackFile(written) => format!("{} (stack env_file)", at(written)),
+        VariableSource::StackEnv(written) => format!("{} (stack env)", at(written)),
+        VariableSource::ServiceFile(written) => format!("{} (env_file)", at(written)),
+        VariableSource::ServiceEnv(written) => format!("{} (env)", at(written)),
+        VariableSource::Devstack => "set by devstack".to_owned(),
+        VariableSource::PreviousConfig => "configuration before the last edit".to_owned(),
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn ports_table(rows: &[PortRow]) -> String {
             None if row.elsewhere.is_empty() => "none".to_owned(),
             None => format!("none; {} is listening on {}", row.service, join(&row.elsewhere, ", ")),
             // The line already starts with the name of the service.
-            Some(holder) if row.own => PortHolder { origin: None, ..holder.clone() }.to_string(),
+            Some(holder) if row.own => PortHolder { context: None, ..holder.clone() }.to_string(),
             Some(holder) => holder.to_string(),
         };
         table.row([

@@ -86,6 +86,7 @@ impl StartContext {
             ports: Arc::new(Mutex::new(ports)),
             color: context::color(&stderr()),
             place: names.as_ref().map(|names| names.place.clone()),
+            has_ca,
             adapt: plan.modify_stack,
         };
         let selection = selection(&draft, &plan.services, plan.starting.no_deps)?;
@@ -139,19 +140,13 @@ fn claim_names(
     }
     let text = std::env::var(DoorSetting::VARIABLE).unwrap_or_default();
     let files = DoorFiles::below(runtime.path());
-    let ca = CaDir::locate().and_then(|dir| LocalCa::load(dir.path()));
-    let has_ca = matches!(ca, Ok(Some(_)));
     let setting = DoorSetting::parse(&text)?;
-    let mut claimed = front_door::claim(&files, setting, config.domain(), config.dir(), has_ca)?;
-    if let Some(names) = claimed.as_mut().filter(|_| config.wants_https() && !has_ca) {
-        names.notes.push(ca.err().unwrap_or_else(no_ca));
-    }
-    Ok(claimed)
+    let has_ca = has_ca().unwrap_or(false);
+    front_door::claim(&files, setting, config.domain(), config.dir(), has_ca)
 }
 
-fn no_ca() -> Message {
-    Message::new(MessageClass::Config, "names use http: `https` needs a local CA")
-        .help("run `devstack trust`, then start the stack again")
+fn has_ca() -> Result<bool, Message> {
+    CaDir::locate().and_then(|dir| LocalCa::load(dir.path())).map(|ca| ca.is_some())
 }
 
 /// How often another stack may leave the directory and a third one take it before that is an error.

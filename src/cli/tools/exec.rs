@@ -9,7 +9,7 @@ use crate::cli::args::FileArgs;
 use crate::cli::inspect::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
 use crate::cli::render::{CommandError, warn};
 use crate::exit_code::ExitCode;
-use crate::model::{EnvView, VariableOrigin};
+use crate::model::{EnvView, VariableSource};
 use crate::process;
 use crate::process::ExecError;
 
@@ -63,7 +63,7 @@ fn variables(view: &EnvView) -> BTreeMap<OsString, OsString> {
     let of_the_output = |name: &str| TERMINAL_VARIABLES.contains(&name);
     for variable in &view.variables {
         let by_default =
-            matches!(variable.origin, VariableOrigin::Inherited | VariableOrigin::Devstack);
+            matches!(variable.source, VariableSource::Inherited | VariableSource::Devstack);
         if !(by_default && of_the_output(&variable.name)) {
             all.extend(variable.value.get().map(|value| (variable.name.clone().into(), value)));
         }

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{SourceLocation, VariableOrigin};
+use crate::model::{SourceLocation, VariableSource};
 
 use super::resolver::{EnvLayer, LayerKind, ValueSource};
 use crate::config::diagnostics::{SourceFile, Span};
 use crate::config::resolve::ServiceBuilder;
 use crate::config::spec::ServiceSpec;
 
-/// For each variable, all origins above the inherited environment with their values, strongest
+/// For each variable, all sources above the inherited environment with their values, strongest
 /// first. A value is `None` if it is shadowed and cannot be expanded.
-pub type ExplainedEnv = BTreeMap<String, Vec<(VariableOrigin, Option<String>)>>;
+pub type ExplainedEnv = BTreeMap<String, Vec<(VariableSource, Option<String>)>>;
 
 /// Explains a service's environment; `sources` are the files that spans point into.
 pub(crate) fn explain(
@@ -24,32 +24,32 @@ pub(crate) fn explain(
     let mut environment = builder.environment(spec, debugged);
     let mut explained = ExplainedEnv::new();
     for (name, given) in environment.all_sources() {
-        let origin = |giver| match giver {
-            ValueSource::Devstack => VariableOrigin::Devstack,
-            ValueSource::Layer(index) => origin(spec, environment.layer(index), &name, sources),
+        let source = |giver| match giver {
+            ValueSource::Devstack => VariableSource::Devstack,
+            ValueSource::Layer(index) => source(spec, environment.layer(index), &name, sources),
         };
-        let status = given.into_iter().map(|(giver, value)| (origin(giver), value)).collect();
+        let status = given.into_iter().map(|(giver, value)| (source(giver), value)).collect();
         explained.insert(name, status);
     }
     explained
 }
 
-fn origin(
+fn source(
     spec: &ServiceSpec,
     layer: EnvLayer<'_>,
     name: &str,
     sources: &[Arc<SourceFile>],
-) -> VariableOrigin {
+) -> VariableSource {
     let place = layer.place(name).expect("the layer sets this variable");
     let written = || written(place, sources);
     match layer.kind {
-        LayerKind::ServiceEnv => VariableOrigin::ServiceEnv(written()),
-        LayerKind::ServiceFile => VariableOrigin::ServiceFile(written()),
-        LayerKind::StackEnv => VariableOrigin::StackEnv(written()),
-        LayerKind::StackFile => VariableOrigin::StackFile(written()),
+        LayerKind::ServiceEnv => VariableSource::ServiceEnv(written()),
+        LayerKind::ServiceFile => VariableSource::ServiceFile(written()),
+        LayerKind::StackEnv => VariableSource::StackEnv(written()),
+        LayerKind::StackFile => VariableSource::StackFile(written()),
         LayerKind::Preset => {
             let preset = spec.preset.map_or("", |preset| preset.name);
-            VariableOrigin::Preset { preset: preset.to_owned() }
+            VariableSource::Preset { preset: preset.to_owned() }
         }
     }
 }

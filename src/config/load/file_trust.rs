@@ -42,7 +42,7 @@ impl TrustedUsers {
 
 /// How a configuration file was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum FileOrigin {
+pub(super) enum FileDiscovery {
     /// Given with `-f`.
     Named,
     /// In the current directory.
@@ -96,22 +96,22 @@ pub(super) enum Verdict {
 /// Decides whether a file of these owners, its own and those of links to it, is obeyed.
 pub(super) fn judge(
     owners: &BTreeSet<u32>,
-    origin: &FileOrigin,
+    discovery: &FileDiscovery,
     trusted: &TrustedUsers,
 ) -> Verdict {
     let strangers = trusted.strangers(owners);
     let Some(&stranger) = strangers.first() else { return Verdict::Obeyed };
     // What is said of one user does not hold for a second one.
     let only_one = strangers.len() == 1;
-    match origin {
-        FileOrigin::Named => Verdict::Obeyed,
-        FileOrigin::Here(dir) if dir.is_open_beyond(stranger, trusted) => {
+    match discovery {
+        FileDiscovery::Named => Verdict::Obeyed,
+        FileDiscovery::Here(dir) if dir.is_open_beyond(stranger, trusted) => {
             Verdict::RefusedInOpenDir(stranger)
         }
-        FileOrigin::Here(_) if only_one => Verdict::Noted(stranger),
+        FileDiscovery::Here(_) if only_one => Verdict::Noted(stranger),
         // Its owner can write what is run from here already, as in a container where root works on
         // the files of a user.
-        FileOrigin::Above(dirs)
+        FileDiscovery::Above(dirs)
             if only_one
                 && !dirs.is_empty()
                 && dirs
@@ -120,7 +120,7 @@ pub(super) fn judge(
         {
             Verdict::Obeyed
         }
-        FileOrigin::Here(_) | FileOrigin::Above(_) | FileOrigin::Beside => {
+        FileDiscovery::Here(_) | FileDiscovery::Above(_) | FileDiscovery::Beside => {
             Verdict::Refused(stranger)
         }
     }
@@ -137,26 +137,28 @@ mod tests {
         DirAccess { owner, group: owner, mode }
     }
 
-    fn verdict(user: u32, owners: &[u32], origin: &FileOrigin) -> Verdict {
+    fn verdict(user: u32, owners: &[u32], discovery: &FileDiscovery) -> Verdict {
         let mut sources = ConfigSources { user: Some(user), ..ConfigSources::default() };
         sources.env.insert("SUDO_UID".to_owned(), "1000".to_owned());
-        judge(&owners.iter().copied().collect(), origin, &TrustedUsers::new(&sources))
+        judge(&owners.iter().copied().collect(), discovery, &TrustedUsers::new(&sources))
     }
 
     #[test]
     fn own_files_and_those_of_root_are_obeyed_everywhere() {
         let public = dir(OTHER, 0o1777);
-        let above = FileOrigin::Above(vec![dir(ME, 0o755), public]);
-        for origin in [FileOrigin::Named, FileOrigin::Here(public), above, FileOrigin::Beside] {
-            assert_eq!(verdict(ME, &[ME], &origin), Verdict::Obeyed, "{origin:?}");
-            assert_eq!(verdict(ME, &[ROOT], &origin), Verdict::Obeyed, "{origin:?}");
-            assert_eq!(verdict(ROOT, &[ME], &origin), Verdict::Obeyed, "the caller of sudo");
+        let above = FileDiscovery::Above(vec![dir(ME, 0o755), public]);
+        for discovery in
+            [FileDiscovery::Named, FileDiscovery::Here(public), above, FileDiscovery::Beside]
+        {
+            assert_eq!(verdict(ME, &[ME], &discovery), Verdict::Obeyed, "{discovery:?}");
+            assert_eq!(verdict(ME, &[ROOT], &discovery), Verdict::Obeyed, "{discovery:?}");
+            assert_eq!(verdict(ROOT, &[ME], &discovery), Verdict::Obeyed, "the caller of sudo");
         }
     }
 
     #[test]
     fn a_file_of_another_user_here_is_noted_unless_others_can_write_the_directory() {
-        let here = |dir| verdict(ME, &[OTHER], &FileOrigin::Here(dir));
+        let here = |dir| verdict(ME, &[OTHER], &FileDiscovery::Here(dir));
         assert_eq!(here(dir(OTHER, 0o755)), Verdict::Noted(OTHER));
         assert_eq!(here(dir(OTHER, 0o775)), Verdict::Noted(OTHER), "a group of one user");
         assert_eq!(here(dir(ME, 0o755)), Verdict::Noted(OTHER), "in a directory of the user");
@@ -169,7 +171,8 @@ mod tests {
 
     #[test]
     fn a_file_above_of_another_user_is_obeyed_only_below_their_own_directories() {
-        let above = |dirs: &[DirAccess]| verdict(ROOT, &[OTHER], &FileOrigin::Above(dirs.to_vec()));
+        let above =
+            |dirs: &[DirAccess]| verdict(ROOT, &[OTHER], &FileDiscovery::Above(dirs.to_vec()));
         let own = dir(OTHER, 0o755);
         assert_eq!(above(&[own, own, own]), Verdict::Obeyed);
         for strange in [dir(ROOT, 0o755), dir(ME, 0o755), dir(OTHER, 0o777)] {
@@ -182,26 +185,28 @@ mod tests {
     fn a_file_of_several_other_users_is_obeyed_only_on_purpose() {
         let owners = [OTHER, 1002];
         let own = dir(OTHER, 0o755);
-        for origin in [FileOrigin::Here(own), FileOrigin::Above(vec![own]), FileOrigin::Beside] {
-            assert_eq!(verdict(ME, &owners, &origin), Verdict::Refused(OTHER), "{origin:?}");
+        for discovery in
+            [FileDiscovery::Here(own), FileDiscovery::Above(vec![own]), FileDiscovery::Beside]
+        {
+            assert_eq!(verdict(ME, &owners, &discovery), Verdict::Refused(OTHER), "{discovery:?}");
         }
-        let open = FileOrigin::Here(dir(OTHER, 0o777));
+        let open = FileDiscovery::Here(dir(OTHER, 0o777));
         assert_eq!(verdict(ME, &owners, &open), Verdict::RefusedInOpenDir(OTHER));
-        assert_eq!(verdict(ME, &owners, &FileOrigin::Named), Verdict::Obeyed);
+        assert_eq!(verdict(ME, &owners, &FileDiscovery::Named), Verdict::Obeyed);
     }
 
     #[test]
     fn nothing_is_proved_by_no_directory() {
-        assert_eq!(verdict(ME, &[OTHER], &FileOrigin::Above(vec![])), Verdict::Refused(OTHER));
+        assert_eq!(verdict(ME, &[OTHER], &FileDiscovery::Above(vec![])), Verdict::Refused(OTHER));
     }
 
     #[test]
     fn every_link_is_judged_and_sudo_counts_for_root_only() {
-        let here = FileOrigin::Here(dir(ROOT, 0o1777));
+        let here = FileDiscovery::Here(dir(ROOT, 0o1777));
         assert_eq!(verdict(ME, &[ME, OTHER], &here), Verdict::RefusedInOpenDir(OTHER));
-        assert_eq!(verdict(ME, &[OTHER], &FileOrigin::Beside), Verdict::Refused(OTHER));
-        assert_eq!(verdict(ME, &[OTHER], &FileOrigin::Named), Verdict::Obeyed, "on purpose");
-        assert_eq!(verdict(OTHER, &[ME], &FileOrigin::Beside), Verdict::Refused(ME));
+        assert_eq!(verdict(ME, &[OTHER], &FileDiscovery::Beside), Verdict::Refused(OTHER));
+        assert_eq!(verdict(ME, &[OTHER], &FileDiscovery::Named), Verdict::Obeyed, "on purpose");
+        assert_eq!(verdict(OTHER, &[ME], &FileDiscovery::Beside), Verdict::Refused(ME));
     }
 
     #[test]
@@ -210,8 +215,8 @@ mod tests {
         let mut trusted = TrustedUsers::new(&sources);
         trusted.add(&BTreeSet::from([OTHER]));
         let owners = BTreeSet::from([OTHER, ME]);
-        assert_eq!(judge(&owners, &FileOrigin::Beside, &trusted), Verdict::Obeyed);
+        assert_eq!(judge(&owners, &FileDiscovery::Beside, &trusted), Verdict::Obeyed);
         let all = TrustedUsers::new(&ConfigSources::default());
-        assert_eq!(judge(&owners, &FileOrigin::Beside, &all), Verdict::Obeyed);
+        assert_eq!(judge(&owners, &FileDiscovery::Beside, &all), Verdict::Obeyed);
     }
 }

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::file_trust::{DirAccess, FileOrigin, TrustedUsers, Verdict, judge};
+use super::file_trust::{DirAccess, FileDiscovery, TrustedUsers, Verdict, judge};
 use super::quote;
 use super::read_file::file_owners;
 use crate::config::ConfigSources;
@@ -51,7 +51,7 @@ impl ImportTrust {
         let above = here.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root));
         let owner = std::iter::once(here).chain(above).find_map(|dir| {
             let access = DirAccess::of(&fs::metadata(dir).ok()?);
-            match judge(&owners, &FileOrigin::Here(access), &self.trusted) {
+            match judge(&owners, &FileDiscovery::Here(access), &self.trusted) {
                 Verdict::Obeyed | Verdict::Noted(_) => None,
                 Verdict::Refused(owner) | Verdict::RefusedInOpenDir(owner) => Some(owner),
             }

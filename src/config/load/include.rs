@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{
-    FileOrigin, FoundFile, LOCAL_FILE, ReadFileError, TrustedUsers, config_dir, display_path,
+    FileDiscovery, FoundFile, LOCAL_FILE, ReadFileError, TrustedUsers, config_dir, display_path,
     read_config,
 };
 use crate::config::ConfigSources;
@@ -92,7 +92,7 @@ impl<'r> UnitReader<'r> {
         let mut files: Vec<(FoundFile, bool)> =
             found.into_iter().map(|file| (file, true)).collect();
         if !named && !self.sources.without_local {
-            let local = FoundFile { path: local, origin: FileOrigin::Beside };
+            let local = FoundFile { path: local, discovery: FileDiscovery::Beside };
             files.insert(1.min(files.len()), (local, false));
         }
         let (mut texts, mut complete) = (Vec::new(), true);
@@ -175,6 +175,6 @@ impl<'r> UnitReader<'r> {
             Some(name) => format!("{prefix}{name}-"),
             None => prefix.to_owned(),
         };
-        self.unit(vec![FoundFile { path, origin: FileOrigin::Beside }], prefix, Some(at))
+        self.unit(vec![FoundFile { path, discovery: FileDiscovery::Beside }], prefix, Some(at))
     }
 }

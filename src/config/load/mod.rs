@@ -104,10 +104,10 @@ fn read_judged(
     trusted: &TrustedUsers,
 ) -> Result<(FileText, Option<u32>), ReadFileError> {
     let found = read_text(&file.path)?;
-    match judge(&found.owners, &file.origin, trusted) {
+    match judge(&found.owners, &file.discovery, trusted) {
         Verdict::Obeyed => Ok((found, None)),
         Verdict::Noted(owner) => Ok((found, Some(owner))),
-        Verdict::Refused(owner) if file.origin == FileOrigin::Beside => {
+        Verdict::Refused(owner) if file.discovery == FileDiscovery::Beside => {
             Err(ReadFileError::Foreign { owner })
         }
         Verdict::Refused(owner) => Err(ReadFileError::ForeignAbove { owner }),
@@ -143,7 +143,7 @@ fn read_env_files(
     report: &mut LoadReport,
 ) -> EnvFileSet {
     let read = |path: &Path| {
-        let file = FoundFile { path: path.to_owned(), origin: FileOrigin::Beside };
+        let file = FoundFile { path: path.to_owned(), discovery: FileDiscovery::Beside };
         read_judged(&file, trusted).map(|(found, _)| found.text)
     };
     let mut files = EnvFileSet::default();
@@ -220,7 +220,7 @@ fn display_path(path: &Path, cwd: &Path) -> String {
 
 mod names;
 
-use file_trust::{FileOrigin, TrustedUsers, Verdict, judge};
+use file_trust::{FileDiscovery, TrustedUsers, Verdict, judge};
 pub use import_trust::ImportTrust;
 use include::UnitReader;
 pub use names::{ConfigNames, config_names};

@@ -4,7 +4,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    FileOrigin, FoundFile, LOCAL_FILE, TrustedUsers, UnitReader, config_dir, find_files,
+    FileDiscovery, FoundFile, LOCAL_FILE, TrustedUsers, UnitReader, config_dir, find_files,
     read_judged,
 };
 use crate::config::ConfigSources;
@@ -38,7 +38,7 @@ pub fn config_names(sources: &ConfigSources) -> ConfigNames {
     // What is included is left out while a file cannot be read.
     let mut files = find_files(sources, &mut report).unwrap_or_default();
     let local = files.first().map(|first| config_dir(&first.path).join(LOCAL_FILE));
-    files.extend(local.map(|path| FoundFile { path, origin: FileOrigin::Beside }));
+    files.extend(local.map(|path| FoundFile { path, discovery: FileDiscovery::Beside }));
     let mut trusted = TrustedUsers::new(sources);
     for file in files {
         let Ok((found, _)) = read_judged(&file, &trusted) else { continue };

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::file_trust::{DirAccess, FileOrigin};
+use super::file_trust::{DirAccess, FileDiscovery};
 use super::quote;
 use crate::config::ConfigSources;
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport};
@@ -14,7 +14,7 @@ use crate::model::{CONFIG_FILE, CONFIG_FILES, Message, MessageClass};
 /// A configuration file and how it was found.
 pub(super) struct FoundFile {
     pub path: PathBuf,
-    pub origin: FileOrigin,
+    pub discovery: FileDiscovery,
 }
 
 /// Returns the files given with `-f`, or else the nearest file in the current directory or above.
@@ -23,8 +23,10 @@ pub(super) fn find_files(
     report: &mut LoadReport,
 ) -> Option<Vec<FoundFile>> {
     if !sources.files.is_empty() {
-        let named =
-            |file: &PathBuf| FoundFile { path: sources.cwd.join(file), origin: FileOrigin::Named };
+        let named = |file: &PathBuf| FoundFile {
+            path: sources.cwd.join(file),
+            discovery: FileDiscovery::Named,
+        };
         return Some(sources.files.iter().map(named).collect());
     }
     match search(&sources.cwd, home(sources).as_deref()) {
@@ -94,11 +96,11 @@ fn search(cwd: &Path, home: Option<&Path>) -> Result<FoundFile, Option<IgnoredFi
         dirs.push(access);
         last = dir;
         if let Some(path) = config_file_in(dir) {
-            let origin = match dirs.as_slice() {
-                [here] if dir == cwd => FileOrigin::Here(*here),
-                _ => FileOrigin::Above(dirs),
+            let discovery = match dirs.as_slice() {
+                [here] if dir == cwd => FileDiscovery::Here(*here),
+                _ => FileDiscovery::Above(dirs),
             };
-            return Ok(FoundFile { path, origin });
+            return Ok(FoundFile { path, discovery });
         }
     }
     Err(None)

@@ -53,11 +53,11 @@ struct CheckedUnit {
     /// All services it can refer to, by the names that it calls them.
     visible: BTreeMap<String, VisibleService>,
     /// The services that it brings.
-    brought: BTreeSet<ServiceOrigin>,
+    brought: BTreeSet<DefinedService>,
 }
 
 /// The index of the unit that defines a service, and its name in the stack.
-type ServiceOrigin = (usize, Name);
+type DefinedService = (usize, Name);
 
 /// Checks all units, the main one last, and joins them. `None` if nothing can be checked further; the
 /// reason is in the report.
@@ -118,7 +118,7 @@ fn brought(
     unit: &ConfigUnit,
     checked: &[CheckedUnit],
     report: &mut LoadReport,
-) -> BTreeSet<ServiceOrigin> {
+) -> BTreeSet<DefinedService> {
     let mut names = BTreeSet::new();
     for include in &unit.includes {
         let from = &checked[include.unit];
@@ -151,12 +151,12 @@ fn join_units(
     for (scope, CheckedUnit { mut spec, .. }) in checked.into_iter().enumerate() {
         scopes.append(&mut spec.scopes);
         for (name, mut service) in std::mem::take(&mut spec.services) {
-            let origin = (scope, name);
-            if !kept.contains(&origin) {
+            let key = (scope, name);
+            if !kept.contains(&key) {
                 continue;
             }
             service.scope = scope;
-            let (_, name) = origin;
+            let (_, name) = key;
             match services.get(&name) {
                 None => drop(services.insert(name, service)),
                 Some(other) => report.error(conflict(&service, other, &scopes, report)),
@@ -201,14 +201,14 @@ fn conflict(
 }
 
 /// Returns the services that the main unit brings, and all that they depend on or refer to.
-fn with_needs(checked: &[CheckedUnit]) -> BTreeSet<ServiceOrigin> {
+fn with_needs(checked: &[CheckedUnit]) -> BTreeSet<DefinedService> {
     let in_stack = |unit: &CheckedUnit| {
         let visible = unit.visible.values().map(|it| (it.name.to_string(), it.unit));
         visible.collect::<BTreeMap<String, usize>>()
     };
     let visible: Vec<BTreeMap<String, usize>> = checked.iter().map(in_stack).collect();
     let mut kept = checked.last().map(|main| main.brought.clone()).unwrap_or_default();
-    let mut ahead: Vec<ServiceOrigin> = kept.iter().cloned().collect();
+    let mut ahead: Vec<DefinedService> = kept.iter().cloned().collect();
     while let Some((unit, name)) = ahead.pop() {
         let spec = &checked[unit].spec;
         let Some(service) = spec.services.get(&name) else { continue };

@@ -173,7 +173,7 @@ pub(super) enum PortText {
 }
 
 impl PortPrecedence<'_, '_> {
-    /// Returns the wanted number and its origin.
+    /// Returns the wanted number and its source.
     fn decide(&mut self, on_line: Option<u16>) -> (WantedPort, String) {
         if let Some(number) = on_line {
             return (WantedPort::pinned(NonZeroU16::new(number)), "--port".to_owned());

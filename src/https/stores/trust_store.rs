@@ -36,6 +36,8 @@ pub struct SystemStore {
     pub extension: &'static str,
     /// Makes the bundles.
     pub refresh: &'static [&'static str],
+    /// Makes them without what was removed, of which `refresh` may leave links.
+    pub clean: &'static [&'static str],
     /// The bundle that programs with an option for one can use.
     pub bundle: &'static str,
 }
@@ -48,24 +50,28 @@ impl SystemStore {
             dir: "/etc/pki/ca-trust/source/anchors",
             extension: "pem",
             refresh: &["update-ca-trust", "extract"],
+            clean: &["update-ca-trust", "extract"],
             bundle: "/etc/pki/tls/certs/ca-bundle.crt",
         },
         SystemStore {
             dir: "/etc/ca-certificates/trust-source/anchors",
             extension: "crt",
             refresh: &["update-ca-trust", "extract"],
+            clean: &["update-ca-trust", "extract"],
             bundle: "/etc/ssl/certs/ca-certificates.crt",
         },
         SystemStore {
             dir: "/etc/pki/trust/anchors",
             extension: "pem",
             refresh: &["update-ca-certificates"],
+            clean: &["update-ca-certificates", "--fresh"],
             bundle: "/etc/ssl/ca-bundle.pem",
         },
         SystemStore {
             dir: "/usr/local/share/ca-certificates",
             extension: "crt",
             refresh: &["update-ca-certificates"],
+            clean: &["update-ca-certificates", "--fresh"],
             bundle: "/etc/ssl/certs/ca-certificates.crt",
         },
     ];
@@ -178,7 +184,7 @@ impl TrustStore {
         match self {
             TrustStore::System { kind, file } => vec![
                 TrustCommand::new(["rm".as_ref(), "-f".as_ref(), file.as_os_str()]),
-                TrustCommand::new(kind.refresh),
+                TrustCommand::new(kind.clean),
             ],
             TrustStore::Keychain(keychain) => {
                 let words = ["security", "delete-certificate", "-c", &subject, "-t"];

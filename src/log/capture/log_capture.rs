@@ -48,7 +48,7 @@ impl LogCapture {
         let (inner, service_log) = (self.inner.clone(), self.service_log.clone());
         Some(Box::pin(async move {
             if tokio::time::timeout(PATIENCE, service_log.room()).await.is_err() {
-                inner.notes.disk_stalled(&service_log.origin);
+                inner.notes.disk_stalled(&service_log.source);
                 service_log.room().await;
             }
         }))

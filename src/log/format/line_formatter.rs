@@ -100,7 +100,7 @@ impl LineFormatter {
 
     /// Appends the lines of a chunk, or the status lines in one of devstack itself.
     pub(super) fn chunk(&mut self, chunk: &LogChunk, out: &mut Vec<u8>) {
-        let Some(service) = chunk.origin.service() else {
+        let Some(service) = chunk.source.service() else {
             for (seq, line) in (chunk.batch.seq..).zip(line_split::lines(&chunk.bytes)) {
                 // Only a modified file has other lines.
                 if let Some(line) = StatusLine::decode(line, seq) {

@@ -8,8 +8,8 @@ use super::line_formatter::LineFormatter;
 use super::log_output::LogOutput;
 use super::log_style::LogStyle;
 use super::repeated_output::RepeatedOutput;
-use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
+use crate::log::log_source::LogSource;
 use crate::log::log_warnings::LogWarnings;
 use crate::log::read::{LineJoiner, LogCursor, ReadFrom};
 use crate::log::shared::{PrintItem, PrintMode, SharedLog};
@@ -26,8 +26,8 @@ struct LogPrinter {
     joiner: LineJoiner,
     /// Formatted bytes that are not written yet.
     out: Vec<u8>,
-    /// What was printed of each origin, or reported as missed. The rest of its total was missed.
-    passed: BTreeMap<LogOrigin, LogSize>,
+    /// What was printed of each source, or reported as missed. The rest of its total was missed.
+    passed: BTreeMap<LogSource, LogSize>,
     /// How long to wait for the disk; zero while it does not respond.
     disk_patience: Duration,
 }
@@ -120,10 +120,10 @@ impl LogPrinter {
 
     fn add(&mut self, chunk: LogChunk) -> io::Result<()> {
         if !chunk.is_unfinished() {
-            let log = self.inner.log_of(&chunk.origin);
+            let log = self.inner.log_of(&chunk.source);
             let is_written = log.wait_written(chunk.batch.seq, self.disk_patience);
             self.disk_patience = if is_written { DISK_PATIENCE } else { Duration::ZERO };
-            self.count_printed(&chunk.origin, chunk.amount());
+            self.count_printed(&chunk.source, chunk.amount());
         }
         let bytes = chunk.bytes.len();
         match &mut self.repeated {
@@ -162,10 +162,10 @@ impl LogPrinter {
         Ok(())
     }
 
-    fn count_printed(&mut self, origin: &LogOrigin, shown: LogSize) {
-        match self.passed.get_mut(origin) {
+    fn count_printed(&mut self, source: &LogSource, shown: LogSize) {
+        match self.passed.get_mut(source) {
             Some(passed) => *passed += shown,
-            None => drop(self.passed.insert(origin.clone(), shown)),
+            None => drop(self.passed.insert(source.clone(), shown)),
         }
     }
 
@@ -182,7 +182,7 @@ impl LogPrinter {
             }
             let step = cursor.step(before, WRITE_SIZE);
             for chunk in &step.chunks {
-                self.count_printed(&chunk.origin, chunk.amount());
+                self.count_printed(&chunk.source, chunk.amount());
                 self.paint(chunk.clone())?;
             }
             self.write()?;
@@ -203,20 +203,20 @@ impl LogPrinter {
         }
     }
 
-    fn totals(&self) -> Vec<(LogOrigin, LogSize)> {
+    fn totals(&self) -> Vec<(LogSource, LogSize)> {
         let logs = self.inner.service_logs();
         logs.into_iter()
-            .map(|service_log| (service_log.origin.clone(), service_log.total()))
+            .map(|service_log| (service_log.source.clone(), service_log.total()))
             .collect()
     }
 
-    fn report_missed(&mut self, totals: Vec<(LogOrigin, LogSize)>) {
-        for (origin, total) in totals {
-            let passed = self.passed.get(&origin).copied().unwrap_or_default();
+    fn report_missed(&mut self, totals: Vec<(LogSource, LogSize)>) {
+        for (source, total) in totals {
+            let passed = self.passed.get(&source).copied().unwrap_or_default();
             let missed = total.since(passed);
             if !missed.is_zero() {
-                self.count_printed(&origin, missed);
-                self.painter.missed(origin.service(), missed, &mut self.out);
+                self.count_printed(&source, missed);
+                self.painter.missed(source.service(), missed, &mut self.out);
             }
         }
     }

@@ -81,7 +81,7 @@ const HOLD_MAX: Duration = Duration::from_secs(2);
 impl RepeatedOutput {
     /// Takes a chunk, and moves what can be shown to `shown`.
     pub fn add(&mut self, chunk: LogChunk, now: Instant, shown: &mut Vec<LogChunk>) {
-        let Some(name) = chunk.origin.service() else { return shown.push(chunk) };
+        let Some(name) = chunk.source.service() else { return shown.push(chunk) };
         let run = chunk.batch.run;
         let entry = self.services.entry(name.clone()).or_insert_with(|| ServiceOutput::new(run));
         if entry.run != run {
@@ -228,7 +228,7 @@ impl ServiceOutput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::log_origin::LogOrigin;
+    use crate::log::log_source::LogSource;
     use crate::log::store::IndexEntry;
     use crate::model::OutputStream;
 
@@ -250,7 +250,7 @@ mod tests {
             more: false,
             lost: false,
         };
-        LogChunk { origin: LogOrigin::Service(api()), batch, bytes: text.to_owned().into() }
+        LogChunk { source: LogSource::Service(api()), batch, bytes: text.to_owned().into() }
     }
 
     /// Runs that each print these chunks and crash; what is shown of them.

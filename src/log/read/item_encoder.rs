@@ -97,7 +97,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::log::log_origin::LogOrigin;
+    use crate::log::log_source::LogSource;
     use crate::log::read::line_filter::LineFilter;
     use crate::log::read::log_cursor::ReadStep;
     use crate::log::store::{IndexEntry, LogChunk};
@@ -121,8 +121,8 @@ mod tests {
                 more,
                 lost,
             };
-            let origin = LogOrigin::Service(Name::new("api").unwrap());
-            LogChunk { origin, batch, bytes: text.clone().into() }
+            let source = LogSource::Service(Name::new("api").unwrap());
+            LogChunk { source, batch, bytes: text.clone().into() }
         };
         let chunks = (0..).zip(texts).map(chunk).collect();
         let step = ReadStep { chunks, ..ReadStep::default() };

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::log::log_origin::LogOrigin;
+use crate::log::log_source::LogSource;
 use crate::log::store::{IndexEntry, LogChunk};
 use crate::model::OutputStream;
 
@@ -10,7 +10,7 @@ use crate::model::OutputStream;
 /// [`LineJoiner::LONGEST`] comes in parts: the first are open, and those after them continue it.
 #[derive(Default)]
 pub(crate) struct LineJoiner {
-    started: BTreeMap<(LogOrigin, OutputStream), LongLine>,
+    started: BTreeMap<(LogSource, OutputStream), LongLine>,
 }
 
 /// The pieces of a line whose end has not come.
@@ -30,10 +30,10 @@ impl LongLine {
         self.len += piece.bytes.len();
     }
 
-    fn join(&self, origin: &LogOrigin) -> LogChunk {
+    fn join(&self, source: &LogSource) -> LogChunk {
         let open = self.entry.open;
         let entry = IndexEntry { lines: 1, more: false, open, ..self.entry };
-        LogChunk { origin: origin.clone(), batch: entry, bytes: self.pieces.concat().into() }
+        LogChunk { source: source.clone(), batch: entry, bytes: self.pieces.concat().into() }
     }
 }
 
@@ -54,7 +54,7 @@ impl LineJoiner {
         if !chunk.batch.more && !waits {
             return out.push(chunk);
         }
-        let key = (chunk.origin.clone(), chunk.batch.stream);
+        let key = (chunk.source.clone(), chunk.batch.stream);
         let mut rest = Some(chunk);
         if let Some(mut line) = self.started.remove(&key) {
             let (first, others) = rest.take().map_or((None, None), split_first);
@@ -89,7 +89,7 @@ impl LineJoiner {
     /// Keeps the start of a line; passes on what is too much.
     fn hold(
         &mut self,
-        key: (LogOrigin, OutputStream),
+        key: (LogSource, OutputStream),
         mut line: LongLine,
         out: &mut Vec<LogChunk>,
     ) {
@@ -104,7 +104,7 @@ impl LineJoiner {
     pub fn finish(&mut self, out: &mut Vec<LogChunk>) {
         let started = std::mem::take(&mut self.started);
         let lines = started.iter().filter(|(_, line)| line.len > 0);
-        out.extend(lines.map(|((origin, _), line)| line.join(origin)));
+        out.extend(lines.map(|((source, _), line)| line.join(source)));
     }
 }
 
@@ -132,7 +132,7 @@ fn split_last(chunk: LogChunk) -> (Option<LogChunk>, LogChunk) {
 
 /// Splits a chunk after so many bytes, which are so many lines.
 fn split(chunk: &LogChunk, len: usize, lines: u32) -> (LogChunk, LogChunk) {
-    let LogChunk { origin, batch, bytes } = chunk;
+    let LogChunk { source, batch, bytes } = chunk;
     let first = IndexEntry { lines, open: false, more: false, ..*batch };
     let rest = IndexEntry {
         seq: batch.seq + u64::from(lines),
@@ -140,7 +140,7 @@ fn split(chunk: &LogChunk, len: usize, lines: u32) -> (LogChunk, LogChunk) {
         continues: false,
         ..*batch
     };
-    let part = |batch, bytes| LogChunk { origin: origin.clone(), batch, bytes };
+    let part = |batch, bytes| LogChunk { source: source.clone(), batch, bytes };
     (part(first, bytes.slice(..len)), part(rest, bytes.slice(len..)))
 }
 
@@ -163,8 +163,8 @@ mod tests {
             more,
             lost: false,
         };
-        let origin = LogOrigin::Service(Name::new("api").unwrap());
-        LogChunk { origin, batch, bytes: text.to_owned().into() }
+        let source = LogSource::Service(Name::new("api").unwrap());
+        LogChunk { source, batch, bytes: text.to_owned().into() }
     }
 
     /// The chunks that come out: text, whether it continues, whether it is open.

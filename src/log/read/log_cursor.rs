@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::line_filter::LineFilter;
 use super::line_joiner::LineJoiner;
 use super::service_log_cursor::ServiceLogCursor;
-use crate::log::log_origin::LogOrigin;
+use crate::log::log_source::LogSource;
 use crate::log::missed_lines::MissedLines;
 use crate::log::store::{LogChunk, ServiceLog};
 
@@ -12,7 +12,7 @@ use crate::log::store::{LogChunk, ServiceLog};
 /// numbers. Uses little memory and keeps no files open, however far behind it is.
 #[derive(Default)]
 pub(crate) struct LogCursor {
-    tracks: BTreeMap<LogOrigin, ServiceLogCursor>,
+    tracks: BTreeMap<LogSource, ServiceLogCursor>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +54,9 @@ impl LogCursor {
     /// Follows another service log, unless it is already followed. Skips entries without wanted lines;
     /// others are returned whole. Reads no file yet.
     pub fn add(&mut self, service_log: &Arc<ServiceLog>, from: ReadFrom, wanted: &Arc<LineFilter>) {
-        if !self.tracks.contains_key(&service_log.origin) {
+        if !self.tracks.contains_key(&service_log.source) {
             let track = ServiceLogCursor::new(service_log, from, wanted.clone());
-            self.tracks.insert(service_log.origin.clone(), track);
+            self.tracks.insert(service_log.source.clone(), track);
         }
     }
 
@@ -74,12 +74,12 @@ impl LogCursor {
         let mut step = ReadStep::default();
         let mut len = 0;
         while len < bytes {
-            for (origin, track) in &mut self.tracks {
-                step.missed.add(origin.service(), track.prefetch());
+            for (source, track) in &mut self.tracks {
+                step.missed.add(source.service(), track.prefetch());
             }
             let tracks = self.tracks.iter_mut();
-            let first = tracks.filter_map(|(origin, track)| Some((track.first()?, origin, track)));
-            let Some((seq, origin, track)) = first.min_by_key(|(seq, _, _)| *seq) else { break };
+            let first = tracks.filter_map(|(source, track)| Some((track.first()?, source, track)));
+            let Some((seq, source, track)) = first.min_by_key(|(seq, _, _)| *seq) else { break };
             if seq >= before {
                 break;
             }
@@ -89,7 +89,7 @@ impl LogCursor {
                     step.chunks.push(chunk);
                 }
                 Ok(None) => {}
-                Err(lost) => step.missed.add(origin.service(), lost),
+                Err(lost) => step.missed.add(source.service(), lost),
             }
         }
         step

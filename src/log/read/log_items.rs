@@ -7,7 +7,7 @@ use super::line_filter::LineFilter;
 use super::log_cursor::ReadStep;
 use crate::log::line_split;
 use crate::log::log_item::LogItem;
-use crate::log::log_origin::LogOrigin;
+use crate::log::log_source::LogSource;
 use crate::log::missed_lines::MissedLines;
 use crate::log::status_line::StatusLine;
 use crate::log::store::LogChunk;
@@ -69,17 +69,17 @@ impl LogItems {
         let chunk = self.chunks.front()?;
         let line = line_split::lines(&chunk.bytes[self.offset..]).next()?;
         let seq = chunk.batch.seq + u64::from(self.at);
-        let item = match &chunk.origin {
+        let item = match &chunk.source {
             // The writer may have joined later lines to the last entry.
             _ if self.until.is_some_and(|until| seq >= until) => None,
-            LogOrigin::Service(name) if self.wanted.accepts(line) => {
+            LogSource::Service(name) if self.wanted.accepts(line) => {
                 let text = chunk.bytes.slice_ref(line_split::trim_line_end(line));
                 Some((LogItem::Line(chunk.line(name, self.at, &[])), text))
             }
-            LogOrigin::Devstack if self.status.as_ref().unwrap_or(&self.wanted).accepts(line) => {
+            LogSource::Devstack if self.status.as_ref().unwrap_or(&self.wanted).accepts(line) => {
                 StatusLine::decode(line, seq).map(|line| (LogItem::Status(line), Bytes::new()))
             }
-            LogOrigin::Service(_) | LogOrigin::Devstack => None,
+            LogSource::Service(_) | LogSource::Devstack => None,
         };
         (self.at, self.offset) = (self.at + 1, self.offset + line.len());
         Some(item)
@@ -112,7 +112,7 @@ mod tests {
         step.missed.add(Some(&name("web")), LogSize::ZERO);
         let bytes = Bytes::from("hi\n");
         let batch = IndexEntry::captured(RunId(3), OutputStream::Stdout, 0, &bytes);
-        let chunk = LogChunk { origin: LogOrigin::Service(name("api")), batch, bytes };
+        let chunk = LogChunk { source: LogSource::Service(name("api")), batch, bytes };
         let line = chunk.lines(&name("api")).next().unwrap();
         step.chunks.push(chunk);
         let missed = |service, missed, bytes| LogItem::Missed { service, missed, bytes };

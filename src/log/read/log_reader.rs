@@ -8,7 +8,7 @@ use super::line_filter::LineFilter;
 use super::line_joiner::LineJoiner;
 use super::log_cursor::{LogCursor, ReadFrom, ReadStep};
 use super::log_items::LogItems;
-use crate::log::log_origin::LogOrigin;
+use crate::log::log_source::LogSource;
 use crate::log::shared::SharedLog;
 use crate::log::store::LogChunk;
 use crate::model::{Name, OutputStream};
@@ -121,7 +121,7 @@ impl LogReader {
             return chunks;
         }
         for log in self.inner.service_logs() {
-            let Some(name) = log.origin.service().filter(|name| self.is_read(name)) else {
+            let Some(name) = log.source.service().filter(|name| self.is_read(name)) else {
                 continue;
             };
             for mut chunk in log.unfinished() {
@@ -187,9 +187,9 @@ impl LogReader {
         let from = if self.begun { ReadFrom::Last(usize::MAX) } else { ReadFrom::Last(self.last) };
         self.begun = true;
         for service_log in self.inner.service_logs() {
-            let wanted = match &service_log.origin {
-                LogOrigin::Devstack => self.status.as_ref(),
-                LogOrigin::Service(name) => self.is_read(name).then_some(&self.wanted),
+            let wanted = match &service_log.source {
+                LogSource::Devstack => self.status.as_ref(),
+                LogSource::Service(name) => self.is_read(name).then_some(&self.wanted),
             };
             if let (Some(cursor), Some(wanted)) = (&mut self.cursor, wanted) {
                 cursor.add(&service_log, from, wanted);

@@ -291,8 +291,8 @@ impl ServiceLogCursor {
             batch.lines -= skip as u32;
             batch.continues = false;
         }
-        let origin = self.service_log.origin.clone();
-        Ok((!bytes.is_empty()).then_some(LogChunk { origin, batch, bytes }))
+        let source = self.service_log.source.clone();
+        Ok((!bytes.is_empty()).then_some(LogChunk { source, batch, bytes }))
     }
 
     fn open(&mut self, volume: &LogFile) -> io::Result<Arc<LogFilePair>> {

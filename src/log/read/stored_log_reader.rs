@@ -9,8 +9,8 @@ use super::line_filter::LineFilter;
 use super::line_joiner::LineJoiner;
 use super::log_cursor::{LogCursor, ReadFrom};
 use super::log_items::LogItems;
-use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
+use crate::log::log_source::LogSource;
 use crate::log::store::{
     IndexEntry, IndexHeader, LogDir, LogFile, LogFilePair, MAX_UNINDEXED_BYTES, NewestFile,
     RotatedFile, ServiceLog,
@@ -50,28 +50,28 @@ impl StoredLogReader {
         let wanted = Arc::new(wanted);
         let mut cursor = LogCursor::default();
         let status = wanted.for_status_lines(services).map(Arc::new);
-        let mut found: BTreeMap<LogOrigin, Vec<String>> = BTreeMap::new();
-        for (origin, index) in directory.indexes()? {
-            let is_meant = match &origin {
-                LogOrigin::Devstack => status.is_some(),
-                LogOrigin::Service(_) if !wanted.has_lines() => false,
-                LogOrigin::Service(name) => services.is_none_or(|names| names.contains(name)),
+        let mut found: BTreeMap<LogSource, Vec<String>> = BTreeMap::new();
+        for (source, index) in directory.indexes()? {
+            let is_meant = match &source {
+                LogSource::Devstack => status.is_some(),
+                LogSource::Service(_) if !wanted.has_lines() => false,
+                LogSource::Service(name) => services.is_none_or(|names| names.contains(name)),
             };
             if is_meant {
-                found.entry(origin).or_default().push(index);
+                found.entry(source).or_default().push(index);
             }
         }
-        for (origin, indexes) in found {
-            let wanted = match (&origin, &status) {
-                (LogOrigin::Devstack, Some(status)) => status,
-                (LogOrigin::Devstack, None) | (LogOrigin::Service(_), _) => &wanted,
+        for (source, indexes) in found {
+            let wanted = match (&source, &status) {
+                (LogSource::Devstack, Some(status)) => status,
+                (LogSource::Devstack, None) | (LogSource::Service(_), _) => &wanted,
             };
-            match log(&directory, &origin, &indexes) {
+            match log(&directory, &source, &indexes) {
                 Ok(Some(service_log)) => {
                     cursor.add(&Arc::new(service_log), ReadFrom::Last(last), wanted)
                 }
                 Ok(None) => {}
-                Err(error) => tracing::debug!("skipping the log of {origin}: {error}"),
+                Err(error) => tracing::debug!("skipping the log of {source}: {error}"),
             }
         }
         Ok(StoredLogReader { cursor, wanted, status, joiner: LineJoiner::default(), ended: false })
@@ -92,15 +92,15 @@ impl Iterator for StoredLogReader {
     }
 }
 
-/// Opens the log of one origin: rotated files and the newest.
+/// Opens the log of one source: rotated files and the newest.
 fn log(
     dir: &Arc<LogDir>,
-    origin: &LogOrigin,
+    source: &LogSource,
     indexes: &[String],
 ) -> io::Result<Option<ServiceLog>> {
     let mut volumes = Vec::new();
     for index in indexes {
-        match LogFile::open_existing(dir, origin, index) {
+        match LogFile::open_existing(dir, source, index) {
             Ok(volume) => volumes.push(volume),
             Err(error) => tracing::debug!("skipping {index}: {error}"),
         }
@@ -113,7 +113,7 @@ fn log(
         let written = count_valid_entries(&files, files.log.metadata()?.len())?;
         last = files.batches(written.saturating_sub(1), written)?.pop().or(last);
         // Reopened when it is read: a hundred services have hundreds of files.
-        let volume = Arc::new(LogFile::old(header, dir.clone(), origin.clone()));
+        let volume = Arc::new(LogFile::old(header, dir.clone(), source.clone()));
         kept.push_back(RotatedFile { volume, written });
     }
     let size = files.log.metadata()?.len();
@@ -130,7 +130,7 @@ fn log(
     rest.iter().for_each(|batch| total += batch.amount());
     let volume = LogFile::newest(header, files);
     Ok(Some(ServiceLog::from_files(
-        origin.clone(),
+        source.clone(),
         kept,
         NewestFile { volume, written, rest, total },
     )))

@@ -5,13 +5,13 @@ use bytes::Bytes;
 
 use crate::log::line_split::MAX_LINE;
 use crate::log::lock_unpoisoned;
-use crate::log::log_origin::LogOrigin;
+use crate::log::log_source::LogSource;
 use crate::log::store::LogChunk;
 
 /// The long lines that readers hold now. Readers at the same line share one copy, however many clients
 /// do not read on.
 #[derive(Default)]
-pub(crate) struct SharedLines(Mutex<BTreeMap<(LogOrigin, u64), Weak<Bytes>>>);
+pub(crate) struct SharedLines(Mutex<BTreeMap<(LogSource, u64), Weak<Bytes>>>);
 
 struct SharedLine(Arc<Bytes>);
 
@@ -27,13 +27,13 @@ impl SharedLines {
         if chunk.bytes.len() <= MAX_LINE || chunk.is_unfinished() {
             return chunk;
         }
-        let LogChunk { origin, batch, bytes } = chunk;
+        let LogChunk { source, batch, bytes } = chunk;
         let mut lines = lock_unpoisoned(&self.0);
         lines.retain(|_, line| line.strong_count() > 0);
-        let known = lines.get(&(origin.clone(), batch.seq)).and_then(Weak::upgrade);
+        let known = lines.get(&(source.clone(), batch.seq)).and_then(Weak::upgrade);
         // A reader that missed the start of a line has less of it.
         let line = known.filter(|known| **known == bytes).unwrap_or_else(|| Arc::new(bytes));
-        lines.insert((origin.clone(), batch.seq), Arc::downgrade(&line));
-        LogChunk { origin, batch, bytes: Bytes::from_owner(SharedLine(line)) }
+        lines.insert((source.clone(), batch.seq), Arc::downgrade(&line));
+        LogChunk { source, batch, bytes: Bytes::from_owner(SharedLine(line)) }
     }
 }

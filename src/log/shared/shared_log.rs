@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{PrintQueue, SharedLines};
 use crate::log::lock_unpoisoned;
-use crate::log::log_origin::LogOrigin;
+use crate::log::log_source::LogSource;
 use crate::log::log_warnings::LogWarnings;
 use crate::log::status_line::{StatusLine, StatusText};
 use crate::log::store::{IndexEntry, LogChunk, LogDir, LogWriter, ServiceLog};
@@ -53,7 +53,7 @@ impl SharedLog {
     pub fn new(dir: Option<Arc<LogDir>>, notes: Arc<LogWarnings>, shown: bool) -> SharedLog {
         let limits = Arc::<Mutex<LogRetention>>::default();
         SharedLog {
-            own: Arc::new(ServiceLog::new(LogOrigin::Devstack, dir.clone(), limits.clone())),
+            own: Arc::new(ServiceLog::new(LogSource::Devstack, dir.clone(), limits.clone())),
             dir,
             limits,
             logs: Mutex::default(),
@@ -70,13 +70,13 @@ impl SharedLog {
     }
 
     pub fn service_log(&self, service: &Name) -> Arc<ServiceLog> {
-        let origin = || LogOrigin::Service(service.clone());
-        let make = || Arc::new(ServiceLog::new(origin(), self.dir.clone(), self.limits.clone()));
+        let source = || LogSource::Service(service.clone());
+        let make = || Arc::new(ServiceLog::new(source(), self.dir.clone(), self.limits.clone()));
         lock_unpoisoned(&self.logs).entry(service.clone()).or_insert_with(make).clone()
     }
 
-    pub fn log_of(&self, origin: &LogOrigin) -> Arc<ServiceLog> {
-        origin.service().map_or_else(|| self.own.clone(), |name| self.service_log(name))
+    pub fn log_of(&self, source: &LogSource) -> Arc<ServiceLog> {
+        source.service().map_or_else(|| self.own.clone(), |name| self.service_log(name))
     }
 
     /// Returns the logs of all current services, and last that of devstack itself.
@@ -87,8 +87,8 @@ impl SharedLog {
     /// Stores lines and passes them to the printer and to readers.
     pub fn store(&self, service_log: &Arc<ServiceLog>, entry: IndexEntry, bytes: Bytes) {
         let number = |batch: &IndexEntry| {
-            let (origin, bytes) = (service_log.origin.clone(), bytes.clone());
-            self.queue.push(LogChunk { origin, batch: *batch, bytes })
+            let (source, bytes) = (service_log.source.clone(), bytes.clone());
+            self.queue.push(LogChunk { source, batch: *batch, bytes })
         };
         if service_log.push(entry, bytes.clone(), number) {
             self.writer.add(service_log.clone(), &self.notes);
@@ -100,7 +100,7 @@ impl SharedLog {
     pub fn show_unfinished(&self, service_log: &Arc<ServiceLog>, start: IndexEntry, bytes: Bytes) {
         let batch = IndexEntry { lines: 0, ..start };
         service_log.set_unfinished(batch, bytes.clone());
-        self.queue.push(LogChunk { origin: service_log.origin.clone(), batch, bytes });
+        self.queue.push(LogChunk { source: service_log.source.clone(), batch, bytes });
         self.stored();
     }
 

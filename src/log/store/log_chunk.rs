@@ -3,15 +3,15 @@ use bytes::Bytes;
 use super::index_entry::IndexEntry;
 use crate::log::line_split;
 use crate::log::log_line::LogLine;
-use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
+use crate::log::log_source::LogSource;
 use crate::model::Name;
 
 /// Numbered lines of one stream with their index entry. Cheap to clone: printer and writer share
 /// the bytes.
 #[derive(Clone)]
 pub(crate) struct LogChunk {
-    pub origin: LogOrigin,
+    pub source: LogSource,
     pub batch: IndexEntry,
     pub bytes: Bytes,
 }

@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 
 use crate::atomic_file::make_state_dir_of;
 use crate::log::lock_unpoisoned;
-use crate::log::log_origin::LogOrigin;
+use crate::log::log_source::LogSource;
 use crate::model::{DirMove, Name};
 
 /// The directory with the log files of one stack. Files are reached only through its descriptor and
@@ -27,7 +27,7 @@ impl LogDir {
     pub fn create(path: &Path) -> io::Result<LogDir> {
         let first = DirBuilder::new().recursive(true).mode(0o700).create(path);
         let dir = first.and_then(|()| LogDir::open(path))?;
-        if dir.origins()?.is_empty() {
+        if dir.sources()?.is_empty() {
             return Ok(dir);
         }
         let with = |end: &str| {
@@ -156,20 +156,20 @@ impl LogDir {
     }
 
     pub fn services(&self) -> io::Result<Vec<Name>> {
-        let voices = self.origins()?;
-        Ok(voices.iter().filter_map(|origin| origin.service().cloned()).collect())
+        let voices = self.sources()?;
+        Ok(voices.iter().filter_map(|source| source.service().cloned()).collect())
     }
 
     /// Like `services`, including devstack itself.
-    fn origins(&self) -> io::Result<Vec<LogOrigin>> {
-        let mut all: Vec<LogOrigin> =
+    fn sources(&self) -> io::Result<Vec<LogSource>> {
+        let mut all: Vec<LogSource> =
             self.names()?.filter_map(|name| voice_of(&name, ".log")).collect();
         all.sort();
         all.dedup();
         Ok(all)
     }
 
-    pub fn indexes(&self) -> io::Result<Vec<(LogOrigin, String)>> {
+    pub fn indexes(&self) -> io::Result<Vec<(LogSource, String)>> {
         Ok(self.names()?.filter_map(|name| Some((voice_of(&name, ".idx")?, name))).collect())
     }
 
@@ -187,8 +187,8 @@ fn open_dir(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
-/// Returns the origin of a file: `NAME.END`, or `NAME.NUMBER.END` once rotated. Names have no dots.
-fn voice_of(file: &str, end: &str) -> Option<LogOrigin> {
+/// Returns the source of a file: `NAME.END`, or `NAME.NUMBER.END` once rotated. Names have no dots.
+fn voice_of(file: &str, end: &str) -> Option<LogSource> {
     let rest = file.strip_suffix(end)?;
     let name = match rest.split_once('.') {
         Some((name, number)) => {
@@ -197,7 +197,7 @@ fn voice_of(file: &str, end: &str) -> Option<LogOrigin> {
         }
         None => rest,
     };
-    LogOrigin::from_file_stem(name)
+    LogSource::from_file_stem(name)
 }
 
 /// Removes a directory if it exists.

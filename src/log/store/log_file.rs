@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::index_entry::IndexEntry;
 use super::log_dir::LogDir;
 use crate::log::lock_unpoisoned;
-use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
+use crate::log::log_source::LogSource;
 
 /// One log file of a service, with its index. The current one is open. Rotated ones are opened when
 /// they are read: those of a hundred services would need too many descriptors.
@@ -25,20 +25,20 @@ enum FileState {
     /// The current file.
     Open(Arc<LogFilePair>),
     /// A rotated file.
-    Closed(Arc<LogDir>, LogOrigin),
+    Closed(Arc<LogDir>, LogSource),
     /// Removed. Readers that had not finished lose the rest.
     Gone,
 }
 
 impl LogFile {
-    /// Creates the current files of an origin, empty.
+    /// Creates the current files of a source, empty.
     pub fn create(
         dir: &LogDir,
-        origin: &LogOrigin,
+        source: &LogSource,
         number: u64,
         before: LogSize,
     ) -> io::Result<LogFile> {
-        let [log, index] = current(origin);
+        let [log, index] = current(source);
         let files = LogFilePair { log: dir.create_file(&log)?, index: dir.create_file(&index)? };
         (&files.index).write_all(&IndexHeader { number, before }.encode())?;
         Ok(LogFile { number, before, state: Mutex::new(FileState::Open(Arc::new(files))) })
@@ -49,17 +49,17 @@ impl LogFile {
         LogFile { number, before, state: Mutex::new(FileState::Open(Arc::new(files))) }
     }
 
-    pub fn old(header: IndexHeader, dir: Arc<LogDir>, origin: LogOrigin) -> LogFile {
+    pub fn old(header: IndexHeader, dir: Arc<LogDir>, source: LogSource) -> LogFile {
         let IndexHeader { number, before } = header;
-        LogFile { number, before, state: Mutex::new(FileState::Closed(dir, origin)) }
+        LogFile { number, before, state: Mutex::new(FileState::Closed(dir, source)) }
     }
 
     /// Returns the files, to write or to read; fails if they were removed.
     pub fn files(&self) -> io::Result<Arc<LogFilePair>> {
         match &*lock_unpoisoned(&self.state) {
             FileState::Open(files) => Ok(files.clone()),
-            FileState::Closed(dir, origin) => {
-                let [log, index] = old(origin, self.number);
+            FileState::Closed(dir, source) => {
+                let [log, index] = old(source, self.number);
                 Ok(Arc::new(LogFilePair { log: dir.read(&log)?, index: dir.read(&index)? }))
             }
             FileState::Gone => Err(io::ErrorKind::NotFound.into()),
@@ -67,33 +67,33 @@ impl LogFile {
     }
 
     /// Renames the current files to rotated ones and closes them.
-    pub fn rotate_out(&self, dir: &Arc<LogDir>, origin: &LogOrigin) -> io::Result<()> {
+    pub fn rotate_out(&self, dir: &Arc<LogDir>, source: &LogSource) -> io::Result<()> {
         // The log first: the index has the number to find it either way, see `open_existing`.
-        for (from, to) in current(origin).iter().zip(&old(origin, self.number)) {
+        for (from, to) in current(source).iter().zip(&old(source, self.number)) {
             dir.rename(from, to)?;
         }
-        *lock_unpoisoned(&self.state) = FileState::Closed(dir.clone(), origin.clone());
+        *lock_unpoisoned(&self.state) = FileState::Closed(dir.clone(), source.clone());
         Ok(())
     }
 
     /// Takes the files away from readers and returns the names to remove.
-    pub fn remove(&self, origin: &LogOrigin) -> [String; 2] {
+    pub fn remove(&self, source: &LogSource) -> [String; 2] {
         *lock_unpoisoned(&self.state) = FileState::Gone;
-        old(origin, self.number)
+        old(source, self.number)
     }
 
     /// Opens the files of an ended stack whose index is called `name`.
     pub fn open_existing(
         dir: &LogDir,
-        origin: &LogOrigin,
+        source: &LogSource,
         name: &str,
     ) -> io::Result<(IndexHeader, LogFilePair)> {
         let index = dir.read(name)?;
         let mut bytes = [0; IndexHeader::SIZE];
         index.read_exact_at(&mut bytes, 0)?;
         let header = IndexHeader::decode(&bytes).ok_or(io::ErrorKind::InvalidData)?;
-        let [log_now, index_now] = current(origin);
-        let [log, _] = old(origin, header.number);
+        let [log_now, index_now] = current(source);
+        let [log, _] = old(source, header.number);
         let log = match dir.read(&log) {
             // Tried second: a rotation killed halfway has renamed the log, but not the index.
             Err(error) if error.kind() == io::ErrorKind::NotFound && *name == index_now => {
@@ -106,14 +106,14 @@ impl LogFile {
 }
 
 /// Returns the names of the current log and its index.
-pub(super) fn current(origin: &LogOrigin) -> [String; 2] {
-    let stem = origin.file_stem();
+pub(super) fn current(source: &LogSource) -> [String; 2] {
+    let stem = source.file_stem();
     [format!("{stem}.log"), format!("{stem}.idx")]
 }
 
 /// Returns the names of a rotated log and its index.
-fn old(origin: &LogOrigin, number: u64) -> [String; 2] {
-    let stem = origin.file_stem();
+fn old(source: &LogSource, number: u64) -> [String; 2] {
+    let stem = source.file_stem();
     [format!("{stem}.{number}.log"), format!("{stem}.{number}.idx")]
 }
 

@@ -83,7 +83,7 @@ impl LogWriter {
         };
         let write = || log.write_queued(notes, progressed);
         let more = catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
-            let text = format!("internal error: cannot write the log of {}", log.origin);
+            let text = format!("internal error: cannot write the log of {}", log.source);
             let help = "its last lines are lost; please report this";
             notes.tell(Message::new(MessageClass::Internal, text).help(help));
             log.drop_unwritten()

@@ -17,8 +17,8 @@ use super::log_view::LogView;
 use super::service_log_state::ServiceLogState;
 use super::storage_counts::StorageCounts;
 use crate::log::lock_unpoisoned;
-use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
+use crate::log::log_source::LogSource;
 use crate::log::log_warnings::LogWarnings;
 use crate::model::LogRetention;
 use crate::model::RunId;
@@ -27,7 +27,7 @@ use crate::model::RunId;
 ///
 /// A chunk is readable as soon as it is pushed; the writer thread moves it to a file.
 pub(crate) struct ServiceLog {
-    pub origin: LogOrigin,
+    pub source: LogSource,
     /// Locked by the writer while it reads and writes files. Nothing else may wait for it.
     files: Mutex<ServiceLogState>,
     /// Never locked during I/O.
@@ -63,14 +63,14 @@ pub(crate) struct NewestFile {
 impl ServiceLog {
     /// Creates a log without files; the first output creates them.
     pub fn new(
-        origin: LogOrigin,
+        source: LogSource,
         dir: Option<Arc<LogDir>>,
         limits: Arc<Mutex<LogRetention>>,
     ) -> ServiceLog {
         let files = ServiceLogState::new(dir, limits);
         let view = LogView::new(files.segment.clone());
         ServiceLog {
-            origin,
+            source,
             files: Mutex::new(files),
             view: Mutex::new(view),
             room: Notify::new(),
@@ -80,11 +80,11 @@ impl ServiceLog {
 
     /// Creates a log from files that are no longer written: rotated ones in order, and the newest.
     pub fn from_files(
-        origin: LogOrigin,
+        source: LogSource,
         kept: VecDeque<RotatedFile>,
         newest: NewestFile,
     ) -> ServiceLog {
-        let log = ServiceLog::new(origin, None, Arc::default());
+        let log = ServiceLog::new(source, None, Arc::default());
         let newest_file = LogSegment::new(SegmentKind::Disk(Arc::new(newest.volume)));
         let view = LogView {
             kept,
@@ -126,7 +126,7 @@ impl ServiceLog {
     pub fn unfinished(&self) -> Vec<LogChunk> {
         let view = lock_unpoisoned(&self.view);
         let chunk = |(batch, bytes): (IndexEntry, Bytes)| LogChunk {
-            origin: self.origin.clone(),
+            source: self.source.clone(),
             batch,
             bytes,
         };
@@ -141,7 +141,7 @@ impl ServiceLog {
             let Some((_, bytes)) = lock_unpoisoned(&self.view).unwritten.front().cloned() else {
                 break;
             };
-            let on_disk = files.write(&self.origin, &bytes, notes);
+            let on_disk = files.write(&self.source, &bytes, notes);
             let mut view = lock_unpoisoned(&self.view);
             files.finish_chunk(&mut view, on_disk);
             let unindexed = view.pending.len();
@@ -149,11 +149,11 @@ impl ServiceLog {
             drop(view);
             self.written.notify_all();
             if unindexed >= MAX_UNINDEXED {
-                files.flush(&self.origin, notes);
+                files.flush(&self.source, notes);
             }
             progressed();
         }
-        files.flush(&self.origin, notes);
+        files.flush(&self.source, notes);
         let mut view = lock_unpoisoned(&self.view);
         files.publish(&mut view);
         view.is_queued = !view.unwritten.is_empty();

@@ -16,8 +16,8 @@ use super::log_view::LogView;
 use super::memory_ring::MemoryRing;
 use super::storage_counts::StorageCounts;
 use crate::log::lock_unpoisoned;
-use crate::log::log_origin::LogOrigin;
 use crate::log::log_size::LogSize;
+use crate::log::log_source::LogSource;
 use crate::log::log_warnings::LogWarnings;
 use crate::model::LogRetention;
 
@@ -80,18 +80,18 @@ impl ServiceLogState {
     }
 
     /// Appends a chunk to the log file. Returns `false` if it must be kept in memory.
-    pub fn write(&mut self, origin: &LogOrigin, bytes: &[u8], notes: &LogWarnings) -> bool {
+    pub fn write(&mut self, source: &LogSource, bytes: &[u8], notes: &LogWarnings) -> bool {
         let now = Instant::now();
         if now >= self.look_again {
             self.look_again = now + CHECK_INTERVAL;
-            if let Err(error) = self.check_files(origin) {
-                notes.disk_error(&format!("the log of {origin}"), &error);
+            if let Err(error) = self.check_files(source) {
+                notes.disk_error(&format!("the log of {source}"), &error);
             }
         }
         if self.is_full(bytes.len() as u64)
-            && let Err(error) = self.rotate(origin)
+            && let Err(error) = self.rotate(source)
         {
-            notes.disk_error(&format!("the log of {origin}"), &error);
+            notes.disk_error(&format!("the log of {source}"), &error);
             self.use_memory();
             self.look_again = now + CHECK_INTERVAL;
         }
@@ -99,7 +99,7 @@ impl ServiceLogState {
         match volume.files().and_then(|files| append(&files, bytes)) {
             Ok(()) => true,
             Err(error) => {
-                notes.disk_error(&format!("the log of {origin}"), &error);
+                notes.disk_error(&format!("the log of {source}"), &error);
                 self.use_memory();
                 false
             }
@@ -113,22 +113,22 @@ impl ServiceLogState {
         on_disk && self.end > 0 && self.end + index + len > lock_unpoisoned(&self.limits).max_size
     }
 
-    fn rotate(&mut self, origin: &LogOrigin) -> io::Result<()> {
+    fn rotate(&mut self, source: &LogSource) -> io::Result<()> {
         let Some(dir) = self.dir.clone() else { return Ok(()) };
         self.index_pending()?;
         self.use_memory();
-        self.rotate_out(origin, &dir)?;
-        self.begin(origin, &dir)
+        self.rotate_out(source, &dir)?;
+        self.begin(source, &dir)
     }
 
     /// Checks that the log files still exist under their names, and resumes or replaces them.
-    fn check_files(&mut self, origin: &LogOrigin) -> io::Result<()> {
+    fn check_files(&mut self, source: &LogSource) -> io::Result<()> {
         let Some(dir) = self.dir.clone() else { return Ok(()) };
         let known = match &self.base.kind {
             SegmentKind::Disk(volume) => volume.files().ok().map(|files| (volume.clone(), files)),
             SegmentKind::Memory(_) => None,
         };
-        let [log, index] = log_file::current(origin);
+        let [log, index] = log_file::current(source);
         let there = known.filter(|(_, files)| {
             dir.is_same_file(&log, &files.log, self.end)
                 && dir.is_same_file(&index, &files.index, LogFilePair::entry_offset(self.written))
@@ -136,8 +136,8 @@ impl ServiceLogState {
         match (there, &self.segment.kind) {
             (Some(_), SegmentKind::Disk(_)) => Ok(()),
             (Some(_), SegmentKind::Memory(_)) if self.is_full(0) => {
-                self.rotate_out(origin, &dir)?;
-                self.begin(origin, &dir)
+                self.rotate_out(source, &dir)?;
+                self.begin(source, &dir)
             }
             (Some((volume, _)), SegmentKind::Memory(_)) => {
                 self.use_disk(volume, self.end, self.written)
@@ -148,19 +148,19 @@ impl ServiceLogState {
                 self.use_memory();
                 // If the files were deleted to free space, that happens only once they are closed.
                 self.forget_file();
-                self.begin(origin, &dir)
+                self.begin(source, &dir)
             }
         }
     }
 
     /// Rotates the current file out and removes the oldest files beyond the limit.
-    fn rotate_out(&mut self, origin: &LogOrigin, dir: &Arc<LogDir>) -> io::Result<()> {
+    fn rotate_out(&mut self, source: &LogSource, dir: &Arc<LogDir>) -> io::Result<()> {
         let SegmentKind::Disk(volume) = &self.base.kind else { return Ok(()) };
-        volume.rotate_out(dir, origin)?;
+        volume.rotate_out(dir, source)?;
         self.kept.push_back(RotatedFile { volume: volume.clone(), written: self.written });
         while self.kept.len() > lock_unpoisoned(&self.limits).keep as usize {
             let Some(oldest) = self.kept.pop_front() else { break };
-            dir.remove(oldest.volume.remove(origin));
+            dir.remove(oldest.volume.remove(source));
         }
         self.forget_file();
         Ok(())
@@ -172,12 +172,12 @@ impl ServiceLogState {
     }
 
     /// Creates new files and continues there.
-    fn begin(&mut self, origin: &LogOrigin, dir: &LogDir) -> io::Result<()> {
+    fn begin(&mut self, source: &LogSource, dir: &LogDir) -> io::Result<()> {
         let held = match &self.segment.kind {
             SegmentKind::Memory(ring) => lock_unpoisoned(ring).size(),
             SegmentKind::Disk(_) => LogSize::ZERO,
         };
-        let volume = LogFile::create(dir, origin, self.number + 1, self.total.since(held))?;
+        let volume = LogFile::create(dir, source, self.number + 1, self.total.since(held))?;
         self.number += 1;
         self.use_disk(Arc::new(volume), 0, 0)
     }
@@ -303,9 +303,9 @@ impl ServiceLogState {
     }
 
     /// Writes unindexed entries to the index, or moves them to memory if that fails.
-    pub fn flush(&mut self, origin: &LogOrigin, notes: &LogWarnings) {
+    pub fn flush(&mut self, source: &LogSource, notes: &LogWarnings) {
         if let Err(error) = self.index_pending() {
-            notes.disk_error(&format!("the log of {origin}"), &error);
+            notes.disk_error(&format!("the log of {source}"), &error);
             self.use_memory();
         }
     }

@@ -31,7 +31,7 @@ proptest! {
             let text = bytes::Bytes::from(text);
             let entry = IndexEntry::captured(RunId(1), OutputStream::Stdout, at, &text);
             capture.inner.store(&capture.service_log, entry, text);
-            expected.push((format!("{} {number}", capture.service_log.origin), number as u64));
+            expected.push((format!("{} {number}", capture.service_log.source), number as u64));
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut live = Vec::new();

@@ -36,6 +36,11 @@ impl StackProxy {
         self.place().origin(self.https, label)
     }
 
+    /// Returns the address of the primary service, without its label: `http://shop.localhost:7780`.
+    pub fn own_origin(&self) -> String {
+        format!("{}://{}:{}", self.place().scheme(self.https), self.domain, self.port)
+    }
+
     /// Returns the address of a front port: `http://localhost:3000`.
     pub fn front_origin(&self, port: u16) -> String {
         format!("{}://localhost:{port}", self.place().scheme(self.https))
@@ -147,6 +152,7 @@ mod tests {
         assert_eq!(proxy.origin("api"), "http://api.feature.shop.localhost:7780");
         proxy.has_ca = true;
         assert_eq!(proxy.origin("api"), "https://api.feature.shop.localhost:7780");
+        assert_eq!(proxy.own_origin(), "https://feature.shop.localhost:7780");
         proxy.https = HttpsUse::Offered;
         assert_eq!(proxy.front_origin(3000), "http://localhost:3000");
     }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::holder::{HolderProcess, truncate_escaped};
-use super::origin::{ContainerEngine, HolderOrigin};
+use super::holder_context::{ContainerEngine, HolderContext};
 use super::system;
 use crate::ports::ListeningSocket;
 
@@ -31,15 +31,15 @@ pub(super) fn detect_container(
     process: &HolderProcess,
     groups: &str,
     own: &str,
-) -> Option<HolderOrigin> {
+) -> Option<HolderContext> {
     port_forwarder(process).or_else(|| {
         let (engine, id) = id_in(groups).filter(|found| id_in(own).as_ref() != Some(found))?;
-        Some(HolderOrigin::Container { id: Some(id), name: None, engine, address: None })
+        Some(HolderContext::Container { id: Some(id), name: None, engine, address: None })
     })
 }
 
 /// Detects programs outside a container that serve its ports.
-fn port_forwarder(process: &HolderProcess) -> Option<HolderOrigin> {
+fn port_forwarder(process: &HolderProcess) -> Option<HolderContext> {
     let engine = match process.name.as_str() {
         DOCKER_PROXY => return Some(docker_proxy(process)),
         "conmon" => return conmon(process),
@@ -52,24 +52,24 @@ fn port_forwarder(process: &HolderProcess) -> Option<HolderOrigin> {
         "com.docker.backend" | "vpnkit-bridge" => Some(ContainerEngine::Docker),
         _ => return None,
     };
-    Some(HolderOrigin::Container { id: None, name: None, engine, address: None })
+    Some(HolderContext::Container { id: None, name: None, engine, address: None })
 }
 
-fn docker_proxy(process: &HolderProcess) -> HolderOrigin {
+fn docker_proxy(process: &HolderProcess) -> HolderContext {
     let address = || {
         let ip: IpAddr = argument_after(process, "-container-ip")?.parse().ok()?;
         let port: u16 = argument_after(process, "-container-port")?.parse().ok()?;
         Some(SocketAddr::new(ip, port))
     };
     let engine = Some(ContainerEngine::Docker);
-    HolderOrigin::Container { id: None, name: None, engine, address: address() }
+    HolderContext::Container { id: None, name: None, engine, address: address() }
 }
 
 /// Podman's monitor holds the ports of its container.
-fn conmon(process: &HolderProcess) -> Option<HolderOrigin> {
+fn conmon(process: &HolderProcess) -> Option<HolderContext> {
     let id = argument_after(process, "-c").and_then(short)?;
     let name = argument_after(process, "-n").map(|name| truncate_escaped(name, LONGEST_NAME));
-    Some(HolderOrigin::Container {
+    Some(HolderContext::Container {
         id: Some(id),
         name,
         engine: Some(ContainerEngine::Podman),
@@ -129,7 +129,7 @@ fn forwards(process: &HolderProcess, address: SocketAddr) -> bool {
 mod tests {
     use super::{detect_container, forwards, id_in};
     use crate::ports::holders::holder::HolderProcess;
-    use crate::ports::holders::origin::ContainerEngine;
+    use crate::ports::holders::holder_context::ContainerEngine;
 
     const ID: &str = "3f2ab12cd34e00112233445566778899aabbccddeeff00112233445566778899";
 

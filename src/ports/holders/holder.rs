@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::DisplayAge;
-use crate::ports::HolderOrigin;
+use crate::ports::HolderContext;
 use crate::sys::process;
 use crate::text::{self, escape_control};
 
@@ -31,7 +31,7 @@ pub struct PortHolder {
     /// Whether that user is the one running devstack.
     pub same_user: bool,
     /// What it belongs to, if that can be proved.
-    pub origin: Option<Box<HolderOrigin>>,
+    pub context: Option<Box<HolderContext>>,
     /// Whether its parent has exited.
     pub orphan: bool,
     /// The addresses it listens on, ascending.
@@ -96,22 +96,22 @@ impl PortHolder {
     /// forwards for a container, is run by systemd, or is hidden.
     pub fn may_act_for_service(&self) -> bool {
         let proxy = |name: &String| PROXIES.iter().any(|proxy| name.starts_with(proxy));
-        match self.origin.as_deref() {
+        match self.context.as_deref() {
             Some(
-                HolderOrigin::Container { .. }
-                | HolderOrigin::Unit { .. }
-                | HolderOrigin::SocketUnit,
+                HolderContext::Container { .. }
+                | HolderContext::Unit { .. }
+                | HolderContext::SocketUnit,
             ) => true,
-            Some(HolderOrigin::Service { .. } | HolderOrigin::Stack { .. }) => false,
+            Some(HolderContext::Service { .. } | HolderContext::Stack { .. }) => false,
             None => self.pid.is_none() || self.name.as_ref().is_none_or(proxy),
         }
     }
 
     /// Returns its name and pid without details: `python3 (pid 4121)`.
     pub fn short_name(&self) -> String {
-        match (self.pid, &self.origin, &self.name) {
+        match (self.pid, &self.context, &self.name) {
             (None, _, _) => self.to_string(),
-            (Some(pid), Some(origin), _) => format!("{origin} (pid {pid})"),
+            (Some(pid), Some(context), _) => format!("{context} (pid {pid})"),
             (Some(pid), None, Some(name)) => format!("{name} (pid {pid})"),
             (Some(pid), None, None) => format!("a process (pid {pid})"),
         }
@@ -141,7 +141,7 @@ impl PortHolder {
             uid,
             user: uid.and_then(user_name),
             same_user: uid == Some(rustix::process::geteuid().as_raw()),
-            origin: None,
+            context: None,
             orphan: false,
             addresses: Vec::new(),
         }
@@ -162,15 +162,15 @@ impl fmt::Display for PortHolder {
                 (false, None) => f.write_str("an unknown process"),
             };
         };
-        match (&self.origin, &self.name) {
-            (Some(origin), _) => write!(f, "{origin} (pid {pid}")?,
+        match (&self.context, &self.name) {
+            (Some(context), _) => write!(f, "{context} (pid {pid}")?,
             (None, name) => write!(f, "{} (pid {pid}", name.as_deref().unwrap_or("a process"))?,
         }
         if let (false, Some(user)) = (self.same_user, self.user()) {
             write!(f, " of user {user}")?;
         }
         let elsewhere =
-            matches!(self.origin.as_deref(), Some(HolderOrigin::Service { dir: Some(_), .. }));
+            matches!(self.context.as_deref(), Some(HolderContext::Service { dir: Some(_), .. }));
         let dir = self.cwd.as_ref().filter(|_| !elsewhere);
         let dir = dir.map(|dir| format!("in {}", display_home_relative(dir)));
         let age =
@@ -246,7 +246,7 @@ impl PortHolder {
             uid: Some(1000),
             user: None,
             same_user: true,
-            origin: None,
+            context: None,
             orphan: false,
             addresses: vec!["127.0.0.1".parse().expect("an address")],
         }
@@ -265,7 +265,7 @@ pub(crate) fn user_name(uid: u32) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
-    use super::{HolderOrigin, HolderProcess, PortHolder, short_command};
+    use super::{HolderContext, HolderProcess, PortHolder, short_command};
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
@@ -305,9 +305,9 @@ mod tests {
         let left = PortHolder { orphan: true, ..holder.clone() };
         assert!(left.to_string().ends_with(", for 2h, orphaned)"), "{left}");
         let (stack, service) = (Some("shop".to_owned()), Some("api".to_owned()));
-        let origin = HolderOrigin::Service { stack, service, dir: Some(home.join("wt")) };
-        let origin = Some(Box::new(origin));
-        let service = PortHolder { origin, ..holder };
+        let context = HolderContext::Service { stack, service, dir: Some(home.join("wt")) };
+        let context = Some(Box::new(context));
+        let service = PortHolder { context, ..holder };
         let status = "service api of stack shop in ~/wt (pid 4121: flask run, for 2h)";
         assert_eq!(service.to_string(), status);
         let bare = HolderProcess { words: Vec::new(), cwd: None, age: None, ..process };

@@ -1,13 +1,13 @@
 mod container;
+mod context_resolver;
 pub(crate) mod holder;
-mod origin;
-mod origin_resolver;
+mod holder_context;
 #[cfg_attr(target_os = "linux", path = "linux.rs")]
 #[cfg_attr(target_os = "macos", path = "macos.rs")]
 pub(crate) mod system;
 
 pub use holder::{PortHolder, display_home_relative};
-pub use origin::{ContainerEngine, HolderOrigin};
+pub use holder_context::{ContainerEngine, HolderContext};
 pub(crate) use system::{hold, is_in_time_wait, keep_from_connections, probe};
 
 use std::cmp::Reverse;
@@ -17,8 +17,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::{BindScope, ListeningSocket};
 use crate::sys::sockets;
 use container::docker_forwarders;
+use context_resolver::{ContextResolver, is_orphan};
 use holder::HolderProcess;
-use origin_resolver::{OriginResolver, is_orphan};
 
 /// The owner of a port's listener, from the view of a process tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,7 +111,7 @@ fn name_listeners(
             found.hidden.entry(listener.uid).or_default().insert(address);
         }
     }
-    let mut belonging = OriginResolver::new();
+    let mut belonging = ContextResolver::new();
     by_port.into_iter().map(|(port, found)| (port, found.named(&mut belonging))).collect()
 }
 
@@ -123,7 +123,7 @@ struct PortListeners {
 }
 
 impl PortListeners {
-    fn named(mut self, belonging: &mut OriginResolver) -> Vec<PortHolder> {
+    fn named(mut self, belonging: &mut ContextResolver) -> Vec<PortHolder> {
         let mut processes: Vec<HolderProcess> =
             self.pids.keys().copied().filter_map(HolderProcess::read).collect();
         // A server is older than workers that share its socket; a devstack that passes a socket
@@ -131,12 +131,12 @@ impl PortListeners {
         let passes = |process: &HolderProcess| process.name == "devstack";
         processes.sort_by_key(|process| (passes(process), Reverse(process.age), process.pid));
         let mut shown = |process: &HolderProcess| {
-            let origin = belonging.resolve(process);
-            let orphan = is_orphan(process, origin.as_ref());
+            let context = belonging.resolve(process);
+            let orphan = is_orphan(process, context.as_ref());
             let addresses = self.pids.remove(&process.pid).unwrap_or_default();
             let addresses = addresses.into_iter().collect();
             PortHolder {
-                origin: origin.map(Box::new),
+                context: context.map(Box::new),
                 orphan,
                 addresses,
                 ..PortHolder::of(process)

@@ -81,6 +81,8 @@ fn table(stacks: &[Value]) -> Arc<RouteTable> {
 struct TestProxy {
     proxy: Rc<Proxy>,
     address: SocketAddr,
+    /// From where clients seem to come, if not from this machine.
+    remote: watch::Sender<Option<SocketAddr>>,
     /// What is to be woken.
     wakes: mpsc::UnboundedReceiver<Arc<Sleep>>,
     routes: watch::Sender<Arc<RouteTable>>,
@@ -104,14 +106,16 @@ impl TestProxy {
         let proxy = Rc::new(proxy);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let (remote, from) = watch::channel(None);
         let served = proxy.clone();
         spawn_local(async move {
             loop {
                 let (stream, peer) = listener.accept().await.unwrap();
+                let peer = from.borrow().unwrap_or(peer);
                 spawn_local(served.clone().serve(stream, peer));
             }
         });
-        TestProxy { proxy, address, wakes, routes }
+        TestProxy { proxy, address, remote, wakes, routes }
     }
 
     /// A proxy for one stack with these services.

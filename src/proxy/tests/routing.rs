@@ -188,3 +188,66 @@ fn a_service_is_reached_where_it_listens() {
         assert!(proxy.get("web.shop.localhost", "/").await.contains("six"));
     });
 }
+
+#[test]
+fn another_machine_reaches_open_services_and_learns_of_no_others() {
+    run(async {
+        let (web, api) = (echo_server("web").await, echo_server("api").await);
+        let mut open = service("web", "ready", 1, web);
+        let shut = service("api", "ready", 2, api);
+        let mut failed = service("jobs", "failed", 3, web);
+        failed["message"] = json!({ "class": "exit", "text": "exited with code 1",
+            "help": "run `devstack why`", "detail": "password=1234" });
+        let proxy = TestProxy::for_services(&[open.clone(), shut.clone()]).await;
+        proxy.remote.send_replace(Some(([192, 168, 1, 9], 4000).into()));
+        // As long as nothing is open, nobody is listened to.
+        assert_eq!(proxy.get("web.shop.localhost", "/").await, "");
+
+        for view in [&mut open, &mut failed] {
+            view["host"] = "0.0.0.0".into();
+        }
+        let services = [open, shut, failed];
+        proxy.publish(&services);
+        let address = proxy.address.to_string();
+        for (host, found) in [
+            ("web.shop.localhost", "200 OK web: GET /"),
+            ("shop.localhost", "200 OK web: GET /"),
+            // A page that resolves its own name to this address (DNS rebinding).
+            ("evil.com", "421 Misdirected Request error: unknown host"),
+            (&address, "421 Misdirected Request error: unknown host"),
+            ("192.168.1.9:7780", "421 Misdirected Request error: unknown host"),
+            ("localhost", "421 Misdirected Request error: unknown host"),
+            ("api.shop.localhost", "421 Misdirected Request error: unknown host"),
+            ("x.shop.localhost", "421 Misdirected Request error: unknown host"),
+            ("x.localhost", "421 Misdirected Request error: unknown host"),
+            (
+                "jobs.shop.localhost",
+                "503 Service Unavailable error: jobs failed: exited with code 1",
+            ),
+        ] {
+            let response = proxy.get(host, "/").await;
+            assert_eq!(summary(&response), found, "{host}");
+            let says = |word: &str| response.contains(word);
+            assert!(
+                !says("available names") && !says("devstack why") && !says("1234"),
+                "{response}"
+            );
+        }
+        let stacks = [stack(&services)];
+        let with_network = |stacks: &[Value]| {
+            let table = Arc::into_inner(table(stacks)).unwrap();
+            Arc::new(table.with_network([(proxy.address, "shop.localhost")]))
+        };
+        proxy.routes.send_replace(with_network(&stacks));
+        assert_eq!(summary(&proxy.get(&address, "/").await), "200 OK web: GET /");
+        assert!(proxy.get("localhost", "/").await.starts_with("HTTP/1.1 421"));
+        let mut closed = stacks;
+        closed[0]["services"][0]["host"] = "127.0.0.1".into();
+        proxy.routes.send_replace(with_network(&closed));
+        assert!(proxy.get(&address, "/").await.starts_with("HTTP/1.1 421"));
+        // This machine itself gets everything, but not by an address.
+        proxy.remote.send_replace(None);
+        assert_eq!(summary(&proxy.get("api.shop.localhost", "/").await), "200 OK api: GET /");
+        assert!(proxy.get(&address, "/").await.starts_with("HTTP/1.1 421"));
+    });
+}

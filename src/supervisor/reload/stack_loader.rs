@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::config::{self, Config, ConfigSources, DebugServices, DiagnosticList};
-use crate::model::{Message, MessageClass, Name, PortKey, ProxyPlace, Stack};
+use crate::model::{Message, MessageClass, Name, PortKey, ProxyPlace, Stack, StackProxy};
 use crate::ports::{
     ConflictAnswer, ConflictPrompt, NetworkInterface, PortAllocator, PortAssignment,
 };
@@ -112,6 +112,8 @@ pub struct StackLoader {
     pub color: bool,
     /// Where its names are; `None`: it has none.
     pub place: Option<ProxyPlace>,
+    /// Whether the user has a local CA now; an error is why it cannot be used.
+    pub has_ca: fn() -> Result<bool, Message>,
     /// Modifies a stack before it is used.
     pub adapt: fn(&mut Stack),
 }
@@ -182,8 +184,9 @@ impl StackLoader {
         let mut ports = self.ports();
         let assigned =
             situation.with_requests(config, |asked| ports.assign_with_prompt(asked, ask))?;
-        let notes = config.notes().iter().cloned().chain(ports.notes()).collect();
-        let stack = self.resolve(config, &assigned, &situation.debugged);
+        let (place, ca_note) = self.place_for(config);
+        let notes = config.notes().iter().cloned().chain(ports.notes()).chain(ca_note).collect();
+        let stack = self.resolve(config, &assigned, &situation.debugged, place);
         Ok((stack, notes))
     }
 
@@ -203,7 +206,7 @@ impl StackLoader {
         let idle: BTreeSet<Name> = config.services().filter(|name| others(name)).cloned().collect();
         let debugged = debugged_in(stack);
         let assigned = ports.reassign(&config.port_requests_with(&debugged), &mine, &idle, shunned);
-        let stack = self.resolve(config, &assigned, &debugged);
+        let stack = self.resolve(config, &assigned, &debugged, self.place_of(stack));
         let refused = |name: &Name| {
             let mut refused = assigned.refused.iter().filter(|(key, _)| key.service == *name);
             refused.next().map_or(Ok(()), |(_, message)| Err(message.clone()))
@@ -236,7 +239,32 @@ impl StackLoader {
     ) -> Result<(Arc<Stack>, Vec<Message>), Vec<Message>> {
         let ports = situation.with_requests(config, |asked| self.ports().preview(asked))?;
         let assigned = PortAssignment { ports, ..PortAssignment::default() };
-        Ok((self.resolve(config, &assigned, &situation.debugged), config.notes().to_vec()))
+        let (place, ca_note) = self.place_for(config);
+        let notes = config.notes().iter().cloned().chain(ca_note).collect();
+        Ok((self.resolve(config, &assigned, &situation.debugged, place), notes))
+    }
+
+    /// Returns where the names of a configuration that was just read are, and what the user should
+    /// know about `https`: addresses follow the CA when the files are read, not when it changes.
+    fn place_for(&self, config: &Config) -> (Option<ProxyPlace>, Option<Message>) {
+        let Some(place) = &self.place else { return (None, None) };
+        let ca = (self.has_ca)();
+        let place = ProxyPlace { has_ca: matches!(ca, Ok(true)), ..place.clone() };
+        let note = match ca {
+            _ if !config.wants_https() => None,
+            Ok(true) => None,
+            Ok(false) => Some(
+                Message::new(MessageClass::Config, "names use http: `https` needs a local CA")
+                    .help("run `devstack trust`, then start the stack again"),
+            ),
+            Err(why) => Some(why),
+        };
+        (Some(place), note)
+    }
+
+    /// Returns where the names of a stack are that keeps its addresses.
+    fn place_of(&self, stack: &Stack) -> Option<ProxyPlace> {
+        stack.proxy.as_ref().map(StackProxy::place).or_else(|| self.place.clone())
     }
 
     fn resolve(
@@ -244,8 +272,9 @@ impl StackLoader {
         config: &Config,
         assigned: &PortAssignment,
         debugged: &DebugServices,
+        place: Option<ProxyPlace>,
     ) -> Arc<Stack> {
-        let mut stack = config.resolve_with(&assigned.ports, debugged, self.place.as_ref());
+        let mut stack = config.resolve_with(&assigned.ports, debugged, place.as_ref());
         (self.adapt)(&mut stack);
         Arc::new(stack)
     }
@@ -254,7 +283,7 @@ impl StackLoader {
     pub(super) fn remake(&self, config: &Config, stack: &Stack) -> Arc<Stack> {
         let ports = stack.ports().map(|(key, port)| (key, port.clone())).collect();
         let assigned = PortAssignment { ports, ..PortAssignment::default() };
-        self.resolve(config, &assigned, &debugged_in(stack))
+        self.resolve(config, &assigned, &debugged_in(stack), self.place_of(stack))
     }
 
     pub(super) fn ports(&self) -> MutexGuard<'_, PortAllocator> {

@@ -19,6 +19,7 @@ fn well() -> DoctorFacts {
             has_pidfd: true,
             sight: ProcessVisibility::All,
             localhost: LocalhostNames::Loopback,
+            resolver: NameResolver::NameServices,
             https: LocalCaFacts::Absent,
             proxy: ProxyFacts::NotRunning,
         },
@@ -86,7 +87,7 @@ type Case = (fn(&mut DoctorFacts), FindingLevel, &'static str, &'static str, &'s
 
 #[test]
 fn every_trouble_is_told_with_its_remedy() {
-    const CASES: [Case; 22] = [
+    const CASES: [Case; 24] = [
         (
             |facts| facts.machine.watches = Some(LimitUsage { used: 480_000, most: Some(524_288) }),
             FindingLevel::Wrong,
@@ -169,7 +170,27 @@ fn every_trouble_is_told_with_its_remedy() {
             FindingLevel::Note,
             "localhost-names",
             "no name server",
-            "browsers",
+            "nsswitch.conf",
+        ),
+        (
+            |facts| {
+                facts.machine.localhost = LocalhostNames::Silent;
+                facts.machine.resolver = NameResolver::HostsFile;
+            },
+            FindingLevel::Note,
+            "localhost-names",
+            "no name server",
+            "for other programs, add names to /etc/hosts",
+        ),
+        (
+            |facts| {
+                facts.machine.localhost = LocalhostNames::Silent;
+                facts.machine.resolver = NameResolver::MacOs;
+            },
+            FindingLevel::Note,
+            "localhost-names",
+            "no name server",
+            "for Safari and other programs",
         ),
         (
             |facts| {
@@ -299,7 +320,7 @@ fn names_that_are_served_are_counted() {
     let findings = judge(&facts);
     let finding = findings.iter().find(|finding| finding.check == "proxy").expect("it is told");
     assert_eq!(finding.state, FindingLevel::Ok);
-    let text = "names are served on port 3000, 7780; running stacks with names: 2";
+    let text = "names are served on ports 3000, 7780; running stacks with names: 2";
     assert_eq!(finding.text, text);
 }
 

@@ -35,7 +35,7 @@ fn an_ignored_env_file_that_is_missing_is_read_from_the_main_worktree() {
     let notes: Vec<&str> = config.notes().iter().map(|note| note.text.as_str()).collect();
     assert_eq!(notes, [first, second]);
     let explained = config.explain_env(&name("api"), &BTreeMap::new(), false, None);
-    let [(VariableOrigin::ServiceFile(place), Some(value))] = explained["API"].as_slice() else {
+    let [(VariableSource::ServiceFile(place), Some(value))] = explained["API"].as_slice() else {
         panic!("{explained:?}")
     };
     assert_eq!((value.as_str(), place.line, place.main_worktree), ("main", 1, true));

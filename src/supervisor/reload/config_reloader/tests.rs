@@ -32,7 +32,8 @@ impl ReloadFixture {
         let draft = Arc::new(config::load(&sources).unwrap());
         let ports = PortAllocator::open(&dir.join("leases"), &dir.join("ports.json"), dir);
         let ports = Arc::new(Mutex::new(ports));
-        let loader = StackLoader { sources, ports, color: false, place: None, adapt: panic_once };
+        let (place, has_ca) = (None, || Ok(false));
+        let loader = StackLoader { sources, ports, color: false, place, has_ca, adapt: panic_once };
         let made = loader.load(&draft, &LoadConstraints::default());
         let stack = made.unwrap_or_else(|conflicts| panic!("{conflicts:?}")).stack;
         let (tell, reported) = mpsc::unbounded_channel();

@@ -9,7 +9,7 @@ use crate::ports::display_home_relative;
 /// What a process belongs to, if that can be proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum HolderOrigin {
+pub enum HolderContext {
     /// A service of a devstack of this user: its guard is an ancestor of the process.
     Service {
         /// The name of its stack.
@@ -63,11 +63,11 @@ impl fmt::Display for ContainerEngine {
     }
 }
 
-impl HolderOrigin {
+impl HolderContext {
     /// Returns how to stop the holder through its manager, if it has one.
     pub fn stop_hint(&self) -> Option<String> {
         match self {
-            HolderOrigin::Service { service, dir: folder, .. } => {
+            HolderContext::Service { service, dir: folder, .. } => {
                 let command = match service {
                     Some(service) => format!("`devstack stop {service}`"),
                     None => "`devstack down`".to_owned(),
@@ -77,10 +77,10 @@ impl HolderOrigin {
                     .map_or(String::new(), |dir| format!(" in {}", display_home_relative(dir)));
                 Some(format!("stop it with {command}{place}"))
             }
-            HolderOrigin::Stack { dir: folder } => {
+            HolderContext::Stack { dir: folder } => {
                 Some(format!("stop it with `devstack down` in {}", display_home_relative(folder)))
             }
-            HolderOrigin::Container { id, name, engine, .. } => {
+            HolderContext::Container { id, name, engine, .. } => {
                 let command = engine.unwrap_or(ContainerEngine::Docker);
                 Some(match name.as_ref().or(id.as_ref()) {
                     Some(which) if engine.is_some() => {
@@ -91,10 +91,10 @@ impl HolderOrigin {
                     }
                 })
             }
-            HolderOrigin::Unit { unit } => {
+            HolderContext::Unit { unit } => {
                 Some(format!("stop the unit with `systemctl stop {unit}`"))
             }
-            HolderOrigin::SocketUnit => {
+            HolderContext::SocketUnit => {
                 Some("stop its socket unit (list them with `systemctl list-sockets`)".to_owned())
             }
         }
@@ -102,10 +102,10 @@ impl HolderOrigin {
 }
 
 /// Shown instead of a program name: `service api of stack shop in ~/shop`.
-impl fmt::Display for HolderOrigin {
+impl fmt::Display for HolderContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HolderOrigin::Service { stack, service, dir: folder } => {
+            HolderContext::Service { stack, service, dir: folder } => {
                 match service {
                     Some(service) => write!(f, "service {service}")?,
                     None => f.write_str("a service")?,
@@ -117,10 +117,10 @@ impl fmt::Display for HolderOrigin {
                 let Some(dir) = folder else { return Ok(()) };
                 write!(f, " in {}", display_home_relative(dir))
             }
-            HolderOrigin::Stack { dir: folder } => {
+            HolderContext::Stack { dir: folder } => {
                 write!(f, "devstack in {}", display_home_relative(folder))
             }
-            HolderOrigin::Container { id, name, address, .. } => {
+            HolderContext::Container { id, name, address, .. } => {
                 match id {
                     Some(id) => write!(f, "container {id}")?,
                     None => f.write_str("a container")?,
@@ -131,37 +131,38 @@ impl fmt::Display for HolderOrigin {
                 let Some(address) = address else { return Ok(()) };
                 write!(f, " at {address}")
             }
-            HolderOrigin::Unit { unit } => write!(f, "{unit}"),
-            HolderOrigin::SocketUnit => f.write_str("systemd (socket unit)"),
+            HolderContext::Unit { unit } => write!(f, "{unit}"),
+            HolderContext::SocketUnit => f.write_str("systemd (socket unit)"),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ContainerEngine, HolderOrigin};
+    use super::{ContainerEngine, HolderContext};
 
     #[test]
-    fn origins_are_said_with_what_to_type() {
-        let service = |service: Option<&str>, dir: Option<&str>| HolderOrigin::Service {
+    fn contexts_are_said_with_what_to_type() {
+        let service = |service: Option<&str>, dir: Option<&str>| HolderContext::Service {
             stack: service.map(|_| "shop".to_owned()),
             service: service.map(str::to_owned),
             dir: dir.map(Into::into),
         };
-        let container = |id: Option<&str>, engine, address: Option<&str>| HolderOrigin::Container {
-            id: id.map(str::to_owned),
-            name: None,
-            engine,
-            address: address.map(|address| address.parse().unwrap()),
-        };
-        let named = HolderOrigin::Container {
+        let container =
+            |id: Option<&str>, engine, address: Option<&str>| HolderContext::Container {
+                id: id.map(str::to_owned),
+                name: None,
+                engine,
+                address: address.map(|address| address.parse().unwrap()),
+            };
+        let named = HolderContext::Container {
             id: Some("3f2ab12cd34e".to_owned()),
             name: Some("web".to_owned()),
             engine: Some(ContainerEngine::Podman),
             address: None,
         };
-        let unit = HolderOrigin::Unit { unit: "redis.service".to_owned() };
-        for (origin, status, remedy) in [
+        let unit = HolderContext::Unit { unit: "redis.service".to_owned() };
+        for (context, status, remedy) in [
             (
                 service(Some("api"), Some("/srv/shop")),
                 "service api of stack shop in /srv/shop",
@@ -169,7 +170,7 @@ mod tests {
             ),
             (service(None, None), "a service of a stack", "stop it with `devstack down`"),
             (
-                HolderOrigin::Stack { dir: "/srv/shop".into() },
+                HolderContext::Stack { dir: "/srv/shop".into() },
                 "devstack in /srv/shop",
                 "stop it with `devstack down` in /srv/shop",
             ),
@@ -186,17 +187,17 @@ mod tests {
             (named, "container 3f2ab12cd34e web", "stop the container with `podman stop web`"),
             (unit, "redis.service", "stop the unit with `systemctl stop redis.service`"),
             (
-                HolderOrigin::SocketUnit,
+                HolderContext::SocketUnit,
                 "systemd (socket unit)",
                 "stop its socket unit (list them with `systemctl list-sockets`)",
             ),
         ] {
             assert_eq!(
-                (origin.to_string().as_str(), origin.stop_hint().as_deref()),
+                (context.to_string().as_str(), context.stop_hint().as_deref()),
                 (status, Some(remedy))
             );
-            let json = serde_json::to_string(&origin).unwrap();
-            assert_eq!(serde_json::from_str::<HolderOrigin>(&json).unwrap(), origin);
+            let json = serde_json::to_string(&context).unwrap();
+            assert_eq!(serde_json::from_str::<HolderContext>(&json).unwrap(), context);
         }
     }
 }

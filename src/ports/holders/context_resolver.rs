@@ -5,7 +5,7 @@ use super::container::detect_container;
 use super::holder::{HolderProcess, truncate_escaped};
 use super::system;
 use crate::model::SERVICE_VAR;
-use crate::ports::HolderOrigin;
+use crate::ports::HolderContext;
 use crate::sys::process::{env_vars_of, process_stat, uid_of};
 use crate::sys::process_stat::{GUARD_NAME, ProcessStat, ancestors};
 
@@ -16,36 +16,36 @@ const LONGEST_NAME: usize = 63;
 
 /// Finds what processes belong to, with a cache.
 #[derive(Default)]
-pub(super) struct OriginResolver {
+pub(super) struct ContextResolver {
     own_groups: String,
     /// Project directories of devstack processes, by pid.
     dirs: BTreeMap<u32, Option<PathBuf>>,
 }
 
-impl OriginResolver {
-    pub fn new() -> OriginResolver {
+impl ContextResolver {
+    pub fn new() -> ContextResolver {
         let own_groups = system::control_groups(None).unwrap_or_default();
-        OriginResolver { own_groups, dirs: BTreeMap::new() }
+        ContextResolver { own_groups, dirs: BTreeMap::new() }
     }
 
     /// Returns what a process belongs to, if that can be proved.
-    pub fn resolve(&mut self, process: &HolderProcess) -> Option<HolderOrigin> {
+    pub fn resolve(&mut self, process: &HolderProcess) -> Option<HolderContext> {
         let above: Vec<(u32, ProcessStat)> = ancestors(process.pid).collect();
         if let Some(service) = self.service(process, &above) {
             return Some(service);
         }
         if let Some(dir) = self.stack_folder(process.pid) {
-            return Some(HolderOrigin::Stack { dir });
+            return Some(HolderContext::Stack { dir });
         }
         let groups = system::control_groups(Some(process.pid)).unwrap_or_default();
         if let Some(container) = detect_container(process, &groups, &self.own_groups) {
             return Some(container);
         }
         if process.name == SYSTEMD {
-            return Some(HolderOrigin::SocketUnit);
+            return Some(HolderContext::SocketUnit);
         }
         let unit = unit_in(&groups).filter(|unit| unit_in(&self.own_groups) != Some(*unit))?;
-        Some(HolderOrigin::Unit { unit: truncate_escaped(unit, LONGEST_NAME) })
+        Some(HolderContext::Unit { unit: truncate_escaped(unit, LONGEST_NAME) })
     }
 
     /// Returns the service of the nearest guard above; names come from the process's environment.
@@ -53,7 +53,7 @@ impl OriginResolver {
         &mut self,
         process: &HolderProcess,
         above: &[(u32, ProcessStat)],
-    ) -> Option<HolderOrigin> {
+    ) -> Option<HolderContext> {
         let guard = |(pid, above): &(u32, ProcessStat)| {
             above.name == GUARD_NAME && uid_of(*pid) == Some(process.uid)
         };
@@ -64,7 +64,7 @@ impl OriginResolver {
         };
         // The guard's parent is devstack.
         let dir = above.get(at + 1).and_then(|(pid, _)| self.stack_folder(*pid));
-        Some(HolderOrigin::Service { stack: shown(stack), service: shown(service), dir })
+        Some(HolderContext::Service { stack: shown(stack), service: shown(service), dir })
     }
 
     fn stack_folder(&mut self, pid: u32) -> Option<PathBuf> {
@@ -73,14 +73,14 @@ impl OriginResolver {
 }
 
 /// Whether the process has lost its parent: it was adopted by init or by the user's systemd.
-pub(super) fn is_orphan(process: &HolderProcess, origin: Option<&HolderOrigin>) -> bool {
+pub(super) fn is_orphan(process: &HolderProcess, context: Option<&HolderContext>) -> bool {
     // On other systems, launchd starts programs itself, so parent 1 proves nothing.
     if cfg!(not(target_os = "linux")) || process.pid == 1 {
         return false;
     }
     let adopted = process.parent == 1
         || process_stat(process.parent).is_some_and(|parent| parent.name == SYSTEMD);
-    adopted && origin.is_none() && !is_in_service_unit(process.pid)
+    adopted && context.is_none() && !is_in_service_unit(process.pid)
 }
 
 /// Whether the process runs in a systemd service unit.

@@ -1,0 +1,164 @@
+//! Two worktrees of one repository: names, cookies and a front port that goes from one to the other.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::Value;
+
+use crate::names::{Names, WEB};
+use crate::support::{TestProject, eventually, free_port, require_program, service};
+
+/// The primary service and four others.
+const SERVICES: [&str; 5] = ["web", "api", "admin", "docs", "mail"];
+
+fn five_services(front: u16) -> String {
+    let service = |name: &str| {
+        let primary = if name == "web" { "primary = true" } else { "" };
+        format!(
+            "[services.{name}]\ncommand = ['{{misbehave}}', 'listen', '--http', '--cookie']\n\
+             port = 'auto'\nready = {{ http = '/' }}\n{primary}\n"
+        )
+    };
+    let services: String = SERVICES.map(service).concat();
+    format!("[stack.proxy]\nfront = {front}\n{services}")
+}
+
+/// Makes `linked` a worktree of the repository of `main`.
+fn link(main: &TestProject, linked: &TestProject) {
+    let state = main.path(".git/worktrees/linked");
+    main.write(state.join("commondir"), "../..\n");
+    linked.write(".git", &format!("gitdir: {}\n", state.display()));
+}
+
+/// A browser as far as cookies and redirects are concerned.
+struct Browser {
+    project: TestProject,
+}
+
+impl Browser {
+    #[track_caller]
+    fn get(&self, url: &str) -> Value {
+        let jar = self.project.path("jar").display().to_string();
+        let options = ["-sSL", "--noproxy", "*", "-b", &jar, "-c", &jar, url];
+        self.project.program("curl").args(options).run().expect_code(0).json()
+    }
+}
+
+/// A provider that sends whoever signs in back to where the request says, with a code.
+struct SignIn(TcpListener);
+
+impl SignIn {
+    fn serve(&self, times: usize) {
+        for connection in self.0.incoming().take(times) {
+            let _ = SignIn::answer(connection.expect("a connection"));
+        }
+    }
+
+    fn answer(mut connection: TcpStream) -> Option<()> {
+        let mut lines = BufReader::new(&connection).lines().map_while(Result::ok);
+        let first = lines.next()?;
+        lines.find(String::is_empty)?;
+        let (_, back) = first.split(' ').nth(1)?.split_once("redirect_uri=")?;
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {back}?code=4711\r\n");
+        write!(connection, "{head}Content-Length: 0\r\nConnection: close\r\n\r\n").ok()
+    }
+
+    fn url(&self, front: u16) -> String {
+        let at = self.0.local_addr().expect("it listens");
+        format!("http://{at}/authorize?redirect_uri=http://localhost:{front}/callback")
+    }
+}
+
+#[test]
+fn a_sign_in_comes_back_to_the_worktree_that_has_the_front_port() {
+    if require_program("curl").is_none() {
+        return;
+    }
+    let names = Names { home: TestProject::new(), port: free_port() };
+    let front = free_port();
+    let projects = [(); 2].map(|()| names.project("shop", &five_services(front)));
+    let [main, linked] = &projects;
+    link(main, linked);
+    let ups = [names.up(main), names.up(linked)];
+    let domains = ["shop.localhost", "app.shop.localhost"];
+    let browser = Browser { project: TestProject::new() };
+    let pid = |project: &TestProject, name: &str| {
+        let ps = names.devstack(project, &["ps", "--json"]).run().json();
+        service(&ps, name)["pid"].clone()
+    };
+
+    // The second time, each service gets its own cookie and none of the nine others.
+    for name in domains {
+        names.wait_for(name, 200);
+    }
+    for again in [false, true] {
+        for (domain, project) in domains.iter().zip(&projects) {
+            for name in SERVICES {
+                let pid = pid(project, name);
+                let seen = browser.get(&format!("http://{name}.{domain}:{}/", names.port));
+                let cookie = if again { format!("session={pid}") } else { String::new() };
+                assert_eq!(
+                    (&seen["pid"], &seen["cookie"]),
+                    (&pid, &cookie.into()),
+                    "{name}.{domain}"
+                );
+            }
+        }
+    }
+
+    let provider = SignIn(TcpListener::bind("127.0.0.1:0").expect("a port"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| provider.serve(4));
+        let sign_in = |project: &TestProject| {
+            let page = browser.get(&provider.url(front));
+            assert_eq!(page["path"], "/callback?code=4711");
+            assert_eq!(page["pid"], pid(project, "web"));
+        };
+        eventually("the front port", || TcpStream::connect(("127.0.0.1", front)).ok().map(drop));
+        sign_in(main);
+        for project in [linked, main, linked] {
+            names.devstack(project, &["front"]).run().expect_code(0);
+            sign_in(project);
+        }
+    });
+    for up in ups {
+        up.end();
+    }
+    names.finish(projects);
+    browser.project.finish();
+}
+
+#[test]
+fn an_edit_takes_a_new_ca_into_addresses_and_restarts_only_who_gets_them() {
+    let names = Names { home: TestProject::new(), port: free_port() };
+    let others = "[services.mail]\ncommand = ['{misbehave}', 'run']\nenv = { URL = '${web.origin}' }\n\
+                  [services.db]\ncommand = ['{misbehave}', 'run']\n";
+    let shop = names.project("shop", &format!("{WEB}{others}"));
+    let up = names.up(&shop);
+    let state = |name: &str| {
+        let ps = names.devstack(&shop, &["ps", "--json"]).run().json();
+        (service(&ps, name)["pid"].clone(), service(&ps, name)["origin"].clone())
+    };
+    let pids = ["web", "mail", "db"].map(|name| state(name).0);
+    let plain = format!("http://web.shop.localhost:{}", names.port);
+    let secure = plain.replace("http://", "https://");
+    assert_eq!(state("web").1, plain.as_str());
+
+    // Without a CA the edit is said to have no effect.
+    let edit = |proxy: &str| {
+        shop.write("devstack.toml", &format!("[stack]\nname = 'shop'\n{proxy}{WEB}{others}"));
+    };
+    edit("[stack.proxy]\nhttps = true\n");
+    up.wait_for("names use http: `https` needs a local CA");
+    assert_eq!(state("web").1, plain.as_str());
+    assert_eq!(state("mail").0, pids[1]);
+
+    let none = shop.outside("no-programs");
+    names.devstack(&shop, &["trust", "--yes"]).env("PATH", none).run();
+    edit("[stack.proxy]\nhttps = true\nwait = '59s'\n");
+    eventually("the new address", || (state("web").1 == secure.as_str()).then_some(()));
+    eventually("the restart", || (state("mail").0 != pids[1]).then_some(()));
+    assert_eq!([state("web").0, state("db").0], [pids[0].clone(), pids[2].clone()]);
+    up.end();
+    names.finish([shop]);
+}
