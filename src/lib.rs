@@ -200,6 +200,7 @@
 mod atomic_file;
 pub mod cli;
 pub mod config;
+pub mod container;
 pub mod control;
 mod encoding;
 pub mod engine;

@@ -3,6 +3,7 @@
 mod address;
 mod cause;
 mod command;
+mod container_engine;
 mod display;
 mod environment;
 mod event;
@@ -31,6 +32,7 @@ pub use address::{
 };
 pub use cause::Cause;
 pub use command::{CommandLine, RedactedText, RequiredPrograms};
+pub use container_engine::{ContainerEngine, EngineAddress};
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub(crate) use environment::SERVICE_VAR;
 pub use environment::{

@@ -37,12 +37,12 @@ pub(crate) use crate::sys::signal::{
     ignore_file_size_signal, ignores_hangup, note_interrupt, own_group,
 };
 pub use cleanup::{
-    CleanupReport, CommandOrphans, KillOutcome, KillTarget, OwnChildren, clean_up, find_orphans,
-    find_orphans_by_token, kill_holders,
+    CleanupReport, CommandOrphans, KillOutcome, KillTarget, OwnChildren, StackContainers, clean_up,
+    find_orphans, find_orphans_by_token, kill_holders,
 };
 pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;
-pub use guard::GuardHandle;
+pub use guard::{GuardHandle, LastAct};
 pub use process_manager::ProcessManager;
 pub(crate) use process_manager::random_name;
 pub(crate) use run::OutputTail;

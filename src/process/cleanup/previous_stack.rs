@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::orphan_scan::OrphanScan;
 use super::process_identity::{ProcessIdentity, wait_for_exits};
 use super::process_record::{MIN_TOKEN_LEN, ProcessRecord};
-use crate::model::{Message, MessageClass};
+use crate::model::{EngineAddress, Message, MessageClass};
 use crate::sys::process;
 
 /// How long orphans may take to exit after TERM.
@@ -27,6 +27,17 @@ pub struct CleanupReport {
     pub alive: Vec<(u32, String)>,
     /// What was wrong with the record.
     pub trouble: Option<String>,
+    /// What marks its containers, and the engines in which it had some.
+    pub containers: Vec<StackContainers>,
+}
+
+/// Where a stack that is gone may have left containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackContainers {
+    /// The token that marks them.
+    pub token: String,
+    /// The engines; none: that is not recorded.
+    pub engines: Vec<EngineAddress>,
 }
 
 impl CleanupReport {
@@ -35,6 +46,7 @@ impl CleanupReport {
         self.ended.extend(other.ended);
         self.alive.extend(other.alive);
         self.trouble = self.trouble.or(other.trouble);
+        self.containers.extend(other.containers);
         self
     }
 
@@ -87,6 +99,10 @@ fn clean_up_by_record(record: &Path) -> CleanupReport {
         Ok(Some(found)) => {
             if found.is_at(record) {
                 terminate(&found, &mut swept);
+                if !found.engines.is_empty() {
+                    let (token, engines) = (found.token.clone(), found.engines.clone());
+                    swept.containers.push(StackContainers { token, engines });
+                }
             }
             if swept.alive.is_empty()
                 && let Err(error) = std::fs::remove_file(record)

@@ -1,0 +1,253 @@
+//! The answers of engines, as far as they are read. Docker and Podman give the same.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// What is known of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageFacts {
+    /// Whether it has a HEALTHCHECK.
+    pub has_healthcheck: bool,
+}
+
+/// What is known of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerFacts {
+    /// Its whole ID.
+    pub id: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// The pid of its first process, where the engine runs. `None`: it has none.
+    pub pid: Option<u32>,
+    /// What its HEALTHCHECK says. `None`: it has none.
+    pub health: Option<ContainerHealth>,
+    /// Whether the kernel killed it because it used too much memory.
+    pub out_of_memory: bool,
+    /// Why the engine could not start it, in its words; empty if it could.
+    pub error: String,
+    /// The ports that are published, inside and outside.
+    pub ports: Vec<(u16, u16)>,
+}
+
+/// What a HEALTHCHECK says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerHealth {
+    /// It has not succeeded yet.
+    Starting,
+    /// It succeeded.
+    Healthy,
+    /// It failed as often as configured.
+    Unhealthy,
+}
+
+/// A container in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSummary {
+    /// Its whole ID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was created, in seconds since 1970.
+    pub created: i64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The ports outside.
+    pub published: Vec<u16>,
+}
+
+/// What a container has used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ContainerUsage {
+    /// CPU time since its start.
+    pub cpu: Duration,
+    /// In bytes, without the page cache.
+    pub memory: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageReply {
+    config: Option<ImageConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ImageConfig {
+    healthcheck: Option<Healthcheck>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Healthcheck {
+    test: Option<Vec<String>>,
+}
+
+impl ImageReply {
+    pub fn facts(self) -> ImageFacts {
+        let check = self.config.and_then(|config| config.healthcheck);
+        let test = check.and_then(|check| check.test).unwrap_or_default();
+        ImageFacts { has_healthcheck: test.first().is_some_and(|word| word != "NONE") }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ContainerReply {
+    id: String,
+    state: StateReply,
+    #[serde(default)]
+    network_settings: NetworkReply,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StateReply {
+    #[serde(default)]
+    running: bool,
+    #[serde(default)]
+    pid: u32,
+    #[serde(default, rename = "OOMKilled")]
+    oom_killed: bool,
+    #[serde(default)]
+    error: String,
+    health: Option<HealthReply>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HealthReply {
+    #[serde(default)]
+    status: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkReply {
+    ports: Option<BTreeMap<String, Option<Vec<BindingReply>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BindingReply {
+    #[serde(default)]
+    host_port: String,
+}
+
+impl ContainerReply {
+    pub fn facts(self) -> ContainerFacts {
+        let StateReply { running, pid, oom_killed, error, health } = self.state;
+        let health = health.and_then(|health| match health.status.as_str() {
+            "starting" => Some(ContainerHealth::Starting),
+            "healthy" => Some(ContainerHealth::Healthy),
+            "unhealthy" => Some(ContainerHealth::Unhealthy),
+            // Podman gives an empty one, Docker `none`.
+            _ => None,
+        });
+        let mut ports = Vec::new();
+        for (inside, bindings) in self.network_settings.ports.unwrap_or_default() {
+            let inside = inside.strip_suffix("/tcp").and_then(|number| number.parse().ok());
+            let Some(inside) = inside else { continue };
+            for binding in bindings.unwrap_or_default() {
+                ports.extend(binding.host_port.parse().ok().map(|outside| (inside, outside)));
+            }
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        let pid = Some(pid).filter(|pid| running && *pid != 0);
+        ContainerFacts {
+            id: self.id,
+            running,
+            pid,
+            health,
+            out_of_memory: oom_killed,
+            error,
+            ports,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SummaryReply {
+    id: String,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    created: i64,
+    labels: Option<BTreeMap<String, String>>,
+    ports: Option<Vec<PortReply>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PortReply {
+    public_port: Option<u16>,
+}
+
+impl SummaryReply {
+    pub fn summary(self) -> ContainerSummary {
+        let name = self.names.first().map(|name| name.trim_start_matches('/')).unwrap_or(&self.id);
+        let published = self.ports.unwrap_or_default().into_iter();
+        ContainerSummary {
+            name: name.to_owned(),
+            created: self.created,
+            labels: self.labels.unwrap_or_default(),
+            published: published.filter_map(|port| port.public_port).collect(),
+            id: self.id,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct UsageReply {
+    cpu_stats: Option<CpuReply>,
+    memory_stats: Option<MemoryReply>,
+}
+
+#[derive(Deserialize)]
+struct CpuReply {
+    cpu_usage: Option<CpuTimeReply>,
+}
+
+#[derive(Deserialize)]
+struct CpuTimeReply {
+    /// In nanoseconds.
+    #[serde(default)]
+    total_usage: u64,
+}
+
+#[derive(Deserialize)]
+struct MemoryReply {
+    #[serde(default)]
+    usage: u64,
+    stats: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+impl UsageReply {
+    pub fn usage(self) -> ContainerUsage {
+        let cpu = self.cpu_stats.and_then(|cpu| cpu.cpu_usage).map_or(0, |cpu| cpu.total_usage);
+        let memory = self.memory_stats.map_or(0, |memory| {
+            // What the kernel drops when memory is needed, by the names of cgroups 1 and 2.
+            let cache = ["total_inactive_file", "inactive_file"];
+            let stats = memory.stats.unwrap_or_default();
+            let cache = cache.iter().find_map(|name| stats.get(*name)?.as_u64()).unwrap_or(0);
+            memory.usage.saturating_sub(cache)
+        });
+        ContainerUsage { cpu: Duration::from_nanos(cpu), memory }
+    }
+}
+
+/// The text of an error.
+#[derive(Deserialize)]
+pub(super) struct ErrorReply {
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NamedReply {
+    #[serde(default)]
+    pub name: String,
+}
