@@ -7,7 +7,7 @@ mod origin_resolver;
 pub(crate) mod system;
 
 pub use holder::{PortHolder, display_home_relative};
-pub use origin::{ContainerEngine, HolderOrigin};
+pub use origin::HolderOrigin;
 pub(crate) use system::{hold, is_in_time_wait, keep_from_connections, probe};
 
 use std::cmp::Reverse;
