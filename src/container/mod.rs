@@ -5,6 +5,7 @@
 //! the engine over its Unix socket ([`EngineClient`]): whether an image is there, where the container
 //! listens, and that nothing of it is left. See `docs/decisions/0025-containers.md`.
 
+mod command_line;
 mod discovery;
 mod engine_client;
 mod engine_error;
@@ -15,6 +16,7 @@ mod leftovers;
 mod published_port;
 mod reply;
 
+pub use command_line::{ContainerCommand, ExecTarget, build_command, pull_command};
 pub use discovery::{DiscoveryFacts, EngineCandidate, candidates, find_engine};
 pub use engine_client::EngineClient;
 pub use engine_error::EngineError;

@@ -250,7 +250,10 @@ impl ComposeService<'_> {
                 PortableProbe::Log => notes.lose("`ready.log`", service),
                 PortableProbe::Delay(_) => notes.lose("`ready.delay`", service),
                 PortableProbe::Notify => notes.lose("`ready.notify`", service),
-                PortableProbe::Tcp(_) | PortableProbe::Http(_) | PortableProbe::Exec(_) => {}
+                PortableProbe::Tcp(_)
+                | PortableProbe::Http(_)
+                | PortableProbe::Exec(_)
+                | PortableProbe::Healthcheck => {}
             }
         }
         let texts = service.env.values();

@@ -3,7 +3,7 @@
 mod address;
 mod cause;
 mod command;
-mod container_engine;
+mod container;
 mod display;
 mod environment;
 mod event;
@@ -32,7 +32,10 @@ pub use address::{
 };
 pub use cause::Cause;
 pub use command::{CommandLine, RedactedText, RequiredPrograms};
-pub use container_engine::{ContainerEngine, EngineAddress};
+pub use container::{
+    ContainerConfig, ContainerEngine, EngineAddress, ImageBuild, ImageSource, PullPolicy,
+    VolumeMount, VolumeSource, host_inside, is_image_reference, is_volume_name,
+};
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub(crate) use environment::SERVICE_VAR;
 pub use environment::{

@@ -78,7 +78,8 @@ pub fn start_readiness(
             model::Probe::Tcp { .. }
             | model::Probe::Http { .. }
             | model::Probe::Exec { .. }
-            | model::Probe::Delay { .. } => None,
+            | model::Probe::Delay { .. }
+            | model::Probe::Healthcheck => None,
         };
         tasks.spawn(single.run(matched));
     }
@@ -127,7 +128,9 @@ impl ProbeTask {
                 self.say(ProbeUpdate::Held(format!("has been running for {shown}")));
             }
             model::Probe::Tcp { .. } | model::Probe::Http { .. } => self.repeat(FIRST).await,
-            model::Probe::Exec { .. } => self.repeat(FIRST_EXEC).await,
+            model::Probe::Exec { .. } | model::Probe::Healthcheck => {
+                self.repeat(FIRST_EXEC).await;
+            }
         }
     }
 
@@ -223,6 +226,9 @@ pub(super) async fn attempt(
             Some(request.attempt(sight, slow).await)
         }
         model::Probe::Exec { command } => Some(exec::attempt(command, launch, sight).await),
+        model::Probe::Healthcheck => {
+            Some(ProbeAttempt::Failed("it runs in no container that has a health check".to_owned()))
+        }
         model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => None,
     }
 }

@@ -1,6 +1,7 @@
 //! Checks types, ranges and names, and finds as many errors as possible in one pass.
 
 mod command;
+pub(super) mod container;
 mod debug;
 pub(crate) mod dependencies;
 mod duration;

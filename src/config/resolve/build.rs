@@ -52,6 +52,7 @@ impl ServiceBuilder<'_> {
             RunMode::Debug(_) => debug.and_then(|d| d.command.as_ref()).unwrap_or(&spec.command),
         };
         let command = texts.command(command);
+        let container = spec.container.as_ref().map(|it| it.map(|text| texts.expanded(text)));
         let description = spec.description.as_ref().map(|text| texts.text(text));
         let stop = StopConfig {
             signal: spec.stop.signal,
@@ -75,7 +76,7 @@ impl ServiceBuilder<'_> {
             false => environment.names().into_iter().map(str::to_owned).collect(),
         };
         let texts = environment.expanded() - in_env;
-        let advice = bind_hints(&command, spec.preset);
+        let advice = bind_hints(&command, spec.preset).filter(|_| container.is_none());
         let service = Service {
             name: spec.name.clone(),
             kind: spec.kind,
@@ -83,6 +84,7 @@ impl ServiceBuilder<'_> {
             debug: debug.map(|debug| debug_target::debug_config(spec, debug)),
             launch: LaunchConfig {
                 command,
+                container,
                 dir: spec.dir.clone(),
                 env,
                 host: spec.host.clone(),
@@ -256,6 +258,7 @@ impl ServiceBuilder<'_> {
             ProbeSpec::Exec(command) => Probe::Exec { command: texts.command(command) },
             ProbeSpec::Delay(delay) => Probe::Delay { delay: *delay },
             ProbeSpec::Notify => Probe::Notify,
+            ProbeSpec::Healthcheck => Probe::Healthcheck,
         }
     }
 

@@ -81,7 +81,10 @@ impl ServiceDiff {
     ) -> BTreeSet<u16> {
         let mut moved = BTreeSet::new();
         // Required programs only matter to the next start; see `live_fields`.
-        let LaunchConfig { command, dir, env, host, requires: _ } = new;
+        let LaunchConfig { command, container, dir, env, host, requires: _ } = new;
+        if old.container != *container {
+            self.restart("image", "container changed".to_owned());
+        }
         match (&old.command, command) {
             (old, new) if old == new => {}
             (CommandLine::Exec(_), CommandLine::Shell(_))

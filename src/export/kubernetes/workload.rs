@@ -178,6 +178,7 @@ impl Workload<'_> {
                 PortableProbe::Log => notes.lose("`ready.log`", self.service),
                 PortableProbe::Delay(_) => notes.lose("`ready.delay`", self.service),
                 PortableProbe::Notify => notes.lose("`ready.notify`", self.service),
+                PortableProbe::Healthcheck => notes.lose("`ready.healthcheck`", self.service),
                 PortableProbe::Tcp(_) | PortableProbe::Http(_) | PortableProbe::Exec(_) => {}
             }
         }

@@ -134,6 +134,8 @@ pub enum PortableProbe {
     Delay(Duration),
     /// It sends `READY=1` to `NOTIFY_SOCKET`.
     Notify,
+    /// The health check of its image succeeds.
+    Healthcheck,
 }
 
 /// A probe over HTTP.

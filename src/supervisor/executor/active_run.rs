@@ -69,7 +69,8 @@ impl ActiveRun {
                 Probe::Tcp { .. }
                 | Probe::Http { .. }
                 | Probe::Exec { .. }
-                | Probe::Delay { .. } => {}
+                | Probe::Delay { .. }
+                | Probe::Healthcheck => {}
             }
         }
         waits

@@ -46,7 +46,8 @@ pub(super) fn patterns(service: &Service) -> Vec<Regex> {
         | Probe::Http { .. }
         | Probe::Exec { .. }
         | Probe::Delay { .. }
-        | Probe::Notify => None,
+        | Probe::Notify
+        | Probe::Healthcheck => None,
     });
     patterns.collect()
 }

@@ -253,6 +253,7 @@ impl<'a> PortableBuilder<'a> {
             ProbeSpec::Exec(command) => PortableProbe::Exec(texts.command(command)),
             ProbeSpec::Delay(delay) => PortableProbe::Delay(*delay),
             ProbeSpec::Notify => PortableProbe::Notify,
+            ProbeSpec::Healthcheck => PortableProbe::Healthcheck,
         }
     }
 
