@@ -160,6 +160,20 @@ pub fn build_command(
     CommandLine::Exec(words)
 }
 
+/// Returns what checks the health of a container once, as its image says.
+pub fn healthcheck_command(engine: &EngineAddress, container: &str) -> LaunchConfig {
+    let mut words = program(engine);
+    words.extend(["healthcheck", "run", container].map(RedactedText::from));
+    LaunchConfig {
+        command: CommandLine::Exec(words),
+        container: None,
+        dir: "/".into(),
+        env: BTreeMap::new(),
+        host: String::new(),
+        requires: None,
+    }
+}
+
 fn program(engine: &EngineAddress) -> Vec<RedactedText> {
     let socket = format!("unix://{}", engine.socket.display());
     let option = match engine.engine {

@@ -18,11 +18,11 @@ use tokio::time::timeout;
 use super::engine_error::EngineError;
 use super::labels;
 use super::reply::{
-    ContainerFacts, ContainerReply, ContainerSummary, ContainerUsage, ErrorReply, ImageFacts,
-    ImageReply, NamedReply, SummaryReply, UsageReply,
+    ContainerFacts, ContainerReply, ContainerSummary, ErrorReply, ImageFacts, ImageReply,
+    NamedReply, SummaryReply,
 };
 use crate::encoding::percent_encode;
-use crate::model::{EngineAddress, Message, Name, signal_name};
+use crate::model::{EngineAddress, Message, Name};
 
 /// How long an answer may take. An engine that is busy with other containers takes a second.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -124,19 +124,6 @@ impl EngineClient {
         Ok(list.into_iter().map(SummaryReply::summary).collect())
     }
 
-    /// Sends a signal to the first process of a container. One that does not run needs none.
-    ///
-    /// # Errors
-    /// The engine does not answer.
-    pub async fn kill(&self, id: &str, signal: i32) -> Result<(), EngineError> {
-        let signal = signal_name(signal).map_or(signal.to_string(), |name| format!("SIG{name}"));
-        let path = format!("/containers/{id}/kill?signal={signal}");
-        match self.ask(Method::POST, &path, None).await {
-            Ok(_) | Err(EngineError::Refused(404 | 409, _)) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Kills and removes a container with its anonymous volumes, and waits until it is gone.
     /// Returns whether there was one.
     ///
@@ -208,17 +195,20 @@ impl EngineClient {
         }
     }
 
-    /// Measures a container. `None`: it does not run.
+    /// Creates a volume, unless there is one with this name.
     ///
     /// # Errors
-    /// The engine does not answer.
-    pub async fn usage(&self, id: &str) -> Result<Option<ContainerUsage>, EngineError> {
-        let path = format!("/containers/{id}/stats?stream=false&one-shot=true");
-        match self.get::<UsageReply>(&path).await {
-            Ok(reply) => Ok(Some(reply.usage())),
-            Err(EngineError::Refused(404 | 409, _)) => Ok(None),
-            Err(error) => Err(error),
+    /// The engine does not answer, or refuses.
+    pub async fn create_volume(
+        &self,
+        name: &str,
+        labels: &BTreeMap<&str, String>,
+    ) -> Result<(), EngineError> {
+        if found(self.get::<NamedReply>(&format!("/volumes/{name}")).await)?.is_some() {
+            return Ok(());
         }
+        let body = serde_json::json!({ "Name": name, "Labels": labels });
+        self.ask(Method::POST, "/volumes/create", Some(body.to_string())).await.map(drop)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {

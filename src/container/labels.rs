@@ -60,6 +60,11 @@ impl ContainerLabels {
         BTreeMap::from([(STACK, self.stack.clone()), (DIR, dir.to_owned())])
     }
 
+    /// Returns the tag of the image that is built for a service.
+    pub fn image(&self, service: &Name) -> String {
+        format!("localhost/devstack-{}-{}-{service}:latest", self.stack, self.place)
+    }
+
     fn short_token(&self) -> &str {
         self.token.get(..TOKEN_DIGITS).unwrap_or(&self.token)
     }

@@ -16,7 +16,9 @@ mod leftovers;
 mod published_port;
 mod reply;
 
-pub use command_line::{ContainerCommand, ExecTarget, build_command, pull_command};
+pub use command_line::{
+    ContainerCommand, ExecTarget, build_command, healthcheck_command, pull_command,
+};
 pub use discovery::{DiscoveryFacts, EngineCandidate, candidates, find_engine};
 pub use engine_client::EngineClient;
 pub use engine_error::EngineError;
@@ -27,4 +29,4 @@ pub use inside_listener::{InsideListener, inside_listener, is_process_of};
 pub use labels::ContainerLabels;
 pub use leftovers::{ContainerLeftovers, find_containers, remove_containers};
 pub use published_port::{ForeignContainer, publisher_of};
-pub use reply::{ContainerFacts, ContainerHealth, ContainerSummary, ContainerUsage, ImageFacts};
+pub use reply::{ContainerFacts, ContainerHealth, ContainerSummary, ImageFacts};

@@ -7,6 +7,8 @@ pub struct ForeignContainer {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// The port inside.
+    pub inside: u16,
 }
 
 /// Returns the container that publishes a port outside, if it was created since this second: by
@@ -16,9 +18,11 @@ pub fn publisher_of(
     port: u16,
     since: i64,
 ) -> Option<ForeignContainer> {
-    let publishes = |one: &&ContainerSummary| one.published.contains(&port) && one.created >= since;
-    let found = running.iter().find(publishes)?;
-    Some(ForeignContainer { id: found.id.clone(), name: found.name.clone() })
+    let mut recent = running.iter().filter(|one| one.created >= since);
+    recent.find_map(|one| {
+        let (_, inside) = one.published.iter().find(|(outside, _)| *outside == port)?;
+        Some(ForeignContainer { id: one.id.clone(), name: one.name.clone(), inside: *inside })
+    })
 }
 
 #[cfg(test)]
@@ -29,17 +33,20 @@ mod tests {
 
     #[test]
     fn a_container_is_ours_if_it_came_after_the_start() {
-        let one = |id: &str, created, published: &[u16]| ContainerSummary {
+        let one = |id: &str, created, published: &[(u16, u16)]| ContainerSummary {
             id: id.to_owned(),
             name: format!("{id}-name"),
             created,
             labels: BTreeMap::new(),
             published: published.to_vec(),
         };
-        let all =
-            [one("old", 99, &[8080]), one("other", 120, &[9000]), one("new", 100, &[1, 8080])];
-        let found = publisher_of(&all, 8080, 100).map(|found| found.name);
-        assert_eq!(found.as_deref(), Some("new-name"));
+        let all = [
+            one("old", 99, &[(8080, 80)]),
+            one("other", 120, &[(9000, 8080)]),
+            one("new", 100, &[(1, 2), (8080, 81)]),
+        ];
+        let found = publisher_of(&all, 8080, 100).map(|found| (found.name, found.inside));
+        assert_eq!(found, Some(("new-name".to_owned(), 81)));
         assert_eq!(publisher_of(&all[..2], 8080, 100), None);
     }
 }

@@ -1,7 +1,6 @@
 //! The answers of engines, as far as they are read. Docker and Podman give the same.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -53,17 +52,8 @@ pub struct ContainerSummary {
     pub created: i64,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The ports outside.
-    pub published: Vec<u16>,
-}
-
-/// What a container has used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ContainerUsage {
-    /// CPU time since its start.
-    pub cpu: Duration,
-    /// In bytes, without the page cache.
-    pub memory: u64,
+    /// The ports that are published, outside and inside.
+    pub published: Vec<(u16, u16)>,
 }
 
 #[derive(Deserialize)]
@@ -184,6 +174,8 @@ pub(super) struct SummaryReply {
 #[serde(rename_all = "PascalCase")]
 struct PortReply {
     public_port: Option<u16>,
+    #[serde(default)]
+    private_port: u16,
 }
 
 impl SummaryReply {
@@ -194,48 +186,11 @@ impl SummaryReply {
             name: name.to_owned(),
             created: self.created,
             labels: self.labels.unwrap_or_default(),
-            published: published.filter_map(|port| port.public_port).collect(),
+            published: published
+                .filter_map(|port| Some((port.public_port?, port.private_port)))
+                .collect(),
             id: self.id,
         }
-    }
-}
-
-#[derive(Deserialize)]
-pub(super) struct UsageReply {
-    cpu_stats: Option<CpuReply>,
-    memory_stats: Option<MemoryReply>,
-}
-
-#[derive(Deserialize)]
-struct CpuReply {
-    cpu_usage: Option<CpuTimeReply>,
-}
-
-#[derive(Deserialize)]
-struct CpuTimeReply {
-    /// In nanoseconds.
-    #[serde(default)]
-    total_usage: u64,
-}
-
-#[derive(Deserialize)]
-struct MemoryReply {
-    #[serde(default)]
-    usage: u64,
-    stats: Option<BTreeMap<String, serde_json::Value>>,
-}
-
-impl UsageReply {
-    pub fn usage(self) -> ContainerUsage {
-        let cpu = self.cpu_stats.and_then(|cpu| cpu.cpu_usage).map_or(0, |cpu| cpu.total_usage);
-        let memory = self.memory_stats.map_or(0, |memory| {
-            // What the kernel drops when memory is needed, by the names of cgroups 1 and 2.
-            let cache = ["total_inactive_file", "inactive_file"];
-            let stats = memory.stats.unwrap_or_default();
-            let cache = cache.iter().find_map(|name| stats.get(*name)?.as_u64()).unwrap_or(0);
-            memory.usage.saturating_sub(cache)
-        });
-        ContainerUsage { cpu: Duration::from_nanos(cpu), memory }
     }
 }
 

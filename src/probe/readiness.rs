@@ -172,6 +172,8 @@ impl ProbeTask {
                 }
                 ProbeAttempt::Failed(why) => self.say(ProbeUpdate::Failed(why)),
                 ProbeAttempt::NotListening(port) => self.port_unused(port),
+                // The next attempt sees it.
+                ProbeAttempt::Foreign(port, holder) if self.sight.adopts(port, &holder).await => {}
                 ProbeAttempt::Foreign(port, holder) => self.port_foreign(port, holder),
                 ProbeAttempt::Limited(error) => {
                     let text = format!("cannot run a readiness probe: {error}");
@@ -186,6 +188,10 @@ impl ProbeTask {
 
     fn port_unused(&self, port: u16) {
         self.say(ProbeUpdate::Failed(format!("nothing is listening on port {port} yet")));
+        if let Some(hint) = self.sight.hint(port) {
+            self.say(ProbeUpdate::Failed(hint.text.clone()));
+            return self.say(ProbeUpdate::Once(ProbeFinding::Note(hint)));
+        }
         if self.begin.elapsed() >= WRONG_PORT_DELAY
             && let Some(actual) = self.sight.unexpected_addresses()
         {
@@ -196,8 +202,14 @@ impl ProbeTask {
     fn port_foreign(&self, port: u16, holder: Box<PortHolder>) {
         let text = format!("port {port} is in use by {holder}, not by this service");
         self.say(ProbeUpdate::Failed(text.clone()));
-        let help =
-            format!("stop it (see `devstack ports {port}`), or give the service another port");
+        let help = match holder.may_act_for_service() {
+            true => "if it forwards to a container that this command starts, write `image = …` \
+                     instead of `command`: then devstack knows"
+                .to_owned(),
+            false => {
+                format!("stop it (see `devstack ports {port}`), or give the service another port")
+            }
+        };
         self.say(ProbeUpdate::Once(ProbeFinding::ForeignListener(
             port,
             holder,
@@ -226,9 +238,10 @@ pub(super) async fn attempt(
             Some(request.attempt(sight, slow).await)
         }
         model::Probe::Exec { command } => Some(exec::attempt(command, launch, sight).await),
-        model::Probe::Healthcheck => {
-            Some(ProbeAttempt::Failed("it runs in no container that has a health check".to_owned()))
-        }
+        model::Probe::Healthcheck => Some(match sight.container_health().await {
+            Ok(()) => ProbeAttempt::Held("the health check of its image succeeded".to_owned()),
+            Err(why) => ProbeAttempt::Failed(why),
+        }),
         model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => None,
     }
 }

@@ -43,8 +43,8 @@ pub use cleanup::{
 pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;
 pub use guard::{GuardHandle, LastAct};
-pub use process_manager::ProcessManager;
 pub(crate) use process_manager::random_name;
+pub use process_manager::{ProcessManager, ReservedRun};
 pub(crate) use run::OutputTail;
 pub use run::{
     BoxFuture, OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage,

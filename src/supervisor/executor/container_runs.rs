@@ -1,0 +1,77 @@
+//! Runs whose main process is the program of a container engine.
+
+use std::sync::Arc;
+
+use super::Executor;
+use super::active_run::ActiveRun;
+use crate::container::{RefusedStart, start_refused};
+use crate::model::{ContainerEngine, LaunchConfig, Message, RunId, Service, Stack};
+use crate::process::RunHandle;
+use crate::supervisor::containers::{ContainerHost, ContainerRun, ContainerStart};
+use crate::terminal::RunOutputSink;
+
+impl Executor {
+    /// Prepares and starts a container. Its run is reported like any other.
+    pub(super) fn start_container(
+        &mut self,
+        run: RunId,
+        service: &Arc<Service>,
+        stack: &Stack,
+        output: RunOutputSink,
+    ) -> (RunHandle, ContainerRun) {
+        let reserved = self.processes.reserve(run, &service.launch);
+        let leash = reserved.handle().clone();
+        let host = self.containers.get_or_insert_with(|| {
+            let (processes, logs) = (self.processes.clone(), self.logs.clone());
+            Arc::new(ContainerHost::new(processes, logs, self.reports.clone(), stack))
+        });
+        let group = stack.group_of(&service.name).cloned();
+        let start = ContainerStart { reserved, run, service: service.clone(), group };
+        (leash, ContainerRun::start(host, start, output))
+    }
+
+    /// Returns what explains the exit of a run whose container never ran, from its last lines.
+    /// `None`: it ran.
+    pub(crate) fn refusal(&mut self, run: RunId, service: &Service) -> Option<RunRefusal> {
+        let code = self.refused.remove(&run)?;
+        let container = service.launch.container.as_ref()?;
+        let engine = container.engine.unwrap_or(ContainerEngine::Docker);
+        Some(RunRefusal { engine, code, image: container.image() })
+    }
+}
+
+/// The exit of a run whose container never ran.
+#[derive(Debug, Clone)]
+pub struct RunRefusal {
+    engine: ContainerEngine,
+    code: i32,
+    image: String,
+}
+
+impl RunRefusal {
+    /// Explains it with the last lines of the run.
+    pub fn message(&self, lines: &[String]) -> Option<Message> {
+        let (engine, code, image) = (self.engine, self.code, self.image.as_str());
+        start_refused(RefusedStart { engine, code, image, lines })
+    }
+}
+
+impl ActiveRun {
+    /// Ends a container that does not run yet: no signal would reach it. Returns whether it did.
+    pub fn ends_container_early(&mut self) -> bool {
+        let Some(container) = self.container.as_mut().filter(|it| !it.is_running()) else {
+            return false;
+        };
+        container.cancel();
+        self.leash.kill();
+        true
+    }
+
+    /// Returns what runs a command where the service runs: inside its container, if it has one.
+    pub fn inside(&self, launch: LaunchConfig) -> LaunchConfig {
+        match self.container.as_ref().and_then(ContainerRun::exec_target) {
+            Some(target) => target.launch(&launch, false),
+            None => launch,
+        }
+    }
+}
