@@ -2,12 +2,13 @@
 //! command lines to every user.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::Path;
 
 use super::labels::ContainerLabels;
 use crate::model::{
-    CommandLine, ContainerConfig, ContainerEngine, EngineAddress, ImageBuild, LaunchConfig, Name,
-    PullPolicy, RedactedText, RunId, Service, VolumeMount, VolumeSource,
+    CommandLine, ContainerConfig, ContainerEngine, ContainerPlace, EngineAddress, ImageBuild,
+    LaunchConfig, Name, PullPolicy, RedactedText, RunId, Service, VolumeMount, VolumeSource,
 };
 
 /// What the programs of engines read from their own environment, by the beginning of its name.
@@ -99,29 +100,32 @@ impl ContainerCommand<'_> {
     }
 }
 
-/// Where a command runs inside a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExecTarget {
-    /// The engine of the container.
-    pub engine: EngineAddress,
-    /// The name of the container.
-    pub container: String,
+/// Returns what runs the command of `launch` inside a container, with its variables.
+pub fn exec_command(place: &ContainerPlace, launch: &LaunchConfig, terminal: bool) -> LaunchConfig {
+    let mut words = program(&place.engine);
+    words.push("exec".into());
+    if terminal {
+        words.extend(["--interactive".into(), "--tty".into()]);
+    }
+    words.extend(variable_options(&launch.env));
+    words.push(place.name.as_str().into());
+    words.extend(inside_words(&launch.command));
+    let (command, env) = (CommandLine::Exec(words), own_variables(&launch.env));
+    LaunchConfig { command, env, container: None, ..launch.clone() }
 }
 
-impl ExecTarget {
-    /// Returns what runs the command of `launch` inside the container, with its variables.
-    pub fn launch(&self, launch: &LaunchConfig, terminal: bool) -> LaunchConfig {
-        let mut words = program(&self.engine);
-        words.push("exec".into());
-        if terminal {
-            words.extend(["--interactive".into(), "--tty".into()]);
-        }
-        words.extend(variable_options(&launch.env));
-        words.push(self.container.as_str().into());
-        words.extend(inside_words(&launch.command));
-        let (command, env) = (CommandLine::Exec(words), own_variables(&launch.env));
-        LaunchConfig { command, env, container: None, ..launch.clone() }
-    }
+/// Returns what runs a command of the user inside a container, which has its variables already.
+/// `terminal`: the caller's stdin and stdout are one.
+pub fn exec_words(place: &ContainerPlace, command: &[OsString], terminal: bool) -> Vec<OsString> {
+    let program = program(&place.engine).into_iter().map(|word| word.expose().into());
+    let option = if terminal { ["--interactive", "--tty"].as_slice() } else { &["--interactive"] };
+    let options = option.iter().map(OsString::from);
+    program
+        .chain(["exec".into()])
+        .chain(options)
+        .chain([place.name.clone().into()])
+        .chain(command.iter().cloned())
+        .collect()
 }
 
 /// Returns what pulls an image.

@@ -19,7 +19,7 @@ use super::engine_error::EngineError;
 use super::labels;
 use super::reply::{
     ContainerFacts, ContainerReply, ContainerSummary, ErrorReply, ImageFacts, ImageReply,
-    NamedReply, SummaryReply,
+    NamedReply, StackVolume, SummaryReply, VolumesReply,
 };
 use crate::encoding::percent_encode;
 use crate::model::{EngineAddress, Message, Name};
@@ -209,6 +209,17 @@ impl EngineClient {
         }
         let body = serde_json::json!({ "Name": name, "Labels": labels });
         self.ask(Method::POST, "/volumes/create", Some(body.to_string())).await.map(drop)
+    }
+
+    /// Lists the named volumes of all stacks.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn volumes(&self) -> Result<Vec<StackVolume>, EngineError> {
+        let filters = query_value(&labels::of_any_stack());
+        let list = self.get::<VolumesReply>(&format!("/volumes?filters={filters}")).await?;
+        let list = list.volumes.unwrap_or_default().into_iter();
+        Ok(list.map(|one| one.of_engine(self.address.engine)).collect())
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, EngineError> {

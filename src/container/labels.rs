@@ -75,6 +75,11 @@ pub(super) fn with_token(token: &str) -> String {
     serde_json::json!({ "label": [format!("{TOKEN}={token}")] }).to_string()
 }
 
+/// Returns the filter of the API for what any stack has.
+pub(super) fn of_any_stack() -> String {
+    serde_json::json!({ "label": [STACK] }).to_string()
+}
+
 /// Returns the filter of the API for the containers of a service.
 pub(super) fn of_service(token: &str, service: &Name) -> String {
     let labels = [format!("{TOKEN}={token}"), format!("{SERVICE}={service}")];

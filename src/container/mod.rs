@@ -17,7 +17,7 @@ mod published_port;
 mod reply;
 
 pub use command_line::{
-    ContainerCommand, ExecTarget, build_command, healthcheck_command, pull_command,
+    ContainerCommand, build_command, exec_command, exec_words, healthcheck_command, pull_command,
 };
 pub use discovery::{DiscoveryFacts, EngineCandidate, candidates, find_engine};
 pub use engine_client::EngineClient;
@@ -29,4 +29,4 @@ pub use inside_listener::{InsideListener, inside_listener, is_process_of};
 pub use labels::ContainerLabels;
 pub use leftovers::{ContainerLeftovers, find_containers, remove_containers};
 pub use published_port::{ForeignContainer, publisher_of};
-pub use reply::{ContainerFacts, ContainerHealth, ContainerSummary, ImageFacts};
+pub use reply::{ContainerFacts, ContainerHealth, ContainerSummary, ImageFacts, StackVolume};

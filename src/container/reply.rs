@@ -1,8 +1,12 @@
 //! The answers of engines, as far as they are read. Docker and Podman give the same.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
+
+use super::labels::{DIR, STACK};
+use crate::model::ContainerEngine;
 
 /// What is known of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -54,6 +58,19 @@ pub struct ContainerSummary {
     pub labels: BTreeMap<String, String>,
     /// The ports that are published, outside and inside.
     pub published: Vec<(u16, u16)>,
+}
+
+/// A named volume of a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackVolume {
+    /// Its name in the engine.
+    pub name: String,
+    /// The engine.
+    pub engine: ContainerEngine,
+    /// The name of the stack.
+    pub stack: Option<String>,
+    /// The project directory when it was created.
+    pub dir: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -191,6 +208,27 @@ impl SummaryReply {
                 .collect(),
             id: self.id,
         }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VolumesReply {
+    pub volumes: Option<Vec<VolumeReply>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VolumeReply {
+    name: String,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl VolumeReply {
+    pub fn of_engine(self, engine: ContainerEngine) -> StackVolume {
+        let mut labels = self.labels.unwrap_or_default();
+        let (stack, dir) = (labels.remove(STACK), labels.remove(DIR));
+        StackVolume { name: self.name, engine, stack, dir: dir.map(PathBuf::from) }
     }
 }
 

@@ -33,8 +33,8 @@ pub use address::{
 pub use cause::Cause;
 pub use command::{CommandLine, RedactedText, RequiredPrograms};
 pub use container::{
-    ContainerConfig, ContainerEngine, EngineAddress, ImageBuild, ImageSource, PullPolicy,
-    VolumeMount, VolumeSource, host_inside, is_image_reference, is_volume_name,
+    ContainerConfig, ContainerEngine, ContainerPlace, EngineAddress, ImageBuild, ImageSource,
+    PullPolicy, VolumeMount, VolumeSource, host_inside, is_image_reference, is_volume_name,
 };
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub(crate) use environment::SERVICE_VAR;

@@ -38,7 +38,7 @@ pub(crate) use crate::sys::signal::{
 };
 pub use cleanup::{
     CleanupReport, CommandOrphans, KillOutcome, KillTarget, OwnChildren, StackContainers, clean_up,
-    find_orphans, find_orphans_by_token, kill_holders,
+    find_orphans, find_orphans_by_token, kill_holders, left_containers,
 };
 pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;

@@ -15,6 +15,15 @@ pub struct EngineAddress {
     pub program: PathBuf,
 }
 
+/// Where commands run inside a container.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerPlace {
+    /// Its engine.
+    pub engine: EngineAddress,
+    /// Its name.
+    pub name: String,
+}
+
 impl ContainerEngine {
     /// Returns its name, as its makers write it.
     pub fn name(self) -> &'static str {

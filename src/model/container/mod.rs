@@ -4,7 +4,7 @@ mod engine_address;
 mod image_source;
 mod volume;
 
-pub use engine_address::EngineAddress;
+pub use engine_address::{ContainerPlace, EngineAddress};
 pub use image_source::{ImageBuild, ImageSource, is_image_reference};
 pub use volume::{VolumeMount, VolumeSource, is_volume_name};
 

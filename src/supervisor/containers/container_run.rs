@@ -6,8 +6,8 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 use super::container_host::ContainerHost;
-use crate::container::{ContainerCommand, ContainerFacts, EngineClient, ExecTarget, still_running};
-use crate::model::{LaunchConfig, Message, MessageClass, Name, RunId, Service};
+use crate::container::{ContainerCommand, ContainerFacts, EngineClient, still_running};
+use crate::model::{ContainerPlace, LaunchConfig, Message, MessageClass, Name, RunId, Service};
 use crate::process::{OutputSink, ReservedRun};
 
 /// How soon and how often to ask whether a container runs: it takes about 300 ms.
@@ -98,16 +98,16 @@ impl ContainerRun {
     }
 
     /// Returns where commands run inside. `None`: it does not run yet.
-    pub fn exec_target(&self) -> Option<ExecTarget> {
-        self.state.exec_target()
+    pub fn place(&self) -> Option<ContainerPlace> {
+        self.state.place()
     }
 }
 
 impl ContainerState {
-    pub fn exec_target(&self) -> Option<ExecTarget> {
+    pub fn place(&self) -> Option<ContainerPlace> {
         let client = self.client.get().filter(|_| self.running.get().is_some())?;
         let (engine, container) = (client.address().clone(), self.name.clone());
-        Some(ExecTarget { engine, container })
+        Some(ContainerPlace { engine, name: container })
     }
 }
 

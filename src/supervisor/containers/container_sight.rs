@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::container_run::{ContainerRun, ContainerState};
 use crate::container::{
-    ContainerHealth, InsideListener, healthcheck_command, inside_listener, is_process_of,
+    ContainerHealth, InsideListener, exec_command, healthcheck_command, inside_listener,
+    is_process_of,
 };
 use crate::model::{
     ContainerEngine, LaunchConfig, Message, MessageClass, Name, ProcessExit, Service, bind_address,
@@ -65,9 +66,9 @@ impl ContainerRun {
         let trying = move |launch: LaunchConfig| {
             let (state, processes) = (state.clone(), starter.clone());
             async move {
-                match state.exec_target() {
-                    Some(target) => {
-                        let launch = target.launch(&launch, false);
+                match state.place() {
+                    Some(place) => {
+                        let launch = exec_command(&place, &launch, false);
                         probe::run_command(&processes, &launch).await
                     }
                     None => ProbeCommandOutput {

@@ -7,8 +7,10 @@ mod container_run;
 mod container_sight;
 mod image_preparation;
 mod last_act;
+mod leftovers;
 
 pub use adopted_container::ContainerAdoption;
 pub use container_host::ContainerHost;
 pub use container_run::{ContainerRun, ContainerStart};
 pub use last_act::clean_up_after;
+pub use leftovers::{find_left, list_volumes, remove_left};

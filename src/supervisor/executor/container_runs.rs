@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::Executor;
 use super::active_run::ActiveRun;
-use crate::container::{RefusedStart, start_refused};
-use crate::model::{ContainerEngine, LaunchConfig, Message, RunId, Service, Stack};
+use crate::container::{RefusedStart, exec_command, start_refused};
+use crate::model::{ContainerEngine, ContainerPlace, LaunchConfig, Message, RunId, Service, Stack};
 use crate::process::RunHandle;
 use crate::supervisor::containers::{ContainerHost, ContainerRun, ContainerStart};
 use crate::terminal::RunOutputSink;
@@ -28,6 +28,11 @@ impl Executor {
         let group = stack.group_of(&service.name).cloned();
         let start = ContainerStart { reserved, run, service: service.clone(), group };
         (leash, ContainerRun::start(host, start, output))
+    }
+
+    /// Returns where commands run inside the container of a run. `None`: it has none that runs.
+    pub(crate) fn container_place(&self, run: RunId) -> Option<ContainerPlace> {
+        self.runs.get(&run)?.container.as_ref()?.place()
     }
 
     /// Returns what explains the exit of a run whose container never ran, from its last lines.
@@ -69,8 +74,8 @@ impl ActiveRun {
 
     /// Returns what runs a command where the service runs: inside its container, if it has one.
     pub fn inside(&self, launch: LaunchConfig) -> LaunchConfig {
-        match self.container.as_ref().and_then(ContainerRun::exec_target) {
-            Some(target) => target.launch(&launch, false),
+        match self.container.as_ref().and_then(ContainerRun::place) {
+            Some(place) => exec_command(&place, &launch, false),
             None => launch,
         }
     }
