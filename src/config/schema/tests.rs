@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::misplaced::SchemaKey;
 use super::{json_schema, misplaced};
+use crate::config::check::container;
 use crate::config::diagnostics::LoadReport;
 use crate::config::env::EnvFileSet;
 use crate::config::resolve::{ConfigUnit, parse_and_check, resolve_spec};
@@ -101,7 +102,17 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
     let port = if matches!(name, "port" | "ports") { "" } else { "port = 8000\n" };
     let service =
         |line: &str| format!("{others}[services.x]\ncommand = 'x'\nport = 8000\n{line}\n");
+    let container =
+        |line: &str| format!("{others}[services.x]\nimage = 'x'\nport = 8000\n{line}\n");
     match table {
+        "service" if container::ONLY_CONTAINERS.contains(&name) => container(&all),
+        "ready" if name == "healthcheck" => container(&format!("ready = {{ {all} }}")),
+        "health" if name == "healthcheck" => {
+            container(&format!("health = {{ tcp = true, {all} }}"))
+        }
+        "port" if name == "inside" => {
+            format!("{others}[services.x]\nimage = 'x'\nport = {{ prefer = 80, {all} }}\n")
+        }
         "file" if name != "services" => format!("{all}\n{others}"),
         "file" => all,
         "include" if name == "path" => format!("include = [{{ {all} }}]\n{others}"),

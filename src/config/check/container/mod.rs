@@ -27,7 +27,7 @@ pub(in crate::config) const ENGINES: [(&str, Option<ContainerEngine>); 3] = [
 ];
 
 /// Keys that mean something only in a container.
-const ONLY_CONTAINERS: [&str; 7] =
+pub(in crate::config) const ONLY_CONTAINERS: [&str; 7] =
     ["args", "entrypoint", "user", "workdir", "volumes", "pull", "engine"];
 
 /// Whether a service runs in a container. Wrong values of these keys are reported elsewhere.
