@@ -33,10 +33,11 @@ pub(in crate::config) fn misfit_of(text: &str) -> Option<String> {
 
 /// The broken examples whose error an editor can see in a single value. In the others it is between
 /// values, inside a text, or outside the file.
-const STRUCTURE: [&str; 20] = [
+const STRUCTURE: [&str; 23] = [
     "bad-duration.toml",
     "bad-health.toml",
     "bad-host.toml",
+    "bad-image.toml",
     "bad-log-size.toml",
     "bad-name.toml",
     "bad-port.toml",
@@ -45,7 +46,9 @@ const STRUCTURE: [&str; 20] = [
     "bad-replicas.toml",
     "bad-signal.toml",
     "bad-terminal.toml",
+    "bad-volume.toml",
     "bad-watch.toml",
+    "container-key.toml",
     "key-in-wrong-table.toml",
     "key-of-another-program.toml",
     "service-at-top.toml",

@@ -8,10 +8,11 @@ use std::path::Path;
 
 use super::ConfigChecker;
 use super::preset::ChosenPreset;
+use crate::config::diagnostics::Span;
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::spec::{CommandSpec, PortSpec, TemplateVars};
 use crate::config::template::{Template, TemplateSyntax};
-use crate::model::{ContainerConfig, ContainerEngine, MAIN_PORT, PullPolicy};
+use crate::model::{ContainerConfig, ContainerEngine, ImageSource, MAIN_PORT, PullPolicy};
 use crate::presets::PresetImage;
 
 pub(in crate::config) const PULL_POLICIES: [(&str, PullPolicy); 3] = [
@@ -36,9 +37,10 @@ pub(super) fn is_container(service: &RawTable<'_>) -> bool {
 }
 
 impl ConfigChecker<'_, '_> {
-    /// Checks how a service runs in a container. `ports` are all its ports.
+    /// Checks how a service runs in a container. `at` is its name, `ports` are all its ports.
     pub(super) fn container(
         &mut self,
+        at: Span,
         table: &RawTable<'_>,
         dir: &Path,
         engine: Option<ContainerEngine>,
@@ -50,7 +52,8 @@ impl ConfigChecker<'_, '_> {
             return None;
         }
         self.reject_program_keys(table, ports);
-        let source = self.image_source(table, dir)?;
+        let wrong = || ImageSource::Image(Template::plain("wrong", at));
+        let source = self.image_source(table, dir).unwrap_or_else(wrong);
         let inside_ports = self.inside_ports(ports, preset);
         Some(ContainerConfig {
             source,
