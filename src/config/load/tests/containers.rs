@@ -151,6 +151,13 @@ fn a_preset_gives_a_container_what_does_not_need_its_program() {
 preset = "postgres"
 image = "postgres:16"
 env = { POSTGRES_DB = "shop" }
+[services.new]
+preset = "postgres"
+image = "localhost:5000/postgres"
+[services.own]
+preset = "postgres"
+image = "postgres:18"
+volumes = ["elsewhere:/var/lib/postgresql/data"]
 [services.mq]
 preset = "rabbitmq"
 image = "rabbitmq:4-management"
@@ -167,6 +174,13 @@ port = 9100
     assert_eq!(db.launch.env["POSTGRES_HOST_AUTH_METHOD"], "trust");
     assert!(!db.launch.env.contains_key("DEVSTACK_DATA") && !db.launch.env.contains_key("PATH"));
     assert_eq!((db.launch.requires.as_ref(), db.data_dir()), (None, None));
+    let volumes = |service: &str| {
+        let container = container(&stack, service);
+        container.volumes.iter().map(VolumeMount::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(volumes("db"), ["db-data:/var/lib/postgresql/data"]);
+    assert_eq!(volumes("new"), ["new-data:/var/lib/postgresql"]);
+    assert_eq!(volumes("own"), ["elsewhere:/var/lib/postgresql/data"]);
     assert!(db.ready.probes.contains(&Probe::Tcp { port: 5432 }), "{:?}", db.ready.probes);
     assert!(!db.ready.probes.iter().any(|probe| matches!(probe, Probe::Exec { .. })));
     let mq = &stack.services[&name("mq")];
