@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::config::check::host_system::HostSystem;
 use crate::model::{
-    AcceptedStatus, Condition, ConflictPolicy, ContainerConfig, DirMove, HealthConfig, HttpsUse,
-    LabelColor, LogRetention, Name, OnExit, ReadyConfig, RequiredPrograms, RestartConfig,
-    ServiceKind, ServiceProxy, StopConfig, TtyMode, UrlFormat, WatchConfig, resolve_name,
+    AcceptedStatus, Condition, ConflictPolicy, ContainerConfig, ContainerEngine, DirMove,
+    HealthConfig, HttpsUse, LabelColor, LogRetention, Name, OnExit, ReadyConfig, RequiredPrograms,
+    RestartConfig, ServiceKind, ServiceProxy, StopConfig, TtyMode, UrlFormat, WatchConfig,
+    resolve_name,
 };
 
 use crate::presets::Preset;
@@ -33,6 +34,8 @@ pub(crate) struct StackSpec {
     /// Whether edits are applied while the stack runs.
     pub live: bool,
     pub logs: LogRetention,
+    /// The engine for containers; `None`: any.
+    pub engine: Option<ContainerEngine>,
     /// How the proxy serves it; `None`: not at all.
     pub proxy: Option<ProxySpec>,
     /// What the names of the stack end in, unless another stack has the same.

@@ -52,7 +52,7 @@ pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
 };
 pub use portable::{
-    CONTAINER_DIR, MissingVariable, PortableCommand, PortableEnvFile, PortableHttp, PortableImage,
+    CONTAINER_DIR, MissingVariable, PortableCommand, PortableEnvFile, PortableHttp,
     PortableNetwork, PortablePort, PortableProbe, PortableService, PortableStack, PortableText,
     PortableVariable, TextPiece,
 };

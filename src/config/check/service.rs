@@ -80,7 +80,8 @@ impl ConfigChecker<'_, '_> {
         let debug = self.debug(table, &ports, defaults.on_conflict, in_container);
         let debugger = debug.iter().map(|debug| &debug.port);
         let all_ports: Vec<_> = ports.iter().chain(debugger).collect();
-        let container = self.container(table, &dir, defaults.engine, &all_ports, preset);
+        let container =
+            self.container((&name, entry.key), table, &dir, defaults.engine, &all_ports, preset);
         let ready = self.ready(table, kind, &ports, builds);
         let main_port = ports.first().filter(|_| kind == ServiceKind::Service);
         let speaks_http =

@@ -8,10 +8,14 @@ use std::path::Path;
 
 use super::ConfigChecker;
 use super::preset::ChosenPreset;
+use crate::config::diagnostics::Span;
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::spec::{CommandSpec, PortSpec, TemplateVars};
 use crate::config::template::{Template, TemplateSyntax};
-use crate::model::{ContainerConfig, ContainerEngine, MAIN_PORT, PullPolicy};
+use crate::model::{
+    ContainerConfig, ContainerEngine, ImageSource, MAIN_PORT, Name, PullPolicy, VolumeMount,
+    VolumeSource,
+};
 use crate::presets::PresetImage;
 
 pub(in crate::config) const PULL_POLICIES: [(&str, PullPolicy); 3] = [
@@ -27,7 +31,7 @@ pub(in crate::config) const ENGINES: [(&str, Option<ContainerEngine>); 3] = [
 ];
 
 /// Keys that mean something only in a container.
-const ONLY_CONTAINERS: [&str; 7] =
+pub(in crate::config) const ONLY_CONTAINERS: [&str; 7] =
     ["args", "entrypoint", "user", "workdir", "volumes", "pull", "engine"];
 
 /// Whether a service runs in a container. Wrong values of these keys are reported elsewhere.
@@ -36,9 +40,10 @@ pub(super) fn is_container(service: &RawTable<'_>) -> bool {
 }
 
 impl ConfigChecker<'_, '_> {
-    /// Checks how a service runs in a container. `ports` are all its ports.
+    /// Checks how a service runs in a container. `at` is its name, `ports` are all its ports.
     pub(super) fn container(
         &mut self,
+        (name, at): (&Name, Span),
         table: &RawTable<'_>,
         dir: &Path,
         engine: Option<ContainerEngine>,
@@ -50,14 +55,17 @@ impl ConfigChecker<'_, '_> {
             return None;
         }
         self.reject_program_keys(table, ports);
-        let source = self.image_source(table, dir)?;
+        let wrong = || ImageSource::Image(Template::plain("wrong", at));
+        let source = self.image_source(table, dir).unwrap_or_else(wrong);
         let inside_ports = self.inside_ports(ports, preset);
+        let mut volumes = self.volumes(table, dir);
+        volumes.extend(preset.and_then(|preset| data_volume(preset, name, &source, &volumes)));
         Some(ContainerConfig {
             source,
             entrypoint: self.get(table, "entrypoint", Self::words),
             user: self.get(table, "user", Self::full_text),
             workdir: self.get(table, "workdir", Self::full_text),
-            volumes: self.volumes(table, dir),
+            volumes,
             pull: self
                 .get(table, "pull", |check, key, node| check.keyword(key, node, &PULL_POLICIES))
                 .unwrap_or_default(),
@@ -212,6 +220,28 @@ pub(super) fn image_env(preset: ChosenPreset) -> TemplateVars {
     let image = preset_image(preset);
     let env = image.iter().flat_map(|image| &image.env);
     env.map(|(name, value)| (name.clone(), Template::plain(value, preset.at))).collect()
+}
+
+/// Returns the volume that keeps the data of a preset, unless the user mounts something there.
+fn data_volume(
+    preset: ChosenPreset,
+    name: &Name,
+    source: &ImageSource<Template>,
+    volumes: &[VolumeMount],
+) -> Option<VolumeMount> {
+    let ImageSource::Image(image) = source else { return None };
+    let image = image.static_text();
+    let tag = image.rsplit_once(':').map(|(_, tag)| tag).filter(|tag| !tag.contains('/'));
+    let target = preset_image(preset)?.data_of(tag)?;
+    let is_below = |volume: &VolumeMount| {
+        Path::new(&volume.target).starts_with(target)
+            || Path::new(target).starts_with(&volume.target)
+    };
+    if volumes.iter().any(is_below) {
+        return None;
+    }
+    let source = VolumeSource::Named(format!("{name}-data"));
+    Some(VolumeMount { source, target: target.to_owned(), read_only: false })
 }
 
 fn preset_image(preset: ChosenPreset) -> Option<&'static PresetImage> {

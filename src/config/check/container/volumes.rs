@@ -33,7 +33,11 @@ impl ConfigChecker<'_, '_> {
     fn volume(&mut self, node: &SpannedValue<'_>, dir: &Path) -> Option<VolumeMount> {
         let written = self.static_text("volumes[]", node)?;
         let (rest, mode) = match written.rsplit_once(':') {
-            Some((rest, mode)) if !mode.contains('/') => (rest, mode),
+            Some((rest, mode))
+                if !mode.contains('/') && (rest.contains(':') || rest.starts_with('/')) =>
+            {
+                (rest, mode)
+            }
             _ => (written.as_str(), "rw"),
         };
         if !matches!(mode, "ro" | "rw") {

@@ -81,6 +81,7 @@ impl ConfigChecker<'_, '_> {
             primary,
             live,
             logs,
+            engine: defaults.engine,
             proxy,
             domain,
         })
