@@ -36,13 +36,15 @@ with_each_engine! {
         commands_run_inside
         a_save_builds_and_swaps
         volumes_stay
-        a_port_that_the_command_publishes_is_its_own;
+        a_port_that_the_command_publishes_is_its_own
+        a_data_store_serves_a_program;
     ends:
         a_stop_reaches_the_program_and_grace_ends_it
-        fifty_restarts_leave_nothing
+        restarts_leave_nothing
         whatever_is_killed_nothing_is_left
         the_next_command_removes_what_is_left;
     faults:
         what_the_engine_refuses_is_said_once
-        it_says_what_keeps_an_image_away;
+        it_says_what_keeps_an_image_away
+        a_restarted_engine_is_waited_for;
 }

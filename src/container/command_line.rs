@@ -9,6 +9,7 @@ use super::labels::ContainerLabels;
 use crate::model::{
     CommandLine, ContainerConfig, ContainerEngine, ContainerPlace, EngineAddress, ImageBuild,
     LaunchConfig, Name, PullPolicy, RedactedText, RunId, Service, VolumeMount, VolumeSource,
+    host_inside,
 };
 
 /// What the programs of engines read from their own environment, by the beginning of its name.
@@ -38,6 +39,8 @@ pub struct ContainerCommand<'a> {
     pub run: RunId,
     /// Whether it gets a terminal.
     pub terminal: bool,
+    /// Where it reaches this machine, in the words of the engine.
+    pub host_address: Option<&'a str>,
 }
 
 impl ContainerCommand<'_> {
@@ -69,9 +72,8 @@ impl ContainerCommand<'_> {
         if let Some(group) = self.group {
             add(&["--network-alias", group.as_str()]);
         }
-        if engine.engine == ContainerEngine::Docker {
-            // Podman has it in every container.
-            add(&["--add-host", "host.docker.internal:host-gateway"]);
+        if let Some(host) = self.host_address {
+            add(&["--add-host", &format!("{}:{host}", host_inside(None))]);
         }
         if self.terminal {
             add(&["--interactive", "--tty"]);

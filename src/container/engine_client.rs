@@ -19,7 +19,7 @@ use super::engine_error::EngineError;
 use super::labels;
 use super::reply::{
     ContainerFacts, ContainerReply, ContainerSummary, ErrorReply, ImageFacts, ImageReply,
-    NamedReply, StackVolume, SummaryReply, VolumesReply,
+    NamedReply, NetworkFactsReply, StackVolume, SummaryReply, VolumesReply,
 };
 use crate::encoding::percent_encode;
 use crate::model::{EngineAddress, Message, Name};
@@ -171,6 +171,15 @@ impl EngineClient {
             Ok(_) | Err(EngineError::Refused(409, _)) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns the address that this machine has in a network.
+    ///
+    /// # Errors
+    /// The engine does not answer.
+    pub async fn gateway(&self, network: &str) -> Result<Option<String>, EngineError> {
+        let reply = self.get::<NetworkFactsReply>(&format!("/networks/{network}")).await?;
+        Ok(reply.gateway())
     }
 
     /// Lists the networks with this token.

@@ -1,7 +1,7 @@
 //! Why a container did not start, for people. Engines give their reasons as text: it is shown, and
 //! where a reason is known by its error number or status, the help says what to do.
 
-use crate::model::{ContainerEngine, Message, MessageClass};
+use crate::model::{ContainerEngine, Message, MessageClass, Name};
 
 /// The exit codes with which programs of engines report that they did not start a command.
 const REFUSED: i32 = 125;
@@ -10,6 +10,9 @@ const NOT_FOUND: i32 = 127;
 
 /// How lines of the programs themselves begin.
 const OWN_LINES: [&str; 4] = ["docker: ", "Error response from daemon: ", "Error: ", "ERROR: "];
+
+/// How lines of the first process begin, which engines add and which starts the command.
+const INIT_LINES: [&str; 2] = ["[FATAL tini (", "ERROR (catatonit:"];
 
 /// How much of a reason is shown.
 const MAX_REASON: usize = 300;
@@ -21,6 +24,10 @@ pub struct RefusedStart<'a> {
     pub engine: ContainerEngine,
     /// The exit code of its program.
     pub code: i32,
+    /// Whether the container was seen running.
+    pub ran: bool,
+    /// The service.
+    pub service: &'a Name,
     /// The image.
     pub image: &'a str,
     /// The last lines that the run printed.
@@ -29,23 +36,24 @@ pub struct RefusedStart<'a> {
 
 /// Explains a run whose container never ran. `None`: its exit is that of the service.
 pub fn start_refused(run: RefusedStart<'_>) -> Option<Message> {
-    let RefusedStart { engine, code, image, lines } = run;
-    if !matches!(code, REFUSED | NOT_EXECUTABLE | NOT_FOUND) {
-        return None;
-    }
-    let why = reason(lines)?;
+    let RefusedStart { engine, code, ran, service, image, lines } = run;
+    let by_init = lines.iter().rev().find(|line| INIT_LINES.iter().any(|it| line.starts_with(it)));
+    let why = match by_init {
+        Some(line) => line.split_once(") ").or(line.split_once(": "))?.1.to_owned(),
+        None if ran || !matches!(code, REFUSED | NOT_EXECUTABLE | NOT_FOUND) => return None,
+        None => reason(lines)?,
+    };
     let text = format!("{} did not start the container: {why}", engine.name());
     let help = match code {
-        NOT_FOUND => format!(
+        _ if by_init.is_some() || code == NOT_FOUND => format!(
             "correct `command` or `entrypoint`: programs are looked up inside {image}, which may \
              have no shell"
         ),
         NOT_EXECUTABLE if why.contains("permission denied") => {
             format!("make it executable in {image}, or correct `command` or `entrypoint`")
         }
-        _ => known_help(&why).unwrap_or_else(|| {
-            format!("fix it and run `devstack restart SERVICE`; the engine's own log has more: `{engine} info`")
-        }),
+        _ => known_help(&why)
+            .unwrap_or_else(|| format!("fix it, then run `devstack restart {service}`")),
     };
     Some(Message::new(class_of(&why), text).help(help))
 }
@@ -148,14 +156,27 @@ mod tests {
              executable file not found in $PATH: unknown.\n\nRun 'docker run --help' for more information",
         );
         let refused = |code, lines: &[String]| {
-            let engine = ContainerEngine::Docker;
-            start_refused(RefusedStart { engine, code, image: "box:1", lines })
+            let (engine, service) = (ContainerEngine::Docker, Name::new("web").expect("valid"));
+            let (ran, image) = (false, "box:1");
+            start_refused(RefusedStart { engine, code, ran, service: &service, image, lines })
         };
         let message = refused(127, &docker).expect("it was refused");
         assert!(message.text.starts_with(
             "Docker did not start the container: failed to create shim task: exec: \"nosuch\""
         ));
         assert!(message.help.contains("inside box:1"), "{}", message.help);
+        for init in [
+            "[FATAL tini (6)] exec nosuch failed: No such file or directory",
+            "ERROR (catatonit:6): failed to exec pid1: No such file or directory",
+        ] {
+            let message = refused(1, &lines(init)).expect("the command did not run");
+            assert!(
+                message.text.ends_with("failed: No such file or directory")
+                    || message.text.ends_with("exec pid1: No such file or directory"),
+                "{message}"
+            );
+            assert!(message.help.contains("inside box:1"), "{}", message.help);
+        }
         assert!(refused(1, &docker).is_none());
         assert!(refused(125, &[]).is_none());
         let full = lines("docker: Error response from daemon: mkdir /x: no space left on device.");

@@ -240,6 +240,34 @@ pub(super) struct ErrorReply {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+pub(super) struct NetworkFactsReply {
+    #[serde(rename = "IPAM")]
+    ipam: Option<IpamReply>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct IpamReply {
+    config: Option<Vec<SubnetReply>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SubnetReply {
+    #[serde(default)]
+    gateway: String,
+}
+
+impl NetworkFactsReply {
+    /// Returns the address that this machine has in the network.
+    pub fn gateway(self) -> Option<String> {
+        let subnets = self.ipam?.config?;
+        subnets.into_iter().map(|subnet| subnet.gateway).find(|gateway| !gateway.is_empty())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub(super) struct NamedReply {
     #[serde(default)]
     pub name: String,

@@ -21,6 +21,9 @@ use crate::sync::lock_unpoisoned;
 /// debugger or metrics port.
 const WRONG_PORT_DELAY: Duration = Duration::from_secs(2);
 
+/// How long after the start of a run something may forward to a container that is not found yet.
+const FORWARDER_GRACE: Duration = Duration::from_secs(3);
+
 /// The running probes of a run. Dropping it aborts them and kills their commands.
 pub struct ProbeHandle {
     task: AbortHandle,
@@ -174,6 +177,12 @@ impl ProbeTask {
                 ProbeAttempt::NotListening(port) => self.port_unused(port),
                 // The next attempt sees it.
                 ProbeAttempt::Foreign(port, holder) if self.sight.adopts(port, &holder).await => {}
+                // A container is found a little later than what forwards to it.
+                ProbeAttempt::Foreign(port, holder)
+                    if holder.may_act_for_service() && self.begin.elapsed() < FORWARDER_GRACE =>
+                {
+                    self.say(ProbeUpdate::Failed(format!("{holder} has port {port}")));
+                }
                 ProbeAttempt::Foreign(port, holder) => self.port_foreign(port, holder),
                 ProbeAttempt::Limited(error) => {
                     let text = format!("cannot run a readiness probe: {error}");

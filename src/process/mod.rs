@@ -44,7 +44,7 @@ pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;
 pub use guard::{GuardHandle, LastAct};
 pub(crate) use process_manager::random_name;
-pub use process_manager::{ProcessManager, ReservedRun};
+pub use process_manager::{ProcessManager, ReservedRun, RunInputs};
 pub(crate) use run::OutputTail;
 pub use run::{
     BoxFuture, OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage,

@@ -136,17 +136,14 @@ impl ProcessManager {
         ReservedRun { run, handle: RunHandle { link, pids, stopper: Arc::default() } }
     }
 
-    /// Starts a reserved run. Its end is reported after the `epilogue`, which ends what belongs to it
-    /// and is none of its processes.
+    /// Starts a reserved run.
     pub fn start_reserved(
         &self,
         reserved: ReservedRun,
         launch: &LaunchConfig,
-        tty: TtyMode,
-        epilogue: BoxFuture,
+        inputs: RunInputs,
         sink: impl OutputSink,
     ) {
-        let inputs = RunInputs { tty, handed: Vec::new(), epilogue: Some(epilogue) };
         self.start(&self.facts, reserved, launch, inputs, sink);
     }
 
@@ -374,10 +371,13 @@ impl ReservedRun {
 }
 
 /// What a run gets beside its command.
-struct RunInputs {
-    tty: TtyMode,
-    handed: Vec<ListenFd>,
-    epilogue: Option<BoxFuture>,
+pub struct RunInputs {
+    /// Whether it gets a pty.
+    pub tty: TtyMode,
+    /// Sockets that its program is passed, at most 64.
+    pub handed: Vec<ListenFd>,
+    /// Ends what belongs to the run and is none of its processes; its end is reported after that.
+    pub epilogue: Option<BoxFuture>,
 }
 
 fn not_started(

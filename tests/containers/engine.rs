@@ -4,10 +4,10 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use crate::support::{
     CommandOutput, TestCommand, TestProject, eventually, http_socket, require, require_program,
@@ -31,23 +31,26 @@ pub struct Engine {
     network: File,
     dir: PathBuf,
     /// Ends with its stdin.
-    _keeper: Child,
+    keeper: Mutex<Child>,
 }
 
-/// Docker in a network of its own. `$1` is its directory.
-const DOCKER: &str = r#"
-    ip link set lo up
-    dockerd --host "unix://$1/api.sock" --data-root "$1/data" --exec-root "$1/exec" --pidfile "$1/pid" \
-        --default-ulimit nofile=20000:20000 >"$1/log" 2>&1 &
-    engine=$!
-    read -r end; kill $engine; wait $engine; rm -rf "$1""#;
+/// Docker; `$1` is its directory.
+const DOCKER: &str = r#"exec dockerd --host "unix://$1/api.sock" --data-root "$1/data" \
+    --exec-root "$1/exec" --pidfile "$1/pid" --default-ulimit nofile=20000:20000 >>"$1/log" 2>&1"#;
 
-/// The API of Podman in a network of its own.
-const PODMAN: &str = r#"
+/// The API of Podman.
+const PODMAN: &str = r#"exec podman system service --time=0 "unix://$1/api.sock" >>"$1/log" 2>&1"#;
+
+/// Keeps an engine, which `$2` starts, in a network of its own. A line restarts it, the end of the
+/// input ends it.
+const KEEPER: &str = r#"
     ip link set lo up
-    podman system service --time=0 "unix://$1/api.sock" >"$1/log" 2>&1 &
-    engine=$!
-    read -r end; kill $engine; wait $engine; rm -rf "$1""#;
+    sh -c "$2" sh "$1" & engine=$!
+    while read -r line; do
+        kill $engine; wait $engine; rm -f "$1/api.sock"
+        sh -c "$2" sh "$1" & engine=$!
+    done
+    kill $engine; wait $engine; rm -rf "$1""#;
 
 /// Some machines let nobody set limits, not even root.
 const RUNC: &str = r#"#!/bin/sh
@@ -99,7 +102,8 @@ impl Engine {
         }
         let script = if kind == Kind::Docker { DOCKER } else { PODMAN };
         let mut command = Command::new("unshare");
-        command.args(["-n", "-m", "--propagation", "private", "sh", "-c", script, "sh"]).arg(&dir);
+        command.args(["-n", "-m", "--propagation", "private", "sh", "-c", KEEPER, "sh"]);
+        command.arg(&dir).arg(script);
         command.envs(podman_variables(&dir)).env_remove("DOCKER_HOST");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut keeper = starting::spawn(&mut command).map_err(|error| error.to_string())?;
@@ -113,7 +117,7 @@ impl Engine {
             return Err(format!("an engine that starts here: {log}"));
         }
         let network = File::open(format!("/proc/{}/ns/net", keeper.id())).expect("it runs");
-        let engine = Engine { kind, socket, network, dir, _keeper: keeper };
+        let engine = Engine { kind, socket, network, dir, keeper: Mutex::new(keeper) };
         engine.import(IMAGE, "CMD [\"httpd\",\"-f\",\"-p\",\"8080\",\"-h\",\"/www\"]", |_| {});
         let version =
             http_socket(&engine.socket, "GET", "/version", "").expect("it answers").json();
@@ -123,6 +127,18 @@ impl Engine {
             version["Version"].as_str().unwrap_or("?")
         );
         Ok(engine)
+    }
+
+    /// Restarts it. Containers of Docker end, those of Podman go on.
+    pub fn restart(&self) {
+        let before = fs::metadata(&self.socket).expect("it runs").ino();
+        let mut keeper = self.keeper.lock().expect("no test panics here");
+        writeln!(keeper.stdin.as_mut().expect("a pipe"), "restart").expect("it reads");
+        eventually("the engine to answer again", || {
+            let is_new = fs::metadata(&self.socket).is_ok_and(|socket| socket.ino() != before);
+            let answers = http_socket(&self.socket, "GET", "/_ping", "");
+            (is_new && answers.is_ok_and(|it| it.status == 200)).then_some(())
+        });
     }
 
     /// Makes an image with busybox and what `fill` adds. `change`: a line of a Dockerfile.

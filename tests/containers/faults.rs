@@ -79,3 +79,26 @@ pub fn it_says_what_keeps_an_image_away(engine: &Engine) {
     assert!(text.contains(name) && text.contains("/nowhere.sock"), "{text}");
     project.finish();
 }
+
+pub fn a_restarted_engine_is_waited_for(engine: &Engine) {
+    // One of its own: the others go on with theirs.
+    let engine = &Engine::start(engine.kind).expect("another one runs");
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'waits'
+            [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18330, inside = 8080 }}"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).start();
+    up.wait_for("waits is up");
+    let here = up.here();
+    engine.restart();
+    up.wait_since(here, "web * ready in");
+    assert_eq!(engine.get(18330, "/").expect("it answers"), "inside\n");
+    assert_eq!(engine.containers("waits").len(), 1);
+    up.end();
+    engine.assert_clean("waits");
+    project.finish();
+}

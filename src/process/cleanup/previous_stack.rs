@@ -10,7 +10,6 @@ use super::process_identity::{ProcessIdentity, wait_for_exits};
 use super::process_record::{MIN_TOKEN_LEN, ProcessRecord};
 use crate::model::{EngineAddress, Message, MessageClass};
 use crate::sys::process;
-use crate::text::join;
 
 /// How long orphans may take to exit after TERM.
 const GRACE: Duration = Duration::from_millis(500);
@@ -80,7 +79,7 @@ impl CleanupReport {
         });
         let removed = (!self.removed.is_empty()).then(|| {
             let text = "removed leftover containers of an earlier devstack";
-            Message::new(MessageClass::Orphan, format!("{text}: {}", join(&self.removed, ", ")))
+            Message::new(MessageClass::Orphan, format!("{text}: {}", self.removed.join(", ")))
         });
         let engines = self.engine_trouble.first().map(|why| {
             let text = format!("cannot remove leftover containers of an earlier devstack: {why}");

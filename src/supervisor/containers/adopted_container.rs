@@ -23,9 +23,18 @@ pub struct ContainerAdoption {
     processes: Arc<ProcessManager>,
     /// In seconds since 1970.
     since: i64,
-    /// By the port outside: the pid of the first process, if it is one of this machine, and the port
-    /// inside.
-    found: Arc<Mutex<BTreeMap<u16, (Option<u32>, u16)>>>,
+    /// By the port outside.
+    found: Arc<Mutex<BTreeMap<u16, AdoptedContainer>>>,
+}
+
+#[derive(Debug, Clone)]
+struct AdoptedContainer {
+    client: EngineClient,
+    id: String,
+    /// The first process, if it is one of this machine.
+    pid: Option<u32>,
+    /// The port inside.
+    inside: u16,
 }
 
 impl ContainerAdoption {
@@ -42,10 +51,10 @@ impl ContainerAdoption {
     /// Replaces the owner of a port by a container that was adopted.
     pub fn judge(&self, port: u16, owner: ListenerOwner) -> ListenerOwner {
         let ListenerOwner::Foreign(holder) = owner else { return owner };
-        let Some((pid, inside)) = lock_unpoisoned(&self.found).get(&port).copied() else {
+        let Some(container) = lock_unpoisoned(&self.found).get(&port).cloned() else {
             return ListenerOwner::Foreign(holder);
         };
-        match pid.map(|pid| listener_of(pid, inside)) {
+        match container.pid.map(|pid| listener_of(pid, container.inside)) {
             Some(InsideListener::None | InsideListener::OnlyLoopback) => {
                 ListenerOwner::NotListening
             }
@@ -81,9 +90,20 @@ impl ContainerAdoption {
                 groups.is_some_and(|groups| is_process_of(&groups, &about.id))
             };
             let pid = about.pid.filter(groups);
-            lock_unpoisoned(&self.found).insert(port, (pid, found.inside));
+            let container = AdoptedContainer { client, id: found.id, pid, inside: found.inside };
+            lock_unpoisoned(&self.found).insert(port, container);
             return true;
         }
         false
+    }
+
+    /// Removes what the command left: its program was killed, or does not stop what it started.
+    pub async fn end(self) {
+        let all = std::mem::take(&mut *lock_unpoisoned(&self.found));
+        for AdoptedContainer { client, id, .. } in all.into_values() {
+            if let Err(error) = client.remove(&id).await {
+                tracing::warn!("cannot remove container {id}: {}", client.message(&error));
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@ use super::last_act::LastActOrder;
 use crate::container::{self, ContainerLabels, DiscoveryFacts, EngineClient};
 use crate::log::StackLog;
 use crate::model::{ContainerEngine, EngineAddress, Message, RunId, Stack};
+use crate::ports::NetworkInterface;
 use crate::probe::{ProbeFinding, ProbeReport};
 use crate::process::{self, ProcessManager};
 
@@ -89,6 +90,20 @@ impl ContainerHost {
         }
         known.found.insert(key, client.clone());
         Ok(client)
+    }
+
+    /// Returns where containers reach this machine, in the words of the engine. Podman knows no word
+    /// for it before 4.7.
+    pub(super) async fn address_inside(&self, client: &EngineClient) -> Option<String> {
+        if client.address().engine == ContainerEngine::Docker {
+            return Some("host-gateway".to_owned());
+        }
+        let is_rootless = !rustix::process::geteuid().is_root();
+        match is_rootless {
+            // The network is in a namespace of its own, from which only other addresses lead here.
+            true => NetworkInterface::list().first().map(|one| one.address.to_string()),
+            false => client.gateway(&self.labels.network()).await.ok().flatten(),
+        }
     }
 
     /// Waits for an engine that was there before: it may be restarted while the stack runs.

@@ -7,8 +7,10 @@ use tokio::time::sleep;
 
 use super::container_host::ContainerHost;
 use crate::container::{ContainerCommand, ContainerFacts, EngineClient, still_running};
-use crate::model::{ContainerPlace, LaunchConfig, Message, MessageClass, Name, RunId, Service};
-use crate::process::{OutputSink, ReservedRun};
+use crate::model::{
+    ContainerEngine, ContainerPlace, LaunchConfig, Message, MessageClass, Name, RunId, Service,
+};
+use crate::process::{OutputSink, ReservedRun, RunInputs};
 
 /// How soon and how often to ask whether a container runs: it takes about 300 ms.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
@@ -73,7 +75,12 @@ impl ContainerRun {
             match prepared {
                 Ok(launch) => {
                     let epilogue = Box::pin(epilogue(host.clone(), run, shared.clone()));
-                    host.processes.start_reserved(reserved, &launch, service.tty, epilogue, sink);
+                    let inputs = RunInputs {
+                        tty: service.tty,
+                        handed: Vec::new(),
+                        epilogue: Some(epilogue),
+                    };
+                    host.processes.start_reserved(reserved, &launch, inputs, sink);
                     observe(&shared).await;
                 }
                 Err(why) => host.processes.refuse_reserved(reserved, why, sink),
@@ -85,6 +92,11 @@ impl ContainerRun {
     /// Whether the container runs, so that a signal reaches it.
     pub fn is_running(&self) -> bool {
         self.state.running.get().is_some()
+    }
+
+    /// Returns its engine, once that is known.
+    pub fn engine(&self) -> Option<ContainerEngine> {
+        self.state.client.get().map(|client| client.address().engine)
     }
 
     /// Cancels what happens before the start. The run is then reported as over.
@@ -122,6 +134,7 @@ async fn prepare(
     let container = service.launch.container.as_ref().expect("the service has a container");
     let client = host.engine(run, container.engine).await?;
     let image = host.prepare(run, service, container, &client).await?;
+    let host_address = host.address_inside(&client).await;
     let command = ContainerCommand {
         engine: client.address(),
         labels: &host.labels,
@@ -131,6 +144,7 @@ async fn prepare(
         image: &image,
         run,
         terminal: host.processes.gives_terminal(service.tty),
+        host_address: host_address.as_deref(),
     };
     let launch = command.launch(&host.dir);
     // Set once: a run is prepared once.

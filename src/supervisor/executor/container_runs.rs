@@ -5,7 +5,10 @@ use std::sync::Arc;
 use super::Executor;
 use super::active_run::ActiveRun;
 use crate::container::{RefusedStart, exec_command, start_refused};
-use crate::model::{ContainerEngine, ContainerPlace, LaunchConfig, Message, RunId, Service, Stack};
+use crate::model::{
+    ContainerEngine, ContainerPlace, LaunchConfig, Message, Name, ProcessExit, RunId, Service,
+    Stack,
+};
 use crate::process::RunHandle;
 use crate::supervisor::containers::{ContainerHost, ContainerRun, ContainerStart};
 use crate::terminal::RunOutputSink;
@@ -38,26 +41,46 @@ impl Executor {
     /// Returns what explains the exit of a run whose container never ran, from its last lines.
     /// `None`: it ran.
     pub(crate) fn refusal(&mut self, run: RunId, service: &Service) -> Option<RunRefusal> {
-        let code = self.refused.remove(&run)?;
-        let container = service.launch.container.as_ref()?;
-        let engine = container.engine.unwrap_or(ContainerEngine::Docker);
-        Some(RunRefusal { engine, code, image: container.image() })
+        let ContainerExit { engine, code, ran } = self.container_exits.remove(&run)?;
+        let image = service.launch.container.as_ref()?.image();
+        Some(RunRefusal { engine, code, ran, service: service.name.clone(), image })
     }
 }
 
-/// The exit of a run whose container never ran.
+/// The exit of a run whose command may never have run.
 #[derive(Debug, Clone)]
 pub struct RunRefusal {
     engine: ContainerEngine,
     code: i32,
+    ran: bool,
+    service: Name,
     image: String,
+}
+
+/// How the program of an engine exited.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ContainerExit {
+    engine: ContainerEngine,
+    code: i32,
+    /// Whether its container was seen running.
+    ran: bool,
 }
 
 impl RunRefusal {
     /// Explains it with the last lines of the run.
     pub fn message(&self, lines: &[String]) -> Option<Message> {
-        let (engine, code, image) = (self.engine, self.code, self.image.as_str());
-        start_refused(RefusedStart { engine, code, image, lines })
+        let RunRefusal { engine, code, ran, service, image } = self;
+        let (engine, code, ran) = (*engine, *code, *ran);
+        start_refused(RefusedStart { engine, code, ran, service, image, lines })
+    }
+}
+
+impl ContainerExit {
+    /// `None`: the run has no container, or its engine is not known yet.
+    pub fn of(held: &ActiveRun, exit: ProcessExit) -> Option<ContainerExit> {
+        let container = held.container.as_ref()?;
+        let (engine, ran) = (container.engine()?, container.is_running());
+        Some(ContainerExit { engine, code: exit.exit_code(), ran })
     }
 }
 

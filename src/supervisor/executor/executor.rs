@@ -8,6 +8,7 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::active_run::{ActiveRun, CaptureSink, NotifySocketDir};
+use super::container_runs::ContainerExit;
 use super::doors::Doors;
 use super::job_runner::{JobReport, JobRunner};
 use super::listen_scan::ListenScan;
@@ -24,12 +25,15 @@ use crate::model::{
 };
 use crate::probe;
 use crate::probe::{NotifySocket, ProbeFinding, ProbeReport};
-use crate::process::{InheritedEnv, ProcessManager};
+use crate::process::{InheritedEnv, ProcessManager, RunInputs};
 use crate::supervisor::containers::{ContainerAdoption, ContainerHost, ContainerRun};
 use crate::supervisor::status::OwnExit;
 use crate::sys::file_clock::FileTime;
 use crate::terminal::{RunOutputSink, ServiceTerminal};
 use crate::watch::{OutputFiles, Watcher};
+
+/// For how many later runs the exit of a container is kept.
+const KEPT_EXITS: u64 = 1000;
 
 /// Holds live runs and carries out effects without waiting; what comes of them arrives as reports.
 pub struct Executor {
@@ -45,8 +49,8 @@ pub struct Executor {
     doors: Doors,
     /// What the stack has in container engines; `None`: no service was started in one.
     pub(super) containers: Option<Arc<ContainerHost>>,
-    /// How the programs of engines exited whose container never ran.
-    pub(super) refused: BTreeMap<RunId, i32>,
+    /// How containers exited, until that is judged.
+    pub(super) container_exits: BTreeMap<RunId, ContainerExit>,
     pub(super) consoles: BTreeMap<Name, Arc<ServiceTerminal>>,
     /// Files to watch beside those of the stack; `None`: nothing is watched yet.
     pub(super) more_files: Option<BTreeSet<PathBuf>>,
@@ -80,7 +84,7 @@ impl Executor {
             passing,
             doors: Doors::default(),
             containers: None,
-            refused: BTreeMap::new(),
+            container_exits: BTreeMap::new(),
             consoles,
             more_files: None,
             reloading: BTreeSet::new(),
@@ -126,13 +130,24 @@ impl Executor {
             let _ = self.reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
         }
         let mut container = None;
+        let adoption = ContainerAdoption::new(self.processes.clone());
         let leash = match self.passing.listen_fds(service) {
             Ok(_) if launch.container.is_some() => {
                 let (leash, started) = self.start_container(run, service, stack, output);
                 container = Some(started);
                 leash
             }
-            Ok(handed) => self.processes.spawn(run, &launch, service.tty, handed, output),
+            Ok(handed) => {
+                let reserved = self.processes.reserve(run, &launch);
+                let leash = reserved.handle().clone();
+                let inputs = RunInputs {
+                    tty: service.tty,
+                    handed,
+                    epilogue: Some(Box::pin(adoption.clone().end())),
+                };
+                self.processes.start_reserved(reserved, &launch, inputs, output);
+                leash
+            }
             Err(why) => self.processes.spawn_refused(run, why, output),
         };
         let (name, lines) = (service.name.clone(), Some(lines));
@@ -142,7 +157,7 @@ impl Executor {
             port,
             leash,
             container,
-            adoption: ContainerAdoption::new(self.processes.clone()),
+            adoption,
             launch,
             began: Instant::now(),
             lines,
@@ -326,9 +341,8 @@ impl Executor {
             held.probing = None;
             held.debugger = None;
             held.health = None;
-            if held.container.as_ref().is_some_and(|container| !container.is_running()) {
-                self.refused.insert(run, exit.exit_code());
-            }
+            let ended = ContainerExit::of(held, exit);
+            self.container_exits.extend(ended.map(|ended| (run, ended)));
             let lived = held.began.elapsed();
             held.own_exit =
                 (!held.stopping).then_some(OwnExit { exit, lived, terminal: held.terminal });
@@ -353,6 +367,8 @@ impl Executor {
     /// Forgets a run of which nothing is left. `stack` is the current one. Returns how it exited if
     /// it was not asked to.
     pub(crate) fn forget(&mut self, run: RunId, stack: &Stack) -> Option<OwnExit> {
+        // Judged with the next step, if at all.
+        self.container_exits.retain(|known, _| known.0 + KEPT_EXITS > run.0);
         let held = self.runs.remove(&run)?;
         let service = stack.services.get(&held.name);
         if held.reloader.is_some() || service.is_some_and(|it| it.reloads_itself()) {
