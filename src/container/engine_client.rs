@@ -22,7 +22,7 @@ use super::reply::{
     NamedReply, NetworkFactsReply, StackVolume, SummaryReply, VolumesReply,
 };
 use crate::encoding::percent_encode;
-use crate::model::{EngineAddress, Message, Name};
+use crate::model::{ContainerEngine, EngineAddress, Message, Name};
 
 /// How long an answer may take. An engine that is busy with other containers takes a second.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -130,6 +130,15 @@ impl EngineClient {
     /// # Errors
     /// The engine does not answer, or cannot remove it.
     pub async fn remove(&self, id: &str) -> Result<bool, EngineError> {
+        if self.address.engine == ContainerEngine::Podman {
+            // It would first ask the container to stop, for ten seconds.
+            match self.ask(Method::POST, &format!("/containers/{id}/kill?signal=KILL"), None).await
+            {
+                Err(error) if error.is_missing() => return Ok(false),
+                // It does not run.
+                Ok(_) | Err(_) => {}
+            }
+        }
         let path = format!("/containers/{id}?force=true&v=true");
         match self.ask_within(REMOVE_LIMIT, Method::DELETE, &path, None).await {
             Ok(_) => Ok(true),

@@ -39,9 +39,10 @@ pub fn start_refused(run: RefusedStart<'_>) -> Option<Message> {
     let RefusedStart { engine, code, ran, service, image, lines } = run;
     let by_init = lines.iter().rev().find(|line| INIT_LINES.iter().any(|it| line.starts_with(it)));
     let why = match by_init {
-        Some(line) => line.split_once(") ").or(line.split_once(": "))?.1.to_owned(),
+        Some(line) => line.split_once("] ").or(line.split_once("): "))?.1.to_owned(),
         None if ran || !matches!(code, REFUSED | NOT_EXECUTABLE | NOT_FOUND) => return None,
-        None => reason(lines)?,
+        // Without, the container ran so shortly that it was not seen.
+        None => reason(lines).filter(|_| lines.iter().any(|line| is_own(line)))?,
     };
     let text = format!("{} did not start the container: {why}", engine.name());
     let help = match code {
@@ -87,13 +88,23 @@ pub fn still_running(engine: ContainerEngine, container: &str, why: &Message) ->
         .help(format!("remove it with `{engine} rm --force {container}`"))
 }
 
+/// Whether a line is of the program of an engine.
+fn is_own(line: &str) -> bool {
+    OWN_LINES.iter().any(|start| line.starts_with(start))
+}
+
 /// Returns the last line of the program itself, or else the last line.
 fn reason(lines: &[String]) -> Option<String> {
-    let own = |line: &&String| OWN_LINES.iter().any(|start| line.starts_with(start));
-    let line = lines.iter().rev().find(own).or(lines.last())?;
+    let line = lines.iter().rev().find(|line| is_own(line)).or(lines.last())?;
     let mut why = line.as_str();
     // Docker puts one before the other.
     while let Some(rest) = OWN_LINES.iter().find_map(|start| why.strip_prefix(start)) {
+        why = rest;
+    }
+    // Podman names the container, which is gone.
+    if let Some((_, rest)) = why.split_once(" for attach: ")
+        && why.starts_with("preparing container ")
+    {
         why = rest;
     }
     let why = why.trim().trim_end_matches('.');
@@ -123,13 +134,13 @@ fn known_help(why: &str) -> Option<String> {
                 .into(),
         );
     }
-    if says(&["unauthorized", "denied", "401", "403", "authentication required"]) {
+    if says(&["unauthorized", "access denied", "denied: ", "authentication required"]) {
         return Some("check the name of the image; for a private one run `docker login` or `podman login` first".into());
     }
-    if says(&["manifest unknown", "not found", "404"]) {
+    if says(&["manifest unknown", "not found: "]) {
         return Some("check the name and the tag of the image".into());
     }
-    if says(&["toomanyrequests", "429"]) {
+    if says(&["toomanyrequests", "Too Many Requests"]) {
         return Some("the registry limits pulls: run `docker login`, or try again later".into());
     }
     if says(&["is already in use by"]) {
@@ -170,13 +181,19 @@ mod tests {
             "ERROR (catatonit:6): failed to exec pid1: No such file or directory",
         ] {
             let message = refused(1, &lines(init)).expect("the command did not run");
-            assert!(
-                message.text.ends_with("failed: No such file or directory")
-                    || message.text.ends_with("exec pid1: No such file or directory"),
-                "{message}"
-            );
+            let ends = [
+                "exec nosuch failed: No such file or directory",
+                "failed to exec pid1: No such file or directory",
+            ];
+            assert!(ends.iter().any(|end| message.text == format!("Docker did not start the container: {end}")), "{message}");
             assert!(message.help.contains("inside box:1"), "{}", message.help);
         }
+        assert!(refused(127, &lines("own words")).is_none(), "it ran");
+        let podman =
+            format!("Error: preparing container {} for attach: no such user", "4".repeat(64));
+        let message = refused(126, &lines(&podman)).expect("it was refused");
+        assert_eq!(message.text, "Docker did not start the container: no such user");
+        assert!(message.help.starts_with("fix it"), "{}", message.help);
         assert!(refused(1, &docker).is_none());
         assert!(refused(125, &[]).is_none());
         let full = lines("docker: Error response from daemon: mkdir /x: no space left on device.");

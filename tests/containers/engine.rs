@@ -42,20 +42,24 @@ const DOCKER: &str = r#"exec dockerd --host "unix://$1/api.sock" --data-root "$1
 const PODMAN: &str = r#"exec podman system service --time=0 "unix://$1/api.sock" >>"$1/log" 2>&1"#;
 
 /// Keeps an engine, which `$2` starts, in a network of its own. A line restarts it, the end of the
-/// input ends it.
+/// input ends it. Each line is a signal.
 const KEEPER: &str = r#"
     ip link set lo up
     sh -c "$2" sh "$1" & engine=$!
     while read -r line; do
-        kill $engine; wait $engine; rm -f "$1/api.sock"
+        kill "$line" $engine; wait $engine; rm -f "$1/api.sock"
         sh -c "$2" sh "$1" & engine=$!
     done
     kill $engine; wait $engine; rm -rf "$1""#;
 
 /// Some machines let nobody set limits, not even root.
 const RUNC: &str = r#"#!/bin/sh
+without='s/"rlimits":\[[^]]*\]/"rlimits":[]/'
 for word in "$@"; do
-    case $before in --bundle | -b) sed -i 's/"rlimits":\[[^]]*\]/"rlimits":[]/' "$word/config.json" ;; esac
+    case $before in
+        --bundle | -b) sed -i "$without" "$word/config.json" ;;
+        --process | -p) sed -i "$without" "$word" ;;
+    esac
     before=$word
 done
 exec runc "$@"
@@ -133,7 +137,9 @@ impl Engine {
     pub fn restart(&self) {
         let before = fs::metadata(&self.socket).expect("it runs").ino();
         let mut keeper = self.keeper.lock().expect("no test panics here");
-        writeln!(keeper.stdin.as_mut().expect("a pipe"), "restart").expect("it reads");
+        // Podman would wait for its clients.
+        let signal = if self.kind == Kind::Docker { "-TERM" } else { "-KILL" };
+        writeln!(keeper.stdin.as_mut().expect("a pipe"), "{signal}").expect("it reads");
         eventually("the engine to answer again", || {
             let is_new = fs::metadata(&self.socket).is_ok_and(|socket| socket.ino() != before);
             let answers = http_socket(&self.socket, "GET", "/_ping", "");
