@@ -130,19 +130,21 @@ impl EngineClient {
     /// # Errors
     /// The engine does not answer, or cannot remove it.
     pub async fn remove(&self, id: &str) -> Result<bool, EngineError> {
+        let mut killed = false;
         if self.address.engine == ContainerEngine::Podman {
             // It would first ask the container to stop, for ten seconds.
-            match self.ask(Method::POST, &format!("/containers/{id}/kill?signal=KILL"), None).await
-            {
+            let path = format!("/containers/{id}/kill?signal=KILL");
+            match self.ask(Method::POST, &path, None).await {
                 Err(error) if error.is_missing() => return Ok(false),
-                // It does not run.
-                Ok(_) | Err(_) => {}
+                // An error means that it does not run.
+                outcome => killed = outcome.is_ok(),
             }
         }
         let path = format!("/containers/{id}?force=true&v=true");
         match self.ask_within(REMOVE_LIMIT, Method::DELETE, &path, None).await {
             Ok(_) => Ok(true),
-            Err(error) if error.is_missing() => Ok(false),
+            // With `--rm`, the end of its program removes it.
+            Err(error) if error.is_missing() => Ok(killed),
             // It is being removed already, as with `--rm`.
             Err(EngineError::Refused(409, _)) => self.gone(id).await,
             // Podman says so of a container that is gone meanwhile.

@@ -45,6 +45,7 @@ const PODMAN: &str = r#"exec podman system service --time=0 "unix://$1/api.sock"
 /// input ends it. Each line is a signal.
 const KEEPER: &str = r#"
     ip link set lo up
+    mkdir -p /run/containers && mount -t tmpfs none /run/containers
     sh -c "$2" sh "$1" & engine=$!
     while read -r line; do
         kill "$line" $engine; wait $engine; rm -f "$1/api.sock"
@@ -135,13 +136,14 @@ impl Engine {
 
     /// Restarts it. Containers of Docker end, those of Podman go on.
     pub fn restart(&self) {
-        let before = fs::metadata(&self.socket).expect("it runs").ino();
+        let made = |path: &Path| fs::metadata(path).map(|it| (it.ctime(), it.ctime_nsec()));
+        let before = made(&self.socket).expect("it runs");
         let mut keeper = self.keeper.lock().expect("no test panics here");
         // Podman would wait for its clients.
         let signal = if self.kind == Kind::Docker { "-TERM" } else { "-KILL" };
         writeln!(keeper.stdin.as_mut().expect("a pipe"), "{signal}").expect("it reads");
         eventually("the engine to answer again", || {
-            let is_new = fs::metadata(&self.socket).is_ok_and(|socket| socket.ino() != before);
+            let is_new = made(&self.socket).is_ok_and(|socket| socket != before);
             let answers = http_socket(&self.socket, "GET", "/_ping", "");
             (is_new && answers.is_ok_and(|it| it.status == 200)).then_some(())
         });
