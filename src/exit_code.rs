@@ -64,6 +64,7 @@ impl ExitCode {
             | MessageClass::Disk
             | MessageClass::Limit
             | MessageClass::Denied
+            | MessageClass::Container
             | MessageClass::Internal => ExitCode::FAILED,
         }
     }

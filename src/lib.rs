@@ -53,6 +53,7 @@
 //! | [`process`] | guard, runs, keepers where processes have no marks; starts, signals and reaps processes | sys, `atomic_file`, `regular_file` |
 //! | [`log`] | capture, store, read and format what services print | sys |
 //! | [`watch`] | from file events to changes of services | sys |
+//! | [`container`] | container engines: found, asked, and the command lines for them | model, `encoding` |
 //! | [`probe`] | readiness and health | ports, process |
 //! | [`https`] | the local CA, its certificates, TLS and plain HTTP on one port; the trust stores of the machine | process, `atomic_file` |
 //! | [`proxy`] | routes and answers the requests to the names of services | model, `text` |
@@ -88,6 +89,8 @@
 //! | How does a line get from a pipe to its file? | `log/capture/log_capture.rs`, `log/store/service_log.rs` |
 //! | How does a log line become JSON? | `log/log_item.rs` from the types in `log/log_line.rs` and `log/status_line.rs` |
 //! | What follows a project directory that is renamed or loses `.devstack`? | `supervisor/project_place.rs`; the lock: `control/instance/held_locks.rs` |
+//! | How does a container start and end, and when is it ready? | before the start: `supervisor/containers/image_preparation.rs`; its command line: `container/command_line.rs`; its end: `supervisor/containers/container_run.rs`; ready: `supervisor/containers/container_sight.rs` |
+//! | What removes the containers of a devstack that was killed? | the guard: `supervisor/containers/last_act.rs`; the next command: `supervisor/containers/leftovers.rs` |
 //! | What limits the log files on disk? | `log/store/service_log_state.rs` rotates and removes them, `log/store/log_dir.rs` those of earlier starts; defaults: `model/stack.rs` |
 //! | Where are the probes? | `probe/http.rs`, `probe/tcp.rs`, `probe/exec.rs`; one task each: `probe/readiness.rs` |
 //! | What reports an unknown key? | `unknown_keys` in `config/check/mod.rs`; keys of another table: `config/schema/misplaced.rs` |
@@ -200,6 +203,7 @@
 mod atomic_file;
 pub mod cli;
 pub mod config;
+pub mod container;
 pub mod control;
 mod encoding;
 pub mod engine;

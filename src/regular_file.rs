@@ -30,6 +30,13 @@ pub(crate) fn read_linked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Reads the text of a file of `/proc`, or its first `max` bytes. `None`: there is none.
+pub(crate) fn read_proc(path: &Path, max: u64) -> Option<String> {
+    let mut bytes = Vec::new();
+    File::open(path).ok()?.take(max).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 /// Opens a regular file for reading. Never blocks, and follows no link in the last component.
 ///
 /// # Errors

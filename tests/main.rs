@@ -13,6 +13,7 @@ mod change;
 mod chaos;
 mod clients;
 mod completions;
+mod containers;
 mod control;
 mod crashes;
 mod crowd;

@@ -138,6 +138,6 @@ space
 cargo test --quiet --manifest-path examples/notes/Cargo.toml
 # More random scripts for the engine, a longer chaos, larger floods and more races for ports than on a desk.
 DEVSTACK_REQUIRE_ALL=1 DEVSTACK_RANDOM_STEPS=2000000 DEVSTACK_CHAOS_SECONDS=60 DEVSTACK_CLIENTS_ROUNDS=400 DEVSTACK_RACES=500 DEVSTACK_FLOOD_LINES=20000 \
-    DEVSTACK_CRASH_ROUNDS=100 DEVSTACK_ENDLESS_BYTES=1000000000 cargo test
+    DEVSTACK_CRASH_ROUNDS=100 DEVSTACK_CONTAINER_RESTARTS=50 DEVSTACK_ENDLESS_BYTES=1000000000 cargo test
 
 say "all good"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what single tests need with apt-get: `ip` for namespaces of networks (Linux only), the shells that completions
-# are tried in, `man`, vim and git that save and check out, tmux, which is a terminal, and Python's YAML parser. Safe to run again.
+# are tried in, `man`, vim and git that save and check out, tmux, which is a terminal, Python's YAML parser, and engines of containers. Safe to run again.
 set -euo pipefail
 
 [ "$(uname)" = Linux ] || exit 0
@@ -9,6 +9,14 @@ missing=()
 for program in "${!package[@]}"; do
     command -v "$program" >/dev/null 2>&1 || missing+=("${package[$program]}")
 done
+# Docker and Podman, of which tests start their own. crun does not work where control groups are of both versions.
+declare -A engine=([dockerd]=docker.io [docker]=docker.io [podman]=podman [runc]=runc [conmon]=conmon [iptables]=iptables [busybox]=busybox-static)
+for program in "${!engine[@]}"; do
+    command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing+=("${engine[$program]}")
+done
+if [[ " ${missing[*]} " == *" podman "* ]]; then
+    missing+=(netavark aardvark-dns slirp4netns uidmap catatonit)
+fi
 # For the test of action.yml.
 if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import yaml' 2>/dev/null; then
     missing+=(python3-yaml)

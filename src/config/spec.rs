@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use crate::config::check::host_system::HostSystem;
 use crate::model::{
-    AcceptedStatus, Condition, ConflictPolicy, DirMove, HealthConfig, HttpsUse, LabelColor,
-    LogRetention, Name, OnExit, ReadyConfig, RequiredPrograms, RestartConfig, ServiceKind,
-    ServiceProxy, StopConfig, TtyMode, UrlFormat, WatchConfig, resolve_name,
+    AcceptedStatus, Condition, ConflictPolicy, ContainerConfig, ContainerEngine, DirMove,
+    HealthConfig, HttpsUse, LabelColor, LogRetention, Name, OnExit, ReadyConfig, RequiredPrograms,
+    RestartConfig, ServiceKind, ServiceProxy, StopConfig, TtyMode, UrlFormat, WatchConfig,
+    resolve_name,
 };
 
 use crate::presets::Preset;
@@ -33,6 +34,8 @@ pub(crate) struct StackSpec {
     /// Whether edits are applied while the stack runs.
     pub live: bool,
     pub logs: LogRetention,
+    /// The engine for containers; `None`: any.
+    pub engine: Option<ContainerEngine>,
     /// How the proxy serves it; `None`: not at all.
     pub proxy: Option<ProxySpec>,
     /// What the names of the stack end in, unless another stack has the same.
@@ -84,6 +87,7 @@ impl StackSpec {
         self.dir = moved.path(&self.dir);
         for service in self.services.values_mut() {
             service.dir = moved.path(&service.dir);
+            service.container.iter_mut().for_each(|container| container.relocate(moved));
             service.watch.iter_mut().for_each(|watch| watch.root = moved.path(&watch.root));
         }
         self.scopes.iter_mut().for_each(|scope| scope.dir = moved.path(&scope.dir));
@@ -125,7 +129,10 @@ pub(crate) struct ServiceSpec {
     pub scope: usize,
     pub replicas: ReplicaSpec,
     pub kind: ServiceKind,
+    /// In a container: the words after the image, possibly none.
     pub command: CommandSpec,
+    /// How it runs in a container; `None`: as a program of this machine.
+    pub container: Option<ContainerConfig<Template>>,
     pub dir: PathBuf,
     /// The span of `dir`.
     pub dir_at: Option<Span>,
@@ -196,6 +203,8 @@ pub(crate) struct PortSpec {
     pub on_conflict: ConflictPolicy,
     /// The variable that pins the port.
     pub env: Option<String>,
+    /// The number in its container, with its span, if it is written.
+    pub inside: Option<(u16, Span)>,
     /// Whether devstack opens the socket and passes it to the service.
     pub socket_activation: bool,
     /// The span of the number.
@@ -212,6 +221,7 @@ impl PortSpec {
             preferred: None,
             on_conflict,
             env: None,
+            inside: None,
             socket_activation: false,
             at,
             preset: None,
@@ -260,6 +270,7 @@ pub(crate) enum ProbeSpec {
     Exec(CommandSpec),
     Delay(Duration),
     Notify,
+    Healthcheck,
 }
 
 /// A probe over HTTP.
@@ -327,7 +338,8 @@ impl ProbeSpec {
             | ProbeSpec::OwnAnswer(_)
             | ProbeSpec::Tcp(_)
             | ProbeSpec::Delay(_)
-            | ProbeSpec::Notify => &[],
+            | ProbeSpec::Notify
+            | ProbeSpec::Healthcheck => &[],
         }
     }
 }
@@ -396,6 +408,7 @@ impl ServiceSpec {
             .chain(probes)
             .chain(stop)
             .chain(watch.flat_map(CommandSpec::templates))
+            .chain(self.container.iter().flat_map(ContainerConfig::texts))
             .chain(self.description.as_ref())
     }
 

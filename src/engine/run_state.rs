@@ -152,7 +152,8 @@ impl RunFacts {
             | Probe::Log { .. }
             | Probe::Exec { .. }
             | Probe::Delay { .. }
-            | Probe::Notify => None,
+            | Probe::Notify
+            | Probe::Healthcheck => None,
         })
     }
 }

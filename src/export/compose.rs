@@ -8,9 +8,10 @@ use super::base_image::base_image;
 use super::yaml::{Yaml, YamlTable};
 use super::{Export, ExportNotes, shell};
 use crate::model::{
-    CONTAINER_DIR, Condition, HealthAction, MissingVariable, Name, PortableEnvFile, PortablePort,
-    PortableProbe, PortableService, PortableStack, PortableText, PortableVariable, RestartPolicy,
-    ServiceKind, TtyMode, is_loopback, signal_name,
+    CONTAINER_DIR, Condition, ContainerConfig, HealthAction, ImageBuild, ImageSource,
+    MissingVariable, Name, PortableEnvFile, PortablePort, PortableProbe, PortableService,
+    PortableStack, PortableText, PortableVariable, PullPolicy, RestartPolicy, ServiceKind, TtyMode,
+    VolumeMount, VolumeSource, is_loopback, signal_name,
 };
 
 /// What a Compose file depends on beside the stack.
@@ -29,12 +30,13 @@ const WORK_DIR: &str = "/work";
 pub fn compose(stack: &PortableStack, place: &ComposePlace) -> Export {
     let mut notes = ExportNotes::new("compose", stack);
     let mut volumes = YamlTable::default();
+    let mut known = BTreeSet::new();
     let mut services = YamlTable::default();
     for service in stack.services.values() {
         let writer = ComposeService { stack, place, service };
         services = services.with(&service.host_name, writer.write(&mut notes));
-        if service.image.as_ref().is_some_and(|image| image.data.is_some()) {
-            volumes = volumes.with(writer.volume(), YamlTable::default());
+        for volume in named_volumes(service).filter(|name| known.insert(*name)) {
+            volumes = volumes.with(volume, YamlTable::default());
         }
     }
     let file = YamlTable::default().with("name", stack.name.as_str()).with("services", services);
@@ -84,12 +86,8 @@ impl ComposeService<'_> {
     /// Writes what runs: an image with its data, what the Dockerfile makes, or the mounted directory.
     fn runs(&self, notes: &mut ExportNotes) -> YamlTable {
         let service = self.service;
-        if let Some(image) = &service.image {
-            let data = image.data.map(|data| vec![format!("{}:{data}", self.volume())]);
-            return YamlTable::default()
-                .with("image", image.name)
-                .with_some("command", Some(image.command.clone()))
-                .with_some("volumes", data);
+        if let Some(container) = &service.container {
+            return self.container(container, notes);
         }
         let command: Vec<String> = shell::argv(&service.command).iter().map(interpolated).collect();
         if self.place.dockerfiles.contains(&service.name) {
@@ -122,16 +120,80 @@ impl ComposeService<'_> {
             .with("volumes", mounts)
     }
 
+    /// Writes a service that runs in a container here too.
+    fn container(
+        &self,
+        container: &ContainerConfig<PortableText>,
+        notes: &mut ExportNotes,
+    ) -> YamlTable {
+        let ContainerConfig {
+            source,
+            entrypoint,
+            user,
+            workdir,
+            volumes,
+            pull,
+            engine,
+            inside_ports: _,
+        } = container;
+        if engine.is_some() {
+            notes.lose("`engine`", self.service);
+        }
+        let words = |words: &[PortableText]| words.iter().map(interpolated).collect::<Vec<_>>();
+        let table = match source {
+            ImageSource::Image(image) => YamlTable::default().with("image", interpolated(image)),
+            ImageSource::Build(build) => YamlTable::default().with("build", self.build(build)),
+        };
+        let policy = match pull {
+            PullPolicy::Missing => None,
+            PullPolicy::Always => Some("always"),
+            PullPolicy::Never => Some("never"),
+        };
+        let volumes: Vec<Yaml> = volumes.iter().map(|volume| self.volume(volume)).collect();
+        table
+            .with_some("pull_policy", policy)
+            .with_some("entrypoint", entrypoint.as_deref().map(words))
+            .with_some("command", Some(words(self.service.command.texts())))
+            .with_some("user", user.as_ref().map(interpolated))
+            .with_some("working_dir", workdir.as_ref().map(interpolated))
+            .with_some("volumes", Some(volumes))
+    }
+
+    fn build(&self, build: &ImageBuild<PortableText>) -> Yaml {
+        let context = escape(&self.path(&build.context));
+        let ImageBuild { context: dir, file, target, args } = build;
+        if file.is_none() && target.is_none() && args.is_empty() {
+            return Yaml::Text(context);
+        }
+        let args: YamlTable =
+            args.iter().map(|(name, text)| (name.as_str(), interpolated(text))).collect();
+        let file = file.as_ref().map(|file| escape(&relative(file, dir)));
+        YamlTable::default()
+            .with("context", context)
+            .with_some("dockerfile", file)
+            .with_some("target", target.as_ref().map(interpolated))
+            .with_some("args", Some(args))
+            .into()
+    }
+
+    fn volume(&self, volume: &VolumeMount) -> Yaml {
+        match &volume.source {
+            VolumeSource::Bind(path) => {
+                let mount = self.mount(path, &volume.target);
+                mount.with_some("read_only", volume.read_only.then_some(true)).into()
+            }
+            VolumeSource::Named(_) | VolumeSource::Anonymous => {
+                Yaml::Text(escape(&volume.to_string()))
+            }
+        }
+    }
+
     fn mount(&self, dir: &Path, target: &str) -> YamlTable {
         // The long form takes any path, also one with a colon.
         YamlTable::default()
             .with("type", "bind")
             .with("source", escape(&self.path(dir)))
-            .with("target", target)
-    }
-
-    fn volume(&self) -> String {
-        format!("{}-data", self.service.host_name)
+            .with("target", escape(target))
     }
 
     fn environment(&self) -> YamlTable {
@@ -250,11 +312,14 @@ impl ComposeService<'_> {
                 PortableProbe::Log => notes.lose("`ready.log`", service),
                 PortableProbe::Delay(_) => notes.lose("`ready.delay`", service),
                 PortableProbe::Notify => notes.lose("`ready.notify`", service),
-                PortableProbe::Tcp(_) | PortableProbe::Http(_) | PortableProbe::Exec(_) => {}
+                PortableProbe::Tcp(_)
+                | PortableProbe::Http(_)
+                | PortableProbe::Exec(_)
+                | PortableProbe::Healthcheck => {}
             }
         }
         let texts = service.env.values();
-        let command = service.command.texts().iter().filter(|_| service.image.is_none());
+        let command = service.command.texts().iter();
         let usual = self.place.dir.join(".env");
         for open in texts.chain(command).flat_map(PortableText::variables) {
             match &open.file {
@@ -270,6 +335,15 @@ impl ComposeService<'_> {
             }
         }
     }
+}
+
+/// Returns the names of the volumes that a service keeps.
+fn named_volumes(service: &PortableService) -> impl Iterator<Item = &str> {
+    let volumes = service.container.iter().flat_map(|container| &container.volumes);
+    volumes.filter_map(|volume| match &volume.source {
+        VolumeSource::Named(name) => Some(name.as_str()),
+        VolumeSource::Bind(_) | VolumeSource::Anonymous => None,
+    })
 }
 
 /// Returns the probes of a service as shell commands, each once.

@@ -30,6 +30,10 @@ impl ExportNotes {
         if stack.logs != LogRetention::default() {
             notes.losses.insert("`logs`".to_owned(), Vec::new());
         }
+        for name in &stack.left_out {
+            let what = "containers: start them with `devstack up`".to_owned();
+            notes.losses.entry(what).or_default().push(name.clone());
+        }
         for service in stack.services.values() {
             notes.add_common(service);
         }

@@ -103,7 +103,10 @@ pub(super) fn probe(probe: &PortableProbe) -> Option<String> {
         )),
         PortableProbe::Http(http) => Some(self::http(http)),
         PortableProbe::Exec(command) => Some(self::command(command)),
-        PortableProbe::Log | PortableProbe::Delay(_) | PortableProbe::Notify => None,
+        PortableProbe::Log
+        | PortableProbe::Delay(_)
+        | PortableProbe::Notify
+        | PortableProbe::Healthcheck => None,
     }
 }
 

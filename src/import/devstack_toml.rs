@@ -8,7 +8,11 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
-use super::{ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest};
+use super::imported_container::{dotted, volume_text};
+use super::{
+    ImportedCommand, ImportedContainer, ImportedImage, ImportedProbe, ImportedService,
+    ImportedStack, ProbeTest,
+};
 use crate::model::{Condition, MAIN_PORT, RestartPolicy};
 use crate::text::one_line;
 
@@ -56,8 +60,14 @@ impl ImportedService {
             table.set("kind", "task");
         }
         table.set_text("preset", self.preset.as_deref());
+        if let Some(container) = &self.container {
+            container.set_image(&mut table);
+        }
         if let Some(command) = &self.command {
             table.set("command", command.to_value());
+        }
+        if let Some(container) = &self.container {
+            container.set_keys(&mut table);
         }
         if !self.dir.as_os_str().is_empty() {
             table.set("dir", path_text(&self.dir));
@@ -104,18 +114,66 @@ impl ImportedService {
     fn set_ports(&self, table: &mut TomlTable) {
         if self.more_ports.is_empty() {
             if let Some(port) = self.port {
-                table.set("port", port_value(port));
+                table.set("port", self.port_value(MAIN_PORT, port));
             }
             return;
         }
         let mut ports = InlineTable::default();
         if let Some(port) = self.port {
-            ports.set(MAIN_PORT, port_value(port));
+            ports.set(MAIN_PORT, self.port_value(MAIN_PORT, port));
         }
         for (name, port) in &self.more_ports {
-            ports.set(name, port_value(*port));
+            ports.set(name, self.port_value(name, *port));
         }
         table.set_written("ports", &ports.to_text());
+    }
+
+    /// Returns the value of a port with this name.
+    fn port_value(&self, name: &str, port: u16) -> Value {
+        let wanted = if port == 0 { "auto".into() } else { i64::from(port).into() };
+        let inside = self.container.iter().flat_map(|container| &container.inside_ports);
+        match inside.into_iter().find(|(known, _)| known == name) {
+            None => wanted,
+            Some((_, inside)) => Table::from_iter([
+                ("prefer".to_owned(), wanted),
+                ("inside".to_owned(), i64::from(*inside).into()),
+            ])
+            .into(),
+        }
+    }
+}
+
+impl ImportedContainer {
+    fn set_image(&self, table: &mut TomlTable) {
+        let (context, file, target, args) = match &self.source {
+            ImportedImage::Image(image) => return table.set("image", image.as_str()),
+            ImportedImage::Build { context, file, target, args } => (context, file, target, args),
+        };
+        let context = dotted(context);
+        if file.is_none() && target.is_none() && args.is_empty() {
+            return table.set("build", context);
+        }
+        let mut build = InlineTable::default();
+        build.set("context", context);
+        build.set_text("file", file.as_deref());
+        build.set_text("target", target.as_deref());
+        if !args.is_empty() {
+            let args = args.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str())));
+            build.set("args", Table::from_iter(args));
+        }
+        table.set_written("build", &build.to_text());
+    }
+
+    fn set_keys(&self, table: &mut TomlTable) {
+        if let Some(words) = &self.entrypoint {
+            table.set("entrypoint", list(words.iter().cloned()));
+        }
+        table.set_text("user", self.user.as_deref());
+        table.set_text("workdir", self.workdir.as_deref());
+        if !self.volumes.is_empty() {
+            table.set("volumes", list(self.volumes.iter().map(volume_text)));
+        }
+        table.set_text("pull", self.pull);
     }
 }
 
@@ -234,10 +292,6 @@ fn env_file((path, optional): &(std::path::PathBuf, bool)) -> Value {
         ])
         .into(),
     }
-}
-
-fn port_value(port: u16) -> Value {
-    if port == 0 { "auto".into() } else { i64::from(port).into() }
 }
 
 fn restart(policy: RestartPolicy) -> &'static str {

@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::ImportedContainer;
 use super::environment::clean_path;
 use crate::model::{Condition, RestartPolicy};
 
@@ -30,7 +31,11 @@ impl ImportedStack {
         let prefix = |path: &mut PathBuf| *path = clean_path(below.join(&*path));
         self.env_files.iter_mut().for_each(|(path, _)| prefix(path));
         for service in &mut self.services {
-            prefix(&mut service.dir);
+            match &mut service.container {
+                // Its paths are relative to the directory of the file.
+                Some(container) => container.prefix_paths(below),
+                None => prefix(&mut service.dir),
+            }
             service.env_files.iter_mut().for_each(|(path, _)| prefix(path));
         }
     }
@@ -52,6 +57,8 @@ pub struct ImportedService {
     pub preset: Option<String>,
     /// `None` with a preset that has the right one.
     pub command: Option<ImportedCommand>,
+    /// How it runs in a container, where `command` is what follows the image; `None`: as a program.
+    pub container: Option<ImportedContainer>,
     /// Relative to the directory of `devstack.toml`; empty for that directory.
     pub dir: PathBuf,
     /// The preferred port. 0 stands for `"auto"`.

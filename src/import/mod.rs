@@ -6,6 +6,7 @@ mod compose;
 mod detect;
 mod devstack_toml;
 mod environment;
+mod imported_container;
 mod imported_stack;
 mod mprocs;
 mod process_compose;
@@ -17,6 +18,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use imported_container::{ImportedContainer, ImportedImage};
 pub use imported_stack::{
     ImportNote, ImportedCommand, ImportedProbe, ImportedService, ImportedStack, NEED_NOT_LISTEN,
     ProbeTest,

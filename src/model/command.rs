@@ -7,7 +7,7 @@ use crate::text::join;
 pub enum CommandLine {
     /// A string for `sh -c`.
     Shell(String),
-    /// A program with its arguments, executed without a shell; at least one word.
+    /// A program with its arguments, executed without a shell; at least one word, except in a container.
     Exec(Vec<RedactedText>),
 }
 

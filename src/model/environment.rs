@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::display::serialize_lossy;
-use super::{ModeView, Name, RunId};
+use super::{ContainerPlace, ModeView, Name, RunId};
 use crate::encoding::{from_base64, to_base64};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -29,6 +29,12 @@ pub struct EnvView {
     /// The working directory of the service; in JSON, bytes that are not UTF-8 become U+FFFD.
     #[serde(serialize_with = "serialize_lossy")]
     pub dir: PathBuf,
+    /// Whether the service runs in a container.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_container: bool,
+    /// Where commands run inside its container; `None`: none runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerPlace>,
     /// The variables, sorted by name.
     pub variables: Vec<EnvVariable>,
 }

@@ -19,7 +19,7 @@ pub struct ReadyConfig<P = Probe> {
 pub enum Probe {
     /// A process of its own tree accepts connections on this port.
     Tcp {
-        /// The port on loopback.
+        /// The port on loopback; of a container: outside, where its own port is published.
         port: u16,
     },
     /// `GET url` returns a status that is accepted.
@@ -40,7 +40,7 @@ pub enum Probe {
     },
     /// A command exits with code 0.
     Exec {
-        /// Runs in the service's directory with its environment.
+        /// Runs in the service's directory with its environment; in a container: inside.
         command: CommandLine,
     },
     /// The service has been running this long.
@@ -50,6 +50,8 @@ pub enum Probe {
     },
     /// The service sends `READY=1` to `NOTIFY_SOCKET`, as with `sd_notify` of systemd.
     Notify,
+    /// The engine finds its container healthy, by the `HEALTHCHECK` of its image.
+    Healthcheck,
 }
 
 /// Which HTTP status is a success.

@@ -44,6 +44,8 @@ pub enum MessageClass {
     Limit,
     /// Not permitted.
     Denied,
+    /// A container engine is missing or does not run, or refused something.
+    Container,
     /// A bug in devstack.
     Internal,
 }

@@ -3,6 +3,7 @@
 mod address;
 mod cause;
 mod command;
+mod container;
 mod display;
 mod environment;
 mod event;
@@ -31,6 +32,10 @@ pub use address::{
 };
 pub use cause::Cause;
 pub use command::{CommandLine, RedactedText, RequiredPrograms};
+pub use container::{
+    ContainerConfig, ContainerEngine, ContainerPlace, EngineAddress, ImageBuild, ImageSource,
+    PullPolicy, VolumeMount, VolumeSource, host_inside, is_image_reference, is_volume_name,
+};
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub(crate) use environment::SERVICE_VAR;
 pub use environment::{
@@ -47,7 +52,7 @@ pub use port::{
     AssignedPort, BindHints, ConflictPolicy, MAIN_PORT, PortKey, PortRequest, WantedPort,
 };
 pub use portable::{
-    CONTAINER_DIR, MissingVariable, PortableCommand, PortableEnvFile, PortableHttp, PortableImage,
+    CONTAINER_DIR, MissingVariable, PortableCommand, PortableEnvFile, PortableHttp,
     PortableNetwork, PortablePort, PortableProbe, PortableService, PortableStack, PortableText,
     PortableVariable, TextPiece,
 };

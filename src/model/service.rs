@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    AssignedPort, BindHints, CommandLine, Condition, DEBUG_PORT, DebugConfig, DirMove,
-    HealthConfig, Name, ReadyConfig, RequiredPrograms, RestartConfig, RunMode, ServiceProxy,
-    StopConfig, UrlFormat, WatchConfig, bind_address,
+    AssignedPort, BindHints, CommandLine, Condition, ContainerConfig, DEBUG_PORT, DebugConfig,
+    DirMove, HealthConfig, Name, ReadyConfig, RequiredPrograms, RestartConfig, RunMode,
+    ServiceProxy, StopConfig, UrlFormat, WatchConfig, bind_address,
 };
 
 /// The port of a lazy service that its program opens, behind its main port.
@@ -83,6 +83,12 @@ impl Service {
         ports
     }
 
+    /// Returns the number that a port has inside its container, where its program listens. `None`: it
+    /// runs in none.
+    pub fn inside_port(&self, port: &AssignedPort) -> Option<u16> {
+        self.launch.container.as_ref()?.inside_ports.get(&port.name).copied()
+    }
+
     /// Whether this is the port that its program opens in place of its main port.
     pub fn is_inner(&self, port: &AssignedPort) -> bool {
         self.lazy.is_some() && port.name == INNER_PORT
@@ -130,6 +136,7 @@ impl Service {
             debug: None,
             launch: LaunchConfig {
                 command: CommandLine::Shell(name.to_owned()),
+                container: None,
                 dir: "/shop".into(),
                 env: BTreeMap::new(),
                 host: "127.0.0.1".to_owned(),
@@ -186,13 +193,15 @@ impl ServiceKind {
 /// What is executed, completely resolved. Equal launches need no restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchConfig {
-    /// The program and its arguments.
+    /// The program and its arguments. In a container: the words after the image, possibly none.
     pub command: CommandLine,
+    /// How it runs in a container; `None`: as a program of this machine.
+    pub container: Option<ContainerConfig>,
     /// The working directory, absolute.
     pub dir: PathBuf,
-    /// Variables set on top of devstack's own environment.
+    /// Variables set on top of devstack's own environment; in a container: all that it gets.
     pub env: BTreeMap<String, String>,
-    /// The address the service should bind (`HOST`).
+    /// The address the service should bind (`HOST`). In a container: where its ports are published.
     pub host: String,
     /// Programs that must be installed; `None`: unknown.
     pub requires: Option<RequiredPrograms>,
@@ -204,9 +213,20 @@ impl LaunchConfig {
         self.env.get(DATA_VARIABLE).map(Path::new)
     }
 
+    /// Returns what runs, for display, without secrets: the command, or the image with its arguments.
+    pub fn line(&self) -> String {
+        let command = self.command.line();
+        match &self.container {
+            None => command,
+            Some(container) if command.is_empty() => container.image(),
+            Some(container) => format!("{} {command}", container.image()),
+        }
+    }
+
     /// Changes its paths after the project directory was moved, for what a running program still needs.
     pub fn relocate(&mut self, moved: &DirMove) {
         self.dir = moved.path(&self.dir);
+        self.container.iter_mut().for_each(|container| container.relocate(moved));
         self.env.values_mut().for_each(|value| *value = moved.text(value));
     }
 }

@@ -64,8 +64,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::check_killable;
+    use crate::model::ContainerEngine;
     use crate::model::MessageClass;
-    use crate::ports::{ContainerEngine, HolderContext, PortHolder};
+    use crate::ports::{HolderContext, PortHolder};
 
     fn holder(pid: u32) -> PortHolder {
         let me = PortHolder::hidden(Some(rustix::process::geteuid().as_raw()));

@@ -43,8 +43,8 @@ pub use blame::{
 pub use conflict::{ConflictAnswer, ConflictPrompt, PortObstacle};
 pub use conflict_text::{holder_text as explain_held, loss_text};
 pub use holders::{
-    ContainerEngine, HolderContext, ListenerOwner, PortHolder, display_home_relative,
-    first_holders_of, holders_of_listeners, holders_of_port, holders_of_ports, listener_owner,
+    HolderContext, ListenerOwner, PortHolder, display_home_relative, first_holders_of,
+    holders_of_listeners, holders_of_port, holders_of_ports, listener_owner,
 };
 pub use interfaces::NetworkInterface;
 pub use kill_policy::check_killable;

@@ -38,6 +38,8 @@ pub struct PresetImage {
     pub name: String,
     /// The directory with its data.
     pub data: Option<String>,
+    /// Where that directory is in later versions.
+    pub data_moved: Option<MovedData>,
     /// Arguments instead of those of the image; empty: none.
     #[serde(default)]
     pub command: Vec<String>,
@@ -46,6 +48,27 @@ pub struct PresetImage {
     pub env: BTreeMap<String, String>,
     /// A shell command that succeeds in the container once it is ready, in place of other probes.
     pub ready: Option<String>,
+}
+
+/// Another place of the data since a version.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MovedData {
+    /// The first version with it.
+    pub version: u32,
+    /// The directory.
+    pub data: String,
+}
+
+impl PresetImage {
+    /// Returns the directory with the data in an image with this tag; without a version, it is the
+    /// newest.
+    pub fn data_of(&self, tag: Option<&str>) -> Option<&str> {
+        let digits = |tag: &str| tag.chars().take_while(char::is_ascii_digit).collect::<String>();
+        let version = tag.and_then(|tag| digits(tag).parse().ok()).unwrap_or(u32::MAX);
+        let moved = self.data_moved.as_ref().filter(|moved| version >= moved.version);
+        moved.map(|moved| moved.data.as_str()).or(self.data.as_deref())
+    }
 }
 
 /// Hot reload built into a framework.

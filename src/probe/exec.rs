@@ -135,6 +135,7 @@ mod tests {
                 });
         let launch = LaunchConfig {
             command: CommandLine::Shell("the service".into()),
+            container: None,
             dir: "/".into(),
             env: [("A".to_owned(), "1".to_owned())].into(),
             host: "127.0.0.1".into(),

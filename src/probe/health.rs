@@ -139,6 +139,7 @@ mod tests {
             let (tell, reports) = mpsc::unbounded_channel();
             let launch = LaunchConfig {
                 command: CommandLine::Shell("true".into()),
+                container: None,
                 dir: dir.path().to_owned(),
                 env: BTreeMap::new(),
                 host: "127.0.0.1".into(),

@@ -3,12 +3,13 @@ use std::pin::Pin;
 
 use super::{ProbeCommandEnd, ProbeCommandOutput};
 use crate::model::{LaunchConfig, ListenAddress, Message, MessageClass};
-use crate::ports::ListenerOwner;
+use crate::ports::{ListenerOwner, PortHolder};
 
 type TreeFn = dyn Fn() -> Vec<u32> + Send + Sync;
 type OwnerFn = dyn Fn(u16, &[u32]) -> ListenerOwner + Send + Sync;
 type ExecFn =
     dyn Fn(LaunchConfig) -> Pin<Box<dyn Future<Output = ProbeCommandOutput> + Send>> + Send + Sync;
+type AdoptFn = dyn Fn(u16, PortHolder) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync;
 type ListeningFn = dyn Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync;
 
 /// What probes can see of a run. Probe tasks call the functions, which should return within a few
@@ -21,7 +22,20 @@ pub struct ProbeContext {
     main: Option<u16>,
     alone: bool,
     trying: Option<Box<ExecFn>>,
+    container: Option<ContainerProbes>,
+    adopt: Option<Box<AdoptFn>>,
 }
+
+/// What probes can see of the container of a run.
+pub struct ContainerProbes {
+    /// Explains why a port, outside, leads to nothing although something listens.
+    pub hint: Box<dyn Fn(u16) -> Option<Message> + Send + Sync>,
+    /// Returns why the container is not healthy, as its image says.
+    pub health: Box<dyn Fn() -> BoxedHealth + Send + Sync>,
+}
+
+/// Whether a container is healthy, and why not.
+pub type BoxedHealth = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 impl ProbeContext {
     /// `tree` lists the live processes of the run; `owner` returns the owner of a port and
@@ -32,8 +46,54 @@ impl ProbeContext {
         listening: impl Fn(&[u32]) -> Vec<ListenAddress> + Send + Sync + 'static,
     ) -> ProbeContext {
         let (tree, owner, listening) = (Box::new(tree), Box::new(owner), Box::new(listening));
-        let (given, main, alone, trying) = (BTreeSet::new(), None, false, None);
-        ProbeContext { tree, owner, listening, given, main, alone, trying }
+        let (given, main, alone) = (BTreeSet::new(), None, false);
+        let (trying, container, adopt) = (None, None, None);
+        ProbeContext { tree, owner, listening, given, main, alone, trying, container, adopt }
+    }
+
+    /// The run is a container.
+    pub fn in_container(self, container: ContainerProbes) -> ProbeContext {
+        ProbeContext { container: Some(container), ..self }
+    }
+
+    /// Sets the function that finds out whether a process that is none of the run listens for it.
+    pub fn adopting<F>(
+        self,
+        adopt: impl Fn(u16, PortHolder) -> F + Send + Sync + 'static,
+    ) -> ProbeContext
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        ProbeContext {
+            adopt: Some(Box::new(move |port, holder| Box::pin(adopt(port, holder)))),
+            ..self
+        }
+    }
+
+    /// Whether a process that is none of the run listens for it after all.
+    pub(super) async fn adopts(&self, port: u16, holder: &PortHolder) -> bool {
+        match &self.adopt {
+            Some(adopt) => adopt(port, holder.clone()).await,
+            None => false,
+        }
+    }
+
+    /// Whether connections to the port are accepted by something between, before the run listens.
+    pub(super) fn is_forwarded(&self) -> bool {
+        self.container.is_some()
+    }
+
+    /// Explains why a port leads to nothing although something listens.
+    pub(super) fn hint(&self, port: u16) -> Option<Message> {
+        (self.container.as_ref()?.hint)(port)
+    }
+
+    /// Returns why its container is not healthy.
+    pub(super) async fn container_health(&self) -> Result<(), String> {
+        match &self.container {
+            Some(container) => (container.health)().await,
+            None => Err("it runs in no container".to_owned()),
+        }
     }
 
     /// Sets the ports assigned to the run, main port first.

@@ -21,6 +21,9 @@ use crate::sync::lock_unpoisoned;
 /// debugger or metrics port.
 const WRONG_PORT_DELAY: Duration = Duration::from_secs(2);
 
+/// How long after the start of a run something may forward to a container that is not found yet.
+const FORWARDER_GRACE: Duration = Duration::from_secs(3);
+
 /// The running probes of a run. Dropping it aborts them and kills their commands.
 pub struct ProbeHandle {
     task: AbortHandle,
@@ -78,7 +81,8 @@ pub fn start_readiness(
             model::Probe::Tcp { .. }
             | model::Probe::Http { .. }
             | model::Probe::Exec { .. }
-            | model::Probe::Delay { .. } => None,
+            | model::Probe::Delay { .. }
+            | model::Probe::Healthcheck => None,
         };
         tasks.spawn(single.run(matched));
     }
@@ -127,7 +131,9 @@ impl ProbeTask {
                 self.say(ProbeUpdate::Held(format!("has been running for {shown}")));
             }
             model::Probe::Tcp { .. } | model::Probe::Http { .. } => self.repeat(FIRST).await,
-            model::Probe::Exec { .. } => self.repeat(FIRST_EXEC).await,
+            model::Probe::Exec { .. } | model::Probe::Healthcheck => {
+                self.repeat(FIRST_EXEC).await;
+            }
         }
     }
 
@@ -169,6 +175,14 @@ impl ProbeTask {
                 }
                 ProbeAttempt::Failed(why) => self.say(ProbeUpdate::Failed(why)),
                 ProbeAttempt::NotListening(port) => self.port_unused(port),
+                // The next attempt sees it.
+                ProbeAttempt::Foreign(port, holder) if self.sight.adopts(port, &holder).await => {}
+                // A container is found a little later than what forwards to it.
+                ProbeAttempt::Foreign(port, holder)
+                    if holder.may_act_for_service() && self.begin.elapsed() < FORWARDER_GRACE =>
+                {
+                    self.say(ProbeUpdate::Failed(format!("{holder} has port {port}")));
+                }
                 ProbeAttempt::Foreign(port, holder) => self.port_foreign(port, holder),
                 ProbeAttempt::Limited(error) => {
                     let text = format!("cannot run a readiness probe: {error}");
@@ -183,6 +197,10 @@ impl ProbeTask {
 
     fn port_unused(&self, port: u16) {
         self.say(ProbeUpdate::Failed(format!("nothing is listening on port {port} yet")));
+        if let Some(hint) = self.sight.hint(port) {
+            self.say(ProbeUpdate::Failed(hint.text.clone()));
+            return self.say(ProbeUpdate::Once(ProbeFinding::Note(hint)));
+        }
         if self.begin.elapsed() >= WRONG_PORT_DELAY
             && let Some(actual) = self.sight.unexpected_addresses()
         {
@@ -193,8 +211,14 @@ impl ProbeTask {
     fn port_foreign(&self, port: u16, holder: Box<PortHolder>) {
         let text = format!("port {port} is in use by {holder}, not by this service");
         self.say(ProbeUpdate::Failed(text.clone()));
-        let help =
-            format!("stop it (see `devstack ports {port}`), or give the service another port");
+        let help = match holder.may_act_for_service() {
+            true => "if it forwards to a container that this command starts, write `image = …` \
+                     instead of `command`: then devstack knows"
+                .to_owned(),
+            false => {
+                format!("stop it (see `devstack ports {port}`), or give the service another port")
+            }
+        };
         self.say(ProbeUpdate::Once(ProbeFinding::ForeignListener(
             port,
             holder,
@@ -223,6 +247,10 @@ pub(super) async fn attempt(
             Some(request.attempt(sight, slow).await)
         }
         model::Probe::Exec { command } => Some(exec::attempt(command, launch, sight).await),
+        model::Probe::Healthcheck => Some(match sight.container_health().await {
+            Ok(()) => ProbeAttempt::Held("the health check of its image succeeded".to_owned()),
+            Err(why) => ProbeAttempt::Failed(why),
+        }),
         model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => None,
     }
 }

@@ -13,6 +13,9 @@ use crate::ports::ListenerOwner;
 /// A local connection takes microseconds unless the listener's backlog is full.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 
+/// How long a forwarder takes to notice that nothing listens behind it.
+const FORWARDED_WAIT: Duration = Duration::from_millis(250);
+
 /// Checks the owner of the port, then whether it accepts connections.
 pub(super) async fn attempt(port: u16, host: &str, sight: &ProbeContext) -> ProbeAttempt {
     let places = match targets(port, host, sight) {
@@ -20,11 +23,27 @@ pub(super) async fn attempt(port: u16, host: &str, sight: &ProbeContext) -> Prob
         Err(attempt) => return attempt,
     };
     match connect(&places.reachable).await {
+        Ok(stream) if places.listening.is_empty() && sight.is_forwarded() => {
+            match stays_open(&stream).await {
+                true => places.held(format!("port {port} keeps connections open")),
+                false => ProbeAttempt::NotListening(port),
+            }
+        }
         Ok(_) => places.held(format!("port {port} accepts connections")),
         Err(error) => {
             let text = format!("port {port} does not accept connections: {}", reason(&error));
             ProbeAttempt::of_error(error, text)
         }
+    }
+}
+
+/// Whether a connection that a forwarder accepted leads further: it is closed at once if nothing
+/// listens behind.
+async fn stays_open(stream: &TcpStream) -> bool {
+    match timeout(FORWARDED_WAIT, stream.peek(&mut [0])).await {
+        Ok(Ok(read)) => read > 0,
+        Ok(Err(_)) => false,
+        Err(_) => true,
     }
 }
 

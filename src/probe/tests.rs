@@ -63,6 +63,7 @@ impl ProbeFixture {
         };
         let launch = LaunchConfig {
             command: CommandLine::Shell("true".into()),
+            container: None,
             dir: std::env::temp_dir(),
             env: BTreeMap::new(),
             host: "127.0.0.1".into(),

@@ -37,14 +37,14 @@ pub(crate) use crate::sys::signal::{
     ignore_file_size_signal, ignores_hangup, note_interrupt, own_group,
 };
 pub use cleanup::{
-    CleanupReport, CommandOrphans, KillOutcome, KillTarget, OwnChildren, clean_up, find_orphans,
-    find_orphans_by_token, kill_holders,
+    CleanupReport, CommandOrphans, KillOutcome, KillTarget, OwnChildren, StackContainers, clean_up,
+    find_orphans, find_orphans_by_token, kill_holders, left_containers,
 };
 pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;
-pub use guard::GuardHandle;
-pub use process_manager::ProcessManager;
+pub use guard::{GuardHandle, LastAct};
 pub(crate) use process_manager::random_name;
+pub use process_manager::{ProcessManager, ReservedRun, RunInputs};
 pub(crate) use run::OutputTail;
 pub use run::{
     BoxFuture, OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage,

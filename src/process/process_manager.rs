@@ -13,12 +13,14 @@ use super::guard::{GuardConnection, GuardHandle, RunStart};
 use super::keeper::KeeperOrder;
 use super::process_tree;
 use super::run::{
-    MainPids, OneShotCommand, OutputSink, PtySet, RunChange, RunChannels, RunHandle, RunPids,
-    RunProgress, RunReport, RunTask, send_report,
+    BoxFuture, MainPids, OneShotCommand, OutputSink, PtySet, RunChange, RunChannels, RunHandle,
+    RunPids, RunProgress, RunReport, RunTask, send_report,
 };
 use super::spawn::{InheritedEnv, ListenFd, MAX_LISTEN_FDS, PreparedSpawn, prepare, spawn_errors};
 use super::stack_mark::StackMark;
-use crate::model::{DirMove, LaunchConfig, Message, RunId, SERVICE_VAR, Survivor, TtyMode};
+use crate::model::{
+    DirMove, EngineAddress, LaunchConfig, Message, RunId, SERVICE_VAR, Survivor, TtyMode,
+};
 use crate::sys::pty::{Pty, TermSize};
 
 /// How long killed trees may take to disappear at the end. SIGKILL takes milliseconds; what is
@@ -119,7 +121,35 @@ impl ProcessManager {
         handed: Vec<ListenFd>,
         sink: impl OutputSink,
     ) -> RunHandle {
-        self.start(&self.facts, run, launch, tty, handed, sink)
+        let reserved = self.reserve(run, launch);
+        let handle = reserved.handle.clone();
+        self.start(&self.facts, reserved, launch, RunInputs { tty, handed, epilogue: None }, sink);
+        handle
+    }
+
+    /// Reserves a run that is started later, such as one whose image is pulled first. Until then its
+    /// handle does nothing.
+    pub fn reserve(&self, run: RunId, launch: &LaunchConfig) -> ReservedRun {
+        let service = launch.env.get(SERVICE_VAR).cloned();
+        let pids = Arc::new(RunPids::new(self.mains.clone(), service));
+        let link = Some((run, self.link.clone()));
+        ReservedRun { run, handle: RunHandle { link, pids, stopper: Arc::default() } }
+    }
+
+    /// Starts a reserved run.
+    pub fn start_reserved(
+        &self,
+        reserved: ReservedRun,
+        launch: &LaunchConfig,
+        inputs: RunInputs,
+        sink: impl OutputSink,
+    ) {
+        self.start(&self.facts, reserved, launch, inputs, sink);
+    }
+
+    /// Reports a reserved run as one that failed to start for this reason.
+    pub fn refuse_reserved(&self, reserved: ReservedRun, why: Message, sink: impl OutputSink) {
+        not_started(&self.facts, reserved.run, why, sink);
     }
 
     /// Reports a run that cannot even be tried as one that failed to start for this reason.
@@ -130,20 +160,15 @@ impl ProcessManager {
     fn start(
         &self,
         facts: &mpsc::UnboundedSender<RunReport>,
-        run: RunId,
+        reserved: ReservedRun,
         launch: &LaunchConfig,
-        tty: TtyMode,
-        handed: Vec<ListenFd>,
+        inputs: RunInputs,
         mut sink: impl OutputSink,
-    ) -> RunHandle {
-        match self.prepare_run(facts, run, launch, tty, handed, &mut sink) {
-            Ok(life) => {
-                let (link, pids) = (Some((run, life.link.clone())), life.pids.clone());
-                let leash = RunHandle { link, pids, stopper: life.stopper.clone() };
-                tokio::spawn(life.run(sink));
-                leash
-            }
-            Err(why) => not_started(facts, run, why, sink),
+    ) {
+        let run = reserved.run;
+        match self.prepare_run(facts, reserved, launch, inputs, &mut sink) {
+            Ok(life) => drop(tokio::spawn(life.run(sink))),
+            Err(why) => drop(not_started(facts, run, why, sink)),
         }
     }
 
@@ -152,7 +177,10 @@ impl ProcessManager {
     pub fn spawn_one_shot(&self, launch: &LaunchConfig, sink: impl OutputSink) -> OneShotCommand {
         let (tell, facts) = mpsc::unbounded_channel();
         let run = RunId(u64::MAX - self.asides.fetch_add(1, Ordering::Relaxed));
-        let leash = self.start(&tell, run, launch, TtyMode::No, Vec::new(), sink);
+        let reserved = self.reserve(run, launch);
+        let leash = reserved.handle.clone();
+        let inputs = RunInputs { tty: TtyMode::No, handed: Vec::new(), epilogue: None };
+        self.start(&tell, reserved, launch, inputs, sink);
         OneShotCommand { leash, facts }
     }
 
@@ -189,12 +217,13 @@ impl ProcessManager {
     fn prepare_run(
         &self,
         facts: &mpsc::UnboundedSender<RunReport>,
-        run: RunId,
+        reserved: ReservedRun,
         launch: &LaunchConfig,
-        tty: TtyMode,
-        handed: Vec<ListenFd>,
+        inputs: RunInputs,
         sink: &mut impl OutputSink,
     ) -> Result<RunTask, Message> {
+        let RunInputs { tty, handed, epilogue } = inputs;
+        let ReservedRun { run, handle: RunHandle { pids, stopper, .. } } = reserved;
         let terminal = self.terminal(tty)?;
         let PreparedSpawn { parcel, program, dir } =
             prepare(launch, &self.environment, terminal.is_some(), &handed)?;
@@ -202,8 +231,6 @@ impl ProcessManager {
         sink.starting(terminal.as_ref());
         let RunChannels { outlets, fds } = RunChannels::open(terminal)
             .map_err(|error| spawn_errors::out_of_resources("pipes", &error))?;
-        let service = launch.env.get(SERVICE_VAR).cloned();
-        let pids = Arc::new(RunPids::new(self.mains.clone(), service));
         let sockets = handed.into_iter().map(|handed| handed.socket).take(MAX_LISTEN_FDS);
         let fds = fds.into_iter().chain(sockets).collect();
         let mark = self.mark.run(run);
@@ -214,7 +241,8 @@ impl ProcessManager {
             facts: facts.clone(),
             link: self.link.clone(),
             pids,
-            stopper: Arc::default(),
+            stopper,
+            epilogue,
             mark,
             reports,
             outlets,
@@ -285,6 +313,28 @@ impl ProcessManager {
         self.link.kill_all();
     }
 
+    /// Kills what still runs, and waits for its end for at most five seconds.
+    pub async fn empty(&self) {
+        self.link.kill_all();
+        let mut alive = self.link.alive();
+        // What lasts longer is reported by `shut_down`.
+        let _ = timeout(KILL_TIMEOUT, alive.wait_for(|count| *count == 0)).await;
+    }
+
+    /// Records that the stack has something in this engine, and lets the guard clean up there if this
+    /// process is killed. Not for the loop: it writes a file.
+    pub fn uses_engine(&self, engine: &EngineAddress, last_act: &[u8]) {
+        self.link.set_last_act(last_act);
+        if let Some(ledger) = self.link.ledger() {
+            ledger.uses_engine(engine);
+        }
+    }
+
+    /// The guard has nothing to clean up any more.
+    pub fn cancel_last_act(&self) {
+        self.link.set_last_act(&[]);
+    }
+
     async fn end(&self) -> bool {
         let mut gone = self.link.closed();
         let guard_was_lost = *gone.borrow();
@@ -304,6 +354,30 @@ impl ProcessManager {
         // Orphans that the guard did not reap are our children now.
         adopted_orphans::kill_all(&self.link).await
     }
+}
+
+/// A run that is about to start.
+#[derive(Debug)]
+pub struct ReservedRun {
+    run: RunId,
+    handle: RunHandle,
+}
+
+impl ReservedRun {
+    /// Returns the handle of the run.
+    pub fn handle(&self) -> &RunHandle {
+        &self.handle
+    }
+}
+
+/// What a run gets beside its command.
+pub struct RunInputs {
+    /// Whether it gets a pty.
+    pub tty: TtyMode,
+    /// Sockets that its program is passed, at most 64.
+    pub handed: Vec<ListenFd>,
+    /// Ends what belongs to the run and is none of its processes; its end is reported after that.
+    pub epilogue: Option<BoxFuture>,
 }
 
 fn not_started(

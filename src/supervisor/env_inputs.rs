@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::config::{Config, ExplainedEnv};
 use crate::model::{
-    EnvValue, EnvVariable, EnvView, RunId, Service, ShadowedValue, Stack, StackProxy,
-    VariableSource,
+    ContainerPlace, EnvValue, EnvVariable, EnvView, RunId, Service, ShadowedValue, Stack,
+    StackProxy, VariableSource,
 };
 use crate::process::{EnvProvider, InheritedEnv};
 
@@ -24,18 +24,24 @@ pub struct EnvInputs {
     pub environment: Arc<InheritedEnv>,
     /// Whether the service gets a terminal.
     pub terminal: bool,
+    /// Where commands run inside its container.
+    pub container: Option<ContainerPlace>,
 }
 
 impl EnvInputs {
     /// Lists every variable with its value, its source, and the values it shadows. Without what is
     /// specific to one process: `PWD`, passed sockets and devstack's marker.
     pub fn explain(&self) -> EnvView {
-        let EnvInputs { service, run, stack, config: draft, environment, terminal } = self;
+        let EnvInputs { service, run, stack, config: draft, environment, terminal, .. } = self;
         let debugged = service.mode.is_debug();
         let ports = stack.ports().map(|(key, port)| (key, port.clone())).collect();
         let place = stack.proxy.as_ref().map(StackProxy::place);
         let explained = draft.explain_env(&service.name, &ports, debugged, place.as_ref());
-        let all = environment.with_providers(&service.launch.env, *terminal);
+        let mut all = environment.with_providers(&service.launch.env, *terminal);
+        if service.launch.container.is_some() {
+            // A container inherits nothing.
+            all.retain(|_, (_, provider)| *provider == EnvProvider::Service);
+        }
         let variable = |(name, (value, giver)): (&OsStr, (&OsStr, EnvProvider))| {
             // A name that is not UTF-8 cannot be written, and few programs can read it.
             Some(self.variable(name.to_str()?, value, giver, &explained))
@@ -47,6 +53,8 @@ impl EnvInputs {
             run: *run,
             mode: service.mode.into(),
             dir: service.launch.dir.clone(),
+            in_container: service.launch.container.is_some(),
+            container: self.container.clone(),
             variables: all.into_iter().filter_map(variable).collect(),
         }
     }

@@ -249,6 +249,7 @@ impl Supervisor {
             config: self.reloader.applied(),
             environment,
             terminal,
+            container: run.and_then(|run| self.hands.container_place(run)),
         })
     }
 

@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod configuration;
+pub mod containers;
 pub mod env_inputs;
 pub(crate) mod executor;
 pub mod feed;

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::executor::RunRefusal;
 use super::renamed_data;
 use super::script_hints::{script_hints, with_hints};
 use super::status::missing_package;
@@ -108,6 +109,7 @@ pub(super) enum ExitFinding {
 pub(super) fn investigate(
     service: &Service,
     run: RunId,
+    refusal: Option<RunRefusal>,
     logs: &StackLog,
     ports: &Mutex<PortAllocator>,
 ) -> ExitFinding {
@@ -117,6 +119,9 @@ pub(super) fn investigate(
         return ExitFinding::CannotRun(message);
     }
     let in_use = lines.iter().any(|line| ports::mentions_address_in_use(line));
+    if let Some(message) = refusal.filter(|_| !in_use).and_then(|it| it.message(&lines)) {
+        return ExitFinding::CannotRun(message);
+    }
     if numbers.is_empty() && !in_use {
         return ExitFinding::Ports(PortBlame::NoSign);
     }

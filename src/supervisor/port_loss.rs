@@ -52,12 +52,13 @@ impl Supervisor {
 
     /// Finds out why a run that exited before it was ready is not to blame, if so. None of its
     /// processes is left.
-    pub(super) fn investigate_exit(&self, run: RunId, service: Arc<Service>) {
+    pub(super) fn investigate_exit(&mut self, run: RunId, service: Arc<Service>) {
         let (logs, ports) = (self.logs.clone(), self.reloader.ports());
+        let refusal = self.hands.refusal(run, &service);
         let tell = self.port_reports.0.clone();
         tokio::spawn(async move {
             let exited = service.clone();
-            let blame = off_loop(move || investigate(&exited, run, &logs, &ports)).await;
+            let blame = off_loop(move || investigate(&exited, run, refusal, &logs, &ports)).await;
             let blame = blame.unwrap_or(ExitFinding::Ports(PortBlame::Unclear));
             // The supervisor may have finished meanwhile.
             let _ = tell.send(PortVerdict::Exit(run, service, blame));

@@ -342,7 +342,8 @@ impl Supervisor {
             // All of a step are inspected together.
             Effect::InspectPorts { .. } => {}
             Effect::Spawn(run, service) => {
-                self.hands.spawn(run, &service);
+                let stack = self.stack().clone();
+                self.hands.spawn(run, &service, &stack);
                 if service.reloads_itself() {
                     let stack = self.stack().clone();
                     self.hands.watch_again(&stack);

@@ -37,7 +37,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 26] = [
+pub const LAYERS: [Layer; 27] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest", "text"]),
@@ -133,6 +133,13 @@ pub const LAYERS: [Layer; 26] = [
         never_dependencies: &[
             "tokio", "hyper", "hyper_util", "notify", "portpicker", "rustix", "libc", "clap",
         ],
+    },
+    Layer {
+        path: "src/container",
+        only: Some(&["container", "model", "encoding", "regular_file"]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "notify"],
     },
     Layer {
         path: "src/ports",

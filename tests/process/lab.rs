@@ -138,6 +138,7 @@ impl Lab {
         let dir = self.dir.path().to_owned();
         LaunchConfig {
             command,
+            container: None,
             dir,
             env: BTreeMap::new(),
             host: "127.0.0.1".to_owned(),

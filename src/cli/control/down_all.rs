@@ -12,6 +12,7 @@ use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::process;
 use crate::process::CleanupReport;
+use crate::supervisor::containers::remove_left;
 use crate::text::one_line;
 
 /// Result for one stack: what was done, or why it still runs.
@@ -71,7 +72,7 @@ fn clear(stack: &CrashedInstance) -> Option<DownResult> {
     let mut swept = CleanupReport::default();
     let settled = stack.clean_up(|| {
         let record = stack.state_dir.as_ref().map(StateDir::process_record);
-        swept = process::clean_up(record.as_deref(), stack.holder.token.as_deref());
+        swept = remove_left(process::clean_up(record.as_deref(), stack.holder.token.as_deref()));
         swept.is_clean()
     });
     let result = match (summary(&swept), settled) {

@@ -7,6 +7,7 @@ use crate::control::{
 use crate::model::{CONFIG_FILES, Message, MessageClass};
 use crate::process;
 use crate::process::CleanupReport;
+use crate::supervisor::containers::{find_left, remove_left};
 use crate::text::join;
 
 /// What a stack that no longer runs has left in its project.
@@ -43,6 +44,11 @@ impl OrphanCleanup {
         process::find_orphans(self.record().as_deref(), self.token.as_deref())
     }
 
+    /// Lists the containers that are left. Changes nothing.
+    pub fn containers(&self) -> Vec<String> {
+        find_left(&process::left_containers(self.record().as_deref(), self.token.as_deref()))
+    }
+
     fn record(&self) -> Option<PathBuf> {
         self.state_dir.as_ref().map(StateDir::process_record)
     }
@@ -60,7 +66,7 @@ impl OrphanCleanup {
             ClaimError::Busy(_) => ClientError::Busy(error.message()),
             ClaimError::Failed(message) => ClientError::Denied(message),
         })?;
-        let swept = process::clean_up(record.as_deref(), self.token.as_deref());
+        let swept = remove_left(process::clean_up(record.as_deref(), self.token.as_deref()));
         if swept.is_clean() {
             claim.nothing_is_left();
         }

@@ -27,6 +27,7 @@ use crate::https::stores::TrustFacts;
 use crate::model::{AssignedPort, CONFIG_FILES, Message, PortKey};
 use crate::ports::{self, BindScope, FIRST_UNPRIVILEGED, LeaseDir, PortAllocator, availability};
 use crate::process;
+use crate::supervisor::containers::find_left;
 use crate::supervisor::reload::LoadConstraints;
 use crate::watch::remote_file_system;
 
@@ -208,6 +209,7 @@ fn left(dir: &Path) -> OrphanFacts {
     let recorded =
         dirs.iter().filter_map(|dir| OrphanCleanup::find(dir)).map(|left| OrphanedStack {
             processes: left.processes().map_err(|error| error.to_string()),
+            containers: left.containers(),
             dir: Some(left.project),
         });
     // The directory is gone, and the process record with it; only the token is left.
@@ -217,6 +219,7 @@ fn left(dir: &Path) -> OrphanFacts {
             .token
             .as_deref()
             .map_or(Vec::new(), process::find_orphans_by_token)),
+        containers: find_left(&process::left_containers(None, one.holder.token.as_deref())),
         dir: None,
     });
     OrphanFacts {

@@ -173,4 +173,6 @@ pub(super) struct OrphanedStack {
     pub dir: Option<PathBuf>,
     /// Its processes with their names, or why they cannot be determined.
     pub processes: Result<Vec<(u32, String)>, String>,
+    /// The names of its containers.
+    pub containers: Vec<String>,
 }

@@ -362,6 +362,15 @@ fn left(left: &OrphanFacts) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     for stack in &left.stacks {
         let dir = stack.dir.as_deref().map(display_home_relative);
+        if !stack.containers.is_empty() {
+            let all = first_few(stack.containers.clone());
+            let text = format!("containers of a killed devstack are still there: {all}");
+            let help = match &dir {
+                Some(dir) => format!("run `cd {dir} && devstack down`"),
+                None => format!("run `docker rm --force {}`", stack.containers.join(" ")),
+            };
+            findings.push(DoctorFinding::wrong("leftovers", text, help));
+        }
         match &stack.processes {
             Ok(processes) if processes.is_empty() => {}
             Ok(processes) => {

@@ -54,6 +54,7 @@ fn env_from_files(files: Vec<PathBuf>, text: &str) -> Result<EnvView, CommandErr
         config: Arc::new(draft),
         environment: Arc::new(InheritedEnv::current()),
         terminal: false,
+        container: None,
     };
     Ok(given.explain())
 }

@@ -20,6 +20,7 @@ use crate::https::LocalCa;
 use crate::model::{Message, MessageClass, Name, Stack, StartView};
 use crate::ports::{ConflictAnswer, ConflictPrompt, PortAllocator};
 use crate::process;
+use crate::supervisor::containers::remove_left;
 use crate::supervisor::reload::{LoadConstraints, StackLoader, check_hosts};
 use crate::supervisor::{kept_data, no_debug_entry};
 
@@ -61,7 +62,7 @@ impl StartContext {
         }
         let runtime_dir = RuntimeDir::create().map_err(refuse)?;
         let record = state_dir.process_record();
-        let swept = process::clean_up(Some(&record), instance.left_token());
+        let swept = remove_left(process::clean_up(Some(&record), instance.left_token()));
         let mut notes = swept.messages();
         if !swept.alive.is_empty() {
             // A second copy of a service must not run beside it.

@@ -16,6 +16,7 @@ use crate::front_door::{DoorFiles, Membership};
 use crate::log::{LogStyle, StackLog};
 use crate::model::Stack;
 use crate::process::{GuardHandle, OwnChildren, ProcessManager};
+use crate::supervisor::containers;
 use crate::supervisor::executor::Executor;
 use crate::supervisor::reload::ConfigReloader;
 use crate::supervisor::{
@@ -54,7 +55,8 @@ where
     allocator::limit_heaps();
     let code = plan.refused;
     let internal = |what, error| CommandError::internal(what, &error, code);
-    let guard = GuardHandle::start().map_err(|error| internal("start the guard process", error))?;
+    let guard = GuardHandle::start_with(containers::clean_up_after)
+        .map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read, so that later changes are not missed.
     let watcher = plan.follow.then(|| Watcher::start(changes));

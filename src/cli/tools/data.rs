@@ -7,11 +7,16 @@ use serde::Serialize;
 
 use crate::cli::render::{CommandError, Table, message_text, print, warn};
 use crate::cli::start::{PromptReply, TtyPrompt};
+use crate::container::StackVolume;
 use crate::control::{DataOwner, DataPlaces, KeptData};
 use crate::exit_code::ExitCode;
-use crate::model::{DisplaySize, Message, MessageClass};
+use crate::model::{ContainerEngine, DisplaySize, Message, MessageClass};
 use crate::ports::display_home_relative;
+use crate::supervisor::containers::list_volumes;
 use crate::text::one_line;
+
+/// The state of a volume, which its engine keeps.
+const VOLUME: &str = "volume";
 
 /// Version of the JSON.
 const VERSION: u32 = 1;
@@ -66,12 +71,17 @@ impl DataArgs {
 struct DataEntry {
     stack: Option<String>,
     dir: Option<String>,
-    /// `running`, `stopped`, `gone` or `unclear`.
+    /// `running`, `stopped`, `gone`, `unclear`, or `volume`.
     state: &'static str,
     /// Why it is unclear.
     reason: Option<String>,
+    /// Its directory, or the name of its volume.
     path: String,
-    bytes: u64,
+    /// The container engine, if it is a volume.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<ContainerEngine>,
+    /// Not known of volumes.
+    bytes: Option<u64>,
     /// Of `gc`: whether it was removed, and why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     removed: Option<bool>,
@@ -87,7 +97,22 @@ impl DataEntry {
             state: data.owner.as_str(),
             reason: unclear_reason(&data.owner, |path| path.to_string_lossy().into_owned()),
             path: data.path.to_string_lossy().into_owned(),
-            bytes: data.bytes,
+            engine: None,
+            bytes: Some(data.bytes),
+            removed: None,
+            error: None,
+        }
+    }
+
+    fn of_volume(volume: &StackVolume) -> DataEntry {
+        DataEntry {
+            stack: volume.stack.clone(),
+            dir: volume.dir.as_ref().map(|dir| dir.to_string_lossy().into_owned()),
+            state: VOLUME,
+            reason: None,
+            path: volume.name.clone(),
+            engine: Some(volume.engine),
+            bytes: None,
             removed: None,
             error: None,
         }
@@ -99,14 +124,15 @@ pub(crate) fn data(args: &DataArgs) -> Result<ExitCode, CommandError> {
     let places = DataPlaces::of_this_user();
     match &args.action {
         DataAction::List(args) => {
-            let found = places.find();
+            let (found, volumes) = (places.find(), list_volumes());
             if args.json {
-                return print(&json(found.iter().map(DataEntry::new).collect()));
+                let volumes = volumes.iter().map(DataEntry::of_volume);
+                return print(&json(found.iter().map(DataEntry::new).chain(volumes).collect()));
             }
-            if found.is_empty() {
+            if found.is_empty() && volumes.is_empty() {
                 warn("no stack of this user keeps data\n");
             }
-            print(&table(&found))
+            print(&table(&found, &volumes))
         }
         DataAction::Gc(args) => gc(&places, args),
     }
@@ -128,7 +154,7 @@ fn gc(places: &DataPlaces, args: &DataGcArgs) -> Result<ExitCode, CommandError> 
                 "see what would go with `devstack data list`, then use `devstack data gc --yes`",
             )
         })?;
-        warn(&table(&found));
+        warn(&table(&found, &[]));
         let question = "remove this data? A stack whose directory was moved loses it too [yes/N]";
         if person.ask(question) != PromptReply::Line("yes".to_owned()) {
             warn("nothing removed\n");
@@ -175,8 +201,8 @@ fn json(data: Vec<DataEntry>) -> String {
 }
 
 /// Formats data as a table, followed by why the owner of some is unclear.
-fn table(found: &[KeptData]) -> String {
-    if found.is_empty() {
+fn table(found: &[KeptData], volumes: &[StackVolume]) -> String {
+    if found.is_empty() && volumes.is_empty() {
         return String::new();
     }
     let mut table = Table::new(3).right(&[3]);
@@ -191,7 +217,21 @@ fn table(found: &[KeptData]) -> String {
             display_home_relative(&data.path).into(),
         ]);
     }
+    for volume in volumes {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+        table.row([
+            or_none(volume.stack.as_deref().map(one_line)).into(),
+            or_none(volume.dir.as_deref().map(display_home_relative)).into(),
+            VOLUME.into(),
+            "-".into(),
+            one_line(&volume.name).into(),
+        ]);
+    }
     let mut text = table.render();
+    if let Some(volume) = volumes.first() {
+        let engine = volume.engine;
+        text += &format!("volumes stay until you remove them: `{engine} volume rm NAME`\n");
+    }
     for data in found {
         if let Some(reason) = unclear_reason(&data.owner, display_home_relative) {
             let path = display_home_relative(&data.path);

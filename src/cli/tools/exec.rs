@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;
 use std::process::Stdio;
 
@@ -8,8 +9,9 @@ use clap::Args;
 use crate::cli::args::FileArgs;
 use crate::cli::inspect::{EnvViewSource, NOT_RUNNING_NOTE, service_env};
 use crate::cli::render::{CommandError, warn};
+use crate::container::exec_words;
 use crate::exit_code::ExitCode;
-use crate::model::{EnvView, VariableSource};
+use crate::model::{EnvView, Message, MessageClass, VariableSource};
 use crate::process;
 use crate::process::ExecError;
 
@@ -43,6 +45,9 @@ const TERMINAL_VARIABLES: [&str; 10] = [
 /// `devstack exec SERVICE -- CMD`: execs a command in the service's directory and environment.
 pub(crate) fn exec(files: Vec<PathBuf>, args: &ExecArgs) -> Result<ExitCode, CommandError> {
     let (view, source) = service_env(files, &args.service)?;
+    if view.in_container {
+        return Err(exec_inside(&view, &args.command));
+    }
     if let EnvViewSource::Files = source {
         warn(NOT_RUNNING_NOTE);
     }
@@ -52,6 +57,24 @@ pub(crate) fn exec(files: Vec<PathBuf>, args: &ExecArgs) -> Result<ExitCode, Com
             ExecError::NotExecutable(message) => (message, ExitCode::RUN_NOT_EXECUTABLE),
         };
     Err(CommandError::new(message, code))
+}
+
+/// Runs the command inside the container of the service. Returns only on failure.
+fn exec_inside(view: &EnvView, command: &[OsString]) -> CommandError {
+    let Some(place) = &view.container else {
+        let text = format!("{} runs in a container, and none is running", view.service);
+        let message = Message::new(MessageClass::NotRunning, text)
+            .help(format!("start it with `devstack up` or `devstack start {}`", view.service));
+        return CommandError::new(message, ExitCode::NOT_RUNNING);
+    };
+    let terminal = stdin().is_terminal() && stdout().is_terminal();
+    let words = exec_words(place, command, terminal);
+    match process::exec(&words, &view.dir, std::env::vars_os(), Stdio::inherit()) {
+        ExecError::Missing(message) => CommandError::new(message, ExitCode::RUN_NOT_FOUND),
+        ExecError::NotExecutable(message) => {
+            CommandError::new(message, ExitCode::RUN_NOT_EXECUTABLE)
+        }
+    }
 }
 
 /// Returns the service's environment, plus the caller's terminal variables that it does not set.

@@ -4,7 +4,7 @@ use super::ConfigChecker;
 use crate::config::diagnostics::DiagnosticBuilder;
 use crate::config::parse::{RawTable, RawValue};
 use crate::config::schema::misplaced;
-use crate::config::spec::{DebugSpec, PortSpec};
+use crate::config::spec::{CommandSpec, DebugSpec, PortSpec};
 
 impl ConfigChecker<'_, '_> {
     /// Checks `debug`: how to start a service for a debugger. `ports` are its other ports.
@@ -13,6 +13,7 @@ impl ConfigChecker<'_, '_> {
         service: &RawTable<'_>,
         ports: &[PortSpec],
         on_conflict: ConflictPolicy,
+        in_container: bool,
     ) -> Option<DebugSpec> {
         let entry = service.get("debug")?;
         let at = entry.node.at;
@@ -37,8 +38,10 @@ impl ConfigChecker<'_, '_> {
             self.error_at(port.at, text, "remove `pass`: debuggers open their own port");
         }
         Some(DebugSpec {
-            command: self
-                .get(table, "command", |check, _, node| check.command("debug.command", node)),
+            command: self.get(table, "command", |check, _, node| match in_container {
+                true => check.words("debug.command", node).map(CommandSpec::Exec),
+                false => check.command("debug.command", node),
+            }),
             port,
             waits: self
                 .get(table, "wait", |check, _, node| check.boolean("debug.wait", node))

@@ -56,7 +56,8 @@ impl ConfigChecker<'_, '_> {
         // Already rejected.
         let refused = ["delay", "log", "notify"].iter().any(known);
         let before = self.report.count();
-        let probes = self.probes(table, &["tcp", "http", "https", "exec"], !refused, ports);
+        let probes =
+            self.probes(table, &["tcp", "http", "https", "exec", "healthcheck"], !refused, ports);
         let refused = refused || self.report.count() > before;
         if probes.is_empty() && !refused {
             self.error_at(entry.key, "`health` has no probe", "set `tcp`, `http` or `exec`");

@@ -1,6 +1,7 @@
 //! Checks types, ranges and names, and finds as many errors as possible in one pass.
 
 mod command;
+pub(super) mod container;
 mod debug;
 pub(crate) mod dependencies;
 mod duration;
@@ -262,7 +263,9 @@ impl ConfigChecker<'_, '_> {
                 TemplatePart::Stack { field: StackField::ProjectDir, .. } => {
                     out.push_str(&self.project_dir.to_string_lossy());
                 }
-                TemplatePart::Service { at, .. } | TemplatePart::Variable { at, .. } => {
+                TemplatePart::Stack { at, field: StackField::HostInside }
+                | TemplatePart::Service { at, .. }
+                | TemplatePart::Variable { at, .. } => {
                     let text = format!("`{key}` cannot refer to services");
                     let help = "use only `${stack.name}` and `${stack.dir}` here";
                     return self.reject(*at, text, help);

@@ -75,6 +75,10 @@ impl ConfigChecker<'_, '_> {
         let policy = self.get(table, "on_conflict", Self::on_conflict);
         spec.on_conflict = policy.unwrap_or(on_conflict);
         spec.env = self.get(table, "env", Self::variable_name);
+        if let Some(entry) = table.get("inside") {
+            let at = entry.node.at;
+            spec.inside = self.number("inside", &entry.node, 1..=65_535).map(|port| (port, at));
+        }
         spec.socket_activation = self.get(table, "pass", Self::boolean).unwrap_or(false);
         spec
     }

@@ -7,6 +7,7 @@ use crate::presets::{self, Preset};
 use crate::text::join;
 
 use super::ConfigChecker;
+use super::container::{image_env, is_container, remove_program};
 use crate::config::diagnostics::{LoadReport, Span, did_you_mean, quote};
 use crate::config::parse::{RawEntry, RawTable, RawValue, SpannedValue, merge, parse};
 use crate::config::spec::TemplateVars;
@@ -57,7 +58,9 @@ impl ConfigChecker<'_, '_> {
         // Preset variables are a layer of their own, below env files.
         base.remove("env");
         // A preset's debug and build commands belong to the command of the preset.
-        if written.contains_key("command") {
+        if is_container(written) {
+            remove_program(&mut base);
+        } else if written.contains_key("command") {
             base.remove("debug");
             drop_build(&mut base);
         }
@@ -91,7 +94,11 @@ impl ConfigChecker<'_, '_> {
         Some([before, after].map(|text| self.template(text, chosen.at, TemplateSyntax::Full)))
     }
 
-    pub(super) fn preset_env(&mut self, chosen: ChosenPreset) -> TemplateVars {
+    /// Returns the variables of a preset, for its program or for its image.
+    pub(super) fn preset_env(&mut self, chosen: ChosenPreset, container: bool) -> TemplateVars {
+        if container {
+            return image_env(chosen);
+        }
         self.get(&chosen.service(chosen.at), "env", Self::variables).unwrap_or_default()
     }
 }

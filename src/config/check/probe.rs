@@ -32,7 +32,8 @@ impl ConfigChecker<'_, '_> {
         for &key in keys {
             let Some(entry) = table.get(key) else { continue };
             let node = &entry.node;
-            chosen |= key != "notify" || node.value != RawValue::Boolean(false);
+            chosen |=
+                !matches!(key, "notify" | "healthcheck") || node.value != RawValue::Boolean(false);
             probes.extend(match key {
                 "delay" => self.duration("delay", node).map(ProbeSpec::Delay),
                 "tcp" => self.tcp(node, ports),
@@ -46,6 +47,10 @@ impl ConfigChecker<'_, '_> {
                 }),
                 "log" => self.template_text("log", node).map(ProbeSpec::Log),
                 "exec" => self.command("exec", node).map(ProbeSpec::Exec),
+                "healthcheck" => {
+                    let healthcheck = |yes: bool| yes.then_some(ProbeSpec::Healthcheck);
+                    self.boolean("healthcheck", node).and_then(healthcheck)
+                }
                 _ => self.boolean("notify", node).and_then(|yes| yes.then_some(ProbeSpec::Notify)),
             });
         }

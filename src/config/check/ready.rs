@@ -26,7 +26,7 @@ impl ConfigChecker<'_, '_> {
         let table = self.get(service, "ready", Self::table).unwrap_or(&nothing);
         self.check_keys(table, misplaced::READY, "`ready`");
         // Cheap ones first.
-        let kinds = ["delay", "tcp", "http", "https", "log", "exec", "notify"];
+        let kinds = ["delay", "tcp", "http", "https", "log", "exec", "notify", "healthcheck"];
         let timeout = if builds { BUILD_TIMEOUT } else { TIMEOUT };
         ReadyConfig {
             probes: self.probes(table, &kinds, kind == ServiceKind::Service, ports),

@@ -4,6 +4,7 @@ use crate::model::{LabelColor, Name, OnExit, ServiceKind, TtyMode, UrlFormat};
 use crate::presets::{builds_first, detect_preset};
 
 use super::ConfigChecker;
+use super::container::is_container;
 use super::host_system::HostSystem;
 use super::preset::ChosenPreset;
 use super::stack::StackDefaults;
@@ -59,17 +60,28 @@ impl ConfigChecker<'_, '_> {
             port.preset =
                 preset.filter(|preset| port.at == preset.at).map(|chosen| chosen.preset.name);
         }
-        let command = self.service_command(&name, entry, table);
+        let in_container = is_container(table);
+        let command = match in_container {
+            true => self.container_command(table, preset),
+            false => self.service_command(&name, entry, table),
+        };
         let env = self.get(written, "env", Self::variables).unwrap_or_default();
-        let preset_env = preset.map(|chosen| self.preset_env(chosen)).unwrap_or_default();
+        let preset_env = preset.map(|chosen| self.preset_env(chosen, in_container));
+        let preset_env = preset_env.unwrap_or_default();
         let own_command = written.contains_key("command");
         let framework = match preset {
             Some(chosen) => Some(chosen.preset),
+            None if in_container => None,
             None => detect_preset(&command.static_words()),
         };
-        let builds = builds_first(&command.static_words());
+        let builds = !in_container && builds_first(&command.static_words());
         // Read by `primary` of the stack.
         self.get(table, "primary", Self::boolean);
+        let debug = self.debug(table, &ports, defaults.on_conflict, in_container);
+        let debugger = debug.iter().map(|debug| &debug.port);
+        let all_ports: Vec<_> = ports.iter().chain(debugger).collect();
+        let container =
+            self.container((&name, entry.key), table, &dir, defaults.engine, &all_ports, preset);
         let ready = self.ready(table, kind, &ports, builds);
         let main_port = ports.first().filter(|_| kind == ServiceKind::Service);
         let speaks_http =
@@ -80,11 +92,12 @@ impl ConfigChecker<'_, '_> {
             replicas: self.replicas(&name, table),
             kind,
             command,
+            container,
             env,
             preset_env,
             preset: framework,
             is_preset_unknown: preset.is_none() && written.contains_key("preset"),
-            needs: preset.filter(|_| !own_command).map(ChosenPreset::needs),
+            needs: preset.filter(|_| !own_command && !in_container).map(ChosenPreset::needs),
             watch_at: written.get("watch").map(|entry| entry.node.at),
             url_templates: preset.and_then(|chosen| self.preset_url(chosen)),
             url_form: UrlFormat::default(),
@@ -99,7 +112,7 @@ impl ConfigChecker<'_, '_> {
                 .get(table, "success_codes", Self::success_codes)
                 .unwrap_or_else(|| BTreeSet::from([0])),
             stop: self.stop(table),
-            debug: self.debug(table, &ports, defaults.on_conflict),
+            debug,
             watch: self
                 .get(table, "watch", |check, key, node| {
                     check.watch(key, node, &dir, !written.contains_key("watch"))

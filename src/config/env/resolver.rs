@@ -1,12 +1,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use crate::model::Name;
+use crate::model::{Name, host_inside};
 use crate::text::join;
 
 use super::file::EnvFileSet;
 use crate::config::diagnostics::Span;
-use crate::config::resolve::AddressBook;
+use crate::config::resolve::{AddressBook, Viewpoint};
 use crate::config::spec::{EnvFileSpec, ReplicaSpec, ServiceSpec, StackSpec, TemplateVars};
 use crate::config::template::{
     Expand, ExpandError, ServiceField, StackField, Template, TemplatePart, expand,
@@ -90,6 +90,8 @@ pub(crate) struct EnvResolver<'a> {
     service: Option<&'a Name>,
     /// The directory of the file.
     dir: Option<&'a Path>,
+    /// Where its texts are used.
+    viewpoint: Viewpoint,
     cache: HashMap<(&'a str, usize), Result<String, ExpandError>>,
     in_progress: Vec<(&'a str, usize)>,
     /// Number of bytes expanded so far, and the text that was too much.
@@ -112,6 +114,7 @@ impl<'a> EnvResolver<'a> {
             self_reference: None,
             service: None,
             dir: None,
+            viewpoint: Viewpoint::Machine,
             cache: HashMap::new(),
             in_progress: Vec::new(),
             expanded: 0,
@@ -128,6 +131,7 @@ impl<'a> EnvResolver<'a> {
     ) -> EnvResolver<'a> {
         self.dir = Some(&stack.scope(service).dir);
         self.service = Some(&service.name);
+        self.viewpoint = Viewpoint::of(service);
         self.self_reference = match &service.replicas {
             ReplicaSpec::Member { group, .. } => Some((group, &service.name)),
             ReplicaSpec::One | ReplicaSpec::Many(_) => None,
@@ -185,6 +189,22 @@ impl<'a> EnvResolver<'a> {
     /// Returns a layer by the index that [`EnvResolver::all_sources`] uses.
     pub fn layer(&self, index: usize) -> EnvLayer<'a> {
         self.layers[index]
+    }
+
+    /// Expands a text that is used on this machine, also if the service runs in a container.
+    pub fn expand_outside(&mut self, template: &Template) -> Result<String, ExpandError> {
+        let viewpoint = std::mem::replace(&mut self.viewpoint, Viewpoint::Machine);
+        let expanded = self.expand(template);
+        self.viewpoint = viewpoint;
+        expanded
+    }
+
+    /// Returns `${host.inside}`: for its own engine, or else for that of the stack.
+    fn host_inside(&self) -> String {
+        match self.viewpoint {
+            Viewpoint::Container(engine) => host_inside(engine).to_owned(),
+            Viewpoint::Machine => self.book.stack(StackField::HostInside),
+        }
     }
 
     pub fn expand(&mut self, template: &Template) -> Result<String, ExpandError> {
@@ -287,14 +307,15 @@ impl Expand for EnvResolver<'_> {
         let own = self.self_reference.filter(|(group, _)| group.as_str() == service);
         let service = own.map_or(service, |(_, name)| name.as_str());
         match self.service.is_some_and(|name| name.as_str() == service) {
-            true => self.book.own(service, field),
-            false => self.book.service(service, field),
+            true => self.book.own(service, field, self.viewpoint),
+            false => self.book.service(service, field, self.viewpoint),
         }
     }
 
     fn stack(&self, field: StackField) -> String {
         match (field, self.dir) {
             (StackField::Dir, Some(dir)) => dir.to_string_lossy().into_owned(),
+            (StackField::HostInside, _) => self.host_inside(),
             _ => self.book.stack(field),
         }
     }

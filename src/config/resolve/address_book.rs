@@ -1,15 +1,37 @@
 use std::collections::BTreeMap;
 
-use crate::model::{AssignedPort, Name, PortKey, ProxyPlace, UrlFormat, connectable_host};
+use crate::model::{
+    AssignedPort, ContainerEngine, Name, PortKey, ProxyPlace, UrlFormat, connectable_host,
+    host_inside,
+};
 
-use crate::config::spec::{PortSpec, StackSpec};
+use crate::config::spec::{PortSpec, ServiceSpec, StackSpec};
 use crate::config::template::{ServiceField, StackField};
+
+/// Where a text is used that refers to services.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Viewpoint {
+    /// On this machine.
+    Machine,
+    /// In a container of this engine.
+    Container(Option<ContainerEngine>),
+}
+
+impl Viewpoint {
+    /// Returns where the texts of a service are used.
+    pub fn of(service: &ServiceSpec) -> Viewpoint {
+        let container = service.container.as_ref();
+        container.map_or(Viewpoint::Machine, |container| Viewpoint::Container(container.engine))
+    }
+}
 
 /// Answers `${db.url}` and `${stack.dir}`. A group has the address of its first replica.
 pub(crate) struct AddressBook<'a> {
     name: &'a str,
     dir: String,
     services: BTreeMap<&'a str, ServiceAddress<'a>>,
+    /// The engine of the stack.
+    engine: Option<ContainerEngine>,
 }
 
 #[derive(Clone)]
@@ -20,8 +42,16 @@ struct ServiceAddress<'a> {
     ports: Vec<(&'a str, u16)>,
     /// The main port as others reach it, if devstack listens there for a lazy service.
     outer: Option<u16>,
+    /// Its name on the network of the stack and its ports there, if it runs in a container.
+    inside: Option<InsideAddress<'a>>,
     /// Its address at the proxy, if that serves it.
     origin: Option<String>,
+}
+
+#[derive(Clone, Copy)]
+struct InsideAddress<'a> {
+    name: &'a str,
+    ports: &'a BTreeMap<String, u16>,
 }
 
 impl<'a> AddressBook<'a> {
@@ -62,8 +92,12 @@ impl<'a> AddressBook<'a> {
             };
             let origin =
                 service.proxy.as_ref().and_then(|proxy| Some(place?.origin(https, &proxy.label)));
+            let inside = service.container.as_ref().map(|container| InsideAddress {
+                name: name.as_str(),
+                ports: &container.inside_ports,
+            });
             let (host, url_form) = (service.host.as_str(), &service.url_form);
-            (name.as_str(), ServiceAddress { host, url_form, ports, outer, origin })
+            (name.as_str(), ServiceAddress { host, url_form, ports, outer, inside, origin })
         });
         let mut services: BTreeMap<&str, ServiceAddress<'_>> = services.collect();
         for (group, names) in &spec.groups {
@@ -71,23 +105,37 @@ impl<'a> AddressBook<'a> {
             services.extend(first.map(|first| (group.as_str(), first)));
         }
         let dir = spec.dir.to_string_lossy().into_owned();
-        AddressBook { name: &spec.name, dir, services }
+        AddressBook { name: &spec.name, dir, services, engine: spec.engine }
     }
 
     /// For texts that must not depend on ports.
     pub fn without_services(spec: &'a StackSpec) -> AddressBook<'a> {
         let dir = spec.dir.to_string_lossy().into_owned();
-        AddressBook { name: &spec.name, dir, services: BTreeMap::new() }
+        AddressBook { name: &spec.name, dir, services: BTreeMap::new(), engine: spec.engine }
     }
 
-    /// Returns what others use to reach a service. `None` if there is no such service or port.
-    pub fn service(&self, service: &str, field: &ServiceField) -> Option<String> {
-        self.services.get(service)?.field(field, ServiceAddress::outer_port)
+    /// Returns what others use to reach a service from there. `None` if there is no such service or
+    /// port.
+    pub fn service(&self, service: &str, field: &ServiceField, from: Viewpoint) -> Option<String> {
+        let address = self.services.get(service)?;
+        match (from, field) {
+            (Viewpoint::Machine, _) | (_, ServiceField::Origin) => {
+                address.field(field, address.host, |port| address.outer_port(port))
+            }
+            (Viewpoint::Container(engine), _) => match address.inside {
+                Some(inside) => address.field(field, inside.name, |port| address.inside_port(port)),
+                None => address.field(field, host_inside(engine), |port| address.outer_port(port)),
+            },
+        }
     }
 
     /// Returns the same as the service itself must see it: with the ports that its program opens.
-    pub fn own(&self, service: &str, field: &ServiceField) -> Option<String> {
-        self.services.get(service)?.field(field, ServiceAddress::port)
+    pub fn own(&self, service: &str, field: &ServiceField, from: Viewpoint) -> Option<String> {
+        let address = self.services.get(service)?;
+        match from {
+            Viewpoint::Machine => address.field(field, address.host, |port| address.port(port)),
+            Viewpoint::Container(_) => self.service(service, field, from),
+        }
     }
 
     /// Returns the number of a port that the program of the service opens.
@@ -95,7 +143,8 @@ impl<'a> AddressBook<'a> {
         self.services.get(service)?.port(Some(port))
     }
 
-    /// Returns the ports that the program of a service opens, by name, main port first.
+    /// Returns the ports that the program of a service opens, by name, main port first. They are
+    /// outside of a container.
     pub fn ports(&self, service: &str) -> &[(&'a str, u16)] {
         self.services.get(service).map_or(&[], |address| &address.ports)
     }
@@ -104,6 +153,7 @@ impl<'a> AddressBook<'a> {
         match field {
             StackField::Name => self.name.to_owned(),
             StackField::Dir | StackField::ProjectDir => self.dir.clone(),
+            StackField::HostInside => host_inside(self.engine).to_owned(),
         }
     }
 }
@@ -123,20 +173,24 @@ impl ServiceAddress<'_> {
         outer.or_else(|| self.port(port))
     }
 
-    fn url(&self, port: Option<u16>) -> Option<String> {
-        Some(self.url_form.format(self.host, port?))
+    /// Returns a port as its container has it; `None`: the main one.
+    fn inside_port(&self, port: Option<&str>) -> Option<u16> {
+        let name = port.or(self.ports.first().map(|(name, _)| *name))?;
+        self.inside?.ports.get(name).copied()
     }
 
     fn field(
         &self,
         field: &ServiceField,
-        number: impl Fn(&Self, Option<&str>) -> Option<u16>,
+        host: &str,
+        number: impl Fn(Option<&str>) -> Option<u16>,
     ) -> Option<String> {
+        let url = |port: Option<u16>| Some(self.url_form.format(host, port?));
         match field {
-            ServiceField::Host => Some(connectable_host(self.host).to_owned()),
-            ServiceField::Url => self.url(number(self, None)),
-            ServiceField::Origin => self.origin.clone().or_else(|| self.url(self.outer_port(None))),
-            ServiceField::Port(name) => Some(number(self, name.as_deref())?.to_string()),
+            ServiceField::Host => Some(connectable_host(host).to_owned()),
+            ServiceField::Url => url(number(None)),
+            ServiceField::Origin => self.origin.clone().or_else(|| url(self.outer_port(None))),
+            ServiceField::Port(name) => Some(number(name.as_deref())?.to_string()),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    AcceptedStatus, AssignedPort, CommandLine, DEBUG_HOST, DebugTarget, HealthConfig, LaunchConfig,
-    LazyConfig, ModeView, Name, PortKey, Probe, ReadyConfig, RedactedText, RunMode, SERVICE_VAR,
-    Service, StopConfig, WatchAction, WatchConfig, host_port,
+    AcceptedStatus, AssignedPort, CommandLine, DEBUG_HOST, DEBUG_PORT, DebugTarget, HealthConfig,
+    LaunchConfig, LazyConfig, ModeView, Name, PortKey, Probe, ReadyConfig, RedactedText, RunMode,
+    SERVICE_VAR, Service, StopConfig, WatchAction, WatchConfig, host_port,
 };
 
-use super::address_book::AddressBook;
+use super::address_book::{AddressBook, Viewpoint};
 use super::bind_hints::bind_hints;
 use super::{debug_target, references};
 use crate::config::env::{EnvFileSet, EnvResolver, layers};
@@ -17,6 +17,9 @@ use crate::config::spec::{
     CommandSpec, HttpTarget, PortSpec, ProbeSpec, ReplicaSpec, ServiceSpec, StackSpec,
 };
 use crate::config::template::{ExpandError, ServiceField, Template, TemplatePart, expand};
+
+/// Where a program in a container must listen to be reached.
+const ANY_ADDRESS: &str = "0.0.0.0";
 
 #[derive(Clone, Copy)]
 pub(crate) struct ServiceBuilder<'a> {
@@ -52,7 +55,8 @@ impl ServiceBuilder<'_> {
             RunMode::Debug(_) => debug.and_then(|d| d.command.as_ref()).unwrap_or(&spec.command),
         };
         let command = texts.command(command);
-        let description = spec.description.as_ref().map(|text| texts.text(text));
+        let container = spec.container.as_ref().map(|it| it.map(|text| texts.expanded(text)));
+        let description = spec.description.as_ref().map(|text| texts.outside(text));
         let stop = StopConfig {
             signal: spec.stop.signal,
             command: spec.stop.command.as_ref().map(|command| texts.command(command)),
@@ -75,7 +79,7 @@ impl ServiceBuilder<'_> {
             false => environment.names().into_iter().map(str::to_owned).collect(),
         };
         let texts = environment.expanded() - in_env;
-        let advice = bind_hints(&command, spec.preset);
+        let advice = bind_hints(&command, spec.preset).filter(|_| container.is_none());
         let service = Service {
             name: spec.name.clone(),
             kind: spec.kind,
@@ -83,6 +87,7 @@ impl ServiceBuilder<'_> {
             debug: debug.map(|debug| debug_target::debug_config(spec, debug)),
             launch: LaunchConfig {
                 command,
+                container,
                 dir: spec.dir.clone(),
                 env,
                 host: spec.host.clone(),
@@ -126,7 +131,13 @@ impl ServiceBuilder<'_> {
         let mut put = |name: String, value: String| {
             set.insert(name, value);
         };
-        let ports = self.book.ports(spec.name.as_str());
+        let inside = spec.container.as_ref().map(|container| &container.inside_ports);
+        let here = |name: &str, outside: u16| {
+            inside.and_then(|ports| ports.get(name)).copied().unwrap_or(outside)
+        };
+        let from = Viewpoint::of(spec);
+        let ports = self.book.ports(spec.name.as_str()).iter();
+        let ports: Vec<_> = ports.map(|(name, number)| (*name, here(name, *number))).collect();
         if let Some((_, number)) = ports.first() {
             put("PORT".to_owned(), number.to_string());
         }
@@ -136,13 +147,14 @@ impl ServiceBuilder<'_> {
                 put(format!("PORT_{name}"), number.to_string());
             }
         }
-        put("HOST".to_owned(), spec.host.clone());
+        let any_address = inside.map(|_| ANY_ADDRESS.to_owned());
+        put("HOST".to_owned(), any_address.clone().unwrap_or_else(|| spec.host.clone()));
         put("DEVSTACK_STACK".to_owned(), self.spec.name.clone());
         put(SERVICE_VAR.to_owned(), spec.name.to_string());
         put("DEVSTACK_MODE".to_owned(), ModeView::from(mode).to_string());
         if let RunMode::Debug(debugging) = mode {
-            put("DEBUG_HOST".to_owned(), DEBUG_HOST.to_owned());
-            put("DEBUG_PORT".to_owned(), debugging.port.to_string());
+            put("DEBUG_HOST".to_owned(), any_address.unwrap_or_else(|| DEBUG_HOST.to_owned()));
+            put("DEBUG_PORT".to_owned(), here(DEBUG_PORT, debugging.port).to_string());
             let wait = if debugging.waits_for_debugger { "1" } else { "" };
             put("DEBUG_WAIT".to_owned(), wait.to_owned());
         }
@@ -164,7 +176,7 @@ impl ServiceBuilder<'_> {
             let origin = served.filter(|one| one.proxy.is_some());
             let origin = origin.map(|_| ("ORIGIN", ServiceField::Origin));
             for (suffix, field) in fields.into_iter().chain(origin) {
-                if let Some(value) = self.book.service(name.as_str(), &field) {
+                if let Some(value) = self.book.service(name.as_str(), &field, from) {
                     put(format!("DEVSTACK_{variable}_{suffix}"), value);
                 }
             }
@@ -222,6 +234,10 @@ impl ServiceBuilder<'_> {
         texts: &mut TextExpander<'_, '_>,
     ) -> Probe {
         let own = |name: &str| self.book.port(spec.name.as_str(), name).unwrap_or(1);
+        let outside = |number: u16| {
+            let mut inside = spec.container.iter().flat_map(|container| &container.inside_ports);
+            inside.find(|(_, inside)| **inside == number).map_or(number, |(name, _)| own(name))
+        };
         match probe {
             ProbeSpec::OwnTcp(name) => Probe::Tcp { port: own(name) },
             ProbeSpec::OwnAnswer(name) => {
@@ -230,22 +246,22 @@ impl ServiceBuilder<'_> {
                 let status = AcceptedStatus::Any;
                 Probe::Http { url, status, insecure: false, own_port: Some(port) }
             }
-            ProbeSpec::Tcp(port) => Probe::Tcp { port: *port },
+            ProbeSpec::Tcp(port) => Probe::Tcp { port: outside(*port) },
             ProbeSpec::Http(http) => {
                 let scheme = if http.https { "https" } else { "http" };
                 let at = |port| format!("{scheme}://{}", host_port(&spec.host, port));
                 let (url, own_port) = match &http.target {
                     HttpTarget::OwnPort { port, path } => {
                         let port = own(port);
-                        (at(port) + &texts.text(path), Some(port))
+                        (at(port) + &texts.outside(path), Some(port))
                     }
                     HttpTarget::Port { port, path } => {
-                        let url = at(*port) + &texts.text(path);
+                        let url = at(outside(*port)) + &texts.outside(path);
                         let own_port = self.own_port(spec, &url);
                         (url, own_port)
                     }
                     HttpTarget::Url(text) => {
-                        let url = texts.text(text);
+                        let url = texts.outside(text);
                         let own_port = self.own_port(spec, &url);
                         (url, own_port)
                     }
@@ -256,6 +272,7 @@ impl ServiceBuilder<'_> {
             ProbeSpec::Exec(command) => Probe::Exec { command: texts.command(command) },
             ProbeSpec::Delay(delay) => Probe::Delay { delay: *delay },
             ProbeSpec::Notify => Probe::Notify,
+            ProbeSpec::Healthcheck => Probe::Healthcheck,
         }
     }
 
@@ -309,10 +326,20 @@ struct TextExpander<'e, 'a> {
 impl TextExpander<'_, '_> {
     fn text(&mut self, template: &Template) -> String {
         let text = self.environment.expand(template);
+        self.or_empty(text)
+    }
+
+    fn or_empty(&mut self, text: Result<String, ExpandError>) -> String {
         text.unwrap_or_else(|trouble| {
             self.troubles.push(trouble);
             String::new()
         })
+    }
+
+    /// Expands a text that is used on this machine, wherever the service runs.
+    fn outside(&mut self, template: &Template) -> String {
+        let text = self.environment.expand_outside(template);
+        self.or_empty(text)
     }
 
     fn expanded(&mut self, template: &Template) -> RedactedText {

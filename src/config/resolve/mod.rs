@@ -16,7 +16,7 @@ mod references;
 mod replicas;
 mod verify;
 
-pub(crate) use address_book::AddressBook;
+pub(crate) use address_book::{AddressBook, Viewpoint};
 pub(crate) use bind_hints::command_words;
 pub(crate) use build::ServiceBuilder;
 pub(super) use includes::{ConfigText, ConfigUnit, IncludedUnit};

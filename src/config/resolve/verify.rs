@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{CommandLine, Probe, Service};
+use crate::model::{CommandLine, ContainerConfig, ImageSource, Probe, Service, is_image_reference};
 
 use super::build::{BuiltService, ServiceBuilder, parse_http_authority};
 use super::port_requests::PORT;
@@ -60,7 +60,10 @@ pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
         }
         if built.troubles.is_empty() {
             let service = &built.service;
-            program(&spec.command, &service.launch.command, spec.at, report);
+            match &service.launch.container {
+                Some(container) => image(container, spec, report),
+                None => program(&spec.command, &service.launch.command, spec.at, report),
+            }
             if let (Some(written), Some(stop)) = (&spec.stop.command, &service.stop.command) {
                 program(written, stop, spec.at, report);
             }
@@ -83,7 +86,7 @@ fn in_debug_mode(
     for trouble in built.troubles.iter().filter(|trouble| !reported.contains(trouble)) {
         report_error(trouble, spec, &built, builder.files.incomplete, report);
     }
-    if built.troubles.is_empty() {
+    if built.troubles.is_empty() && spec.container.is_none() {
         program(command, &built.service.launch.command, spec.at, report);
     }
     built.texts
@@ -108,9 +111,11 @@ fn cannot_fail(spec: &ServiceSpec) -> bool {
         | ProbeSpec::OwnAnswer(_)
         | ProbeSpec::Tcp(_)
         | ProbeSpec::Delay(_)
-        | ProbeSpec::Notify => true,
+        | ProbeSpec::Notify
+        | ProbeSpec::Healthcheck => true,
     };
-    names_program(&spec.command)
+    spec.container.is_none()
+        && names_program(&spec.command)
         && spec.stop.command.iter().all(names_program)
         && spec.probes().all(probe)
         && spec.templates().all(Template::is_simple)
@@ -205,6 +210,17 @@ fn program(written: &CommandSpec, command: &CommandLine, otherwise: Span, report
     }
 }
 
+/// Checks the reference of an image after expansion.
+fn image(container: &ContainerConfig, spec: &ServiceSpec, report: &mut LoadReport) {
+    let ImageSource::Image(image) = &container.source else { return };
+    if !is_image_reference(image.expose()) {
+        let at = spec.container.iter().flat_map(ContainerConfig::texts).next();
+        let text = format!("invalid image {}", quote(image.redacted()));
+        let help = "use a name such as \"postgres:17\" or \"ghcr.io/acme/api:1.2\"";
+        report.error_at(at.map_or(spec.at, |image| image.at), text, help);
+    }
+}
+
 fn probes(
     spec: &ServiceSpec,
     service: &Service,
@@ -225,7 +241,14 @@ fn probes(
             (Probe::Exec { command }, ProbeSpec::Exec(written)) => {
                 program(written, command, at, report);
             }
-            (Probe::Tcp { .. } | Probe::Exec { .. } | Probe::Delay { .. } | Probe::Notify, _) => {}
+            (
+                Probe::Tcp { .. }
+                | Probe::Exec { .. }
+                | Probe::Delay { .. }
+                | Probe::Notify
+                | Probe::Healthcheck,
+                _,
+            ) => {}
         }
     }
 }

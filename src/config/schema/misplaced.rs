@@ -4,14 +4,14 @@ pub(crate) use super::key::{SchemaKey, has};
 pub(crate) use super::service_keys::{SERVICE, SYSTEMS};
 pub(crate) use super::stack_keys::{FILE, INCLUDE, LOGS, PROXY, STACK};
 pub(crate) use super::table_keys::{
-    DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, SERVICE_PROXY, STOP, WATCH,
+    BUILD, DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, SERVICE_PROXY, STOP, WATCH,
 };
 
 use crate::config::diagnostics::nearest;
 
 /// Every table of keys, with its name in tests.
 #[cfg(test)]
-pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 17] {
+pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 18] {
     [
         ("file", FILE),
         ("include", INCLUDE),
@@ -29,6 +29,7 @@ pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 17] {
         ("watch", WATCH),
         ("debug", DEBUG),
         ("proxy", SERVICE_PROXY),
+        ("build", BUILD),
         ("env_file", ENV_FILE),
     ]
 }
@@ -48,10 +49,8 @@ const SYNONYMS: &[(&str, &str)] = &[
     ("cmd", "command"),
     ("run", "command"),
     ("exec", "command"),
-    ("entrypoint", "command"),
     ("script", "command"),
     ("cwd", "dir"),
-    ("workdir", "dir"),
     ("working_dir", "dir"),
     ("working_directory", "dir"),
     ("environment", "env"),

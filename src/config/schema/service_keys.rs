@@ -1,12 +1,14 @@
-use super::misplaced::{DEBUG, HEALTH, READY, RESTART, SERVICE_PROXY, STOP, SchemaKey, WATCH};
+use super::misplaced::{
+    BUILD, DEBUG, HEALTH, READY, RESTART, SERVICE_PROXY, STOP, SchemaKey, WATCH,
+};
 use super::shapes::{self, any_of, enum_of, integer_range, list, table};
-use crate::config::check::{lazy, replicas, service};
+use crate::config::check::{container, lazy, replicas, service};
 
 pub(crate) const SERVICE: &[SchemaKey] = &[
     SchemaKey::new(
         "command",
         shapes::command,
-        "Command to run: a string for the shell, or an array of words run directly. Required unless `preset` is set.",
+        "Command to run: a string for the shell, or an array of words run directly. Required unless `preset`, `image` or `build` is set. In a container, the string is split into words, and replaces the command of the image.",
     )
     .examples(&["\"flask run --port $PORT\"", "[\"npx\", \"vite\", \"--port\", \"${PORT}\"]"]),
     SchemaKey::new(
@@ -15,6 +17,18 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
         "Defaults for a framework or data store: command, usual port, readiness and URL. See `devstack presets`. Keys set here override the preset.",
     )
     .examples(&["\"postgres\""]),
+    SchemaKey::new(
+        "image",
+        shapes::text,
+        "Image that runs in a container instead of a program of this machine.",
+    )
+    .examples(&["\"docker.io/library/postgres:17\""]),
+    SchemaKey::new(
+        "build",
+        || any_of([shapes::path(), table(BUILD)]),
+        "Directory to build the image of the container from, relative to `dir`, or a table.",
+    )
+    .examples(&["\".\"", "{ context = \"api\", target = \"dev\" }"]),
     SchemaKey::new("kind", || enum_of(&service::KINDS), "A `service` runs until it is stopped; a `task` runs to completion.")
         .default("\"service\""),
     SchemaKey::new("dir", shapes::path, "Working directory, relative to this file.")
@@ -42,6 +56,26 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
     .examples(&["5000", "\"auto\"", "{ prefer = 3000, on_conflict = \"auto\" }"]),
     SchemaKey::new("ports", shapes::ports, "Named ports; the first one is the main port.")
         .examples(&["{ http = 8000, metrics = \"auto\" }"]),
+    SchemaKey::new(
+        "volumes",
+        || list(shapes::text()),
+        "What a container sees of this machine: `NAME:/path` is a volume that is kept, `./dir:/path` a path relative to `dir`; `:ro` for reading only.",
+    )
+    .default("[]")
+    .examples(&["[\"db-data:/var/lib/postgresql/data\", \"./conf:/etc/conf:ro\"]"]),
+    SchemaKey::new("args", shapes::words, "Arguments after `command`, for the image of a container.")
+        .default("[]")
+        .examples(&["[\"-c\", \"fsync=off\"]"]),
+    SchemaKey::new("entrypoint", shapes::words, "Replaces the entrypoint of the image.")
+        .examples(&["[\"/bin/serve\"]"]),
+    SchemaKey::new("user", shapes::text, "User in the container: a name, or `UID:GID`. Default: that of the image.")
+        .examples(&["\"1000:1000\""]),
+    SchemaKey::new("workdir", shapes::text, "Working directory in the container. Default: that of the image.")
+        .examples(&["\"/app\""]),
+    SchemaKey::new("pull", || enum_of(&container::PULL_POLICIES), "When to pull the image: if it is `missing`, `always` before a start, or `never`.")
+        .default("\"missing\""),
+    SchemaKey::new("engine", || enum_of(&container::ENGINES), "Container engine. Default: the `engine` of the stack.")
+        .examples(&["\"podman\""]),
     SchemaKey::new("host", shapes::host, "Address passed in `HOST`. Default: the `host` of the stack.")
         .examples(&["\"::1\""]),
     SchemaKey::new(

@@ -107,6 +107,11 @@ pub(super) fn command() -> Value {
     any_of([json!({ "type": "string", "pattern": r"\S" }), line])
 }
 
+/// Words that no shell reads.
+pub(super) fn words() -> Value {
+    any_of([text(), list(text())])
+}
+
 pub(super) fn preset() -> Value {
     let names: Vec<&str> = presets::all().iter().map(|preset| preset.name).collect();
     json!({ "type": "string", "enum": names })

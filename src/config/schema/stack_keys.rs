@@ -2,6 +2,7 @@
 
 use super::misplaced::{SERVICE, SYSTEMS, SchemaKey};
 use super::shapes::{self, any_of, enum_of, integer_range, list, map_of, table};
+use crate::config::check::container;
 use crate::config::check::stack::{logs, proxy};
 
 pub(crate) const FILE: &[SchemaKey] = &[
@@ -68,6 +69,12 @@ pub(crate) const STACK: &[SchemaKey] = &[
         "What to do if a preferred port is in use: take the `next` free port, any free port (`auto`), `fail`, or `ask` on a terminal.",
     )
     .default("\"next\""),
+    SchemaKey::new(
+        "engine",
+        || enum_of(&container::ENGINES),
+        "Container engine of services with an `image` or `build`: `docker`, `podman`, or the one that is there (`auto`).",
+    )
+    .default("\"auto\""),
     SchemaKey::new(
         "live",
         shapes::boolean,

@@ -22,6 +22,12 @@ pub(crate) const PORT: &[SchemaKey] = &[
     )
     .examples(&["\"WEB_PORT\""]),
     SchemaKey::new(
+        "inside",
+        || integer_range(1, 65_535),
+        "Port that the program in a container listens on. Default: the usual port of the preset, or the preferred number.",
+    )
+    .examples(&["5432"]),
+    SchemaKey::new(
         "pass",
         shapes::boolean,
         "Whether devstack opens the socket and passes it on (`LISTEN_FDS`), so that no connection is refused during a restart.",
@@ -83,6 +89,12 @@ const INSECURE: SchemaKey =
         .default("false");
 const EXEC_PROBE: SchemaKey =
     SchemaKey::new("exec", shapes::command, "This command exits with code 0.");
+const HEALTHCHECK: SchemaKey = SchemaKey::new(
+    "healthcheck",
+    shapes::boolean,
+    "The container is healthy by the `HEALTHCHECK` of its image.",
+)
+.default("false");
 const INTERVAL: SchemaKey =
     SchemaKey::new("interval", shapes::duration, "Time between two attempts.");
 
@@ -101,6 +113,7 @@ pub(crate) const READY: &[SchemaKey] = &[
     EXEC_PROBE.examples(&["\"pg_isready --port $PORT\""]),
     SchemaKey::new("notify", shapes::boolean, "The service sends `READY=1`, as for systemd.")
         .default("false"),
+    HEALTHCHECK,
     SchemaKey::new("delay", shapes::duration, "The service has been running for this long.")
         .examples(&["\"2s\""]),
     SchemaKey::new("timeout", shapes::duration, "Time limit for becoming ready.")
@@ -115,6 +128,7 @@ pub(crate) const HEALTH: &[SchemaKey] = &[
     STATUS,
     INSECURE,
     EXEC_PROBE.examples(&["\"./check\""]),
+    HEALTHCHECK,
     INTERVAL.default("\"5s\""),
     SchemaKey::new(
         "failures",
@@ -209,6 +223,27 @@ pub(crate) const WATCH: &[SchemaKey] = &[
     )
     .default("false")
     .examples(&["true", "\"500ms\""]),
+];
+
+pub(crate) const BUILD: &[SchemaKey] = &[
+    SchemaKey::new(
+        "context",
+        shapes::path,
+        "Directory to build from, relative to the service's directory.",
+    )
+    .default("\".\"")
+    .examples(&["\"api\""]),
+    SchemaKey::new(
+        "file",
+        shapes::path,
+        "Dockerfile, relative to `context`. Default: the usual one.",
+    )
+    .examples(&["\"Dockerfile.dev\""]),
+    SchemaKey::new("target", shapes::text, "Stage to build. Default: the last one.")
+        .examples(&["\"dev\""]),
+    SchemaKey::new("args", shapes::env, "Build arguments.")
+        .default("{}")
+        .examples(&["{ VERSION = \"3\" }"]),
 ];
 
 pub(crate) const ENV_FILE: &[SchemaKey] = &[

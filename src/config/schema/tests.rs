@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::misplaced::SchemaKey;
 use super::{json_schema, misplaced};
+use crate::config::check::container;
 use crate::config::diagnostics::LoadReport;
 use crate::config::env::EnvFileSet;
 use crate::config::resolve::{ConfigUnit, parse_and_check, resolve_spec};
@@ -32,10 +33,11 @@ pub(in crate::config) fn misfit_of(text: &str) -> Option<String> {
 
 /// The broken examples whose error an editor can see in a single value. In the others it is between
 /// values, inside a text, or outside the file.
-const STRUCTURE: [&str; 20] = [
+const STRUCTURE: [&str; 23] = [
     "bad-duration.toml",
     "bad-health.toml",
     "bad-host.toml",
+    "bad-image.toml",
     "bad-log-size.toml",
     "bad-name.toml",
     "bad-port.toml",
@@ -44,7 +46,9 @@ const STRUCTURE: [&str; 20] = [
     "bad-replicas.toml",
     "bad-signal.toml",
     "bad-terminal.toml",
+    "bad-volume.toml",
     "bad-watch.toml",
+    "container-key.toml",
     "key-in-wrong-table.toml",
     "key-of-another-program.toml",
     "service-at-top.toml",
@@ -101,7 +105,17 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
     let port = if matches!(name, "port" | "ports") { "" } else { "port = 8000\n" };
     let service =
         |line: &str| format!("{others}[services.x]\ncommand = 'x'\nport = 8000\n{line}\n");
+    let container =
+        |line: &str| format!("{others}[services.x]\nimage = 'x'\nport = 8000\n{line}\n");
     match table {
+        "service" if container::ONLY_CONTAINERS.contains(&name) => container(&all),
+        "ready" if name == "healthcheck" => container(&format!("ready = {{ {all} }}")),
+        "health" if name == "healthcheck" => {
+            container(&format!("health = {{ tcp = true, {all} }}"))
+        }
+        "port" if name == "inside" => {
+            format!("{others}[services.x]\nimage = 'x'\nport = {{ prefer = 80, {all} }}\n")
+        }
         "file" if name != "services" => format!("{all}\n{others}"),
         "file" => all,
         "include" if name == "path" => format!("include = [{{ {all} }}]\n{others}"),

@@ -24,7 +24,7 @@ pub(crate) enum TemplatePart {
     Text(String),
     /// `${db.url}`: a field of a service.
     Service { service: String, field: ServiceField, at: Span },
-    /// `${stack.name}`, `${stack.dir}`.
+    /// `${stack.name}`, `${stack.dir}`, `${host.inside}`.
     Stack { field: StackField, at: Span },
     /// `$VAR`, `${VAR}`, `${VAR:-default}`, `${VAR:?message}`.
     Variable { name: String, missing: WhenUnset, at: Span },
@@ -49,6 +49,8 @@ pub(crate) enum StackField {
     Dir,
     /// The directory of the main file, which has `.devstack`.
     ProjectDir,
+    /// `${host.inside}`: the name of this machine in containers.
+    HostInside,
 }
 
 /// What to do if a variable is not set.

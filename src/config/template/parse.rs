@@ -168,6 +168,9 @@ impl TemplateReader<'_, '_, '_> {
         if let ("stack", Some(field)) = (head, stack_field(field)) {
             return Some((TemplatePart::Stack { field, at }, end));
         }
+        if (head, field) == ("host", "inside") {
+            return Some((TemplatePart::Stack { field: StackField::HostInside, at }, end));
+        }
         let service = (self.parser.find_service)(head);
         if head == "stack" && service.is_none() {
             let text = format!("unknown stack field {}", quote(field));
@@ -194,6 +197,7 @@ impl TemplateReader<'_, '_, '_> {
             TemplateSyntax::Full => true,
             TemplateSyntax::References => {
                 head == "stack"
+                    || (head, field) == ("host", "inside")
                     || (self.parser.find_service)(head).is_some()
                     || service_field(field).is_some()
             }

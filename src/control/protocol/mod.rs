@@ -116,6 +116,7 @@ pub(super) fn status_of(class: MessageClass) -> StatusCode {
         | MessageClass::Orphan
         | MessageClass::Busy
         | MessageClass::WatchDegraded
+        | MessageClass::Container
         | MessageClass::LogDropped => StatusCode::CONFLICT,
     }
 }

@@ -1,7 +1,10 @@
 use std::collections::BTreeSet;
 
 use super::port_moves::PortMoves;
-use crate::model::{CommandLine, LaunchConfig, RunMode, Service, ServiceKindView};
+use crate::model::{
+    AssignedPort, CommandLine, ContainerConfig, ImageSource, LaunchConfig, RunMode, Service,
+    ServiceKindView,
+};
 
 /// Names at most this many variables in a sentence: a new env file would hide the rest of the line.
 const MAX_NAMED: usize = 8;
@@ -39,7 +42,7 @@ impl ServiceDiff {
         let mut moved = found.launch(&old.launch, &new.launch, moves);
         if old.socket_activated != new.socket_activated {
             found.restart("port", "passed sockets changed".to_owned());
-        } else if sockets(old) != sockets(new) {
+        } else if fixed_ports(old) != fixed_ports(new) {
             found.fields.push("port");
             moved.extend(moves.of(new));
         }
@@ -72,6 +75,53 @@ impl ServiceDiff {
         self.restart.push(why);
     }
 
+    /// Compares how it runs in a container: the engine fixes all of it when it creates one.
+    fn container(&mut self, old: Option<&ContainerConfig>, new: Option<&ContainerConfig>) {
+        let (old, new) = match (old, new) {
+            (None, None) => return,
+            (None, Some(new)) => {
+                return self.restart("image", format!("image is now {}", new.image()));
+            }
+            (Some(_), None) => return self.restart("image", "no longer a container".to_owned()),
+            (Some(old), Some(new)) => (old, new),
+        };
+        let ContainerConfig {
+            source,
+            entrypoint,
+            user,
+            workdir,
+            volumes,
+            pull,
+            engine,
+            inside_ports,
+        } = new;
+        match (&old.source, source) {
+            (old, new) if old == new => {}
+            (_, ImageSource::Image(image)) => {
+                self.restart("image", format!("image is now {}", image.redacted()));
+            }
+            (_, ImageSource::Build(_)) => self.restart("build", "build changed".to_owned()),
+        }
+        for (field, differs) in [
+            ("entrypoint", old.entrypoint != *entrypoint),
+            ("user", old.user != *user),
+            ("workdir", old.workdir != *workdir),
+            ("volumes", old.volumes != *volumes),
+            ("engine", old.engine != *engine),
+        ] {
+            if differs {
+                self.restart(field, format!("{field} changed"));
+            }
+        }
+        // Only matters to the next start.
+        if old.pull != *pull {
+            self.fields.push("pull");
+        }
+        if old.inside_ports != *inside_ports {
+            self.restart("port", "ports inside changed".to_owned());
+        }
+    }
+
     /// Returns the ports whose move explains what differs, by their former number.
     fn launch(
         &mut self,
@@ -81,7 +131,8 @@ impl ServiceDiff {
     ) -> BTreeSet<u16> {
         let mut moved = BTreeSet::new();
         // Required programs only matter to the next start; see `live_fields`.
-        let LaunchConfig { command, dir, env, host, requires: _ } = new;
+        let LaunchConfig { command, container, dir, env, host, requires: _ } = new;
+        self.container(old.container.as_ref(), container.as_ref());
         match (&old.command, command) {
             (old, new) if old == new => {}
             (CommandLine::Exec(_), CommandLine::Shell(_))
@@ -177,9 +228,14 @@ fn live_fields(old: &Service, new: &Service) -> impl Iterator<Item = &'static st
     fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field)
 }
 
-/// The sockets passed to the service: a process keeps the descriptors it was started with.
-fn sockets(service: &Service) -> Vec<(&str, u16)> {
-    service.activated_ports().map(|port| (port.name.as_str(), port.number)).collect()
+/// The ports that a run keeps: a process has the sockets it was started with, a container the ports
+/// it was created with.
+fn fixed_ports(service: &Service) -> Vec<(&str, u16)> {
+    let is_fixed = |port: &&AssignedPort| {
+        service.launch.container.is_some() || service.socket_activated.contains(&port.name)
+    };
+    let fixed = service.ports.iter().filter(is_fixed);
+    fixed.map(|port| (port.name.as_str(), port.number)).collect()
 }
 
 /// Returns the words of a command, for comparison only: they may hold secrets.
@@ -198,5 +254,73 @@ fn listed(names: &[String]) -> String {
             format!("{} and {} more", names[..MAX_NAMED].join(", "), more.len())
         }
         Some(_) | None => names.join(", "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::model::{PullPolicy, Stack, VolumeMount, VolumeSource};
+
+    fn postgres() -> Service {
+        let mut service = Service::sample("db");
+        service.launch.command = CommandLine::Exec(Vec::new());
+        service.launch.container = Some(ContainerConfig {
+            source: ImageSource::Image("postgres:17".into()),
+            entrypoint: None,
+            user: None,
+            workdir: None,
+            volumes: Vec::new(),
+            pull: PullPolicy::Missing,
+            engine: None,
+            inside_ports: BTreeMap::from([("main".to_owned(), 5432)]),
+        });
+        service.ports.push(AssignedPort::sample("main", 5432));
+        service
+    }
+
+    fn difference(change: impl FnOnce(&mut ContainerConfig)) -> (String, bool) {
+        let (old, mut new) = (postgres(), postgres());
+        change(new.launch.container.as_mut().expect("it is one"));
+        let found = ServiceDiff::between(&old, &new, &PortMoves::default());
+        (found.summary(), !found.restart.is_empty())
+    }
+
+    #[test]
+    fn what_a_container_was_created_with_needs_another_one() {
+        let volume = VolumeMount {
+            source: VolumeSource::Named("data".to_owned()),
+            target: "/data".to_owned(),
+            read_only: false,
+        };
+        let restart = |text: &str| (text.to_owned(), true);
+        let image = difference(|it| it.source = ImageSource::Image("postgres:18".into()));
+        assert_eq!(image, restart("image is now postgres:18"));
+        assert_eq!(difference(|it| it.volumes.push(volume)), restart("volumes changed"));
+        assert_eq!(difference(|it| it.user = Some("1".into())), restart("user changed"));
+        let inside = difference(|it| {
+            it.inside_ports.insert("main".to_owned(), 1);
+        });
+        assert_eq!(inside, restart("ports inside changed"));
+        let pull = difference(|it| it.pull = PullPolicy::Always);
+        assert_eq!(pull, ("pull changed".to_owned(), false));
+        let program = Service::sample("db");
+        let found = ServiceDiff::between(&program, &postgres(), &PortMoves::default());
+        assert!(found.summary().contains("image is now postgres:17"), "{}", found.summary());
+    }
+
+    #[test]
+    fn a_container_keeps_the_ports_that_it_was_created_with() {
+        let (old, mut new) = (postgres(), postgres());
+        new.ports[0].number = 5433;
+        let of = |service: &Service| Stack {
+            services: [(service.name.clone(), Arc::new(service.clone()))].into(),
+            ..(*crate::engine::tests::script::stack("")).clone()
+        };
+        let moves = PortMoves::between(&of(&old), &of(&new));
+        assert_eq!(ServiceDiff::between(&old, &new, &moves).restart, ["port 5432 → 5433"]);
     }
 }

@@ -15,7 +15,7 @@ mod debug;
 mod lazy;
 mod random;
 mod saves;
-mod script;
+pub(super) mod script;
 mod traces;
 mod unstoppable;
 mod waiting;

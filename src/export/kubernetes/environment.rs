@@ -74,7 +74,7 @@ impl<'a> ServiceEnvironment<'a> {
                 format!("kubectl create secret generic {secret} --from-env-file={file}"),
             );
         }
-        let command = service.command.texts().iter().filter(|_| service.image.is_none());
+        let command = service.command.texts().iter();
         let texts: Vec<&PortableText> = service.env.values().chain(command).collect();
         for open in texts.iter().flat_map(|text| text.variables()) {
             if let (None, MissingVariable::Default(_)) = (&open.file, &open.missing) {

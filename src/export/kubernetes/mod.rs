@@ -1,7 +1,10 @@
 //! Manifests for Kubernetes: a Deployment and a Service for each service, a Job for each task.
 
 mod environment;
+mod volumes;
 mod workload;
+
+use std::collections::BTreeSet;
 
 use super::yaml::{Yaml, YamlTable};
 use super::{Export, ExportNotes};
@@ -11,6 +14,7 @@ use crate::model::{
 };
 
 use environment::{SecretNames, ServiceEnvironment};
+use volumes::claims;
 use workload::Workload;
 
 /// How much space a data store gets.
@@ -24,13 +28,16 @@ pub fn kubernetes(stack: &PortableStack) -> Export {
         objects.extend(waiter(stack));
     }
     let secrets = SecretNames::new(stack);
+    let mut claimed = BTreeSet::new();
     for service in in_order(stack) {
         note(service, &mut notes);
         let environment = ServiceEnvironment::new(stack, service, &secrets, &mut notes);
         objects.extend(environment.config_map());
         let workload = Workload { stack, service };
-        if service.image.as_ref().is_some_and(|image| image.data.is_some()) {
-            objects.push(volume_claim(stack, service));
+        for claim in claims(service) {
+            if claimed.insert(claim.clone()) {
+                objects.push(volume_claim(stack, service, &claim));
+            }
         }
         if !service.ports.is_empty() {
             objects.push(network_service(stack, service));
@@ -100,13 +107,12 @@ fn named_ports(service: &PortableService) -> Vec<(Name, &PortablePort)> {
     ports.map(|port| (names.take_short(&name(port), &other, 15), port)).collect()
 }
 
-fn volume_claim(stack: &PortableStack, service: &PortableService) -> Yaml {
+fn volume_claim(stack: &PortableStack, service: &PortableService, name: &str) -> Yaml {
     let requests = YamlTable::default().with("storage", DATA_SIZE);
     let spec = YamlTable::default()
         .with("accessModes", vec!["ReadWriteOnce"])
         .with("resources", YamlTable::default().with("requests", requests));
-    let name = format!("{}-data", service.host_name);
-    object("v1", "PersistentVolumeClaim", &name, labels(stack, service)).with("spec", spec).into()
+    object("v1", "PersistentVolumeClaim", name, labels(stack, service)).with("spec", spec).into()
 }
 
 /// The name of the account that may see whether workloads are ready.
@@ -148,7 +154,7 @@ fn note(service: &PortableService, notes: &mut ExportNotes) {
     let found = [
         (
             "`stop.signal`",
-            signal_name(service.stop.signal) != Some("TERM") && service.image.is_none(),
+            signal_name(service.stop.signal) != Some("TERM") && service.container.is_none(),
         ),
         ("`success_codes`", service.success_codes.iter().ne([&0])),
         ("`port.pass`", service.ports.iter().any(|port| port.activated)),

@@ -1,12 +1,15 @@
+use std::path::Path;
 use std::time::Duration;
 
 use super::environment::{ServiceEnvironment, escape, expanded};
+use super::volumes::{claims, volumes};
 use super::{labels, named_ports, object, selector, waiter_name};
 use crate::export::yaml::{Yaml, YamlTable};
 use crate::export::{ExportNotes, shell};
 use crate::model::{
-    AcceptedStatus, Condition, HealthAction, Name, PortableCommand, PortableHttp, PortableProbe,
-    PortableService, PortableStack, RestartPolicy, ServiceKind, UniqueNames,
+    AcceptedStatus, Condition, HealthAction, ImageBuild, ImageSource, Name, PortableCommand,
+    PortableHttp, PortableProbe, PortableService, PortableStack, PortableText, PullPolicy,
+    RestartPolicy, ServiceKind, UniqueNames,
 };
 
 /// Waits until a port accepts connections.
@@ -45,7 +48,7 @@ impl Workload<'_> {
         // One that starts only by hand is there, but has no pods.
         let replicas = if service.autostart { service.replicas } else { 0 };
         // Two pods must not have the same data.
-        let keeps_data = service.image.as_ref().is_some_and(|image| image.data.is_some());
+        let keeps_data = !claims(service).is_empty();
         let strategy = keeps_data.then(|| YamlTable::default().with("type", "Recreate"));
         let matches = YamlTable::default().with("matchLabels", selector(stack, service));
         YamlTable::default()
@@ -79,19 +82,14 @@ impl Workload<'_> {
                 self.wait(&container, target, *condition)
             })
             .collect();
-        let data = service.image.as_ref().and_then(|image| image.data);
-        let volumes = data.map(|_| {
-            let claim =
-                YamlTable::default().with("claimName", format!("{}-data", service.host_name));
-            vec![YamlTable::default().with("name", "data").with("persistentVolumeClaim", claim)]
-        });
+        let (volumes, mounts) = volumes(service, notes);
         let restart = (service.kind == ServiceKind::Task).then_some("OnFailure");
         let account = self.asks_the_api().then(|| waiter_name(self.stack));
         YamlTable::default()
             .with_some("serviceAccountName", account)
             .with_some("initContainers", Some(waits))
-            .with("containers", vec![self.container(environment, notes)])
-            .with_some("volumes", volumes)
+            .with("containers", vec![self.container(environment, mounts, notes)])
+            .with_some("volumes", Some(volumes))
             .with_some("restartPolicy", restart)
             .with("terminationGracePeriodSeconds", seconds(service.stop.grace))
             // They would set variables such as API_PORT to addresses.
@@ -101,11 +99,21 @@ impl Workload<'_> {
     fn container(
         &self,
         environment: &ServiceEnvironment<'_>,
+        mounts: Vec<YamlTable>,
         notes: &mut ExportNotes,
     ) -> YamlTable {
         let service = self.service;
-        let (image, command, args) = match &service.image {
-            Some(image) => (image.name.to_owned(), Vec::new(), image.command.clone()),
+        let words = |words: &[PortableText]| words.iter().map(expanded).collect::<Vec<_>>();
+        let container = service.container.as_ref();
+        let (image, command, args) = match container {
+            Some(container) => {
+                let image = match &container.source {
+                    ImageSource::Image(image) => literal(image, "image", service, notes),
+                    ImageSource::Build(build) => self.built(build, notes),
+                };
+                let entrypoint = container.entrypoint.as_deref().map(words).unwrap_or_default();
+                (image, entrypoint, words(service.command.texts()))
+            }
             None => {
                 let image = format!("{}-{}", self.stack.name, service.host_name);
                 let dir = match service.dir.strip_prefix(&self.stack.dir) {
@@ -123,11 +131,16 @@ impl Workload<'_> {
             let number = u64::from(port.number);
             YamlTable::default().with("name", name.as_str()).with("containerPort", number)
         });
-        let mounts =
-            service.image.as_ref().and_then(|image| image.data).map(|data| {
-                vec![YamlTable::default().with("name", "data").with("mountPath", data)]
-            });
-        let stop = service.stop.command.as_ref().filter(|_| service.image.is_none());
+        let stop = service.stop.command.as_ref();
+        let workdir = container.and_then(|container| container.workdir.as_ref()).map(expanded);
+        let user = container.and_then(|container| container.user.as_ref());
+        let user = user.map(|user| literal(user, "user", service, notes));
+        let security = user.and_then(|user| security_context(&user, service, notes));
+        let pull = container.and_then(|container| match container.pull {
+            PullPolicy::Missing => None,
+            PullPolicy::Always => Some("Always"),
+            PullPolicy::Never => Some("Never"),
+        });
         let lifecycle = stop.map(|command| {
             // Kubernetes expands nothing in hooks.
             let exec = exec(command, str::to_owned);
@@ -136,14 +149,42 @@ impl Workload<'_> {
         let container = YamlTable::default()
             .with("name", service.host_name.as_str())
             .with("image", image)
+            .with_some("imagePullPolicy", pull)
             .with_some("command", Some(command))
             .with_some("args", Some(args))
+            .with_some("workingDir", workdir)
+            .with_some("securityContext", security)
             .with_some("ports", Some(ports.collect::<Vec<_>>()))
             .with_some("envFrom", Some(environment.sources()))
             .with_some("env", Some(environment.variables()));
         self.probes(container, notes)
             .with_some("lifecycle", lifecycle)
-            .with_some("volumeMounts", mounts)
+            .with_some("volumeMounts", Some(mounts))
+    }
+
+    /// Returns the name of an image that is to be built first.
+    fn built(&self, build: &ImageBuild<PortableText>, notes: &mut ExportNotes) -> String {
+        let image = format!("{}-{}", self.stack.name, self.service.host_name);
+        let mut words = vec!["docker".to_owned(), "build".to_owned(), "-t".to_owned()];
+        words.push(image.clone());
+        let shown = |path: &Path| match path.strip_prefix(&self.stack.dir) {
+            Ok(path) if path.as_os_str().is_empty() => ".".to_owned(),
+            Ok(path) => shell::quoted(&path.to_string_lossy()).into_owned(),
+            Err(_) => shell::quoted(&path.to_string_lossy()).into_owned(),
+        };
+        if let Some(file) = &build.file {
+            words.extend(["-f".to_owned(), shown(file)]);
+        }
+        if let Some(target) = &build.target {
+            words.extend(["--target".to_owned(), shell::word(target)]);
+        }
+        for (name, text) in &build.args {
+            words.push("--build-arg".to_owned());
+            words.push(format!("{}={}", shell::quoted(name), shell::word(text)));
+        }
+        words.push(shown(&build.context));
+        notes.step(self.service, words.join(" "));
+        image
     }
 
     /// Adds what readiness and health become.
@@ -178,6 +219,7 @@ impl Workload<'_> {
                 PortableProbe::Log => notes.lose("`ready.log`", self.service),
                 PortableProbe::Delay(_) => notes.lose("`ready.delay`", self.service),
                 PortableProbe::Notify => notes.lose("`ready.notify`", self.service),
+                PortableProbe::Healthcheck => notes.lose("`ready.healthcheck`", self.service),
                 PortableProbe::Tcp(_) | PortableProbe::Http(_) | PortableProbe::Exec(_) => {}
             }
         }
@@ -248,6 +290,38 @@ impl Workload<'_> {
             },
         }
     }
+}
+
+/// Returns a text in which Kubernetes expands no variables.
+fn literal(
+    text: &PortableText,
+    what: &str,
+    service: &PortableService,
+    notes: &mut ExportNotes,
+) -> String {
+    for open in text.variables() {
+        notes.step(service, format!("replace ${{{}}} in its {what}", open.name));
+    }
+    text.render(str::to_owned, |open| format!("${{{}}}", open.name))
+}
+
+/// Returns the user of a container, which must be a number here.
+fn security_context(
+    user: &str,
+    service: &PortableService,
+    notes: &mut ExportNotes,
+) -> Option<YamlTable> {
+    let (user, group) = match user.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (user, None),
+    };
+    let number = |text: &str| text.parse::<u32>().ok().map(u64::from);
+    let Some(user) = number(user) else {
+        notes.lose("`user`: only numbers can be used", service);
+        return None;
+    };
+    let table = YamlTable::default().with("runAsUser", user);
+    Some(table.with_some("runAsGroup", group.and_then(number)))
 }
 
 /// What a probe does.

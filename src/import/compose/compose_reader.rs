@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 
 use super::command_service::{command_ports, note_container_path};
 use super::compose_ports::{ContainerPort, read_ports};
+use super::container_service::{container_env, container_ports, container_service, preset_of};
 use super::healthcheck::read_healthcheck;
 use super::host_variables::rewritten_env;
 use super::mounts::{note_mounts, read_mounts};
-use super::preset_images::{KnownImage, image_version};
-use super::preset_service::{preset_command, preset_env, preset_mounts, preset_ports};
-use super::service_command::plain_path;
 use super::service_form::{ComposeFiles, ServiceForm};
 use super::service_hosts::{ServiceHost, ServiceHosts};
 use super::service_keys::common_keys;
@@ -25,8 +23,6 @@ struct ServiceDraft<'a> {
     /// Its name in the file.
     written: &'a str,
     node: &'a YamlNode,
-    /// The image in whose place a preset is.
-    image: Option<&'static KnownImage>,
     service: ImportedService,
     env: Vec<EnvEntry<'a>>,
     /// The main one first.
@@ -78,7 +74,6 @@ impl ServiceDraft<'_> {
             name: Some(self.service.name.clone()),
             ports: self.ports.clone(),
             is_task: self.service.is_task,
-            login: self.image.and_then(KnownImage::login),
         }
     }
 }
@@ -90,31 +85,20 @@ fn first_pass<'a>(
     files: &mut ComposeFiles<'_>,
 ) -> Option<ServiceDraft<'a>> {
     let mounts = read_mounts(node);
-    let form = files.form(written, node, &mounts);
-    let mut image = None;
-    let mut env = node.get("environment").map(read_env).unwrap_or_default();
+    let form = files.form(node, &mounts);
+    let mut env;
     let mut ports = read_ports(node);
     match form {
-        ServiceForm::Container => return None,
-        ServiceForm::Preset(found) => {
-            let image = *image.insert(found);
-            service.preset = Some(image.preset().name.to_owned());
-            if let Some(image_node) = node.get("image") {
-                let name = plain_path(image_node).unwrap_or_default();
-                let not = image_version(&name).map(|version| format!(", not version {version}"));
-                image_node.note(format!(
-                    "becomes the preset `{}`: what is installed on this machine runs{}{}",
-                    image.preset().name,
-                    not.unwrap_or_default(),
-                    image.remark
-                ));
-            }
-            env = preset_env(image, env);
-            ports = preset_ports(image, ports, node, &mut service);
-            preset_mounts(image, &mounts, &mut service);
-            preset_command(image, node);
+        ServiceForm::Nothing => return None,
+        ServiceForm::Container => {
+            let mut container = container_service(node, &mounts, &mut service)?;
+            let preset = preset_of(&container, &ports);
+            env = container_env(node, preset);
+            ports = container_ports(preset, ports, &mut service, &mut container);
+            service.container = Some(container);
         }
         ServiceForm::Command { command, dir, exposed } => {
+            env = node.get("environment").map(read_env).unwrap_or_default();
             note_mounts(&mounts, &dir);
             service.dir = dir;
             note_container_path(node, &command);
@@ -123,30 +107,32 @@ fn first_pass<'a>(
         }
     }
     common_keys(node, &mut service);
-    Some(ServiceDraft { written, node, image, service, env, ports })
+    Some(ServiceDraft { written, node, service, env, ports })
 }
 
 /// Puts references in the place of other services, and finishes a service.
 fn second_pass(draft: ServiceDraft<'_>, hosts: &ServiceHosts) -> ImportedService {
     let ServiceDraft { written, node, mut service, env, ports, .. } = draft;
-    service.env = rewritten_env(env, &service.name, hosts);
+    let inside = service.container.is_some();
+    service.env = rewritten_env(env, &service.name, hosts, inside);
     let at = node.peek("command").or(node.peek("entrypoint")).unwrap_or(node);
     match &mut service.command {
-        Some(ImportedCommand::Shell(text)) => *text = hosts.rewrite(text, at),
+        Some(ImportedCommand::Shell(text)) => *text = hosts.rewrite(text, at, inside),
         Some(ImportedCommand::Words(words)) => {
-            words.iter_mut().for_each(|word| *word = hosts.rewrite(word, at));
+            words.iter_mut().for_each(|word| *word = hosts.rewrite(word, at, inside));
         }
         None => {}
     }
-    if service.command.is_some()
-        && let Some(check) = node.get("healthcheck")
+    // A check of a container stays one inside.
+    let own_ports = if inside { &[] } else { ports.as_slice() };
+    if let Some(check) = node.get("healthcheck")
         && !reject_for_task(check, service.is_task)
-        && let Some((ready, health)) = read_healthcheck(check, &service.name, &ports)
+        && let Some((ready, health)) = read_healthcheck(check, &service.name, own_ports)
     {
         // A check of itself by its own name.
         let rewrite = |probe: ImportedProbe| match probe.test {
             ProbeTest::Exec(ImportedCommand::Shell(text)) => {
-                let text = hosts.rewrite(&text, check);
+                let text = hosts.rewrite(&text, check, inside);
                 ImportedProbe { test: ProbeTest::Exec(ImportedCommand::Shell(text)), ..probe }
             }
             _ => probe,

@@ -9,11 +9,13 @@ use crate::import::yaml::YamlNode;
 /// Names of variables that hold the host of a service.
 const HOST_SUFFIXES: [&str; 5] = ["HOST", "HOSTNAME", "SERVER", "ADDRESS", "ADDR"];
 
-/// Puts references to other services in the place of their addresses. `own` is the service itself.
+/// Puts references to other services in the place of their addresses. `own` is the service itself,
+/// `inside` whether it is a container.
 pub(super) fn rewritten_env(
     env: Vec<EnvEntry<'_>>,
     own: &str,
     hosts: &ServiceHosts,
+    inside: bool,
 ) -> Vec<(String, String)> {
     // `DB_HOST: db` says which service `DB_PORT` is about.
     let host_of = |name: &str, value: &str| {
@@ -34,7 +36,7 @@ pub(super) fn rewritten_env(
                 value
             }
             (None, _) => port_of(&name, &value, &prefixes, node)
-                .unwrap_or_else(|| hosts.rewrite(&value, node)),
+                .unwrap_or_else(|| hosts.rewrite(&value, node, inside)),
         };
         (name, rewritten)
     };

@@ -3,13 +3,13 @@
 mod command_service;
 mod compose_ports;
 mod compose_reader;
+mod container_service;
 mod dockerfile;
 mod extends;
 mod healthcheck;
 mod host_variables;
 mod mounts;
 mod preset_images;
-mod preset_service;
 mod service_command;
 mod service_form;
 mod service_hosts;
@@ -58,6 +58,11 @@ fn read_top(root: &YamlNode) -> Option<String> {
     // Compose ignores the version as well.
     if let Some(version) = root.get("version") {
         version.accept();
+    }
+    for (_, volume) in root.get("volumes").map(YamlNode::entries).unwrap_or_default() {
+        if volume.is_null() || volume.entries().is_empty() {
+            volume.accept();
+        }
     }
     stack_name(root.get("name")?)
 }

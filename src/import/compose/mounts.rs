@@ -13,6 +13,7 @@ pub(super) struct Mount<'a> {
     /// Where it is in the container.
     pub target: String,
     pub source: MountSource,
+    pub read_only: bool,
 }
 
 /// What a volume is on this machine.
@@ -21,7 +22,7 @@ pub(super) enum MountSource {
     /// A file or directory, relative to the file unless absolute.
     Path(PathBuf),
     /// A volume that Docker keeps, with or without a name.
-    Volume,
+    Volume(Option<String>),
 }
 
 /// Reads the volumes of a service.
@@ -38,10 +39,12 @@ fn read_short(node: &YamlNode) -> Option<Mount<'_>> {
     let text = with_defaults(node.text()?, node);
     let mut parts = text.split(':');
     let first = parts.next().unwrap_or_default();
-    Some(match parts.next() {
-        Some(target) => Mount { node, target: target.to_owned(), source: source(first) },
-        None => Mount { node, target: first.to_owned(), source: MountSource::Volume },
-    })
+    let (target, source) = match parts.next() {
+        Some(target) => (target.to_owned(), source(first)),
+        None => (first.to_owned(), MountSource::Volume(None)),
+    };
+    let read_only = parts.next().is_some_and(|mode| mode.split(',').any(|it| it == "ro"));
+    Some(Mount { node, target, source, read_only })
 }
 
 fn read_long(node: &YamlNode) -> Option<Mount<'_>> {
@@ -51,21 +54,19 @@ fn read_long(node: &YamlNode) -> Option<Mount<'_>> {
     };
     let source = match text("type").as_deref() {
         Some("bind") => MountSource::Path(clean_path(text("source").unwrap_or_default())),
-        _ => {
-            text("source");
-            MountSource::Volume
-        }
+        _ => MountSource::Volume(text("source")),
     };
     let target = text("target").unwrap_or_default();
-    // How it is mounted does not matter without a container.
+    let read_only = node.get("read_only").and_then(YamlNode::boolean) == Some(true);
+    // How else it is mounted is left to the engine.
     node.accept();
-    Some(Mount { node, target, source })
+    Some(Mount { node, target, source, read_only })
 }
 
 fn source(text: &str) -> MountSource {
     match text.starts_with(['.', '/', '~']) {
         true => MountSource::Path(clean_path(text)),
-        false => MountSource::Volume,
+        false => MountSource::Volume(Some(text.to_owned())),
     }
 }
 
@@ -76,7 +77,7 @@ pub(super) fn path_here(mounts: &[Mount<'_>], path: &str) -> Option<PathBuf> {
             let rest = Path::new(path).strip_prefix(&mount.target).ok()?;
             Some((mount.target.len(), clean_path(source.join(rest))))
         }
-        MountSource::Volume => None,
+        MountSource::Volume(_) => None,
     };
     mounts.iter().filter_map(here).max_by_key(|(length, _)| *length).map(|(_, path)| path)
 }
@@ -95,7 +96,7 @@ pub(super) fn note_mounts(mounts: &[Mount<'_>], dir: &Path) {
             MountSource::Path(_) => {
                 mount.node.note("not mounted: the service must use its path on this machine");
             }
-            MountSource::Volume => {
+            MountSource::Volume(_) => {
                 mount
                     .node
                     .note("not carried over: what the service writes stays where it writes it");

@@ -1,10 +1,9 @@
-//! What becomes of a service: a command, a preset, or nothing.
+//! What becomes of a service: a command, a container, or nothing.
 
 use std::path::{Path, PathBuf};
 
 use super::dockerfile::DockerStage;
 use super::mounts::{Mount, MountSource, path_here};
-use super::preset_images::{KnownImage, image_version};
 use super::service_command::{plain_path, service_command};
 use crate::import::environment::clean_path;
 use crate::import::substitution::with_defaults;
@@ -16,10 +15,10 @@ use crate::text::quote;
 pub(super) enum ServiceForm {
     /// It is built here, or runs files of this machine.
     Command { command: ImportedCommand, dir: PathBuf, exposed: Vec<u16> },
-    /// Its image is one that a preset replaces.
-    Preset(&'static KnownImage),
-    /// It needs a container; its node says so.
+    /// It stays a container.
     Container,
+    /// It cannot be carried over; its node says so.
+    Nothing,
 }
 
 /// Reads files that a Compose file refers to.
@@ -30,8 +29,8 @@ pub(super) struct ComposeFiles<'a> {
 }
 
 impl ComposeFiles<'_> {
-    /// Decides what becomes of a service with this name in the file.
-    pub fn form(&mut self, name: &str, node: &YamlNode, mounts: &[Mount<'_>]) -> ServiceForm {
+    /// Decides what becomes of a service.
+    pub fn form(&mut self, node: &YamlNode, mounts: &[Mount<'_>]) -> ServiceForm {
         if let Some(build) = node.get("build") {
             // The name of the image that is built.
             if let Some(image) = node.get("image") {
@@ -39,31 +38,11 @@ impl ComposeFiles<'_> {
             }
             return self.built(node, build, mounts);
         }
-        let Some(image) = node.get("image").and_then(plain_path) else {
-            node.reject("not carried over: it has neither `build` nor `image`");
+        if node.peek_text("image").is_some() {
             return ServiceForm::Container;
-        };
-        if let Some(preset) = KnownImage::find(&image) {
-            return ServiceForm::Preset(preset);
         }
-        // A program of this project in an image with only its language, such as `node:22`.
-        let has_command = node.peek("command").or(node.peek("entrypoint")).is_some();
-        if has_command
-            && let Some(dir) = working_dir(node, mounts, None)
-            && let Some(command) = service_command(node, None)
-        {
-            node.note(format!(
-                "runs with the programs of this machine, not with those of {}",
-                quote(&image)
-            ));
-            return ServiceForm::Command { command, dir, exposed: Vec::new() };
-        }
-        node.reject(format!(
-            "not carried over: the image {} has no preset; keep it running with `docker compose up -d {}`, or add a service with a command",
-            quote(&image),
-            crate::text::escape_control(name)
-        ));
-        ServiceForm::Container
+        node.reject("not carried over: it has neither `build` nor `image`");
+        ServiceForm::Nothing
     }
 
     fn built(&mut self, node: &YamlNode, build: &YamlNode, mounts: &[Mount<'_>]) -> ServiceForm {
@@ -77,7 +56,7 @@ impl ComposeFiles<'_> {
         };
         if context.contains("://") || context.starts_with("git@") {
             node.reject("not carried over: it is built from another place than this machine");
-            return ServiceForm::Container;
+            return ServiceForm::Nothing;
         }
         let context = clean_path(context);
         let file = context.join(text("dockerfile").unwrap_or_else(|| "Dockerfile".to_owned()));
@@ -95,19 +74,7 @@ impl ComposeFiles<'_> {
             let dir = working_dir(node, mounts, workdir).unwrap_or(context);
             return ServiceForm::Command { command, dir, exposed: stage.ports };
         }
-        let base = stage.as_ref().map(|stage| stage.image.as_str()).unwrap_or_default();
-        if let Some(preset) = KnownImage::find(base) {
-            let version = image_version(base).map(|version| format!(" of version {version}"));
-            build.note(format!(
-                "its Dockerfile changes the image{}: make the same changes to the preset's data or files",
-                version.unwrap_or_default()
-            ));
-            return ServiceForm::Preset(preset);
-        }
-        node.reject(match stage {
-            Some(_) => "not carried over: neither it nor its Dockerfile has a command; add one",
-            None => "not carried over: it has no command, and no Dockerfile with one can be read; add a command",
-        });
+        // Only its image has what it runs.
         ServiceForm::Container
     }
 

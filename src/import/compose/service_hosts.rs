@@ -20,8 +20,6 @@ pub(super) struct ServiceHost {
     pub ports: Vec<ContainerPort>,
     /// Whether it runs to completion.
     pub is_task: bool,
-    /// The user and password that it takes, as in a URL; `None`: any.
-    pub login: Option<&'static str>,
 }
 
 /// How containers call this machine.
@@ -84,7 +82,8 @@ impl ServiceHosts {
 
     /// Puts references in the place of the addresses of services: `db:5432` becomes
     /// `${db.host}:${db.port}`. What cannot be replaced gets a note.
-    pub fn rewrite(&self, text: &str, node: &YamlNode) -> String {
+    /// `inside`: the text is used in a container.
+    pub fn rewrite(&self, text: &str, node: &YamlNode, inside: bool) -> String {
         let mut rewritten = String::new();
         let mut at = 0;
         while at < text.len() {
@@ -95,8 +94,12 @@ impl ServiceHosts {
             let word =
                 &text[at..][..text[at..].find(|c| !is_host_char(c)).unwrap_or(text.len() - at)];
             if THIS_MACHINE.contains(&word) && context(&text[..at]) != HostContext::Inside {
-                node.note(format!("`{word}` becomes 127.0.0.1"));
-                rewritten.push_str("127.0.0.1");
+                if inside {
+                    rewritten.push_str("${host.inside}");
+                } else {
+                    node.note(format!("`{word}` becomes 127.0.0.1"));
+                    rewritten.push_str("127.0.0.1");
+                }
                 at += word.len();
                 continue;
             }
@@ -151,12 +154,6 @@ impl ServiceHosts {
             }
             return None;
         };
-        if let Some(login) = host.login
-            && text[..at].ends_with('@')
-            && !text[..at].ends_with(&format!("://{login}@"))
-        {
-            node.note(format!("the user must be {login} here: `${{{name}.url}}` is the whole URL"));
-        }
         let port = port_reference(name, known.name.as_deref());
         let length = written.map_or(0, |port| 1 + port.to_string().len());
         Some((format!("${{{name}.host}}:{port}"), word.len() + length))
@@ -238,7 +235,7 @@ mod tests {
             ("a,db:5432,db:5432", "a,${db.host}:${db.port},${db.host}:${db.port}"),
         ] {
             let node = YamlNode::default();
-            assert_eq!(hosts().rewrite(text, &node), rewritten);
+            assert_eq!(hosts().rewrite(text, &node, false), rewritten);
         }
     }
 
@@ -260,7 +257,7 @@ mod tests {
             "mongo",
             "ä db é",
         ] {
-            assert_eq!(hosts().rewrite(text, &YamlNode::default()), text);
+            assert_eq!(hosts().rewrite(text, &YamlNode::default(), false), text);
         }
     }
 }

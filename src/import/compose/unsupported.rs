@@ -5,7 +5,7 @@ use crate::import::yaml::Unsupported;
 const ONE_NETWORK: &str = "not carried over: services reach each other on this machine";
 const NOT_BUILT: &str = "not carried over: no image is built";
 const NO_LIMITS: &str = "not carried over: devstack limits no resources";
-const NO_CONTAINER: &str = "not carried over: it has no meaning without a container";
+const NO_CONTAINER: &str = "not carried over: devstack has no key for it";
 const SAME_USER: &str = "not carried over: services run as the user who runs devstack";
 const SECRETS: &str =
     "not carried over: use a file that git ignores and `env_file`, or the path itself";
@@ -18,10 +18,7 @@ pub(super) const UNSUPPORTED: Unsupported = &[
     ("x-*", "not carried over: an extension that nothing refers to"),
     ("include", "not carried over: run `devstack init --from` with each of these files too"),
     ("networks", ONE_NETWORK),
-    (
-        "volumes",
-        "not carried over: presets keep their data in .devstack/data, other services where they write it",
-    ),
+    ("volumes", "not carried over: devstack creates the volumes that services name itself"),
     ("secrets", SECRETS),
     ("configs", SECRETS),
     ("models", "not carried over: devstack runs no models"),
@@ -83,7 +80,7 @@ pub(super) const UNSUPPORTED: Unsupported = &[
     ("services.*.post_start", HOOKS),
     ("services.*.pre_stop", HOOKS),
     ("services.*.privileged", NO_CONTAINER),
-    ("services.*.provider", "not carried over: devstack starts commands and presets"),
+    ("services.*.provider", "not carried over: devstack starts programs and containers"),
     ("services.*.pull_policy", NO_CONTAINER),
     ("services.*.read_only", NO_CONTAINER),
     ("services.*.runtime", NO_CONTAINER),

@@ -2,7 +2,10 @@
 
 use std::fmt::{Debug, Write};
 
-use crate::import::{ImportedCommand, ImportedProbe, ImportedService, ImportedStack, ProbeTest};
+use crate::import::{
+    ImportedCommand, ImportedContainer, ImportedImage, ImportedProbe, ImportedService,
+    ImportedStack, ProbeTest,
+};
 
 /// Returns all that a stack has; what is not set has no line.
 pub fn stack_text(stack: &ImportedStack) -> String {
@@ -27,6 +30,7 @@ fn service_lines(service: &ImportedService) -> Vec<String> {
         is_task,
         preset,
         command,
+        container,
         dir,
         port,
         more_ports,
@@ -52,6 +56,7 @@ fn service_lines(service: &ImportedService) -> Vec<String> {
     set("description", description.as_ref()).into_iter().for_each(&mut add);
     preset.iter().for_each(|preset| add(format!("preset {preset}")));
     command.iter().for_each(|command| add(command_text(command)));
+    container.iter().flat_map(container_lines).for_each(&mut add);
     if !dir.as_os_str().is_empty() {
         add(format!("dir {}", dir.display()));
     }
@@ -73,6 +78,24 @@ fn service_lines(service: &ImportedService) -> Vec<String> {
     if *is_manual {
         add("manual".to_owned());
     }
+    lines
+}
+
+fn container_lines(container: &ImportedContainer) -> Vec<String> {
+    let ImportedContainer { source, entrypoint, user, workdir, volumes, pull, inside_ports } =
+        container;
+    let mut lines = match source {
+        ImportedImage::Image(image) => vec![format!("image {image}")],
+        ImportedImage::Build { context, file, target, args } => {
+            vec![format!("build {} {file:?} {target:?} {args:?}", context.display())]
+        }
+    };
+    lines.extend(entrypoint.iter().map(|words| format!("entrypoint {words:?}")));
+    lines.extend(user.iter().map(|user| format!("user {user}")));
+    lines.extend(workdir.iter().map(|dir| format!("workdir {dir}")));
+    lines.extend(volumes.iter().map(|volume| format!("volume {volume}")));
+    lines.extend(pull.iter().map(|pull| format!("pull {pull}")));
+    lines.extend(inside_ports.iter().map(|(name, port)| format!("inside {name} {port}")));
     lines
 }
 

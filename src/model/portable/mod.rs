@@ -5,8 +5,7 @@ mod service;
 mod text;
 
 pub use service::{
-    PortableEnvFile, PortableHttp, PortableImage, PortablePort, PortableProbe, PortableService,
-    PortableStack,
+    PortableEnvFile, PortableHttp, PortablePort, PortableProbe, PortableService, PortableStack,
 };
 pub use text::{MissingVariable, PortableCommand, PortableText, PortableVariable, TextPiece};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{PortableCommand, PortableNetwork, PortableText};
 use crate::model::{
-    AcceptedStatus, Condition, ConflictPolicy, HealthConfig, LogRetention, Name, OnExit,
-    ReadyConfig, RestartConfig, ServiceKind, StopConfig, TtyMode,
+    AcceptedStatus, Condition, ConflictPolicy, ContainerConfig, HealthConfig, LogRetention, Name,
+    OnExit, ReadyConfig, RestartConfig, ServiceKind, StopConfig, TtyMode,
 };
 
 /// A stack for other programs.
@@ -21,6 +21,8 @@ pub struct PortableStack {
     pub network: PortableNetwork,
     /// The services by name. Their dependencies exist and have no cycle.
     pub services: BTreeMap<Name, PortableService>,
+    /// The services that are left out: on one machine, those that run in containers.
+    pub left_out: Vec<Name>,
     /// Whether edits of the configuration are applied while it runs.
     pub live_reload: bool,
     /// How much of the log is kept.
@@ -39,7 +41,7 @@ pub struct PortableService {
     pub description: Option<String>,
     /// Service or task.
     pub kind: ServiceKind,
-    /// What runs, unless an image does.
+    /// What runs; in such a container: the words after the image, possibly none.
     pub command: PortableCommand,
     /// The working directory, absolute.
     pub dir: PathBuf,
@@ -87,8 +89,8 @@ pub struct PortableService {
     pub replicas: u16,
     /// The name of its preset, or of the one that its command shows.
     pub preset: Option<&'static str>,
-    /// The image that runs it in a container, if its preset has one.
-    pub image: Option<PortableImage>,
+    /// How it runs in a container that the stack or its preset says; `None`: anyhow.
+    pub container: Option<ContainerConfig<PortableText>>,
 }
 
 /// An env file.
@@ -134,6 +136,8 @@ pub enum PortableProbe {
     Delay(Duration),
     /// It sends `READY=1` to `NOTIFY_SOCKET`.
     Notify,
+    /// The health check of its image succeeds.
+    Healthcheck,
 }
 
 /// A probe over HTTP.
@@ -149,15 +153,4 @@ pub struct PortableHttp {
     pub insecure: bool,
     /// Which status is a success.
     pub status: AcceptedStatus,
-}
-
-/// What runs a service in a container instead of its command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PortableImage {
-    /// `postgres:17`
-    pub name: &'static str,
-    /// The directory with its data.
-    pub data: Option<&'static str>,
-    /// Arguments instead of those of the image; empty: none.
-    pub command: Vec<&'static str>,
 }

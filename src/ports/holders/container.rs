@@ -3,8 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::holder::{HolderProcess, truncate_escaped};
-use super::holder_context::{ContainerEngine, HolderContext};
+use super::holder_context::HolderContext;
 use super::system;
+use crate::model::ContainerEngine;
 use crate::ports::ListeningSocket;
 
 /// Length of a container ID, and of the short form that is shown.
@@ -128,8 +129,8 @@ fn forwards(process: &HolderProcess, address: SocketAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{detect_container, forwards, id_in};
+    use crate::model::ContainerEngine;
     use crate::ports::holders::holder::HolderProcess;
-    use crate::ports::holders::holder_context::ContainerEngine;
 
     const ID: &str = "3f2ab12cd34e00112233445566778899aabbccddeeff00112233445566778899";
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::ContainerEngine;
 use crate::ports::display_home_relative;
 
 /// What a process belongs to, if that can be proved.
@@ -44,23 +45,6 @@ pub enum HolderContext {
     },
     /// systemd itself, which starts a service on the first connection to a socket unit.
     SocketUnit,
-}
-
-/// A container engine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ContainerEngine {
-    /// Docker.
-    Docker,
-    /// Podman.
-    Podman,
-}
-
-/// Its command.
-impl fmt::Display for ContainerEngine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
 }
 
 impl HolderContext {
@@ -139,7 +123,8 @@ impl fmt::Display for HolderContext {
 
 #[cfg(test)]
 mod tests {
-    use super::{ContainerEngine, HolderContext};
+    use super::HolderContext;
+    use crate::model::ContainerEngine;
 
     #[test]
     fn contexts_are_said_with_what_to_type() {

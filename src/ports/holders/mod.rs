@@ -7,7 +7,7 @@ mod holder_context;
 pub(crate) mod system;
 
 pub use holder::{PortHolder, display_home_relative};
-pub use holder_context::{ContainerEngine, HolderContext};
+pub use holder_context::HolderContext;
 pub(crate) use system::{hold, is_in_time_wait, keep_from_connections, probe};
 
 use std::cmp::Reverse;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::orphan_scan::OrphanScan;
 use super::process_identity::{ProcessIdentity, wait_for_exits};
 use super::process_record::{MIN_TOKEN_LEN, ProcessRecord};
-use crate::model::{Message, MessageClass};
+use crate::model::{EngineAddress, Message, MessageClass};
 use crate::sys::process;
 
 /// How long orphans may take to exit after TERM.
@@ -27,6 +27,21 @@ pub struct CleanupReport {
     pub alive: Vec<(u32, String)>,
     /// What was wrong with the record.
     pub trouble: Option<String>,
+    /// Stacks that may have left containers, which are not looked for here.
+    pub containers: Vec<StackContainers>,
+    /// The names of containers that were removed.
+    pub removed: Vec<String>,
+    /// Why containers could not be looked for or removed.
+    pub engine_trouble: Vec<String>,
+}
+
+/// Where a stack that is gone may have left containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackContainers {
+    /// The token that marks them.
+    pub token: String,
+    /// The engines; none: that is not recorded.
+    pub engines: Vec<EngineAddress>,
 }
 
 impl CleanupReport {
@@ -35,12 +50,17 @@ impl CleanupReport {
         self.ended.extend(other.ended);
         self.alive.extend(other.alive);
         self.trouble = self.trouble.or(other.trouble);
+        let known = |one: &StackContainers| self.containers.iter().any(|it| it.token == one.token);
+        let more: Vec<_> = other.containers.into_iter().filter(|one| !known(one)).collect();
+        self.containers.extend(more);
+        self.removed.extend(other.removed);
+        self.engine_trouble.extend(other.engine_trouble);
         self
     }
 
     /// Whether no orphan is known to be left.
     pub fn is_clean(&self) -> bool {
-        self.alive.is_empty() && self.trouble.is_none()
+        self.alive.is_empty() && self.trouble.is_none() && self.engine_trouble.is_empty()
     }
 
     /// The messages for the user.
@@ -57,7 +77,18 @@ impl CleanupReport {
             Message::new(MessageClass::Orphan, text)
                 .help("inspect processes with `ps` and `kill` your own leftovers")
         });
-        [ended, alive, trouble].into_iter().flatten().collect()
+        let removed = (!self.removed.is_empty()).then(|| {
+            let text = "removed leftover containers of an earlier devstack";
+            Message::new(MessageClass::Orphan, format!("{text}: {}", self.removed.join(", ")))
+        });
+        let engines = self.engine_trouble.first().map(|why| {
+            let text = format!("cannot remove leftover containers of an earlier devstack: {why}");
+            Message::new(MessageClass::Orphan, text).help(
+                "start the engine and run `devstack down`, or list them with `docker ps --all --filter \
+                 label=dev.devstack.token`",
+            )
+        });
+        [ended, alive, trouble, removed, engines].into_iter().flatten().collect()
     }
 }
 
@@ -87,6 +118,10 @@ fn clean_up_by_record(record: &Path) -> CleanupReport {
         Ok(Some(found)) => {
             if found.is_at(record) {
                 terminate(&found, &mut swept);
+                if !found.engines.is_empty() {
+                    let (token, engines) = (found.token.clone(), found.engines.clone());
+                    swept.containers.push(StackContainers { token, engines });
+                }
             }
             if swept.alive.is_empty()
                 && let Err(error) = std::fs::remove_file(record)
@@ -104,6 +139,7 @@ fn clean_up_by_token(token: &str) -> CleanupReport {
     let mut swept = CleanupReport::default();
     if token.len() >= MIN_TOKEN_LEN {
         terminate(&ProcessRecord::from_token(token.to_owned()), &mut swept);
+        swept.containers.push(StackContainers { token: token.to_owned(), engines: Vec::new() });
     }
     swept
 }
@@ -114,6 +150,24 @@ pub fn find_orphans_by_token(token: &str) -> Vec<(u32, String)> {
         return Vec::new();
     }
     list(&ProcessRecord::from_token(token.to_owned()))
+}
+
+/// Returns where a stack whose supervisor is gone may have left containers. Changes nothing.
+pub fn left_containers(record: Option<&Path>, token: Option<&str>) -> Vec<StackContainers> {
+    let mut left = Vec::new();
+    if let Some(path) = record
+        && let Ok(Some(found)) = ProcessRecord::peek(path)
+        && found.is_at(path)
+        && !is_alive(&found, path)
+        && !found.engines.is_empty()
+    {
+        left.push(StackContainers { token: found.token, engines: found.engines });
+    }
+    let token = token.filter(|token| !left.iter().any(|known| known.token == **token));
+    left.extend(
+        token.map(|token| StackContainers { token: token.to_owned(), engines: Vec::new() }),
+    );
+    left
 }
 
 /// Finds the orphans of a stack whose supervisor is gone. Changes nothing.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process_identity::ProcessIdentity;
 use crate::atomic_file::{self, set_aside};
+use crate::model::EngineAddress;
 use crate::sys::process;
 
 const VERSION: u32 = 1;
@@ -35,6 +36,9 @@ pub(super) struct ProcessRecord {
     pub guard: Option<ProcessIdentity>,
     /// Keeper and main process by run number.
     pub runs: BTreeMap<u64, [ProcessIdentity; 2]>,
+    /// The container engines in which the stack has something with its token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub engines: Vec<EngineAddress>,
 }
 
 impl ProcessRecord {

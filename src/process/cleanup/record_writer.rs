@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::process_identity::ProcessIdentity;
 use super::process_record::ProcessRecord;
-use crate::model::DirMove;
+use crate::model::{DirMove, EngineAddress};
 use crate::sync::lock_unpoisoned;
 use crate::sys::process;
 
@@ -64,6 +64,17 @@ impl RecordWriter {
         let mut changes = lock_unpoisoned(&self.changes);
         changes.begun.remove(&run);
         changes.ended.push(run);
+    }
+
+    /// Records that the stack is about to have something in this engine, before it has. Not for the
+    /// loop: it writes the file.
+    pub fn uses_engine(&self, engine: &EngineAddress) {
+        let mut record = lock_unpoisoned(&self.record);
+        let Some(record) = record.as_mut().filter(|record| !record.engines.contains(engine)) else {
+            return;
+        };
+        record.engines.push(engine.clone());
+        write(record, &self.path());
     }
 
     /// Continues in the project directory's new place.

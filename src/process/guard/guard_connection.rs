@@ -126,6 +126,15 @@ impl GuardConnection {
         Some(reports)
     }
 
+    /// Tells the guard what to do once this process was killed and all runs are over; empty: nothing.
+    pub fn set_last_act(&self, act: &[u8]) {
+        let length = u32::try_from(act.len()).expect("a few addresses");
+        let head = RequestHead::LastAct { length }.encode();
+        let mut state = self.lock();
+        state.outbox.parts.push_back(OutboxPart::Body([&head[..], act].concat(), 0));
+        self.flush_or_notify(&mut state);
+    }
+
     /// Sends an order after everything queued, together with others of the same moment. Does nothing
     /// once the run has ended.
     pub fn order(&self, run: RunId, order: KeeperOrder) {

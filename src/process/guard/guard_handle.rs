@@ -1,7 +1,7 @@
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use super::guard_loop;
+use super::guard_loop::{self, LastAct};
 use crate::process::keeper::KeeperRole;
 use crate::sys::fork::{ForkResult, fork};
 use crate::sys::open_files::raise_open_files;
@@ -37,10 +37,21 @@ impl GuardHandle {
     /// # Errors
     /// When this process has threads, or the system cannot create a socket or a process.
     pub fn start() -> io::Result<GuardHandle> {
-        GuardHandle::start_as(match run_mark::are_supported() {
+        GuardHandle::start_with(|_| {})
+    }
+
+    /// Like [`GuardHandle::start`], with what the guard does when the supervisor was killed and its
+    /// runs are over. It gets what [`super::GuardConnection::set_last_act`] was told last, and is not
+    /// called if that is nothing.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with(last_act: LastAct) -> io::Result<GuardHandle> {
+        let role = match run_mark::are_supported() {
             true => KeeperRole::AllRuns,
             false => KeeperRole::KeeperPerRun,
-        })
+        };
+        GuardHandle::start_as(role, last_act)
     }
 
     /// Like [`GuardHandle::start`] on a system that cannot mark processes.
@@ -49,15 +60,15 @@ impl GuardHandle {
     /// The same.
     #[doc(hidden)]
     pub fn start_without_marks() -> io::Result<GuardHandle> {
-        GuardHandle::start_as(KeeperRole::KeeperPerRun)
+        GuardHandle::start_as(KeeperRole::KeeperPerRun, |_| {})
     }
 
-    fn start_as(role: KeeperRole) -> io::Result<GuardHandle> {
+    fn start_as(role: KeeperRole, last_act: LastAct) -> io::Result<GuardHandle> {
         let (ours, theirs) = UnixStream::pair()?;
         match fork()? {
             ForkResult::Child => {
                 drop(ours);
-                guard_loop::run(theirs, role)
+                guard_loop::run(theirs, role, last_act)
             }
             ForkResult::Parent(pid) => {
                 raise_open_files();

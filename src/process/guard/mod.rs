@@ -6,3 +6,4 @@ mod guard_loop;
 
 pub(crate) use guard_connection::{GuardConnection, RunStart};
 pub use guard_handle::GuardHandle;
+pub use guard_loop::LastAct;

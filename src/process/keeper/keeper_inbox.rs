@@ -15,6 +15,9 @@ use crate::sys::process;
 /// Descriptors of a start besides sockets: stdout and stderr.
 pub(crate) const OUTPUT_FDS: usize = 2;
 
+/// In bytes: a few addresses of engines.
+const MAX_LAST_ACT: usize = 64 * 1024;
+
 /// The most bytes that are read at once.
 const READ: usize = 64 * 1024;
 
@@ -35,6 +38,7 @@ pub(super) enum KeeperRequest {
         run: u64,
         order: KeeperOrder,
     },
+    LastAct(Vec<u8>),
 }
 
 /// What has arrived on a socket and is not handled yet.
@@ -91,6 +95,7 @@ impl KeeperInbox {
                 self.bytes.drain(..RequestHead::LENGTH);
                 return Ok(Some(KeeperRequest::Order { run, order }));
             }
+            Some(RequestHead::LastAct { length }) => return self.last_act(length as usize),
             None => return Err(Errno::BADMSG),
         };
         if length > MAX_REQUEST {
@@ -112,6 +117,19 @@ impl KeeperInbox {
             }
             Ok(_) | Err(_) => KeeperRequest::Incomplete { run },
         }))
+    }
+}
+
+impl KeeperInbox {
+    fn last_act(&mut self, length: usize) -> Result<Option<KeeperRequest>, Errno> {
+        if length > MAX_LAST_ACT {
+            return Err(Errno::BADMSG);
+        }
+        let whole = RequestHead::LENGTH + length;
+        let Some(act) = self.bytes.get(RequestHead::LENGTH..whole) else { return Ok(None) };
+        let act = act.to_vec();
+        self.bytes.drain(..whole);
+        Ok(Some(KeeperRequest::LastAct(act)))
     }
 }
 
@@ -145,6 +163,7 @@ mod tests {
                 }
                 KeeperRequest::Incomplete { run } => format!("incomplete {run}"),
                 KeeperRequest::Order { run, order } => format!("{order:?} {run}"),
+                KeeperRequest::LastAct(act) => format!("last {}", String::from_utf8_lossy(&act)),
             });
         }
         list
@@ -180,6 +199,23 @@ mod tests {
             };
             assert_eq!(seen, (0..3).flat_map(of).collect::<Vec<_>>(), "cut to {cut}");
         }
+    }
+
+    #[test]
+    fn a_last_act_is_replaced_by_the_next() {
+        let (mut ours, theirs) = UnixStream::pair().expect("a socket");
+        let mut inbox = KeeperInbox::default();
+        let act = |text: &str| {
+            let head = RequestHead::LastAct { length: text.len() as u32 }.encode();
+            [&head[..], text.as_bytes()].concat()
+        };
+        let (first, rest) = (act("clean"), [&act("")[..], &kill(1)].concat());
+        ours.write_all(&first[..first.len() - 1]).expect("there is room");
+        assert!(inbox.read(&theirs));
+        assert!(requests(&mut inbox).is_empty());
+        ours.write_all(&[&first[first.len() - 1..], &rest].concat()).expect("there is room");
+        assert!(inbox.read(&theirs));
+        assert_eq!(requests(&mut inbox), ["last clean", "last ", "Kill 1"]);
     }
 
     #[test]

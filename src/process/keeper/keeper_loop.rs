@@ -84,6 +84,8 @@ pub(crate) struct KeeperLoop {
     had_run: bool,
     /// When the supervisor went away.
     ending: Option<Instant>,
+    /// What the supervisor wants to be done after it; empty: nothing.
+    last_act: Vec<u8>,
 }
 
 impl KeeperLoop {
@@ -109,7 +111,13 @@ impl KeeperLoop {
             unreaped: false,
             had_run: false,
             ending: None,
+            last_act: Vec::new(),
         }
+    }
+
+    /// Returns what is to be done once everything is over; empty: nothing.
+    pub fn last_act(&self) -> &[u8] {
+        &self.last_act
     }
 
     /// Serves until the other end is gone and all trees are empty; one run until it is over. True
@@ -217,7 +225,9 @@ impl KeeperLoop {
     }
 
     fn handle(&mut self, request: KeeperRequest) {
-        self.had_run |= !matches!(request, KeeperRequest::Order { .. });
+        let starts =
+            matches!(request, KeeperRequest::Start { .. } | KeeperRequest::Incomplete { .. });
+        self.had_run |= starts;
         match request {
             KeeperRequest::Start { run, mark, request, fds } => {
                 if self.role != KeeperRole::KeeperPerRun {
@@ -232,6 +242,7 @@ impl KeeperLoop {
                     KeeperReport::Failed { stage: StartStage::Keeper, errno: libc::EMFILE };
                 self.kept.report(run, report);
             }
+            KeeperRequest::LastAct(act) => self.last_act = act,
             KeeperRequest::Order { run, order } => {
                 self.kept.order(run, order);
                 self.relay.order(run, order);

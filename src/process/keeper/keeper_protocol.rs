@@ -42,6 +42,11 @@ pub(crate) enum RequestHead {
         run: u64,
         order: KeeperOrder,
     },
+    /// What to do once a killed supervisor's runs are over follows, in this length. None is to do
+    /// nothing.
+    LastAct {
+        length: u32,
+    },
 }
 
 impl RequestHead {
@@ -60,6 +65,7 @@ impl RequestHead {
                 };
                 (run, 0, letter, number, 0)
             }
+            RequestHead::LastAct { length } => (0, 0, b'W', 0, length),
         };
         let mut bytes = [0; RequestHead::LENGTH];
         bytes[..8].copy_from_slice(&run.to_le_bytes());
@@ -80,6 +86,10 @@ impl RequestHead {
                 let (mark, length) = (u64::from_le_bytes(*mark), rest.first_chunk()?);
                 let length = u32::from_le_bytes(*length);
                 return Some(RequestHead::Start { run, mark, sockets: number, length });
+            }
+            b'W' => {
+                let length = u32::from_le_bytes(*rest.first_chunk()?);
+                return Some(RequestHead::LastAct { length });
             }
             b'S' => KeeperOrder::Signal(number),
             b'P' => KeeperOrder::Stop(number),
@@ -187,6 +197,8 @@ mod tests {
                 assert_eq!(RequestHead::decode(request.encode()), Some(request));
             }
         }
+        let last = RequestHead::LastAct { length: 7 };
+        assert_eq!(RequestHead::decode(last.encode()), Some(last));
         assert_eq!(RequestHead::decode([0; RequestHead::LENGTH]), None);
     }
 

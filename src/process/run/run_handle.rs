@@ -166,7 +166,7 @@ impl RunHandle {
 
     /// Returns the tree to measure its usage.
     pub fn usage(&self) -> RunTree {
-        RunTree(self.pids.clone())
+        RunTree::new(self.pids.clone())
     }
 
     /// Returns the main pid while it is known.

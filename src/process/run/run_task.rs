@@ -29,6 +29,8 @@ pub(crate) struct RunTask {
     pub mark: u64,
     /// What the guard reports.
     pub reports: mpsc::UnboundedReceiver<KeeperReport>,
+    /// What must be over before the end is reported.
+    pub epilogue: Option<BoxFuture>,
     pub outlets: [Option<OutputReader>; 2],
     pub program: PathBuf,
     pub dir: PathBuf,
@@ -90,6 +92,9 @@ impl RunTask {
         self.pids.clear();
         // Otherwise a running stop command might hit the next run.
         self.stopper.finished().await;
+        if let Some(epilogue) = self.epilogue.take() {
+            catch_panic(epilogue).await;
+        }
         let RunTask { link, facts, run, .. } = self;
         link.remove(run);
         send_report(&facts, run, RunChange::TreeEmpty { orphans: leftovers });

@@ -22,13 +22,26 @@ pub struct TreeUsage {
 
 /// The processes of a run, to measure. Does not keep or control the run.
 #[derive(Debug, Clone)]
-pub struct RunTree(pub(crate) Arc<RunPids>);
+pub struct RunTree {
+    pids: Arc<RunPids>,
+    /// The first process of its container.
+    container: Option<u32>,
+}
 
 impl RunTree {
     /// Returns the tree of a run that has no process yet.
     #[cfg(test)]
     pub fn none() -> RunTree {
-        RunTree(Arc::default())
+        RunTree::new(Arc::default())
+    }
+
+    pub(super) fn new(pids: Arc<RunPids>) -> RunTree {
+        RunTree { pids, container: None }
+    }
+
+    /// Adds the first process of the run's container, which the engine started.
+    pub fn and(self, container: Option<u32>) -> RunTree {
+        RunTree { container, ..self }
     }
 
     /// Measures several trees. `None` for one without a process, or that the system does not show.
@@ -37,7 +50,11 @@ impl RunTree {
         let mut orphans = OrphanIndex::default();
         trees
             .iter()
-            .map(|RunTree(pids)| usage_of(&pids.roots(&mut orphans), &mut kinship))
+            .map(|tree| {
+                let mut roots = tree.pids.roots(&mut orphans);
+                roots.extend(tree.container);
+                usage_of(&roots, &mut kinship)
+            })
             .collect()
     }
 }

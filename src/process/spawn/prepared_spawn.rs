@@ -55,6 +55,10 @@ pub(crate) fn prepare(
 
 /// Returns why this launch could not start, without trying. Only reads the file system.
 pub fn check_launch(launch: &LaunchConfig) -> Option<Message> {
+    if launch.container.is_some() {
+        // Only its engine knows more.
+        return check_dir(launch);
+    }
     check_dir(launch).or_else(|| prepare(launch, &InheritedEnv::current(), false, &[]).err())
 }
 

@@ -10,6 +10,7 @@ use crate::model::{LaunchConfig, Name, OutputStream, Probe, ProcessExit};
 use crate::presets::FrameworkReloader;
 use crate::probe::{NotifySocket, ProbeHandle};
 use crate::process::{BoxFuture, OutputSink, RunHandle};
+use crate::supervisor::containers::{ContainerAdoption, ContainerRun};
 use crate::supervisor::status::OwnExit;
 
 /// The directory of notify sockets.
@@ -34,6 +35,10 @@ pub(super) struct ActiveRun {
     /// The assigned main port.
     pub port: Option<u16>,
     pub leash: RunHandle,
+    /// `None`: a program of this machine.
+    pub container: Option<ContainerRun>,
+    /// Containers that its command started itself.
+    pub adoption: ContainerAdoption,
     pub launch: LaunchConfig,
     pub began: Instant,
     /// One per log probe, created before the process so that no line is missed; `None`: already
@@ -69,7 +74,8 @@ impl ActiveRun {
                 Probe::Tcp { .. }
                 | Probe::Http { .. }
                 | Probe::Exec { .. }
-                | Probe::Delay { .. } => {}
+                | Probe::Delay { .. }
+                | Probe::Healthcheck => {}
             }
         }
         waits
@@ -86,7 +92,7 @@ impl ActiveRun {
 }
 
 /// A log capture as the sink of a command.
-pub(super) struct CaptureSink(pub LogCapture);
+pub(in crate::supervisor) struct CaptureSink(pub LogCapture);
 
 impl OutputSink for CaptureSink {
     fn push(&mut self, stream: OutputStream, bytes: &[u8]) {

@@ -8,12 +8,14 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::active_run::{ActiveRun, CaptureSink, NotifySocketDir};
+use super::container_runs::ContainerExit;
 use super::doors::Doors;
 use super::job_runner::{JobReport, JobRunner};
 use super::listen_scan::ListenScan;
 use super::own_reloader;
 use super::passed_listeners::PassedListeners;
 use super::probe_setup::{patterns, probe_context};
+use super::terminals::no_terminal;
 use super::usage_meter::MeteredRun;
 use crate::engine::{Door, Input, JobId, KilledTree};
 use crate::log::StackLog;
@@ -23,17 +25,21 @@ use crate::model::{
 };
 use crate::probe;
 use crate::probe::{NotifySocket, ProbeFinding, ProbeReport};
-use crate::process::{InheritedEnv, ProcessManager};
+use crate::process::{InheritedEnv, ProcessManager, RunInputs};
+use crate::supervisor::containers::{ContainerAdoption, ContainerHost, ContainerRun};
 use crate::supervisor::status::OwnExit;
 use crate::sys::file_clock::FileTime;
-use crate::terminal::{Attachment, ClientScreen, RunOutputSink, ServiceTerminal};
+use crate::terminal::{RunOutputSink, ServiceTerminal};
 use crate::watch::{OutputFiles, Watcher};
+
+/// For how many later runs the exit of a container is kept.
+const KEPT_EXITS: u64 = 1000;
 
 /// Holds live runs and carries out effects without waiting; what comes of them arrives as reports.
 pub struct Executor {
-    processes: Arc<ProcessManager>,
-    logs: StackLog,
-    reports: mpsc::UnboundedSender<ProbeReport>,
+    pub(super) processes: Arc<ProcessManager>,
+    pub(super) logs: StackLog,
+    pub(super) reports: mpsc::UnboundedSender<ProbeReport>,
     pub(super) watcher: Option<Watcher>,
     pub(super) runs: BTreeMap<RunId, ActiveRun>,
     survey: ListenScan,
@@ -41,7 +47,11 @@ pub struct Executor {
     sockets: Option<NotifySocketDir>,
     passing: PassedListeners,
     doors: Doors,
-    consoles: BTreeMap<Name, Arc<ServiceTerminal>>,
+    /// What the stack has in container engines; `None`: no service was started in one.
+    pub(super) containers: Option<Arc<ContainerHost>>,
+    /// How containers exited, until that is judged.
+    pub(super) container_exits: BTreeMap<RunId, ContainerExit>,
+    pub(super) consoles: BTreeMap<Name, Arc<ServiceTerminal>>,
     /// Files to watch beside those of the stack; `None`: nothing is watched yet.
     pub(super) more_files: Option<BTreeSet<PathBuf>>,
     /// Services that reloaded themselves in some run.
@@ -73,6 +83,8 @@ impl Executor {
             sockets,
             passing,
             doors: Doors::default(),
+            containers: None,
+            container_exits: BTreeMap::new(),
             consoles,
             more_files: None,
             reloading: BTreeSet::new(),
@@ -96,7 +108,8 @@ impl Executor {
         }
     }
 
-    pub(crate) fn spawn(&mut self, run: RunId, service: &Service) {
+    /// Starts a run of a service of this stack.
+    pub(crate) fn spawn(&mut self, run: RunId, service: &Arc<Service>, stack: &Stack) {
         let reloader = own_reloader::pattern(service);
         let reloads = reloader.is_some();
         let awaited = patterns(service).into_iter().chain(reloader).collect();
@@ -116,8 +129,25 @@ impl Executor {
             // Without a receiver the stack is shutting down.
             let _ = self.reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
         }
+        let mut container = None;
+        let adoption = ContainerAdoption::new(self.processes.clone());
         let leash = match self.passing.listen_fds(service) {
-            Ok(handed) => self.processes.spawn(run, &launch, service.tty, handed, output),
+            Ok(_) if launch.container.is_some() => {
+                let (leash, started) = self.start_container(run, service, stack, output);
+                container = Some(started);
+                leash
+            }
+            Ok(handed) => {
+                let reserved = self.processes.reserve(run, &launch);
+                let leash = reserved.handle().clone();
+                let inputs = RunInputs {
+                    tty: service.tty,
+                    handed,
+                    epilogue: Some(Box::pin(adoption.clone().end())),
+                };
+                self.processes.start_reserved(reserved, &launch, inputs, output);
+                leash
+            }
             Err(why) => self.processes.spawn_refused(run, why, output),
         };
         let (name, lines) = (service.name.clone(), Some(lines));
@@ -126,6 +156,8 @@ impl Executor {
             name,
             port,
             leash,
+            container,
+            adoption,
             launch,
             began: Instant::now(),
             lines,
@@ -200,8 +232,12 @@ impl Executor {
     pub(crate) fn stop(&mut self, run: RunId, stop: &StopConfig) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         held.stopping = true;
+        if held.ends_container_early() {
+            return;
+        }
         let Some(command) = &stop.command else { return held.leash.stop(stop.signal) };
         let launch = LaunchConfig { command: command.clone(), ..held.launch.clone() };
+        let launch = held.inside(launch);
         let (capture, _) = self.logs.capture(&held.name, run, Vec::new());
         let reports = self.reports.clone();
         let tell = move |message| {
@@ -220,6 +256,7 @@ impl Executor {
     pub(crate) fn kill(&mut self, run: RunId) {
         if let Some(held) = self.runs.get_mut(&run) {
             held.stopping = true;
+            held.ends_container_early();
             held.leash.kill();
         }
     }
@@ -231,7 +268,7 @@ impl Executor {
         let lines =
             lines.unwrap_or_else(|| self.logs.await_lines(&service.name, run, patterns(service)));
         let waits = held.probe_receivers(&service.ready.probes, lines);
-        let sight = probe_context(&held.leash, service, &self.processes).exclusive();
+        let sight = probe_context(held, service, &self.processes).exclusive();
         let reports = self.reports.clone();
         held.probing =
             Some(probe::start_readiness(run, &service.ready, &held.launch, sight, waits, reports));
@@ -241,7 +278,7 @@ impl Executor {
     pub(crate) fn await_debugger(&mut self, run: RunId, service: &Service) {
         let RunMode::Debug(debugging) = service.mode else { return };
         let Some(held) = self.runs.get_mut(&run) else { return };
-        let sight = probe_context(&held.leash, service, &self.processes);
+        let sight = probe_context(held, service, &self.processes);
         let (interval, reports) = (service.ready.interval, self.reports.clone());
         held.debugger =
             Some(probe::start_debugger_probe(run, debugging.port, interval, sight, reports));
@@ -251,7 +288,7 @@ impl Executor {
     pub(crate) fn watch_health(&mut self, run: RunId, service: &Service) {
         let Some(held) = self.runs.get_mut(&run) else { return };
         held.health = service.health.as_ref().map(|health| {
-            let sight = probe_context(&held.leash, service, &self.processes);
+            let sight = probe_context(held, service, &self.processes);
             let reports = self.reports.clone();
             probe::start_health(run, health, &held.launch, sight, reports)
         });
@@ -259,7 +296,8 @@ impl Executor {
 
     /// Schedules a scan of where a run listens that became ready.
     pub(crate) fn scan_listeners(&self, run: RunId) {
-        if let Some(held) = self.runs.get(&run) {
+        // What listens inside a container is of no concern to this machine.
+        if let Some(held) = self.runs.get(&run).filter(|held| held.container.is_none()) {
             self.survey.add(run, held.leash.tree_fn(), held.port);
         }
     }
@@ -279,7 +317,9 @@ impl Executor {
         command: &CommandLine,
     ) {
         let (capture, _) = self.logs.capture(&service.name, run.unwrap_or(RunId(0)), Vec::new());
-        let launch = LaunchConfig { command: command.clone(), ..service.launch.clone() };
+        // On this machine, also for a container: it builds what the next one contains.
+        let launch =
+            LaunchConfig { command: command.clone(), container: None, ..service.launch.clone() };
         self.jobs.start(job, &launch, CaptureSink(capture));
     }
 
@@ -301,56 +341,12 @@ impl Executor {
             held.probing = None;
             held.debugger = None;
             held.health = None;
+            let ended = ContainerExit::of(held, exit);
+            self.container_exits.extend(ended.map(|ended| (run, ended)));
             let lived = held.began.elapsed();
             held.own_exit =
                 (!held.stopping).then_some(OwnExit { exit, lived, terminal: held.terminal });
         }
-    }
-
-    /// Passes on the new size of devstack's terminal.
-    pub fn resize(&self, rows: u16, columns: u16) {
-        self.processes.resize(rows, columns);
-    }
-
-    /// Attaches a client with this screen to the terminal of a service. Also returns the run to
-    /// show.
-    ///
-    /// # Errors
-    /// When the service has no terminal and its next run gets none, or when the screen is itself
-    /// the terminal of a service.
-    pub(crate) fn attach(
-        &mut self,
-        service: &Service,
-        screen: ClientScreen,
-    ) -> Result<(Attachment, Option<RunId>), Message> {
-        if let Some(terminal) = screen.terminal {
-            let mut consoles = self.consoles.iter();
-            if let Some((name, _)) = consoles.find(|(_, console)| console.is_shown_on(terminal)) {
-                return Err(in_a_service(name));
-            }
-        }
-        let console = self.console(&service.name);
-        let run = console.run();
-        if run.is_none() && !self.processes.gives_terminal(service.tty) {
-            return Err(no_terminal(service));
-        }
-        Ok((console.attach(screen.size), run))
-    }
-
-    /// Closes the terminals of services that are no longer in the stack.
-    pub(crate) fn close_terminals(&mut self, stack: &Stack) {
-        self.consoles.retain(|name, console| {
-            let kept = stack.services.contains_key(name);
-            if !kept {
-                let text = format!("{name} is no longer in the stack");
-                console.close(&Message::new(MessageClass::Usage, text));
-            }
-            kept
-        });
-    }
-
-    fn console(&mut self, service: &Name) -> Arc<ServiceTerminal> {
-        self.consoles.entry(service.clone()).or_default().clone()
     }
 
     /// The inherited environment, and whether this service gets a terminal.
@@ -361,7 +357,8 @@ impl Executor {
     /// The runs with their processes, to measure their usage.
     pub(crate) fn metered_runs(&self) -> Vec<MeteredRun> {
         let subject = |(run, held): (&RunId, &ActiveRun)| {
-            let (since, tree) = (held.began, held.leash.usage());
+            let pid = held.container.as_ref().and_then(ContainerRun::local_pid);
+            let (since, tree) = (held.began, held.leash.usage().and(pid));
             MeteredRun { run: *run, since, tree }
         };
         self.runs.iter().map(subject).collect()
@@ -370,6 +367,8 @@ impl Executor {
     /// Forgets a run of which nothing is left. `stack` is the current one. Returns how it exited if
     /// it was not asked to.
     pub(crate) fn forget(&mut self, run: RunId, stack: &Stack) -> Option<OwnExit> {
+        // Judged with the next step, if at all.
+        self.container_exits.retain(|known, _| known.0 + KEPT_EXITS > run.0);
         let held = self.runs.remove(&run)?;
         let service = stack.services.get(&held.name);
         if held.reloader.is_some() || service.is_some_and(|it| it.reloads_itself()) {
@@ -413,18 +412,9 @@ impl Executor {
             self.processes.kill_all();
             return false;
         }
-        self.processes.shut_down().await
+        let Some(containers) = self.containers else { return self.processes.shut_down().await };
+        self.processes.empty().await;
+        let clean = containers.finish().await;
+        self.processes.shut_down().await && clean
     }
-}
-
-/// The terminal would show its own output, endlessly.
-fn in_a_service(name: &Name) -> Message {
-    let text = format!("this is {name}'s own terminal: attaching here would loop its output");
-    Message::new(MessageClass::Usage, text).help("attach from another terminal")
-}
-
-fn no_terminal(service: &Service) -> Message {
-    let name = &service.name;
-    let message = Message::new(MessageClass::Spawn, format!("{name} has no terminal"));
-    message.help(format!("set `tty = true` under [services.{name}]; it applies when you save"))
 }

@@ -114,9 +114,9 @@ fn failed(what: &str, tail: &OutputTail) -> Message {
 }
 
 /// Passes output on and keeps the end of it.
-struct TeeSink<S> {
-    sink: S,
-    tail: OutputTail,
+pub(in crate::supervisor) struct TeeSink<S> {
+    pub sink: S,
+    pub tail: OutputTail,
 }
 
 impl<S: OutputSink> OutputSink for TeeSink<S> {

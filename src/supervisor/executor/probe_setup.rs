@@ -4,26 +4,36 @@ use std::sync::Arc;
 
 use regex::bytes::Regex;
 
+use super::active_run::ActiveRun;
 use crate::model::{Probe, Service};
 use crate::ports::{BindScope, ListenerOwner};
 use crate::probe::ProbeContext;
-use crate::process::{ProcessManager, RunHandle};
+use crate::process::ProcessManager;
 use crate::{ports, probe};
 
 pub(super) fn probe_context(
-    leash: &RunHandle,
+    held: &ActiveRun,
     service: &Service,
     processes: &Arc<ProcessManager>,
 ) -> ProbeContext {
-    let (leash, processes) = (leash.clone(), processes.clone());
+    if let Some(container) = &held.container {
+        return container.probe_context(&held.leash, service, processes);
+    }
+    let (leash, processes) = (held.leash.clone(), processes.clone());
     // Listening on its other ports is expected too.
     let given: Vec<u16> = service.own_ports().iter().map(|port| port.number).collect();
     let listening = |tree: &[u32]| {
         ports::listen_addresses(&[tree.to_vec()]).into_iter().flatten().flatten().collect()
     };
     let scope = BindScope::of(&service.launch.host);
-    let owner = move |port, tree: &[u32]| listener_owner(port, scope, tree);
-    let sight = ProbeContext::new(move || leash.tree_pids(), owner, listening).with_ports(&given);
+    let (adoption, adopting) = (held.adoption.clone(), held.adoption.clone());
+    let owner = move |port, tree: &[u32]| adoption.judge(port, listener_owner(port, scope, tree));
+    let sight = ProbeContext::new(move || leash.tree_pids(), owner, listening)
+        .with_ports(&given)
+        .adopting(move |port, holder| {
+            let adoption = adopting.clone();
+            async move { adoption.adopt(port, &holder).await }
+        });
     sight.trying(move |launch| {
         let processes = processes.clone();
         async move { probe::run_command(&processes, &launch).await }
@@ -46,7 +56,8 @@ pub(super) fn patterns(service: &Service) -> Vec<Regex> {
         | Probe::Http { .. }
         | Probe::Exec { .. }
         | Probe::Delay { .. }
-        | Probe::Notify => None,
+        | Probe::Notify
+        | Probe::Healthcheck => None,
     });
     patterns.collect()
 }

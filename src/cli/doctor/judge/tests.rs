@@ -345,7 +345,11 @@ fn what_does_not_concern_a_stack_is_not_told() {
 fn leftovers_are_named() {
     let all: Vec<(u32, String)> = (1..=7).map(|pid| (pid, "node".to_owned())).collect();
     let finding = after(|facts| {
-        let left = |dir: &str, processes| OrphanedStack { dir: Some(dir.into()), processes };
+        let left = |dir: &str, processes| OrphanedStack {
+            dir: Some(dir.into()),
+            processes,
+            containers: Vec::new(),
+        };
         facts.left.stacks = vec![left("/srv/shop", Ok(all)), left("/srv/other", Ok(Vec::new()))];
     });
     assert_eq!((finding.state, finding.check), (FindingLevel::Wrong, "leftovers"));
@@ -353,7 +357,7 @@ fn leftovers_are_named() {
     assert_eq!(finding.help, "run `cd /srv/shop && devstack down`");
     let finding = after(|facts| {
         let processes = Ok(vec![(7, "node".to_owned()), (8, "sh".to_owned())]);
-        facts.left.stacks = vec![OrphanedStack { dir: None, processes }];
+        facts.left.stacks = vec![OrphanedStack { dir: None, processes, containers: Vec::new() }];
     });
     assert_eq!(finding.help, "run `kill 7 8`");
     let finding = after(|facts| {

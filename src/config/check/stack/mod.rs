@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::model::{ConflictPolicy, InvalidName, Name};
+use crate::model::{ConflictPolicy, ContainerEngine, InvalidName, Name};
 
 use crate::config::check::{ConfigChecker, in_order, unknown_key_help};
 use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
@@ -28,6 +28,8 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 pub(super) struct StackDefaults {
     pub host: String,
     pub on_conflict: ConflictPolicy,
+    /// The engine for containers; `None`: any.
+    pub engine: Option<ContainerEngine>,
 }
 
 impl ConfigChecker<'_, '_> {
@@ -50,6 +52,7 @@ impl ConfigChecker<'_, '_> {
             on_conflict: self
                 .get(stack, "on_conflict", Self::on_conflict)
                 .unwrap_or(ConflictPolicy::Next),
+            engine: self.get(stack, "engine", Self::engine).flatten(),
         };
         let env = self.get(stack, "env", Self::variables).unwrap_or_default();
         let env_files = self.get(stack, "env_file", Self::env_files);
@@ -78,6 +81,7 @@ impl ConfigChecker<'_, '_> {
             primary,
             live,
             logs,
+            engine: defaults.engine,
             proxy,
             domain,
         })
@@ -97,7 +101,7 @@ impl ConfigChecker<'_, '_> {
             }
             let is_service = match &entry.node.value {
                 RawValue::Table(table) => {
-                    table.contains_key("command") || table.contains_key("preset")
+                    ["command", "preset", "image"].iter().any(|key| table.contains_key(*key))
                 }
                 _ => false,
             };

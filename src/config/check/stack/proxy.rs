@@ -140,7 +140,8 @@ pub(in crate::config::check) fn speaks_http(
         | ProbeSpec::Log(_)
         | ProbeSpec::Exec(_)
         | ProbeSpec::Delay(_)
-        | ProbeSpec::Notify => false,
+        | ProbeSpec::Notify
+        | ProbeSpec::Healthcheck => false,
     });
     by_probe || preset.is_some_and(|preset| preset.facts().url.is_none())
 }

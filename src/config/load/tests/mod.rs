@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod broken;
+mod containers;
 mod debug;
 mod files;
 mod hostile;

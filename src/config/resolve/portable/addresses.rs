@@ -51,7 +51,10 @@ impl<'a> PortableAddresses<'a> {
             let ports = service.ports.iter().filter_map(|port| {
                 let key = PortKey::new(&service.name, &port.name);
                 let wanted = wanted.get(&key).copied().or(port.preferred);
+                let inside = service.container.as_ref();
+                let inside = inside.and_then(|container| container.inside_ports.get(&port.name));
                 let number = match (network, image) {
+                    (PortableNetwork::Names, _) if inside.is_some() => *inside?,
                     (PortableNetwork::Names, Some((preset, _))) => {
                         usual_port(preset, &port.name).or(wanted)?
                     }

@@ -8,9 +8,10 @@ use crate::config::spec::{
 };
 use crate::config::template::Template;
 use crate::model::{
-    AcceptedStatus, CONTAINER_DIR, Condition, HealthConfig, Name, PortableCommand, PortableEnvFile,
-    PortableHttp, PortableImage, PortableNetwork, PortableProbe, PortableService, PortableText,
-    ReadyConfig, SERVICE_VAR, StopConfig, host_port, is_loopback,
+    AcceptedStatus, CONTAINER_DIR, Condition, ContainerConfig, HealthConfig, ImageSource, Name,
+    PortableCommand, PortableEnvFile, PortableHttp, PortableNetwork, PortableProbe,
+    PortableService, PortableText, PullPolicy, ReadyConfig, SERVICE_VAR, StopConfig, VolumeMount,
+    VolumeSource, host_port, is_loopback,
 };
 use crate::presets::PresetImage;
 
@@ -56,10 +57,14 @@ impl<'a> PortableBuilder<'a> {
             spec,
             image_env.as_ref(),
         );
+        let is_container = image.is_some() || spec.container.is_some();
         let injected = self.injected_variables(spec, place, &texts);
         let unused = injected.keys().filter(|name| {
             // An image knows how to listen.
-            let used = image.is_none() && (!is_about_itself(name) || mentions(spec, name));
+            let used = match is_container {
+                true => image.is_none() && mentions(spec, name),
+                false => !is_about_itself(name) || mentions(spec, name),
+            };
             !used
         });
         let mut unused: Vec<String> = unused.cloned().collect();
@@ -69,6 +74,7 @@ impl<'a> PortableBuilder<'a> {
         let mut env = texts.env();
         env.retain(|name, _| !unused.contains(name));
         if let Some(path) = env.get_mut("PATH").filter(|_| self.in_containers())
+            && !is_container
             && let Some(known) = path.as_literal()
         {
             *path = absolute_path(known, self.container_dir(spec).as_deref()).as_str().into();
@@ -95,7 +101,10 @@ impl<'a> PortableBuilder<'a> {
             host_name: place.host_name.to_string(),
             description: description.and_then(|text| text.as_literal().map(str::to_owned)),
             kind: spec.kind,
-            command: texts.command(&spec.command),
+            command: match image {
+                Some(image) => image_command(image),
+                None => texts.command(&spec.command),
+            },
             dir: spec.dir.clone(),
             file_dir: self.spec.scope(spec).dir.clone(),
             env,
@@ -123,7 +132,11 @@ impl<'a> PortableBuilder<'a> {
             on_exit: spec.on_exit,
             replicas: self.replicas(spec),
             preset: spec.preset.map(|preset| preset.name),
-            image: image.map(portable_image),
+            container: match (image, &spec.container) {
+                (Some(image), _) => Some(image_config(image, &place.host_name)),
+                (None, Some(container)) => Some(container.map(|text| texts.text(text))),
+                (None, None) => None,
+            },
         }
     }
 
@@ -253,6 +266,7 @@ impl<'a> PortableBuilder<'a> {
             ProbeSpec::Exec(command) => PortableProbe::Exec(texts.command(command)),
             ProbeSpec::Delay(delay) => PortableProbe::Delay(*delay),
             ProbeSpec::Notify => PortableProbe::Notify,
+            ProbeSpec::Healthcheck => PortableProbe::Healthcheck,
         }
     }
 
@@ -321,12 +335,27 @@ fn variables(env: &BTreeMap<String, String>, spec: &ServiceSpec) -> TemplateVars
     env.iter().map(plain).collect()
 }
 
-fn portable_image(image: &'static PresetImage) -> PortableImage {
-    PortableImage {
-        name: &image.name,
-        data: image.data.as_deref(),
-        command: image.command.iter().map(String::as_str).collect(),
+/// Returns how the image of a preset runs, with its data in a volume.
+fn image_config(image: &PresetImage, host_name: &Name) -> ContainerConfig<PortableText> {
+    let volume = |target: &String| VolumeMount {
+        source: VolumeSource::Named(format!("{host_name}-data")),
+        target: target.clone(),
+        read_only: false,
+    };
+    ContainerConfig {
+        source: ImageSource::Image(image.name.as_str().into()),
+        entrypoint: None,
+        user: None,
+        workdir: None,
+        volumes: image.data.iter().map(volume).collect(),
+        pull: PullPolicy::default(),
+        engine: None,
+        inside_ports: BTreeMap::new(),
     }
+}
+
+fn image_command(image: &PresetImage) -> PortableCommand {
+    PortableCommand::Exec(image.command.iter().map(|word| word.as_str().into()).collect())
 }
 
 /// Makes the entries of a `PATH` absolute, each once: no container engine runs a program that it finds

@@ -25,13 +25,24 @@ pub(in crate::config) fn portable_stack(
     let services = exported(spec, network);
     let addresses = PortableAddresses::new(spec, &services, requests, network);
     let builder = PortableBuilder { spec, files, addresses: &addresses, network };
-    let built = services.iter().map(|(name, service)| (name.clone(), builder.build(name, service)));
+    // Only programs are processes of the machine.
+    let is_left_out =
+        |service: &ServiceSpec| network == PortableNetwork::Loopback && service.container.is_some();
+    let (left_out, kept): (Vec<_>, Vec<_>) =
+        services.iter().partition(|(_, service)| is_left_out(service));
+    let left_out: Vec<Name> = left_out.into_iter().map(|(name, _)| name.clone()).collect();
+    let build = |(name, service): (&_, &&_)| {
+        let mut built = builder.build(name, service);
+        built.depends_on.retain(|name, _| !left_out.contains(name));
+        (name.clone(), built)
+    };
     PortableStack {
         name: spec.name.clone(),
         dir: spec.dir.clone(),
         file_name,
         network,
-        services: built.collect(),
+        services: kept.into_iter().map(build).collect(),
+        left_out: left_out.clone(),
         live_reload: spec.live,
         logs: spec.logs,
     }

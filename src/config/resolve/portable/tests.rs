@@ -87,7 +87,8 @@ fn services_have_names_in_containers() {
     assert_eq!(shown(&api.env["DIR"]), "/app");
     assert_eq!(shown(&api.env["HOST"]), "0.0.0.0");
     let db = service(&stack, "db");
-    assert_eq!(db.image.as_ref().unwrap().name, "postgres:17");
+    let container = db.container.as_ref().unwrap();
+    assert_eq!(container.source, crate::model::ImageSource::Image("postgres:17".into()));
     assert_eq!((db.ports[0].number, db.ports[0].wanted), (5432, Some(5433)));
     assert!(!db.env.contains_key("DEVSTACK_DATA") && !db.env.contains_key("PATH"));
     let web = service(&stack, "web");
@@ -128,8 +129,8 @@ fn processes_of_one_machine_share_its_ports() {
     assert_eq!(shown(&second.env["SELF"]), "http://127.0.0.1:5001", "a replica means itself");
     assert_eq!(shown(&second.env["DB"]), "postgresql://a%20b@127.0.0.1:5433/postgres");
     let db = service(&stack, "db");
-    assert!(db.image.is_some() || db.env.contains_key("DEVSTACK_DATA"));
-    assert_eq!(db.image, None, "its own command runs it");
+    assert!(db.env.contains_key("DEVSTACK_DATA"));
+    assert_eq!(db.container, None, "its own command runs it");
     let web: Vec<u16> = service(&stack, "web").ports.iter().map(|port| port.number).collect();
     assert_eq!(web, [8001, 8002], "8000 is wanted by another");
 }

@@ -7,7 +7,7 @@ use crate::config::spec::{CommandSpec, ReplicaSpec, ServiceSpec, StackSpec, Temp
 use crate::config::template::{ServiceField, StackField, Template, TemplatePart, WhenUnset};
 use crate::encoding::percent_encode;
 use crate::model::{
-    MissingVariable, Name, PortableCommand, PortableText, PortableVariable, TextPiece,
+    MissingVariable, Name, PortableCommand, PortableText, PortableVariable, TextPiece, host_inside,
 };
 
 use super::addresses::{PortableAddresses, ServicePlace};
@@ -117,6 +117,9 @@ impl<'a> PortableTexts<'a> {
                 TemplatePart::Text(literal) => {
                     self.size += literal.len();
                     text.push_literal(literal);
+                }
+                TemplatePart::Stack { field: StackField::HostInside, .. } => {
+                    text.push_literal(host_inside(self.spec.engine));
                 }
                 TemplatePart::Stack { field: StackField::Name, .. } => {
                     text.push_literal(&self.spec.name);

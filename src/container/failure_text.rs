@@ -1,0 +1,216 @@
+//! Why a container did not start, for people. Engines give their reasons as text: it is shown, and
+//! where a reason is known by its error number or status, the help says what to do.
+
+use crate::model::{ContainerEngine, Message, MessageClass, Name};
+
+/// The exit codes with which programs of engines report that they did not start a command.
+const REFUSED: i32 = 125;
+const NOT_EXECUTABLE: i32 = 126;
+const NOT_FOUND: i32 = 127;
+
+/// How lines of the programs themselves begin.
+const OWN_LINES: [&str; 4] = ["docker: ", "Error response from daemon: ", "Error: ", "ERROR: "];
+
+/// How lines of the first process begin, which engines add and which starts the command.
+const INIT_LINES: [&str; 2] = ["[FATAL tini (", "ERROR (catatonit:"];
+
+/// How much of a reason is shown.
+const MAX_REASON: usize = 300;
+
+/// A run whose container never ran.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedStart<'a> {
+    /// The engine.
+    pub engine: ContainerEngine,
+    /// The exit code of its program.
+    pub code: i32,
+    /// Whether the container was seen running.
+    pub ran: bool,
+    /// The service.
+    pub service: &'a Name,
+    /// The image.
+    pub image: &'a str,
+    /// The last lines that the run printed.
+    pub lines: &'a [String],
+}
+
+/// Explains a run whose container never ran. `None`: its exit is that of the service.
+pub fn start_refused(run: RefusedStart<'_>) -> Option<Message> {
+    let RefusedStart { engine, code, ran, service, image, lines } = run;
+    let by_init = lines.iter().rev().find(|line| INIT_LINES.iter().any(|it| line.starts_with(it)));
+    let why = match by_init {
+        Some(line) => line.split_once("] ").or(line.split_once("): "))?.1.to_owned(),
+        None if ran || !matches!(code, REFUSED | NOT_EXECUTABLE | NOT_FOUND) => return None,
+        // Without, the container ran so shortly that it was not seen.
+        None => reason(lines).filter(|_| lines.iter().any(|line| is_own(line)))?,
+    };
+    let text = format!("{} did not start the container: {why}", engine.name());
+    let help = match code {
+        _ if by_init.is_some() || code == NOT_FOUND => format!(
+            "correct `command` or `entrypoint`: programs are looked up inside {image}, which may \
+             have no shell"
+        ),
+        NOT_EXECUTABLE if why.contains("permission denied") => {
+            format!("make it executable in {image}, or correct `command` or `entrypoint`")
+        }
+        _ => known_help(&why)
+            .unwrap_or_else(|| format!("fix it, then run `devstack restart {service}`")),
+    };
+    Some(Message::new(class_of(&why), text).help(help))
+}
+
+/// Explains an image that could not be pulled. `lines`: the last that the program printed.
+pub fn pull_failed(engine: ContainerEngine, image: &str, lines: &[String]) -> Message {
+    let why = reason(lines).unwrap_or_else(|| "the engine gave no reason".to_owned());
+    let help = known_help(&why)
+        .unwrap_or_else(|| format!("check the name, and whether `{engine} pull {image}` works"));
+    Message::new(class_of(&why), format!("pull of {image} failed: {why}")).help(help)
+}
+
+/// Explains an image that could not be built.
+pub fn build_failed(dir: &str, lines: &[String]) -> Message {
+    let why = reason(lines).unwrap_or_else(|| "the engine gave no reason".to_owned());
+    Message::new(MessageClass::Build, format!("build of {dir} failed: {why}"))
+        .help("fix it and save; the log of the service has all output")
+}
+
+/// Explains an image that is not there and must not be pulled.
+pub fn image_missing(engine: ContainerEngine, image: &str) -> Message {
+    let text = format!("{} has no image {image}, and `pull` is \"never\"", engine.name());
+    let help = format!("run `{engine} pull {image}`, or remove `pull`");
+    Message::new(MessageClass::Container, text).help(help)
+}
+
+/// Says that a container may still run.
+pub fn still_running(engine: ContainerEngine, container: &str, why: &Message) -> Message {
+    let text = format!("cannot remove container {container}: {why}");
+    Message::new(MessageClass::Orphan, text)
+        .help(format!("remove it with `{engine} rm --force {container}`"))
+}
+
+/// Whether a line is of the program of an engine.
+fn is_own(line: &str) -> bool {
+    OWN_LINES.iter().any(|start| line.starts_with(start))
+}
+
+/// Returns the last line of the program itself, or else the last line.
+fn reason(lines: &[String]) -> Option<String> {
+    let line = lines.iter().rev().find(|line| is_own(line)).or(lines.last())?;
+    let mut why = line.as_str();
+    // Docker puts one before the other.
+    while let Some(rest) = OWN_LINES.iter().find_map(|start| why.strip_prefix(start)) {
+        why = rest;
+    }
+    // Podman names the container, which is gone.
+    if let Some((_, rest)) = why.split_once(" for attach: ")
+        && why.starts_with("preparing container ")
+    {
+        why = rest;
+    }
+    let why = why.trim().trim_end_matches('.');
+    let short: String = why.chars().take(MAX_REASON).collect();
+    let cut = if short.len() < why.len() { "…" } else { "" };
+    (!short.is_empty()).then(|| format!("{short}{cut}"))
+}
+
+fn class_of(why: &str) -> MessageClass {
+    match why.contains("no space left on device") {
+        true => MessageClass::Disk,
+        false => MessageClass::Container,
+    }
+}
+
+/// What helps against a reason that can be recognized: by the words of the system or a status of HTTP.
+fn known_help(why: &str) -> Option<String> {
+    let says = |words: &[&str]| words.iter().any(|word| why.contains(word));
+    if says(&["no space left on device"]) {
+        return Some(
+            "free space: `docker system df` or `podman system df` shows what takes it".into(),
+        );
+    }
+    if says(&["network is unreachable", "no such host", "i/o timeout", "connection refused"]) {
+        return Some(
+            "check the network and the name of the registry; images that are here need neither"
+                .into(),
+        );
+    }
+    if says(&["unauthorized", "access denied", "denied: ", "authentication required"]) {
+        return Some("check the name of the image; for a private one run `docker login` or `podman login` first".into());
+    }
+    if says(&["manifest unknown", "not found: "]) {
+        return Some("check the name and the tag of the image".into());
+    }
+    if says(&["toomanyrequests", "Too Many Requests"]) {
+        return Some("the registry limits pulls: run `docker login`, or try again later".into());
+    }
+    if says(&["is already in use by"]) {
+        return Some(
+            "another container has this name: remove it with `docker rm` or `podman rm`".into(),
+        );
+    }
+    says(&["exec format error", "no matching manifest"])
+        .then(|| "the image is for another kind of processor: use one for this machine".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Vec<String> {
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_run_that_the_engine_refused_is_told_from_one_that_exited() {
+        let docker = lines(
+            "docker: Error response from daemon: failed to create shim task: exec: \"nosuch\": \
+             executable file not found in $PATH: unknown.\n\nRun 'docker run --help' for more information",
+        );
+        let refused = |code, lines: &[String]| {
+            let (engine, service) = (ContainerEngine::Docker, Name::new("web").expect("valid"));
+            let (ran, image) = (false, "box:1");
+            start_refused(RefusedStart { engine, code, ran, service: &service, image, lines })
+        };
+        let message = refused(127, &docker).expect("it was refused");
+        assert!(message.text.starts_with(
+            "Docker did not start the container: failed to create shim task: exec: \"nosuch\""
+        ));
+        assert!(message.help.contains("inside box:1"), "{}", message.help);
+        for init in [
+            "[FATAL tini (6)] exec nosuch failed: No such file or directory",
+            "ERROR (catatonit:6): failed to exec pid1: No such file or directory",
+        ] {
+            let message = refused(1, &lines(init)).expect("the command did not run");
+            let ends = [
+                "exec nosuch failed: No such file or directory",
+                "failed to exec pid1: No such file or directory",
+            ];
+            assert!(ends.iter().any(|end| message.text == format!("Docker did not start the container: {end}")), "{message}");
+            assert!(message.help.contains("inside box:1"), "{}", message.help);
+        }
+        assert!(refused(127, &lines("own words")).is_none(), "it ran");
+        let podman =
+            format!("Error: preparing container {} for attach: no such user", "4".repeat(64));
+        let message = refused(126, &lines(&podman)).expect("it was refused");
+        assert_eq!(message.text, "Docker did not start the container: no such user");
+        assert!(message.help.starts_with("fix it"), "{}", message.help);
+        assert!(refused(1, &docker).is_none());
+        assert!(refused(125, &[]).is_none());
+        let full = lines("docker: Error response from daemon: mkdir /x: no space left on device.");
+        assert_eq!(refused(125, &full).map(|message| message.class), Some(MessageClass::Disk));
+    }
+
+    #[test]
+    fn a_pull_says_what_to_do() {
+        let help = |text: &str| pull_failed(ContainerEngine::Podman, "a:1", &lines(text)).help;
+        assert!(
+            help("Error: initializing source: dial udp: network is unreachable")
+                .contains("network")
+        );
+        assert!(help("Error response from daemon: pull access denied for a").contains("login"));
+        assert!(help("manifest unknown").contains("tag"));
+        assert!(help("what is this").contains("`podman pull a:1` works"));
+        let message = pull_failed(ContainerEngine::Docker, "a:1", &[]);
+        assert_eq!(message.text, "pull of a:1 failed: the engine gave no reason");
+    }
+}

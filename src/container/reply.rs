@@ -1,0 +1,274 @@
+//! The answers of engines, as far as they are read. Docker and Podman give the same.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::labels::{DIR, STACK};
+use crate::model::ContainerEngine;
+
+/// What is known of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ImageFacts {
+    /// Whether it has a HEALTHCHECK.
+    pub has_healthcheck: bool,
+}
+
+/// What is known of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerFacts {
+    /// Its whole ID.
+    pub id: String,
+    /// Whether it runs.
+    pub running: bool,
+    /// The pid of its first process, where the engine runs. `None`: it has none.
+    pub pid: Option<u32>,
+    /// What its HEALTHCHECK says. `None`: it has none.
+    pub health: Option<ContainerHealth>,
+    /// Whether the kernel killed it because it used too much memory.
+    pub out_of_memory: bool,
+    /// Why the engine could not start it, in its words; empty if it could.
+    pub error: String,
+    /// The ports that are published, inside and outside.
+    pub ports: Vec<(u16, u16)>,
+}
+
+/// What a HEALTHCHECK says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContainerHealth {
+    /// It has not succeeded yet.
+    Starting,
+    /// It succeeded.
+    Healthy,
+    /// It failed as often as configured.
+    Unhealthy,
+}
+
+/// A container in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerSummary {
+    /// Its whole ID.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// When it was created, in seconds since 1970.
+    pub created: i64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The ports that are published, outside and inside.
+    pub published: Vec<(u16, u16)>,
+}
+
+/// A named volume of a stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StackVolume {
+    /// Its name in the engine.
+    pub name: String,
+    /// The engine.
+    pub engine: ContainerEngine,
+    /// The name of the stack.
+    pub stack: Option<String>,
+    /// The project directory when it was created.
+    pub dir: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ImageReply {
+    config: Option<ImageConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ImageConfig {
+    healthcheck: Option<Healthcheck>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Healthcheck {
+    test: Option<Vec<String>>,
+}
+
+impl ImageReply {
+    pub fn facts(self) -> ImageFacts {
+        let check = self.config.and_then(|config| config.healthcheck);
+        let test = check.and_then(|check| check.test).unwrap_or_default();
+        ImageFacts { has_healthcheck: test.first().is_some_and(|word| word != "NONE") }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct ContainerReply {
+    id: String,
+    state: StateReply,
+    #[serde(default)]
+    network_settings: NetworkReply,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct StateReply {
+    #[serde(default)]
+    running: bool,
+    #[serde(default)]
+    pid: u32,
+    #[serde(default, rename = "OOMKilled")]
+    oom_killed: bool,
+    #[serde(default)]
+    error: String,
+    health: Option<HealthReply>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HealthReply {
+    #[serde(default)]
+    status: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkReply {
+    ports: Option<BTreeMap<String, Option<Vec<BindingReply>>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BindingReply {
+    #[serde(default)]
+    host_port: String,
+}
+
+impl ContainerReply {
+    pub fn facts(self) -> ContainerFacts {
+        let StateReply { running, pid, oom_killed, error, health } = self.state;
+        let health = health.and_then(|health| match health.status.as_str() {
+            "starting" => Some(ContainerHealth::Starting),
+            "healthy" => Some(ContainerHealth::Healthy),
+            "unhealthy" => Some(ContainerHealth::Unhealthy),
+            // Podman gives an empty one, Docker `none`.
+            _ => None,
+        });
+        let mut ports = Vec::new();
+        for (inside, bindings) in self.network_settings.ports.unwrap_or_default() {
+            let inside = inside.strip_suffix("/tcp").and_then(|number| number.parse().ok());
+            let Some(inside) = inside else { continue };
+            for binding in bindings.unwrap_or_default() {
+                ports.extend(binding.host_port.parse().ok().map(|outside| (inside, outside)));
+            }
+        }
+        ports.sort_unstable();
+        ports.dedup();
+        let pid = Some(pid).filter(|pid| running && *pid != 0);
+        ContainerFacts {
+            id: self.id,
+            running,
+            pid,
+            health,
+            out_of_memory: oom_killed,
+            error,
+            ports,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct SummaryReply {
+    id: String,
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    created: i64,
+    labels: Option<BTreeMap<String, String>>,
+    ports: Option<Vec<PortReply>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PortReply {
+    public_port: Option<u16>,
+    #[serde(default)]
+    private_port: u16,
+}
+
+impl SummaryReply {
+    pub fn summary(self) -> ContainerSummary {
+        let name = self.names.first().map(|name| name.trim_start_matches('/')).unwrap_or(&self.id);
+        let published = self.ports.unwrap_or_default().into_iter();
+        ContainerSummary {
+            name: name.to_owned(),
+            created: self.created,
+            labels: self.labels.unwrap_or_default(),
+            published: published
+                .filter_map(|port| Some((port.public_port?, port.private_port)))
+                .collect(),
+            id: self.id,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VolumesReply {
+    pub volumes: Option<Vec<VolumeReply>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct VolumeReply {
+    name: String,
+    labels: Option<BTreeMap<String, String>>,
+}
+
+impl VolumeReply {
+    pub fn of_engine(self, engine: ContainerEngine) -> StackVolume {
+        let mut labels = self.labels.unwrap_or_default();
+        let (stack, dir) = (labels.remove(STACK), labels.remove(DIR));
+        StackVolume { name: self.name, engine, stack, dir: dir.map(PathBuf::from) }
+    }
+}
+
+/// The text of an error.
+#[derive(Deserialize)]
+pub(super) struct ErrorReply {
+    pub message: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NetworkFactsReply {
+    #[serde(rename = "IPAM")]
+    ipam: Option<IpamReply>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct IpamReply {
+    config: Option<Vec<SubnetReply>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SubnetReply {
+    #[serde(default)]
+    gateway: String,
+}
+
+impl NetworkFactsReply {
+    /// Returns the address that this machine has in the network.
+    pub fn gateway(self) -> Option<String> {
+        let subnets = self.ipam?.config?;
+        subnets.into_iter().map(|subnet| subnet.gateway).find(|gateway| !gateway.is_empty())
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NamedReply {
+    #[serde(default)]
+    pub name: String,
+}

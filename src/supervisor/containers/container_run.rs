@@ -1,0 +1,190 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+use super::container_host::ContainerHost;
+use crate::container::{ContainerCommand, ContainerFacts, EngineClient, still_running};
+use crate::model::{
+    ContainerEngine, ContainerPlace, LaunchConfig, Message, MessageClass, Name, RunId, Service,
+};
+use crate::process::{OutputSink, ReservedRun, RunInputs};
+
+/// How soon and how often to ask whether a container runs: it takes about 300 ms.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// The container of a run. Dropping this ends a preparation, and nothing else.
+#[derive(Debug)]
+pub struct ContainerRun {
+    pub(super) state: Arc<ContainerState>,
+    /// Dropped to cancel the preparation; closed when that is over.
+    preparation: Option<oneshot::Sender<()>>,
+}
+
+/// What is known of the container of a run.
+#[derive(Debug)]
+pub(super) struct ContainerState {
+    /// Its name, which no other container has.
+    pub name: String,
+    pub client: OnceLock<EngineClient>,
+    /// Once it runs.
+    pub running: OnceLock<ContainerFacts>,
+    /// Whether the run is over.
+    pub ended: AtomicBool,
+}
+
+/// A run to be started in a container.
+#[derive(Debug)]
+pub struct ContainerStart {
+    /// The run.
+    pub reserved: ReservedRun,
+    /// Its number.
+    pub run: RunId,
+    /// Its service, which has a container.
+    pub service: Arc<Service>,
+    /// The name that stands for all replicas.
+    pub group: Option<Name>,
+}
+
+impl ContainerRun {
+    /// Prepares and starts a container. Reports follow as of any other run.
+    pub fn start(
+        host: &Arc<ContainerHost>,
+        start: ContainerStart,
+        sink: impl OutputSink,
+    ) -> ContainerRun {
+        let state = Arc::new(ContainerState {
+            name: host.labels.container(&start.service.name, start.run),
+            client: OnceLock::new(),
+            running: OnceLock::new(),
+            ended: AtomicBool::new(false),
+        });
+        let (preparation, cancelled) = oneshot::channel::<()>();
+        let (host, shared) = (host.clone(), state.clone());
+        tokio::spawn(async move {
+            let ContainerStart { reserved, run, service, group } = start;
+            let prepared = tokio::select! {
+                biased;
+                // Nothing of it has begun.
+                _ = cancelled => Err(Message::new(MessageClass::Container, "stopped before its start")),
+                prepared = prepare(&host, run, &service, group.as_ref(), &shared) => prepared,
+            };
+            match prepared {
+                Ok(launch) => {
+                    let epilogue = Box::pin(epilogue(host.clone(), run, shared.clone()));
+                    let inputs = RunInputs {
+                        tty: service.tty,
+                        handed: Vec::new(),
+                        epilogue: Some(epilogue),
+                    };
+                    host.processes.start_reserved(reserved, &launch, inputs, sink);
+                    observe(&shared).await;
+                }
+                Err(why) => host.processes.refuse_reserved(reserved, why, sink),
+            }
+        });
+        ContainerRun { state, preparation: Some(preparation) }
+    }
+
+    /// Whether the container runs, so that a signal reaches it.
+    pub fn is_running(&self) -> bool {
+        self.state.running.get().is_some()
+    }
+
+    /// Returns its engine, once that is known.
+    pub fn engine(&self) -> Option<ContainerEngine> {
+        self.state.client.get().map(|client| client.address().engine)
+    }
+
+    /// Cancels what happens before the start. The run is then reported as over.
+    pub fn cancel(&mut self) {
+        self.preparation = None;
+    }
+
+    /// Returns the pid of its first process, where the engine runs on this machine.
+    pub fn local_pid(&self) -> Option<u32> {
+        self.state.local_pid()
+    }
+
+    /// Returns where commands run inside. `None`: it does not run yet.
+    pub fn place(&self) -> Option<ContainerPlace> {
+        self.state.place()
+    }
+}
+
+impl ContainerState {
+    pub fn place(&self) -> Option<ContainerPlace> {
+        let client = self.client.get().filter(|_| self.running.get().is_some())?;
+        let (engine, container) = (client.address().clone(), self.name.clone());
+        Some(ContainerPlace { engine, name: container })
+    }
+}
+
+/// Returns the command that runs the container.
+async fn prepare(
+    host: &ContainerHost,
+    run: RunId,
+    service: &Service,
+    group: Option<&Name>,
+    state: &ContainerState,
+) -> Result<LaunchConfig, Message> {
+    let container = service.launch.container.as_ref().expect("the service has a container");
+    let client = host.engine(run, container.engine).await?;
+    let image = host.prepare(run, service, container, &client).await?;
+    let host_address = host.address_inside(&client).await;
+    let command = ContainerCommand {
+        engine: client.address(),
+        labels: &host.labels,
+        service,
+        group,
+        container,
+        image: &image,
+        run,
+        terminal: host.processes.gives_terminal(service.tty),
+        host_address: host_address.as_deref(),
+    };
+    let launch = command.launch(&host.dir);
+    // Set once: a run is prepared once.
+    let _ = state.client.set(client.clone());
+    Ok(launch)
+}
+
+/// Asks until the container runs. Ends with the run at the latest.
+async fn observe(state: &ContainerState) {
+    let Some(client) = state.client.get() else { return };
+    let mut pause = FIRST_LOOK / 4;
+    sleep(FIRST_LOOK).await;
+    let mut seen = false;
+    loop {
+        match client.container(&state.name).await {
+            Ok(Some(facts)) if facts.running => {
+                // Set once: nothing else does.
+                let _ = state.running.set(facts);
+                return;
+            }
+            Ok(Some(_)) => seen = true,
+            // It is over.
+            Ok(None) if seen => return,
+            Ok(None) | Err(_) => {}
+        }
+        if state.ended.load(Ordering::Relaxed) {
+            return;
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Removes the container after the end of its program, which may have been killed.
+async fn epilogue(host: Arc<ContainerHost>, run: RunId, state: Arc<ContainerState>) {
+    state.ended.store(true, Ordering::Relaxed);
+    let Some(client) = state.client.get() else { return };
+    if let Err(error) = client.remove(&state.name).await {
+        // Before its next start, it is tried again.
+        let message = still_running(client.address().engine, &state.name, &client.message(&error));
+        host.note(run, message);
+    }
+}

@@ -1,0 +1,167 @@
+//! What probes see of a container: whether its own program listens inside, which the published port
+//! does not show.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::container_run::{ContainerRun, ContainerState};
+use crate::container::{
+    ContainerHealth, InsideListener, exec_command, healthcheck_command, inside_listener,
+    is_process_of,
+};
+use crate::model::{
+    ContainerEngine, LaunchConfig, Message, MessageClass, Name, ProcessExit, Service, bind_address,
+};
+use crate::ports::ListenerOwner;
+use crate::probe::{self, ContainerProbes, ProbeCommandEnd, ProbeCommandOutput, ProbeContext};
+use crate::process::{ProcessManager, RunHandle};
+use crate::regular_file::read_proc;
+
+/// In bytes, of `/proc/PID/net/tcp`: thousands of connections.
+const MAX_TABLE: u64 = 8 * 1024 * 1024;
+
+impl ContainerRun {
+    /// Returns what probes can see.
+    pub fn probe_context(
+        &self,
+        leash: &RunHandle,
+        service: &Service,
+        processes: &Arc<ProcessManager>,
+    ) -> ProbeContext {
+        let ports = service.own_ports();
+        let inside: Vec<(u16, u16)> = ports
+            .iter()
+            .filter_map(|port| Some((port.number, service.inside_port(port)?)))
+            .collect();
+        let given: Vec<u16> = ports.iter().map(|port| port.number).collect();
+        let (host, tree) = (service.launch.host.clone(), leash.tree_fn());
+        let (state, ports) = (self.state.clone(), inside.clone());
+        let owner = move |port: u16, _: &[u32]| {
+            let inner =
+                ports.iter().find(|(outside, _)| *outside == port).map(|(_, inside)| *inside);
+            match inner.map(|inner| state.listener(inner)) {
+                Some(Some(InsideListener::Reachable)) => {
+                    ListenerOwner::Ours(vec![bind_address(&host, port)])
+                }
+                Some(Some(InsideListener::OnlyLoopback | InsideListener::None)) => {
+                    ListenerOwner::NotListening
+                }
+                // The engine runs elsewhere.
+                Some(None) | None => ListenerOwner::Unknown,
+            }
+        };
+        let (state, name, ports) = (self.state.clone(), service.name.clone(), inside);
+        let hint = move |port: u16| {
+            let (_, inner) = ports.iter().find(|(outside, _)| *outside == port)?;
+            let listener = state.listener(*inner)?;
+            (listener == InsideListener::OnlyLoopback).then(|| only_loopback(&name, *inner))
+        };
+        let (state, starter) = (self.state.clone(), processes.clone());
+        let health = move || -> probe::BoxedHealth {
+            let (state, processes) = (state.clone(), starter.clone());
+            Box::pin(async move { state.health(&processes).await })
+        };
+        let (state, starter) = (self.state.clone(), processes.clone());
+        let trying = move |launch: LaunchConfig| {
+            let (state, processes) = (state.clone(), starter.clone());
+            async move {
+                match state.place() {
+                    Some(place) => {
+                        let launch = exec_command(&place, &launch, false);
+                        probe::run_command(&processes, &launch).await
+                    }
+                    None => ProbeCommandOutput {
+                        verdict: ProbeCommandEnd::NotStarted(not_running()),
+                        status: Vec::new(),
+                    },
+                }
+            }
+        };
+        ProbeContext::new(tree, owner, |_| Vec::new())
+            .with_ports(&given)
+            .trying(trying)
+            .in_container(ContainerProbes { hint: Box::new(hint), health: Box::new(health) })
+    }
+}
+
+impl ContainerState {
+    /// Returns the pid of its first process, if that is a process of this machine.
+    pub fn local_pid(&self) -> Option<u32> {
+        let facts = self.running.get()?;
+        let pid = facts.pid?;
+        let groups = read_proc(&PathBuf::from(format!("/proc/{pid}/cgroup")), MAX_TABLE)?;
+        is_process_of(&groups, &facts.id).then_some(pid)
+    }
+
+    /// Returns what listens on a port inside. `None`: that cannot be seen from here.
+    fn listener(&self, port: u16) -> Option<InsideListener> {
+        match self.running.get() {
+            None => Some(InsideListener::None),
+            Some(_) => Some(listener_of(self.local_pid()?, port)),
+        }
+    }
+
+    /// Returns why it is not healthy.
+    async fn health(&self, processes: &ProcessManager) -> Result<(), String> {
+        let (Some(client), Some(_)) = (self.client.get(), self.running.get()) else {
+            return Err(not_running().text);
+        };
+        if client.address().engine == ContainerEngine::Podman {
+            // Podman itself checks only where there is systemd.
+            let launch = healthcheck_command(client.address(), &self.name);
+            return match probe::run_command(processes, &launch).await.verdict {
+                ProbeCommandEnd::Ended(ProcessExit::Code(0)) => Ok(()),
+                ProbeCommandEnd::Ended(ProcessExit::Code(125)) => Err(no_healthcheck()),
+                ProbeCommandEnd::Ended(_) => Err("the health check of its image fails".to_owned()),
+                ProbeCommandEnd::NotStarted(why) => Err(why.text),
+                ProbeCommandEnd::Late(limit) => {
+                    Err(format!("the health check of its image took longer than {limit:?}"))
+                }
+            };
+        }
+        match client.container(&self.name).await {
+            Ok(Some(facts)) => match facts.health {
+                Some(ContainerHealth::Healthy) => Ok(()),
+                Some(ContainerHealth::Starting) => {
+                    Err("the health check of its image has not succeeded yet".to_owned())
+                }
+                Some(ContainerHealth::Unhealthy) => {
+                    Err("the health check of its image fails".to_owned())
+                }
+                None => Err(no_healthcheck()),
+            },
+            Ok(None) => Err(not_running().text),
+            Err(error) => Err(client.message(&error).text),
+        }
+    }
+}
+
+/// Returns what listens on a port in the network of a process.
+pub(super) fn listener_of(pid: u32, port: u16) -> InsideListener {
+    let table =
+        |name: &str| read_proc(&PathBuf::from(format!("/proc/{pid}/net/{name}")), MAX_TABLE);
+    let tables = [table("tcp").unwrap_or_default(), table("tcp6").unwrap_or_default()];
+    inside_listener(&[&tables[0], &tables[1]], port)
+}
+
+/// The address of a listener that the engine forwards to.
+pub(super) fn forwarded(addresses: &[SocketAddr]) -> ListenerOwner {
+    ListenerOwner::Ours(addresses.to_vec())
+}
+
+fn not_running() -> Message {
+    Message::new(MessageClass::Container, "its container does not run yet")
+}
+
+fn no_healthcheck() -> String {
+    "its image has no HEALTHCHECK".to_owned()
+}
+
+fn only_loopback(name: &Name, port: u16) -> Message {
+    let text = format!(
+        "{name} listens on port {port} of 127.0.0.1 inside its container, where no published port leads"
+    );
+    Message::new(MessageClass::Port, text)
+        .help("have it listen on 0.0.0.0, which HOST says inside the container")
+}

@@ -1,0 +1,50 @@
+//! Services in containers, with engines that really run. Each test runs with Docker and with Podman.
+#![cfg(target_os = "linux")]
+
+#[path = "containers/ends.rs"]
+mod ends;
+#[path = "containers/engine.rs"]
+mod engine;
+#[path = "containers/faults.rs"]
+mod faults;
+#[path = "containers/life.rs"]
+mod life;
+
+macro_rules! with_each_engine {
+    ($($room:ident: $($test:ident)*;)*) => {
+        mod docker {
+            $($(#[test] fn $test() {
+                let Some(engine) = super::engine::Engine::docker() else { return };
+                super::$room::$test(engine);
+            })*)*
+        }
+        mod podman {
+            $($(#[test] fn $test() {
+                let Some(engine) = super::engine::Engine::podman() else { return };
+                super::$room::$test(engine);
+            })*)*
+        }
+    };
+}
+
+with_each_engine! {
+    life:
+        it_runs_beside_programs_that_reach_it
+        it_is_ready_only_when_its_program_listens
+        a_taken_port_moves
+        replicas_share_a_name
+        commands_run_inside
+        a_save_builds_and_swaps
+        volumes_stay
+        a_port_that_the_command_publishes_is_its_own
+        a_data_store_serves_a_program;
+    ends:
+        a_stop_reaches_the_program_and_grace_ends_it
+        restarts_leave_nothing
+        whatever_is_killed_nothing_is_left
+        the_next_command_removes_what_is_left;
+    faults:
+        what_the_engine_refuses_is_said_once
+        it_says_what_keeps_an_image_away
+        a_restarted_engine_is_waited_for;
+}

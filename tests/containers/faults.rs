@@ -1,0 +1,105 @@
+use super::engine::{Engine, IMAGE, Kind};
+use crate::support::{TestProject, eventually};
+
+pub fn what_the_engine_refuses_is_said_once(engine: &Engine) {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'refused'
+            [services.none]\nimage = '{IMAGE}'\ncommand = ['nosuchprogram']
+            port = {{ prefer = 18310, inside = 8080 }}
+            [services.user]\nimage = '{IMAGE}'\nuser = 'nobody-at-all'
+            port = {{ prefer = 18311, inside = 8080 }}
+            [services.mount]\nimage = '{IMAGE}'\nvolumes = ['./not-there/at-all:/x']
+            port = {{ prefer = 18312, inside = 8080 }}
+            [services.exits]\nimage = '{IMAGE}'\ncommand = ['sh', '-c', 'echo own words; exit 127']
+            port = {{ prefer = 18313, inside = 8080 }}\nrestart = 'no'"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).run().expect_code(1);
+    let all = up.stdout;
+    for name in ["none", "user", "mount"] {
+        let refused = |line: &&str| {
+            line.starts_with(name)
+                && line.contains("failed: ")
+                && line.contains("did not start the container: ")
+        };
+        // The next try would be refused as well.
+        assert!(all.lines().any(|line| refused(&line)), "{name}: {all}");
+        assert!(!all.contains("attempt 2"), "{all}");
+    }
+    assert!(all.contains("programs are looked up inside localhost/box:1"), "{all}");
+    assert!(all.contains("exits * failed: exited with code 127"), "{all}");
+    engine.assert_clean("refused");
+    project.finish();
+}
+
+pub fn it_says_what_keeps_an_image_away(engine: &Engine) {
+    let project = TestProject::new();
+    let write = |image: &str, pull: &str| {
+        let text = format!(
+            "[stack]\nname = 'away'\n[services.web]\nimage = '{image}'\npull = '{pull}'
+            port = {{ prefer = 18320, inside = 8080 }}"
+        );
+        project.write("devstack.toml", &text);
+    };
+    let run = |image: &str, pull: &str| {
+        write(image, pull);
+        let run = engine.devstack(&project, &["run", "--", "true"]).run();
+        assert_eq!(run.code(), 120, "{run:?}");
+        engine.assert_clean("away");
+        run.stderr + &run.stdout
+    };
+    let text = run("localhost:1/nothing:1", "missing");
+    assert!(text.contains("pull of localhost:1/nothing:1 failed: "), "{text}");
+    let text = run("localhost/nothing:1", "never");
+    assert!(text.contains("has no image localhost/nothing:1, and `pull` is \"never\""), "{text}");
+    let text = run(IMAGE, "always");
+    assert!(text.contains(&format!("pull of {IMAGE} failed: ")), "{text}");
+    // Nothing answers at the socket.
+    write(IMAGE, "missing");
+    let (variable, name) = match engine.kind {
+        Kind::Docker => ("DOCKER_HOST", "Docker is not running"),
+        Kind::Podman => ("CONTAINER_HOST", "the API of Podman is not running"),
+    };
+    let both = format!("engine = '{}'", engine.name());
+    project
+        .write("devstack.toml", &project.read("devstack.toml").replace("pull = 'missing'", &both));
+    let run = engine
+        .devstack(&project, &["run", "--", "true"])
+        .env(variable, "unix:///nowhere.sock")
+        .run();
+    assert_eq!(run.code(), 120);
+    let text = run.stderr + &run.stdout;
+    assert!(text.contains(name) && text.contains("/nowhere.sock"), "{text}");
+    project.finish();
+}
+
+pub fn a_restarted_engine_is_waited_for(engine: &Engine) {
+    // One of its own: the others go on with theirs.
+    let engine = &Engine::start(engine.kind).expect("another one runs");
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'waits'
+            [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18330, inside = 8080 }}"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).start();
+    up.wait_for("waits is up");
+    let here = up.here();
+    engine.restart();
+    if engine.kind == Kind::Docker {
+        // The container ended with it. That of Podman goes on.
+        up.wait_since(here, "web * ready in");
+    }
+    eventually("the service to answer", || {
+        engine.get(18330, "/").is_ok_and(|page| page == "inside\n").then_some(())
+    });
+    assert_eq!(engine.containers("waits").len(), 1);
+    up.end();
+    engine.assert_clean("waits");
+    project.finish();
+}
