@@ -222,6 +222,8 @@ fn the_name_is_shown_and_passed_on() {
     up.wait_for(&format!("{origin}  ({direct})"));
     let table = names.devstack(&project, &["ps"]).run().stdout;
     assert!(table.contains(&origin), "{table}");
+    let open = names.devstack(&project, &["open", "web", "--json"]).env("BROWSER", "true").run();
+    assert_eq!(open.json()["url"], origin.as_str());
     let env = names.devstack(&project, &["env", "api"]).run().stdout;
     for line in [format!("DEVSTACK_WEB_ORIGIN={origin}"), format!("ALLOWED={origin}")] {
         assert!(env.contains(&line), "{env}");
