@@ -2,11 +2,13 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use serde_json::Value;
 
 use crate::names::{Names, WEB};
-use crate::support::{TestProject, eventually, free_port, require_program, service};
+use crate::support::{TestProject, eventually, free_port, require, require_program, service};
 
 /// The primary service and four others.
 const SERVICES: [&str; 5] = ["web", "api", "admin", "docs", "mail"];
@@ -159,6 +161,54 @@ fn an_edit_takes_a_new_ca_into_addresses_and_restarts_only_who_gets_them() {
     eventually("the new address", || (state("web").1 == secure.as_str()).then_some(()));
     eventually("the restart", || (state("mail").0 != pids[1]).then_some(()));
     assert_eq!([state("web").0, state("db").0], [pids[0].clone(), pids[2].clone()]);
+    up.end();
+    names.finish([shop]);
+}
+
+/// What the front door answers to what is no message, over its control socket: nothing to others.
+fn answer_to(project: &TestProject, socket: &Path, user: Option<&str>) -> String {
+    let become_user = user.map(|id| ["setpriv", "--clear-groups", "--reuid", id, "--regid", id]);
+    let socket = socket.to_str().expect("UTF-8");
+    let curl = ["curl", "-s", "--http0.9", "--unix-socket", socket, "http://x/"];
+    let words: Vec<&str> = become_user.into_iter().flatten().chain(curl).collect();
+    project.program(words[0]).args(&words[1..]).run().stdout
+}
+
+#[test]
+fn the_control_socket_hears_its_own_user_only() {
+    if !require("root, to be another user", rustix::process::geteuid().is_root())
+        || ["setpriv", "curl"].into_iter().any(|program| require_program(program).is_none())
+    {
+        return;
+    }
+    let (names, shop) = Names::new();
+    let up = names.up(&shop);
+    names.wait_for("web.shop.localhost", 200);
+    let runtime = names.home.outside("run/devstack");
+    let files = std::fs::read_dir(&runtime).expect("it is there").flatten();
+    let mut files = files.map(|file| file.path());
+    let is_door = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("proxy") && name.ends_with(".sock")
+    };
+    let socket = files.find(is_door).expect("a socket");
+    let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+    assert_eq!((mode(&runtime), mode(&socket)), (0o700, 0o600));
+    let heard = "\"what\":\"refused\"";
+    assert!(answer_to(&shop, &socket, None).contains(heard));
+    assert_eq!(answer_to(&shop, &socket, Some("4321")), "");
+    // Nor if somebody has opened all of its directories.
+    let above = runtime.ancestors().take_while(|dir| *dir != Path::new("/tmp"));
+    let opened: Vec<(&Path, u32)> =
+        above.chain([socket.as_path()]).map(|path| (path, mode(path))).collect();
+    let set = |path: &Path, mode| {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(path, mode).expect("it is ours");
+    };
+    opened.iter().for_each(|(path, _)| set(path, 0o777));
+    assert_eq!(answer_to(&shop, &socket, Some("4321")), "");
+    opened.iter().for_each(|(path, mode)| set(path, *mode));
+    assert!(answer_to(&shop, &socket, None).contains(heard));
     up.end();
     names.finish([shop]);
 }

@@ -222,6 +222,8 @@ fn the_name_is_shown_and_passed_on() {
     up.wait_for(&format!("{origin}  ({direct})"));
     let table = names.devstack(&project, &["ps"]).run().stdout;
     assert!(table.contains(&origin), "{table}");
+    let open = names.devstack(&project, &["open", "web", "--json"]).env("BROWSER", "true").run();
+    assert_eq!(open.json()["url"], origin.as_str());
     let env = names.devstack(&project, &["env", "api"]).run().stdout;
     for line in [format!("DEVSTACK_WEB_ORIGIN={origin}"), format!("ALLOWED={origin}")] {
         assert!(env.contains(&line), "{env}");
@@ -364,6 +366,11 @@ fn a_front_port_leads_to_one_stack_after_the_other() {
     assert_eq!(of_front(), pid("web.shop.localhost"));
     let listed = names.devstack(&shop, &["proxy"]).run().expect_code(0).stdout;
     assert!(listed.contains(&format!("http://localhost:{front}")), "{listed}");
+    let number = free_port();
+    let (_held, taken) = (occupy(number), number.to_string());
+    let refused = names.devstack(&shop, &["front", "--port", &taken]).run().expect_code(1);
+    assert!(refused.stderr.contains(&format!("port {taken} is in use by ")), "{refused:?}");
+    assert!(refused.stderr.contains("help: free the port, or choose another one"), "{refused:?}");
     first.end();
     names.devstack(&shop, &["front"]).run().expect_code(3);
     names.finish([shop, blog]);

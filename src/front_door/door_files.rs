@@ -4,6 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use tokio::time::sleep;
 
 use crate::sys::process::network_namespace;
@@ -76,10 +77,12 @@ impl DoorFiles {
     }
 }
 
-/// Opens a lock file of this user, creating it if necessary.
+/// Opens a lock file of this user, creating it if necessary. A link is an error: it would be written
+/// through.
 pub(super) fn open_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
 }
 
 /// Writes what the holder of a lock says about itself.
@@ -94,4 +97,27 @@ pub(super) fn read_label(file: &File) -> String {
     let length = file.read_at(&mut text, 0).unwrap_or(0);
     text.truncate(length);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let precious = dir.path().join("precious");
+        std::fs::write(&precious, "mine").unwrap();
+        let files = DoorFiles::below(dir.path());
+        for path in [files.lock(), files.choice(), files.errors(), files.name("x").unwrap()] {
+            symlink(&precious, &path).unwrap();
+            assert!(open_lock(&path).is_err(), "{}", path.display());
+            std::fs::remove_file(&path).unwrap();
+            let file = open_lock(&path).unwrap();
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(std::fs::read_to_string(precious).unwrap(), "mine");
+    }
 }

@@ -8,6 +8,7 @@ use rustls::crypto::ring;
 
 use super::certificate_store::CertificateStore;
 use super::local_ca::LocalCa;
+use super::permitted_names::PermittedNames;
 use crate::sync::lock_unpoisoned;
 
 /// The TLS settings of the CA that is there at the moment: `devstack trust` and `--undo` take effect in
@@ -21,7 +22,13 @@ pub struct HttpsConfig {
 #[derive(Debug, Default)]
 struct Loaded {
     version: Option<FileVersion>,
-    config: Option<Arc<ServerConfig>>,
+    ca: Option<LoadedCa>,
+}
+
+#[derive(Debug)]
+struct LoadedCa {
+    config: Arc<ServerConfig>,
+    names: PermittedNames,
 }
 
 /// The inode and the time of the last change in nanoseconds: files are replaced, never changed.
@@ -35,13 +42,22 @@ impl HttpsConfig {
 
     /// Returns the settings; `None` without a CA, or with one that cannot be used.
     pub fn current(&self) -> Option<Arc<ServerConfig>> {
+        self.with_current(|ca| ca.config.clone())
+    }
+
+    /// Whether the user has given this name, or one above it, to `devstack trust`; in lower case.
+    pub fn permits(&self, name: &str) -> bool {
+        self.with_current(|ca| ca.names.permits(name)) == Some(true)
+    }
+
+    fn with_current<T>(&self, read: impl FnOnce(&LoadedCa) -> T) -> Option<T> {
         let dir = self.dir.as_ref()?;
         let version = version(&LocalCa::file(dir));
         let mut loaded = lock_unpoisoned(&self.loaded);
         if loaded.version != version {
-            *loaded = Loaded { version, config: load(dir) };
+            *loaded = Loaded { version, ca: load(dir) };
         }
-        loaded.config.clone()
+        loaded.ca.as_ref().map(read)
     }
 }
 
@@ -50,9 +66,11 @@ fn version(path: &Path) -> Option<FileVersion> {
     Some((file.ino(), file.ctime(), file.ctime_nsec()))
 }
 
-fn load(dir: &Path) -> Option<Arc<ServerConfig>> {
+fn load(dir: &Path) -> Option<LoadedCa> {
     let ca = LocalCa::load(dir).map_err(|why| tracing::warn!("{}", why.text)).ok()??;
-    server_config(ca).map_err(|error| tracing::warn!("no TLS: {error}")).ok().map(Arc::new)
+    let names = ca.names().clone();
+    let config = server_config(ca).map_err(|error| tracing::warn!("no TLS: {error}")).ok()?;
+    Some(LoadedCa { config: Arc::new(config), names })
 }
 
 fn server_config(ca: LocalCa) -> io::Result<ServerConfig> {

@@ -139,7 +139,7 @@ impl Forwarder {
         }
         loop {
             let table = self.routes.borrow_and_update().clone();
-            let route = find(&table, &self.client, request, &wait)?;
+            let route = find(&table, &self.client, &self.https, request, &wait)?;
             exchange.routed(request, &route, self.rings.of(&route.stack));
             if route.stack.https_only && self.must_redirect(&request.host) {
                 return Err(Refusal::https_only(&route, request));
@@ -349,10 +349,11 @@ impl RequestWait {
 fn find(
     table: &RouteTable,
     client: &ProxyClient,
+    https: &HttpsConfig,
     request: &ForwardRequest,
     wait: &RequestWait,
 ) -> Result<Arc<Route>, Refusal> {
-    match table.find_for(client, &request.host) {
+    match table.find_for(client, https, &request.host) {
         RouteMatch::Service(route) if headers::has_passed(&request.headers, &route.mark) => {
             Err(Refusal::looped(route))
         }

@@ -137,7 +137,7 @@ pub(super) struct RecordedWait<'r> {
 impl Drop for RecordedWait<'_> {
     fn drop(&mut self) {
         let waited = milliseconds(self.since, Instant::now());
-        self.recording.change(|record| record.parked_ms += waited);
+        self.recording.change(|record| record.parked_ms = round(record.parked_ms + waited));
     }
 }
 
@@ -150,4 +150,9 @@ pub(super) fn copies(headers: &HeaderMap) -> RecordedHeaders {
 /// With three digits: a microsecond is exact enough.
 fn milliseconds(from: Instant, to: Instant) -> f64 {
     (to - from).as_micros() as f64 / 1000.0
+}
+
+/// Returns a sum of such times without what adding them has made up.
+fn round(milliseconds: f64) -> f64 {
+    (milliseconds * 1000.0).round() / 1000.0
 }

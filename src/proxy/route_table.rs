@@ -7,6 +7,7 @@ use super::client::ProxyClient;
 use super::headers;
 use super::host_name::HostName;
 use super::route::{ReplicaState, Route, Sleep, StackRoutes, UpstreamId};
+use crate::https::HttpsConfig;
 use crate::model::{DisplayPath, HttpsUse, Name, ServiceView, Snapshot, StackState, is_loopback};
 
 /// Where requests for all names of all stacks go. Immutable: a change makes another one.
@@ -139,7 +140,12 @@ impl RouteTable {
 
     /// Finds the route of a name for a client. Another machine gets open services only, and does not
     /// learn of others.
-    pub(super) fn find_for(&self, client: &ProxyClient, host: &HostName) -> RouteMatch<'_> {
+    pub(super) fn find_for(
+        &self,
+        client: &ProxyClient,
+        https: &HttpsConfig,
+        host: &HostName,
+    ) -> RouteMatch<'_> {
         if client.is_remote() {
             let address = client.reached;
             let route = self.network.get(&address).filter(|_| host.is(address.ip()));
@@ -150,7 +156,10 @@ impl RouteTable {
                 }
             };
         }
-        match self.fronts.get(&client.reached.port()).filter(|_| host.is_this_machine()) {
+        // Names that the user gave to `devstack trust` stand for this machine.
+        let is_front =
+            || host.is_this_machine() || !host.is_local() && https.permits(host.as_str());
+        match self.fronts.get(&client.reached.port()).filter(|_| is_front()) {
             Some(route) => RouteMatch::Service(route),
             None => self.find(host),
         }

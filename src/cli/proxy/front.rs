@@ -11,6 +11,7 @@ use crate::control::ControlClient;
 use crate::exit_code::ExitCode;
 use crate::front_door::{DoorReply, DoorRequest};
 use crate::model::{Message, MessageClass, Snapshot};
+use crate::ports::{explain_held, holders_of_port};
 
 /// `devstack front`.
 #[derive(Debug, Args)]
@@ -35,7 +36,13 @@ pub(crate) fn front(files: &[PathBuf], args: &FrontArgs) -> Result<ExitCode, Com
     match runtime.block_on(ask(&DoorRequest::Front { socket, port }))? {
         Some(DoorReply::Done) => {}
         Some(DoorReply::Refused { text }) => {
-            return Err(Message::new(MessageClass::Port, text).into());
+            let holders = holders_of_port(port);
+            let text = match text.starts_with("cannot listen") && !holders.is_empty() {
+                false => text,
+                true => format!("port {port} {}", explain_held(&holders)),
+            };
+            let help = "free the port, or choose another one with --port";
+            return Err(Message::new(MessageClass::Port, text).help(help).into());
         }
         Some(DoorReply::Serving { .. } | DoorReply::Status(_)) | None => {
             return Err(no_names(&snapshot).into());

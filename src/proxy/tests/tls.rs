@@ -60,6 +60,40 @@ impl TlsProxy {
     }
 }
 
+#[test]
+fn a_name_given_to_trust_is_this_machine_on_front_ports_only() {
+    run(async {
+        let dir = tempfile::tempdir().unwrap();
+        let mut names = PermittedNames::localhost();
+        names.add("shop.test").unwrap();
+        let ca = LocalCa::create(dir.path(), names, SystemTime::now()).unwrap();
+        let https = HttpsConfig::new(Some(dir.path().to_owned()));
+        let web = echo_server("web").await;
+        let stacks = [stack(&[service("web", "ready", 1, web)])];
+        let proxy = TlsProxy { proxy: TestProxy::with_https(&stacks, https, None).await, ca, dir };
+        let plain = |host: &'static str| proxy.proxy.get(host, "/");
+        for host in ["shop.test", "a.shop.test", "evil.test"] {
+            assert!(plain(host).await.starts_with("HTTP/1.1 421"), "{host}");
+        }
+        let front = proxy.proxy.address.port();
+        let table = Arc::into_inner(table(&stacks)).unwrap();
+        proxy.proxy.routes.send_replace(Arc::new(table.with_fronts([(front, "shop.localhost")])));
+        for host in ["shop.test", "a.Shop.test:3000", "localhost"] {
+            let response = plain(host).await;
+            assert!(response.contains("web: GET /"), "{host}: {response}");
+        }
+        for host in ["evil.test", "shop.test.evil.com", "x.localhost"] {
+            assert!(plain(host).await.starts_with("HTTP/1.1 421"), "{host}");
+        }
+        let request = "GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n";
+        let response = proxy.exchange("shop.test", request).await;
+        assert!(response.contains("web: GET /"), "{response}");
+        // Without the CA it is a stranger's name again.
+        LocalCa::remove(proxy.dir.path()).unwrap();
+        assert!(plain("shop.test").await.starts_with("HTTP/1.1 421"));
+    });
+}
+
 /// A client that speaks HTTP/2.
 pub(super) struct Http2Client(http2::SendRequest<TestBody>);
 
