@@ -361,8 +361,9 @@ fn leftovers_are_named() {
     });
     assert_eq!(finding.help, "run `kill 7 8`");
     let finding = after(|facts| {
-        let left = left("/srv/shop", Err("it is corrupt".to_owned()));
-        facts.left.stacks = vec![left];
+        let processes = Err("it is corrupt".to_owned());
+        let dir = Some("/srv/shop".into());
+        facts.left.stacks = vec![OrphanedStack { dir, processes, containers: Vec::new() }];
     });
     assert!(finding.text.ends_with("it is corrupt"), "{finding:?}");
     let finding = after(|facts| facts.left.sockets = vec!["/run/x.sock".into()]);

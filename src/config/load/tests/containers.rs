@@ -223,7 +223,7 @@ fn the_environment_of_a_container_has_only_its_own_variables() {
     assert_eq!(names, own);
     assert_eq!((env["A"].as_str(), env["PORT"].as_str()), ("passed", "80"));
     let explained = project.draft().explain_env(&name("web"), &BTreeMap::new(), false, None);
-    assert_eq!(explained["HOST"], [(VariableOrigin::Devstack, Some("0.0.0.0".to_owned()))]);
+    assert_eq!(explained["HOST"], [(VariableSource::Devstack, Some("0.0.0.0".to_owned()))]);
 }
 
 #[test]
