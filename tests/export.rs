@@ -223,6 +223,10 @@ fn nothing_is_lost_from_compose_to_compose() {
     let project = TestProject::new();
     project.write("compose.yaml", include_str!("export/round-trip.yaml"));
     project.write("api/Dockerfile", "FROM python:3.13\nCOPY . .\n");
+    project.write("Dockerfile.worker", "FROM scratch AS dev\n");
+    for path in ["worker/x", "conf/x"] {
+        project.write(path, "");
+    }
     project.write("api.env", "A=1\n");
     project.devstack(["init"]).run().expect_code(0);
     let Some(compose) = parsed(&project, "compose", &["--profile", "web"]) else { return };

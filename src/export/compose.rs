@@ -401,6 +401,7 @@ fn relative(path: &Path, dir: &Path) -> String {
     if let Ok(below) = path.strip_prefix(dir) {
         return match below.to_string_lossy() {
             below if below.is_empty() => ".".to_owned(),
+            below if below.starts_with("..") => below.into_owned(),
             below => format!("./{below}"),
         };
     }

@@ -37,11 +37,15 @@ impl EnvInputs {
         let ports = stack.ports().map(|(key, port)| (key, port.clone())).collect();
         let place = stack.proxy.as_ref().map(StackProxy::place);
         let explained = draft.explain_env(&service.name, &ports, debugged, place.as_ref());
-        let mut all = environment.with_providers(&service.launch.env, *terminal);
-        if service.launch.container.is_some() {
-            // A container inherits nothing.
-            all.retain(|_, (_, provider)| *provider == EnvProvider::Service);
-        }
+        let all = match service.launch.container {
+            None => environment.with_providers(&service.launch.env, *terminal),
+            // It inherits nothing.
+            Some(_) => {
+                let own = service.launch.env.iter();
+                let own = own.map(|(name, value)| (OsStr::new(name), OsStr::new(value)));
+                own.map(|(name, value)| (name, (value, EnvProvider::Service))).collect()
+            }
+        };
         let variable = |(name, (value, giver)): (&OsStr, (&OsStr, EnvProvider))| {
             // A name that is not UTF-8 cannot be written, and few programs can read it.
             Some(self.variable(name.to_str()?, value, giver, &explained))
@@ -84,8 +88,8 @@ impl EnvInputs {
                 .unwrap_or_default(),
             origin: origin.clone(),
         });
-        let below =
-            (giver == EnvProvider::Service).then(|| self.environment.inherited(name)).flatten();
+        let inherits = giver == EnvProvider::Service && self.service.launch.container.is_none();
+        let below = inherits.then(|| self.environment.inherited(name)).flatten();
         let below = below.map(|value| ShadowedValue {
             value: EnvValue::new(value),
             origin: VariableOrigin::Inherited,

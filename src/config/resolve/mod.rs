@@ -14,6 +14,7 @@ mod preset_facts;
 mod profiles;
 mod references;
 mod replicas;
+mod unreachable;
 mod verify;
 
 pub(crate) use address_book::{AddressBook, Viewpoint};
@@ -70,6 +71,7 @@ pub(super) fn resolve_spec(
 ) -> ConfigParts {
     references::check(&spec, report);
     reserved::note_reserved_variables(&spec, report);
+    unreachable::note_unreachable_programs(&spec, report);
     port_variables::note_missing_ports(&spec, &env_files, report);
     profiles::apply_profiles(&mut spec, outer, overrides, report);
     preset_facts::apply_preset_facts(&mut spec, &env_files, outer, report);

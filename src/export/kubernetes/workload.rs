@@ -7,9 +7,9 @@ use super::{labels, named_ports, object, selector, waiter_name};
 use crate::export::yaml::{Yaml, YamlTable};
 use crate::export::{ExportNotes, shell};
 use crate::model::{
-    AcceptedStatus, Condition, HealthAction, ImageBuild, ImageSource, Name, PortableCommand,
-    PortableHttp, PortableProbe, PortableService, PortableStack, PortableText, PullPolicy,
-    RestartPolicy, ServiceKind, UniqueNames,
+    AcceptedStatus, Condition, HealthAction, ImageBuild, ImageSource, MissingVariable, Name,
+    PortableCommand, PortableHttp, PortableProbe, PortableService, PortableStack, PortableText,
+    PullPolicy, RestartPolicy, ServiceKind, UniqueNames,
 };
 
 /// Waits until a port accepts connections.
@@ -300,9 +300,21 @@ fn literal(
     notes: &mut ExportNotes,
 ) -> String {
     for open in text.variables() {
-        notes.step(service, format!("replace ${{{}}} in its {what}", open.name));
+        match &open.missing {
+            MissingVariable::Default(_) => {
+                notes.lose(format!("${{{}}}: its default is used", open.name), service);
+            }
+            MissingVariable::Fail | MissingVariable::Message(_) => {
+                notes.step(service, format!("replace ${{{}}} in its {what}", open.name));
+            }
+        }
     }
-    text.render(str::to_owned, |open| format!("${{{}}}", open.name))
+    text.render(str::to_owned, |open| match &open.missing {
+        MissingVariable::Default(text) => {
+            text.render(str::to_owned, |open| format!("${{{}}}", open.name))
+        }
+        MissingVariable::Fail | MissingVariable::Message(_) => format!("${{{}}}", open.name),
+    })
 }
 
 /// Returns the user of a container, which must be a number here.

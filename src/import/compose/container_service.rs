@@ -8,7 +8,7 @@ use super::preset_images::preset_of_image;
 use super::service_command::{compose_words, plain_path};
 use crate::import::environment::{EnvEntry, clean_path, read_env};
 use crate::import::substitution::{to_template, with_defaults};
-use crate::import::yaml::YamlNode;
+use crate::import::yaml::{YamlContent, YamlNode};
 use crate::import::{ImportedCommand, ImportedContainer, ImportedImage, ImportedService};
 use crate::model::{VolumeMount, VolumeSource, is_volume_name};
 use crate::presets::Preset;
@@ -57,6 +57,9 @@ fn image_source(node: &YamlNode) -> Option<ImportedImage> {
         Some(context) => with_defaults(context, build),
         None => text("context").unwrap_or_default(),
     };
+    if let Some(inline) = build.get("dockerfile_inline") {
+        inline.reject("not carried over: write it into a Dockerfile");
+    }
     let args = build.get("args").map(read_env).unwrap_or_default();
     Some(ImportedImage::Build {
         context: clean_path(context),
@@ -194,13 +197,20 @@ pub(super) fn container_env<'a>(
             entries.push((name.to_owned(), format!("${{{name}:-}}"), node));
         }
     };
-    for item in env.items().iter().filter(|_| env.is_list()) {
-        if let Some(name) = item.peek_scalar().filter(|text| !text.contains('=')) {
-            pass(name, item);
+    match &env.content {
+        YamlContent::List(items) => {
+            for item in items {
+                if let Some(name) = item.peek_scalar().filter(|text| !text.contains('=')) {
+                    pass(name, item);
+                }
+            }
         }
-    }
-    for (name, value) in env.entries().iter().filter(|(_, value)| value.is_null()) {
-        pass(name, value);
+        YamlContent::Map(entries) => {
+            for (name, value) in entries.iter().filter(|(_, value)| value.is_null()) {
+                pass(name, value);
+            }
+        }
+        YamlContent::Null | YamlContent::Scalar { .. } => {}
     }
     let of = |name: &str| entries.iter().find(|(known, ..)| known == name);
     if preset.is_some_and(|preset| preset.name == "postgres")

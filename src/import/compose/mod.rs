@@ -18,7 +18,7 @@ mod unsupported;
 
 use std::path::Path;
 
-use super::yaml::{YamlDocument, YamlNode};
+use super::yaml::{YamlContent, YamlDocument, YamlNode};
 use super::{ImportedStack, finish_import, stack_name};
 use crate::model::Message;
 use service_form::ComposeFiles;
@@ -60,7 +60,9 @@ fn read_top(root: &YamlNode) -> Option<String> {
         version.accept();
     }
     for (_, volume) in root.get("volumes").map(YamlNode::entries).unwrap_or_default() {
-        if volume.is_null() || volume.entries().is_empty() {
+        let is_plain = volume.is_null()
+            || matches!(&volume.content, YamlContent::Map(options) if options.is_empty());
+        if is_plain {
             volume.accept();
         }
     }

@@ -103,7 +103,8 @@ impl ServiceHosts {
                 at += word.len();
                 continue;
             }
-            let replaced = self.get(word).and_then(|host| self.address(text, at, word, host, node));
+            let replaced =
+                self.get(word).and_then(|host| self.address(text, at, word, host, node, inside));
             match replaced {
                 Some((reference, length)) => {
                     rewritten.push_str(&reference);
@@ -126,6 +127,7 @@ impl ServiceHosts {
         word: &str,
         host: &ServiceHost,
         node: &YamlNode,
+        inside: bool,
     ) -> Option<(String, usize)> {
         let context = context(&text[..at]);
         let after = &text[at + word.len()..];
@@ -146,7 +148,8 @@ impl ServiceHosts {
         };
         let known = port.and_then(|port| host.ports.iter().find(|known| known.target == port));
         let Some(known) = known else {
-            if context == HostContext::Url {
+            // Containers reach each other by these names.
+            if !inside && (context == HostContext::Url || written.is_some()) {
                 node.note(format!(
                     "the port of {} is not known: use `${{{name}.host}}:${{{name}.port}}`",
                     quote(word)

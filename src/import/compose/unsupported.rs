@@ -9,6 +9,8 @@ const NO_CONTAINER: &str = "not carried over: devstack has no key for it";
 const SAME_USER: &str = "not carried over: services run as the user who runs devstack";
 const SECRETS: &str =
     "not carried over: use a file that git ignores and `env_file`, or the path itself";
+const OWN_VOLUMES: &str =
+    "not carried over: devstack creates the volumes that services name, without options";
 const OWN_LOGS: &str = "not carried over: `devstack logs` shows what services printed";
 const TERMINAL: &str = "not carried over: a service has a terminal if devstack has one, see `tty`";
 const HOOKS: &str = "not carried over: make it part of the command, or a task";
@@ -18,7 +20,7 @@ pub(super) const UNSUPPORTED: Unsupported = &[
     ("x-*", "not carried over: an extension that nothing refers to"),
     ("include", "not carried over: run `devstack init --from` with each of these files too"),
     ("networks", ONE_NETWORK),
-    ("volumes", "not carried over: devstack creates the volumes that services name itself"),
+    ("volumes.*", OWN_VOLUMES),
     ("secrets", SECRETS),
     ("configs", SECRETS),
     ("models", "not carried over: devstack runs no models"),

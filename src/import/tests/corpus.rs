@@ -144,6 +144,7 @@ const REDUNDANT: &[(&str, &str, &str)] = &[
     (".published", "8080", "preferred instead of a port that requires privileges"),
     (".published", "8443", "preferred instead of a port that requires privileges"),
     (".protocol", "tcp", "the default"),
+    ("volumes[2].type", "volume", "the default"),
     (".host_ip", "127.0.0.1", "the default"),
     (".scale", "1", "the default"),
     (".replicas", "1", "the default"),

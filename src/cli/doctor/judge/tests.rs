@@ -341,7 +341,11 @@ fn leftovers_are_named() {
     assert_eq!(finding.help, "run `kill 7 8`");
     let finding = after(|facts| {
         let processes = Err("it is corrupt".to_owned());
-        facts.left.stacks = vec![OrphanedStack { dir: Some("/srv/shop".into()), processes }];
+        facts.left.stacks = vec![OrphanedStack {
+            dir: Some("/srv/shop".into()),
+            processes,
+            containers: Vec::new(),
+        }];
     });
     assert!(finding.text.ends_with("it is corrupt"), "{finding:?}");
     let finding = after(|facts| facts.left.sockets = vec!["/run/x.sock".into()]);

@@ -191,3 +191,49 @@ port = 9100
     let inside = &files.launch.container.as_ref().expect("it is one").inside_ports;
     assert_eq!(inside["api"], 9000, "the preset knows it: {inside:?}");
 }
+
+#[test]
+fn a_container_may_not_reach_a_program_on_loopback() {
+    let notes = |host: &str, env: &str| {
+        let project = Project::new(&format!(
+            "[services.api]\ncommand = 'x'\nport = 5000\nhost = '{host}'\n[services.web]\nimage = 'x'\nport = 80\nenv = {{ A = '{env}' }}\n"
+        ));
+        project.draft().notes().iter().map(|note| note.text.clone()).collect::<Vec<_>>()
+    };
+    let expected = match cfg!(target_os = "linux") {
+        true => vec!["web may not reach api, which listens on 127.0.0.1"],
+        false => Vec::new(),
+    };
+    assert_eq!(notes("127.0.0.1", "${api.url}"), expected);
+    assert_eq!(notes("0.0.0.0", "${api.url}"), [""; 0]);
+    assert_eq!(notes("127.0.0.1", "${api.origin} ${web.url}"), [""; 0]);
+}
+
+#[test]
+fn the_environment_of_a_container_has_only_its_own_variables() {
+    let project = Project::new(
+        "[stack]\nenv = { ALL = '1' }\n[services.web]\nimage = 'x'\nport = { prefer = 8080, inside = 80 }\nenv = { A = '${OUTER}' }\n",
+    )
+    .env("OUTER", "passed")
+    .env("OTHER", "kept out");
+    let stack = project.stack();
+    let env = &stack.services[&name("web")].launch.env;
+    let names: Vec<&str> = env.keys().map(String::as_str).collect();
+    let own = ["A", "ALL", "DEVSTACK_MODE", "DEVSTACK_SERVICE", "DEVSTACK_STACK", "HOST", "PORT"];
+    assert_eq!(names, own);
+    assert_eq!((env["A"].as_str(), env["PORT"].as_str()), ("passed", "80"));
+    let explained = project.draft().explain_env(&name("web"), &BTreeMap::new(), false, None);
+    assert_eq!(explained["HOST"], [(VariableOrigin::Devstack, Some("0.0.0.0".to_owned()))]);
+}
+
+#[test]
+fn debug_mode_has_its_own_words_and_a_port_inside() {
+    let project = Project::new(
+        "[services.web]\nimage = 'x'\nport = 8080\ndebug = { command = 'dbg --at $DEBUG_HOST:$DEBUG_PORT', port = { prefer = 5678, inside = 9229 } }\n",
+    );
+    let stack = project.draft().resolve_with(&BTreeMap::new(), &[name("web")].into(), None);
+    let web = &stack.services[&name("web")];
+    assert_eq!(web.launch.line(), "x dbg --at 0.0.0.0:9229");
+    let inside: Vec<_> = web.ports.iter().map(|port| web.inside_port(port)).collect();
+    assert_eq!(inside, [Some(8080), Some(9229)]);
+}
