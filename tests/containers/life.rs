@@ -177,8 +177,11 @@ pub fn a_save_builds_and_swaps(engine: &Engine) {
     });
     assert_eq!(engine.containers("built").len(), 1);
     // What cannot be built replaces nothing that runs.
-    project.write("box/Dockerfile", "FROM scratch\nCOPY nothing /\n");
-    up.wait_for("failed");
+    let [before] = &engine.containers("built")[..] else { panic!("one container") };
+    project.write("box/Dockerfile", &format!("FROM {IMAGE}\nCOPY nothing /\n"));
+    up.wait_for("the previous version keeps running");
+    assert_eq!(engine.containers("built"), [before.as_str()]);
+    assert_eq!(engine.get(18160, "/page").expect("it answers"), "two");
     up.end();
     engine.assert_clean("built");
     project.finish();

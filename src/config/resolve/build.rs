@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::model::{
-    AcceptedStatus, AssignedPort, CommandLine, DEBUG_HOST, DEBUG_PORT, DebugTarget, HealthConfig,
-    LaunchConfig, LazyConfig, ModeView, Name, PortKey, Probe, ReadyConfig, RedactedText, RunMode,
-    SERVICE_VAR, Service, StopConfig, WatchAction, WatchConfig, host_port,
+    AcceptedStatus, AssignedPort, CommandLine, ContainerConfig, DEBUG_HOST, DEBUG_PORT,
+    DebugTarget, HealthConfig, ImageSource, LaunchConfig, LazyConfig, ModeView, Name, PortKey,
+    Probe, ReadyConfig, RedactedText, RunMode, SERVICE_VAR, Service, StopConfig, WatchAction,
+    WatchConfig, host_port,
 };
 
 use super::address_book::{AddressBook, Viewpoint};
@@ -63,6 +64,7 @@ impl ServiceBuilder<'_> {
             grace: spec.stop.grace,
         };
         let watch = spec.watch.iter().map(|watch| texts.watch(watch)).collect();
+        let watch = with_image_build(watch, container.as_ref());
         let ready = ReadyConfig {
             probes: self.probes(spec, &spec.ready.probes, &mut texts),
             timeout: spec.ready.timeout,
@@ -394,6 +396,20 @@ impl TextExpander<'_, '_> {
         }
         pattern
     }
+}
+
+/// A change builds the image first: one that cannot be built replaces nothing.
+fn with_image_build(
+    mut watches: Vec<WatchConfig>,
+    container: Option<&ContainerConfig>,
+) -> Vec<WatchConfig> {
+    let Some(ImageSource::Build(image)) = container.map(|it| &it.source) else { return watches };
+    for watch in &mut watches {
+        if let WatchAction::Restart { build: build @ None } = &mut watch.action {
+            *build = Some(image.label());
+        }
+    }
+    watches
 }
 
 #[cfg(test)]

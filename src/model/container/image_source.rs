@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::model::RedactedText;
+use crate::model::{CommandLine, RedactedText};
 
 /// Where the image of a container comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,13 @@ pub struct ImageBuild<T = RedactedText> {
     pub target: Option<T>,
     /// Build arguments.
     pub args: BTreeMap<String, T>,
+}
+
+impl<T> ImageBuild<T> {
+    /// Returns what stands for the command of its engine, which is not known before the start.
+    pub fn label(&self) -> CommandLine {
+        CommandLine::exec(["build".to_owned(), self.context.display().to_string()])
+    }
 }
 
 impl<T> ImageSource<T> {

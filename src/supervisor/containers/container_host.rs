@@ -92,6 +92,12 @@ impl ContainerHost {
         Ok(client)
     }
 
+    /// Returns the engine that services with this wish run in, if one has started there.
+    pub(super) fn known_engine(&self, wanted: Option<ContainerEngine>) -> Option<EngineAddress> {
+        let known = self.engines.try_lock().ok()?;
+        known.found.get(&wanted.map(ContainerEngine::name)).map(|client| client.address().clone())
+    }
+
     /// Returns where containers reach this machine, in the words of the engine. Podman knows no word
     /// for it before 4.7.
     pub(super) async fn address_inside(&self, client: &EngineClient) -> Option<String> {

@@ -79,6 +79,18 @@ impl ContainerHost {
         self.command(run, name, command).await.map_err(failed)
     }
 
+    /// Returns what builds an image. `None`: its engine is not known, as nothing was started there.
+    pub fn build_launch(
+        &self,
+        name: &Name,
+        build: &ImageBuild,
+        container: &ContainerConfig,
+    ) -> Option<LaunchConfig> {
+        let address = self.known_engine(container.engine)?;
+        let command = build_command(&address, build, &self.labels.image(name), container.pull);
+        Some(self.launch(command))
+    }
+
     /// Builds the image of a service. Its tag is the same for every build: what was replaced is
     /// removed with the engine's own `image prune`.
     async fn build(
@@ -98,6 +110,17 @@ impl ContainerHost {
         Ok(tag)
     }
 
+    fn launch(&self, command: CommandLine) -> LaunchConfig {
+        LaunchConfig {
+            command,
+            container: None,
+            dir: self.dir.clone(),
+            env: Default::default(),
+            host: String::new(),
+            requires: None,
+        }
+    }
+
     /// Runs a command of the engine, whose output goes to the log of the service. Dropping this ends
     /// it. An error is its last lines.
     async fn command(
@@ -106,14 +129,7 @@ impl ContainerHost {
         name: &Name,
         command: CommandLine,
     ) -> Result<(), Vec<String>> {
-        let launch = LaunchConfig {
-            command,
-            container: None,
-            dir: self.dir.clone(),
-            env: Default::default(),
-            host: String::new(),
-            requires: None,
-        };
+        let launch = self.launch(command);
         let (capture, _) = self.logs.capture(name, run, Vec::new());
         let tail = OutputTail::new(TAIL);
         let sink = TeeSink { sink: CaptureSink(capture), tail: tail.clone() };

@@ -6,8 +6,8 @@ use super::Executor;
 use super::active_run::ActiveRun;
 use crate::container::{RefusedStart, exec_command, start_refused};
 use crate::model::{
-    ContainerEngine, ContainerPlace, LaunchConfig, Message, Name, ProcessExit, RunId, Service,
-    Stack,
+    CommandLine, ContainerEngine, ContainerPlace, ImageSource, LaunchConfig, Message, Name,
+    ProcessExit, RunId, Service, Stack,
 };
 use crate::process::RunHandle;
 use crate::supervisor::containers::{ContainerHost, ContainerRun, ContainerStart};
@@ -31,6 +31,18 @@ impl Executor {
         let group = stack.group_of(&service.name).cloned();
         let start = ContainerStart { reserved, run, service: service.clone(), group };
         (leash, ContainerRun::start(host, start, output))
+    }
+
+    /// Returns what builds the image of a service, if this command stands for that.
+    pub(super) fn image_build(
+        &self,
+        service: &Service,
+        command: &CommandLine,
+    ) -> Option<LaunchConfig> {
+        let container = service.launch.container.as_ref()?;
+        let ImageSource::Build(build) = &container.source else { return None };
+        let host = self.containers.as_ref().filter(|_| *command == build.label())?;
+        host.build_launch(&service.name, build, container)
     }
 
     /// Returns where commands run inside the container of a run. `None`: it has none that runs.

@@ -318,8 +318,11 @@ impl Executor {
     ) {
         let (capture, _) = self.logs.capture(&service.name, run.unwrap_or(RunId(0)), Vec::new());
         // On this machine, also for a container: it builds what the next one contains.
-        let launch =
-            LaunchConfig { command: command.clone(), container: None, ..service.launch.clone() };
+        let launch = self.image_build(service, command).unwrap_or_else(|| LaunchConfig {
+            command: command.clone(),
+            container: None,
+            ..service.launch.clone()
+        });
         self.jobs.start(job, &launch, CaptureSink(capture));
     }
 
