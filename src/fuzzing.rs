@@ -121,6 +121,44 @@ pub fn wire(bytes: &[u8]) {
     });
 }
 
+/// What clients send to the front door and services answer, separated by a line of dashes, and
+/// headers.
+pub fn proxy(bytes: &[u8]) {
+    const LINE: &[u8] = b"\n---\n";
+    thread_local! {
+        static RUNTIME: tokio::runtime::Runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    }
+    crate::proxy::fuzz_headers(bytes);
+    let end = bytes.windows(LINE.len()).position(|part| part == LINE);
+    let (request, response) = match end {
+        Some(end) => (&bytes[..end], &bytes[end + LINE.len()..]),
+        None => (bytes, &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"[..]),
+    };
+    let routes = |port| {
+        let served = serde_json::json!({ "label": "web", "host": "keep", "balance": "least" });
+        let web = serde_json::json!({
+            "name": "web", "kind": "service", "phase": "ready", "since": "", "cause": "", "run": 1,
+            "restarts": 0, "port": port, "pinned": false, "ports": { "main": port },
+            "host": "127.0.0.1", "waiting_on": [], "proxy": served,
+        });
+        let mut snapshot: serde_json::Value = serde_json::from_slice(SNAPSHOT).expect("JSON");
+        snapshot["services"] = [web].into_iter().collect();
+        snapshot["proxy"] = serde_json::json!({
+            "domain": "shop.localhost", "port": 7780, "wait_ms": 1, "parked": 8, "bodies": 64,
+            "requests": true,
+        });
+        let snapshot = serde_json::from_value(snapshot).expect("a snapshot");
+        crate::proxy::RouteTable::new([std::sync::Arc::new(snapshot)])
+    };
+    let received = RUNTIME.with(|runtime| {
+        let answered = crate::proxy::fuzz(routes, request, response);
+        tokio::task::LocalSet::new().block_on(runtime, answered)
+    });
+    let http1 = !request.starts_with(b"PRI");
+    assert!(!http1 || received.is_empty() || received.starts_with(b"HTTP/1."), "{received:?}");
+}
+
 /// A log without lines, and no supervisor behind the handle.
 fn server() -> (tokio::runtime::Runtime, SupervisorHandle) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -77,6 +77,7 @@ mod terminal;
 mod thief;
 mod trust;
 mod tty;
+mod under_load;
 mod unstoppable;
 mod usage;
 mod usage_of_trees;

@@ -65,7 +65,7 @@ impl Names {
 
     /// The pid of the front door.
     #[track_caller]
-    fn door(&self) -> u32 {
+    pub fn door(&self) -> u32 {
         let asked = || {
             let list = self.devstack(&self.home, &["proxy", "--json"]).run();
             list.json()["proxy"]["pid"].as_u64()
@@ -398,7 +398,7 @@ fn is_served(names: &Names, project: &TestProject, url: &str) {
     });
 }
 
-fn phase(names: &Names, project: &TestProject, name: &str) -> String {
+pub fn phase(names: &Names, project: &TestProject, name: &str) -> String {
     let ps = names.devstack(project, &["ps", "--json"]).run().json();
     service(&ps, name)["phase"].as_str().expect("a phase").to_owned()
 }

@@ -19,8 +19,9 @@ use crate::supervisor::SupervisorHandle;
 /// The hidden command that is the front door; the runtime directory follows.
 const DOOR_COMMAND: [&str; 2] = ["proxy", "serve"];
 
-/// How long a front door may take to start.
-const START_LIMIT: Duration = Duration::from_secs(2);
+/// How long a front door may take to start. One that was killed meanwhile never listens: the next one
+/// must be there within a second.
+const START_LIMIT: Duration = Duration::from_millis(500);
 const START_PAUSE: Duration = Duration::from_millis(2);
 /// How long it may take to say that the stack is served.
 const REPLY_LIMIT: Duration = Duration::from_secs(5);

@@ -9,6 +9,9 @@ use crate::model::ProxyPlace;
 /// How many numbers are tried.
 const TRIES: u16 = 100;
 
+/// How many connections may wait to be accepted. The system may allow fewer.
+const BACKLOG: i32 = 4096;
+
 /// A port, and which one it should have been.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct DoorPort {
@@ -56,6 +59,10 @@ pub(super) fn bind(port: u16) -> io::Result<Vec<TcpListener>> {
         Err(error) if is_missing_family(&error) => {}
         Err(error) => return Err(error),
     }
+    for listener in &bound {
+        // Again, because the standard library does not let others choose.
+        rustix::net::listen(listener, BACKLOG)?;
+    }
     Ok(bound)
 }
 
@@ -67,6 +74,8 @@ fn is_missing_family(error: &io::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_os = "linux")]
+    use std::net::TcpStream;
 
     #[test]
     fn the_next_free_port_is_used_and_said() {
@@ -75,6 +84,31 @@ mod tests {
         let moved = DoorPort { port: 7782, taken: Some(7780) };
         assert_eq!(choice(&[7780, 7781]), Some(moved));
         assert_eq!(first_free(7780, |_| false), None);
+    }
+
+    /// What the kernel does not take, it makes wait for a second.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_burst_of_connections_is_taken_before_any_is_accepted() {
+        let limit = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+        let burst = limit.trim().parse().unwrap_or(128).min(400);
+        let listeners = bind(0).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        let connect = || {
+            let socket = rustix::net::socket_with(
+                rustix::net::AddressFamily::INET,
+                rustix::net::SocketType::STREAM,
+                rustix::net::SocketFlags::NONBLOCK,
+                None,
+            );
+            let socket = socket.unwrap();
+            // Over loopback a connection is there at once, or not at all.
+            let _ = rustix::net::connect(&socket, &address);
+            TcpStream::from(socket)
+        };
+        let clients: Vec<TcpStream> = (0..burst).map(|_| connect()).collect();
+        let refused = clients.iter().filter(|client| client.peer_addr().is_err()).count();
+        assert_eq!(refused, 0, "of {burst}");
     }
 
     #[test]

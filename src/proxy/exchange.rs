@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::exchange_record::{ExchangeEnd, ExchangeRecord, RecordedMessage};
 use super::exchange_ring::ExchangeRing;
 use super::forward_request::ForwardRequest;
-use super::recording::{MessageSide, Recording, texts};
+use super::recording::{MessageSide, Recording, copies};
 use super::refusal::Refusal;
 use super::response_body::ResponseBody;
 use super::route::Route;
@@ -72,7 +72,7 @@ impl Exchange {
             host: request.host.authority.to_string(),
             target: self.target.path_and_query().map_or("/", |target| target.as_str()).to_owned(),
             request: RecordedMessage {
-                headers: texts(&request.headers),
+                headers: copies(&request.headers),
                 ..RecordedMessage::default()
             },
             ..ExchangeRecord::new(route.service.clone(), now)

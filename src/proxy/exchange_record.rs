@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::recorded_headers::RecordedHeaders;
 use crate::model::{Name, RunId};
 
 /// What is shown instead of a secret.
@@ -75,7 +76,7 @@ pub enum ExchangeEnd {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RecordedMessage {
     /// Names and values, in their order. Bytes that are not UTF-8 are replaced.
-    pub headers: Vec<(String, String)>,
+    pub headers: RecordedHeaders,
     /// The size of the body, in bytes.
     pub bytes: u64,
     /// Whether the body is kept as a whole.
@@ -144,20 +145,19 @@ impl ExchangeRecord {
     /// Hides the values of headers that are secret.
     pub fn hide_secrets(&mut self) {
         let messages = std::iter::once(&mut self.request).chain(&mut self.response);
-        for (name, value) in messages.flat_map(|message| &mut message.headers) {
-            if SECRET_HEADERS.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
-                HIDDEN.clone_into(value);
-            }
+        for message in messages {
+            let shown = |(name, value)| {
+                let secret = SECRET_HEADERS.iter().any(|secret| secret.eq_ignore_ascii_case(name));
+                (name, if secret { HIDDEN } else { value })
+            };
+            message.headers = message.headers.iter().map(shown).collect();
         }
     }
 }
 
 impl RecordedMessage {
     fn size(&self) -> usize {
-        let header = |(name, value): &(String, String)| {
-            name.len() + value.len() + size_of::<(String, String)>()
-        };
-        self.headers.iter().map(header).sum::<usize>() + self.body.capacity()
+        self.headers.size() + self.body.capacity()
     }
 
     fn head(&self) -> RecordedMessage {
@@ -166,8 +166,7 @@ impl RecordedMessage {
 
     /// Returns the first value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
+        self.headers.get(name)
     }
 
     /// Returns the body, or what is kept of it, if it is text.
@@ -218,7 +217,7 @@ mod tests {
     fn message(body: &[u8], whole: bool) -> RecordedMessage {
         let headers = [("Set-Cookie", "a=1"), ("x-api-key", "key"), ("accept", "*/*")];
         RecordedMessage {
-            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            headers: headers.into_iter().collect(),
             bytes: body.len() as u64,
             whole,
             body: body.to_vec(),
@@ -232,7 +231,8 @@ mod tests {
             (b"\xff", r#"{"headers":[],"bytes":1,"whole":true,"body_base64":"/w=="}"#),
             (b"", r#"{"headers":[],"bytes":0,"whole":true}"#),
         ] {
-            let message = RecordedMessage { headers: Vec::new(), ..message(body, true) };
+            let message =
+                RecordedMessage { headers: RecordedHeaders::default(), ..message(body, true) };
             assert_eq!(serde_json::to_string(&message).unwrap(), json);
             assert_eq!(serde_json::from_str::<RecordedMessage>(json).unwrap(), message);
         }

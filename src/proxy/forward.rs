@@ -26,13 +26,19 @@ use super::route::{NotReady, Route, UpstreamId};
 use super::route_table::{RouteMatch, RouteTable};
 use super::traffic::Traffic;
 use super::tunnel::tunnel;
-use super::upstream::{InFlight, Upstream};
+use super::upstream::{InFlight, ServiceBody, Upstream};
 use crate::https::HttpsConfig;
 use crate::model::LoadBalancing;
 
 /// The first pause after failed connections, doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const MAX_PAUSE: Duration = Duration::from_millis(500);
+
+/// How long it may take until a run that has ended is known to have.
+const RUN_END_TIME: Duration = Duration::from_millis(500);
+
+/// How often a request is sent again because the response was cut off.
+const MAX_CUT_OFF: u32 = 8;
 
 /// Answers one request.
 pub(super) struct Forwarder {
@@ -46,13 +52,15 @@ pub(super) struct Forwarder {
 /// A response whose head has arrived, and where from.
 struct ForwardedResponse {
     route: Arc<Route>,
-    response: Response<Incoming>,
+    response: Response<ServiceBody>,
     in_flight: InFlight,
 }
 
 /// What came of sending a request to one upstream.
 enum SendOutcome {
-    Answered(Response<Incoming>, InFlight),
+    Answered(Response<ServiceBody>, InFlight),
+    /// The connection ended within a short response, of which the client has got nothing.
+    CutOff(hyper::Error),
     /// The request was not sent: nothing is listening, or no longer.
     NotSent(String),
     /// The request was not sent: the run has ended, or an idle connection to it.
@@ -80,6 +88,8 @@ struct RequestWait {
     pause: Duration,
     /// Whether a new connection died before the response.
     died: bool,
+    /// How many responses were cut off.
+    cut_off: u32,
     /// Whether idle connections are to be trusted.
     reuse: bool,
 }
@@ -92,7 +102,7 @@ impl Forwarder {
     ) -> Result<Response<ResponseBody>, Infallible> {
         let format = RefusalFormat::accepted(request.headers());
         let mut exchange = Exchange::new(&request, self.client.scheme());
-        let result = match ForwardRequest::check(request) {
+        let result = match ForwardRequest::check(request, &self.client) {
             Ok(request) => match self.forward(&request, &mut exchange).await {
                 Ok(found) => deliver(request, found, self.client.scheme()),
                 Err(refusal) => {
@@ -142,6 +152,13 @@ impl Forwarder {
                         continue;
                     };
                     let outcome = self.send(&route, request, &upstream, wait.reuse).await;
+                    if matches!(outcome, SendOutcome::CutOff(_))
+                        && request.is_repeatable()
+                        && wait.may_repeat_cut_off()
+                        && self.run_ends(&route, &upstream.id, exchange).await
+                    {
+                        continue;
+                    }
                     if let Some((response, in_flight)) = wait.note(outcome, &route, &upstream)? {
                         return Ok(ForwardedResponse { route, response, in_flight });
                     }
@@ -208,6 +225,20 @@ impl Forwarder {
         }
     }
 
+    /// Waits until the run that has cut off a response is known to have ended. Returns whether it has:
+    /// otherwise the next response would be like this one.
+    async fn run_ends(&mut self, route: &Route, run: &UpstreamId, exchange: &Exchange) -> bool {
+        let Ok(_place) = self.traffic.park(route) else { return false };
+        let _recorded = exchange.recording().map(Recording::wait);
+        let ended = self.routes.wait_for(|table| !table.is_ready(route, run));
+        tokio::select! {
+            biased;
+            ended = ended => ended.is_ok(),
+            () = self.client.left() => false,
+            () = sleep(RUN_END_TIME) => false,
+        }
+    }
+
     /// Sends the request once.
     async fn send(
         &self,
@@ -233,7 +264,10 @@ impl Forwarder {
         }
         let message = request.message(route, &upstream.id, &self.client);
         match connection.try_send(message).await {
-            Ok(response) => {
+            Ok(mut response) => {
+                if let Err(error) = response.body_mut().gather().await {
+                    return SendOutcome::CutOff(error);
+                }
                 upstream.give_back(connection);
                 SendOutcome::Answered(response, in_flight)
             }
@@ -260,8 +294,15 @@ impl RequestWait {
             error: String::new(),
             pause: FIRST_PAUSE,
             died: false,
+            cut_off: 0,
             reuse: true,
         }
+    }
+
+    /// Whether a request is sent again after one more response was cut off.
+    fn may_repeat_cut_off(&mut self) -> bool {
+        self.cut_off += 1;
+        self.cut_off <= MAX_CUT_OFF
     }
 
     /// Notes an attempt. `None`: the request is to be sent again.
@@ -270,7 +311,7 @@ impl RequestWait {
         outcome: SendOutcome,
         route: &Route,
         upstream: &Upstream,
-    ) -> Result<Option<(Response<Incoming>, InFlight)>, Refusal> {
+    ) -> Result<Option<(Response<ServiceBody>, InFlight)>, Refusal> {
         match outcome {
             SendOutcome::Answered(response, in_flight) => return Ok(Some((response, in_flight))),
             SendOutcome::Stale | SendOutcome::Died { new: false, .. } => self.reuse = false,
@@ -284,7 +325,9 @@ impl RequestWait {
                 self.failed.push(upstream.id.clone());
                 self.error = error.to_string();
             }
-            SendOutcome::Died { error, .. } | SendOutcome::Failed(error) => {
+            SendOutcome::Died { error, .. }
+            | SendOutcome::CutOff(error)
+            | SendOutcome::Failed(error) => {
                 return Err(Refusal::broken(route, &error.to_string()));
             }
         }
@@ -311,7 +354,7 @@ fn find(
     wait: &RequestWait,
 ) -> Result<Arc<Route>, Refusal> {
     match table.find_for(client, https, &request.host) {
-        RouteMatch::Service(route) if headers::has_passed(&request.headers, &route.name) => {
+        RouteMatch::Service(route) if headers::has_passed(&request.headers, &route.mark) => {
             Err(Refusal::looped(route))
         }
         RouteMatch::Service(route) => Ok(route.clone()),
@@ -326,7 +369,7 @@ fn find(
 
 /// A response for the client.
 enum DeliveredResponse {
-    Message(Response<Incoming>),
+    Message(Response<ServiceBody>),
     /// The connections become a tunnel.
     Upgrade {
         response: Response<()>,

@@ -40,7 +40,10 @@ pub(super) struct ForwardRequest {
 
 impl ForwardRequest {
     /// Checks what hyper leaves to its users.
-    pub fn check(mut request: Request<Incoming>) -> Result<ForwardRequest, Refusal> {
+    pub fn check(
+        mut request: Request<Incoming>,
+        client: &ProxyClient,
+    ) -> Result<ForwardRequest, Refusal> {
         if *request.method() == Method::CONNECT {
             return Err(Refusal::tunnel());
         }
@@ -53,7 +56,7 @@ impl ForwardRequest {
         let (head, incoming) = request.into_parts();
         let target = head.uri.path_and_query().cloned();
         let target = Uri::from(target.unwrap_or_else(|| PathAndQuery::from_static("/")));
-        let body = WaitingBody::new(incoming);
+        let body = WaitingBody::new(incoming, client.handle());
         let has_body = !body.is_empty();
         let (method, headers) = (head.method, head.headers);
         Ok(ForwardRequest { host, method, target, headers, body, has_body, upgrade })
@@ -95,7 +98,7 @@ impl ForwardRequest {
             client: client.ip,
             port: client.reached.port(),
             host: &self.host.authority,
-            route: &route.name,
+            mark: &route.mark,
         };
         headers::prepare_request(&mut headers, upgrade, &by);
         let host = headers::upstream_host(route.host, &self.host.authority, &upstream.addresses);

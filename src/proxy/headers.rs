@@ -53,8 +53,8 @@ pub(super) struct ForwardedBy<'a> {
     pub port: u16,
     /// The host that the client asked for.
     pub host: &'a Authority,
-    /// The name of the route.
-    pub route: &'a str,
+    /// What says that the route was taken.
+    pub mark: &'a HeaderValue,
 }
 
 /// Returns the protocol that a request wants to change to. HTTP/2 without TLS is ignored, as RFC 9110
@@ -72,14 +72,15 @@ pub(super) fn has_transfer_coding(headers: &HeaderMap) -> bool {
         || tokens(headers, &TRANSFER_ENCODING).any(|coding| !coding.eq_ignore_ascii_case("chunked"))
 }
 
-/// Whether the proxy has already passed on this request for this route.
-pub(super) fn has_passed(headers: &HeaderMap, route: &str) -> bool {
-    let mark = via(route);
-    tokens(headers, &VIA).any(|hop| hop == mark)
+/// Whether the proxy has already passed on this request for the route with this mark.
+pub(super) fn has_passed(headers: &HeaderMap, mark: &HeaderValue) -> bool {
+    tokens(headers, &VIA).any(|hop| hop.as_bytes() == mark.as_bytes())
 }
 
-fn via(route: &str) -> String {
-    format!("1.1 {route} (devstack)")
+/// Returns the mark of a route, which a request gets that takes it.
+pub(super) fn route_mark(name: &str) -> HeaderValue {
+    let mark = HeaderValue::try_from(format!("1.1 {name} (devstack)"));
+    mark.unwrap_or_else(|_| HeaderValue::from_static("1.1 devstack"))
 }
 
 /// Changes the headers of a request for the service. `upgrade` is what [`wanted_upgrade`] returned.
@@ -109,7 +110,7 @@ pub(super) fn prepare_request(
     set(FORWARDED_HOST, by.host.as_str());
     set(FORWARDED_PROTO, by.scheme);
     set(FORWARDED_PORT, &by.port.to_string());
-    set(VIA, &via(by.route));
+    headers.append(VIA, by.mark.clone());
 }
 
 /// Makes one line of the cookies, which HTTP/2 may split (RFC 9113, section 8.2.3).
@@ -224,4 +225,40 @@ pub(super) fn set_replica_cookie(headers: &mut HeaderMap, replica: &str) {
 fn tokens<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
     let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
     values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// Headers of a client, as lines: what a service gets of them is about the message alone.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(text: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let (name, value) = line.split_at(colon);
+        let name = HeaderName::from_bytes(name);
+        let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    let address = SocketAddr::from(([127, 0, 0, 1], 5000));
+    let host = Authority::from_static("api.shop.localhost:7780");
+    let mark = route_mark("api.shop.localhost");
+    let by =
+        ForwardedBy { scheme: "http", client: address.ip(), port: 7780, host: &host, mark: &mark };
+    let passed = has_passed(&headers, &mark);
+    let (upgrade, trailers) = (wanted_upgrade(&headers).cloned(), headers.contains_key(TE));
+    let mut sent = headers.clone();
+    prepare_request(&mut sent, upgrade.clone(), &by);
+    for name in [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PROTO, FORWARDED_PORT] {
+        assert_eq!(sent.get_all(name).iter().count(), 1);
+    }
+    assert!(!sent.contains_key(FORWARDED) && !sent.contains_key(TRANSFER_ENCODING));
+    assert!(!sent.contains_key(TE) || trailers);
+    assert_eq!(sent.get(UPGRADE), upgrade.as_ref());
+    assert!(sent.get_all(COOKIE).iter().count() < 2 && (!passed || has_passed(&sent, &mark)));
+    let _ = (has_transfer_coding(&headers), replica_cookie(&headers));
+    prepare_response(&mut headers, false, ("http", &host), &[address]);
+    for name in &HOP_BY_HOP {
+        assert!(!headers.contains_key(name), "{name}");
+    }
 }

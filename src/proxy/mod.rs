@@ -24,22 +24,28 @@ mod forward_request;
 mod headers;
 mod host_name;
 mod proxy_server;
+mod recorded_headers;
 mod recording;
 mod refusal;
 mod request_body;
 mod response_body;
 mod route;
 mod route_table;
+mod shared_stream;
 mod traffic;
 mod tunnel;
 mod upstream;
-mod upstream_connection;
 
 #[cfg(test)]
 mod tests;
 
 pub use exchange_record::{ExchangeEnd, ExchangeRecord, HIDDEN, RecordedMessage};
 pub use exchange_ring::ExchangeRing;
+#[cfg(fuzzing)]
+pub(crate) use headers::fuzz as fuzz_headers;
 pub use proxy_server::Proxy;
+#[cfg(fuzzing)]
+pub(crate) use proxy_server::fuzz;
+pub use recorded_headers::RecordedHeaders;
 pub use route::Sleep;
 pub use route_table::RouteTable;

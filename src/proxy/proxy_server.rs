@@ -17,13 +17,15 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 
-use super::client::{ClientStream, ProxyClient};
+use super::client::ProxyClient;
 use super::exchange_ring::{ExchangeRing, ExchangeRings};
 use super::forward::Forwarder;
 use super::route::Sleep;
 use super::route_table::RouteTable;
+use super::shared_stream::SharedStream;
 use super::traffic::Traffic;
 use crate::https::{self, HANDSHAKE_RECORD, HttpsConfig};
+use crate::sys::allocator;
 
 /// The limit for the head of a message, and for what is buffered of a body, in bytes.
 pub(super) const MESSAGE_BUFFER: usize = 64 << 10;
@@ -38,6 +40,9 @@ const CLIENTS_MAX: usize = 16 << 10;
 /// How many may be connected when another one comes from another machine: the rest is for this one.
 const REMOTE_CLIENTS_MAX: usize = CLIENTS_MAX / 2;
 
+/// So many clients at a time are a burst.
+const BURST: usize = 256;
+
 /// Answers the requests of clients. One thread: it must be used inside a [`tokio::task::LocalSet`].
 ///
 /// When the sender of the routes is dropped, it closes: idle connections at once, others after the
@@ -47,7 +52,7 @@ pub struct Proxy {
     traffic: Rc<Traffic>,
     rings: Rc<ExchangeRings>,
     https: Rc<HttpsConfig>,
-    clients: Rc<Cell<usize>>,
+    clients: Rc<ClientCount>,
     closing: watch::Receiver<bool>,
     pub(super) head_time: Duration,
 }
@@ -75,10 +80,10 @@ impl Proxy {
         let Ok((mut client, stream)) = ProxyClient::new(stream, peer) else { return };
         let limit = if client.is_remote() { REMOTE_CLIENTS_MAX } else { CLIENTS_MAX };
         let refused = client.is_remote() && !self.routes.borrow().has_open();
-        if refused || self.clients.get() >= limit {
+        if refused || self.clients.now.get() >= limit {
             return;
         }
-        let _place = ClientCount::add(&self.clients);
+        let _place = self.clients.add();
         let mut closing = self.closing.clone();
         let close = async move {
             // An error means the same: the proxy is gone.
@@ -104,7 +109,7 @@ impl Proxy {
 
     /// Finds out by the first byte whether a client speaks TLS, and shakes hands if so. Without a CA,
     /// that byte is as invalid as any other.
-    async fn begin(&self, stream: ClientStream) -> io::Result<BegunStream> {
+    async fn begin(&self, stream: SharedStream) -> io::Result<BegunStream> {
         let is_tls = stream.first_byte().await? == Some(HANDSHAKE_RECORD);
         match is_tls.then(|| self.https.current()).flatten() {
             None => Ok(BegunStream::Plain(stream)),
@@ -176,6 +181,12 @@ impl Proxy {
         self.rings.of(stack)
     }
 
+    /// Returns how many clients are connected.
+    #[cfg(test)]
+    pub(super) fn clients(&self) -> usize {
+        self.clients.now.get()
+    }
+
     /// Returns how many requests wait.
     #[cfg(test)]
     pub(super) fn parked(&self) -> usize {
@@ -206,9 +217,9 @@ async fn follow(
 
 /// A connection whose first bytes have arrived.
 enum BegunStream {
-    Plain(ClientStream),
+    Plain(SharedStream),
     /// With the name that the client asked for.
-    Tls(Box<TlsStream<ClientStream>>, String),
+    Tls(Box<TlsStream<SharedStream>>, String),
 }
 
 /// Runs the tasks of HTTP/2 connections on this thread.
@@ -221,18 +232,108 @@ impl<F: Future<Output: 'static> + 'static> Executor<F> for LocalExecutor {
     }
 }
 
+/// How many clients are connected.
+#[derive(Default)]
+struct ClientCount {
+    now: Cell<usize>,
+    /// The most since memory was last given back.
+    most: Cell<usize>,
+}
+
 /// A client that is connected.
-struct ClientCount(Rc<Cell<usize>>);
+struct CountedClient(Rc<ClientCount>);
 
 impl ClientCount {
-    fn add(clients: &Rc<Cell<usize>>) -> ClientCount {
-        clients.set(clients.get() + 1);
-        ClientCount(clients.clone())
+    fn add(self: &Rc<ClientCount>) -> CountedClient {
+        self.now.set(self.now.get() + 1);
+        self.most.set(self.most.get().max(self.now.get()));
+        CountedClient(self.clone())
+    }
+
+    /// Takes a client away. Returns whether a burst is over: most of its memory is then unused.
+    fn remove(&self) -> bool {
+        let now = self.now.get() - 1;
+        self.now.set(now);
+        let over = self.most.get() >= BURST && now <= self.most.get() / 2;
+        if over {
+            self.most.set(now);
+        }
+        over
     }
 }
 
-impl Drop for ClientCount {
+impl Drop for CountedClient {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        if self.0.remove() {
+            allocator::trim();
+        }
+    }
+}
+
+/// Answers what a client sends, in front of a service that answers with `response`. Returns what the
+/// client gets.
+#[cfg(fuzzing)]
+pub(crate) async fn fuzz(
+    routes_to: impl FnOnce(u16) -> RouteTable,
+    request: &[u8],
+    response: &[u8],
+) -> Vec<u8> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    let service = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = service.local_addr().expect("an address").port();
+    let (_routes, receiver) = watch::channel(Arc::new(routes_to(port)));
+    let proxy = Rc::new(Proxy::new(receiver, mpsc::unbounded_channel().0, HttpsConfig::new(None)));
+    let door = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let client = TcpStream::connect(door.local_addr().expect("an address")).await;
+    let mut client = client.expect("a connection");
+    let (accepted, peer) = door.accept().await.expect("it is connected");
+    let answers = async {
+        while let Ok((mut stream, _)) = service.accept().await {
+            // The proxy may have seen enough of either.
+            let _ = stream.read(&mut [0; 4096]).await;
+            let _ = stream.write_all(response).await;
+        }
+    };
+    let mut received = Vec::new();
+    let asks = async {
+        let (mut read, mut write) = client.split();
+        let sends = async {
+            let _ = write.write_all(request).await;
+            // What is answered at all is answered before the proxy sees that the client has left.
+            let silent = timeout(Duration::from_millis(2), std::future::pending::<()>());
+            let _ = silent.await;
+            let _ = write.shutdown().await;
+        };
+        let _ = tokio::join!(sends, read.read_to_end(&mut received));
+    };
+    tokio::select! {
+        ((), ()) = async { tokio::join!(asks, proxy.serve(accepted, peer)) } => {}
+        () = answers => {}
+    }
+    received
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_once_at_the_end_of_a_burst() {
+        let count = Rc::new(ClientCount::default());
+        let overs = |clients: usize| {
+            let clients: Vec<CountedClient> = (0..clients).map(|_| count.add()).collect();
+            let removed = clients.into_iter().map(|client| {
+                let over = count.remove();
+                std::mem::forget(client);
+                over
+            });
+            removed.filter(|over| *over).count()
+        };
+        assert_eq!(overs(BURST - 1), 0);
+        assert_eq!(overs(BURST), 1);
+        // At the half, the quarter and so on, down to what is no burst.
+        assert_eq!(overs(BURST * 8), 4);
+        assert_eq!(count.now.get(), 0);
     }
 }

@@ -1,13 +1,14 @@
 use std::rc::Rc;
 
+use bytes::Bytes;
 use hyper::body::Frame;
 use hyper::header::HeaderMap;
 use tokio::time::Instant;
 
 use super::exchange_record::{ExchangeEnd, ExchangeRecord, RecordedMessage};
 use super::exchange_ring::ExchangeRing;
+use super::recorded_headers::RecordedHeaders;
 use super::route::UpstreamId;
-use bytes::Bytes;
 
 /// Where one exchange is written down as it proceeds. Never waits; what does not fit is not kept.
 #[derive(Clone)]
@@ -67,7 +68,7 @@ impl Recording {
             record.run = upstream.and_then(|upstream| upstream.run);
             record.upgrade = upgrade.map(str::to_owned);
             record.response =
-                Some(RecordedMessage { headers: texts(headers), ..RecordedMessage::default() });
+                Some(RecordedMessage { headers: copies(headers), ..RecordedMessage::default() });
         });
     }
 
@@ -141,9 +142,9 @@ impl Drop for RecordedWait<'_> {
 }
 
 /// Returns copies: slices would keep whole buffers of connections alive.
-pub(super) fn texts(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    headers.iter().map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect()
+pub(super) fn copies(headers: &HeaderMap) -> RecordedHeaders {
+    let texts = || headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    RecordedHeaders::copy(texts)
 }
 
 /// With three digits: a microsecond is exact enough.

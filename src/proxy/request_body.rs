@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use super::recording::{MessageSide, Recording};
+use super::shared_stream::{BodySilence, StreamHandle};
 
 /// The body of a request while it is not known which connection will carry it. As long as nothing of
 /// it was read, another connection can.
@@ -18,12 +19,20 @@ struct BodyState {
     incoming: RefCell<Incoming>,
     begun: Cell<bool>,
     recording: OnceCell<Recording>,
+    client: StreamHandle,
+    silence: Cell<BodySilence>,
 }
 
 impl BodyState {
     fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let mut incoming = self.incoming.borrow_mut();
-        let frame = ready!(Pin::new(&mut *incoming).poll_frame(cx));
+        let Poll::Ready(frame) = Pin::new(&mut *incoming).poll_frame(cx) else {
+            let mut silence = self.silence.get();
+            silence.goes_on(&self.client, cx);
+            self.silence.set(silence);
+            return Poll::Pending;
+        };
+        self.silence.set(BodySilence::None);
         self.begun.set(true);
         if let Some(recording) = self.recording.get() {
             recording.passed(MessageSide::Request, frame.as_ref(), incoming.is_end_stream());
@@ -33,11 +42,14 @@ impl BodyState {
 }
 
 impl WaitingBody {
-    pub fn new(incoming: Incoming) -> WaitingBody {
+    /// Makes one of what comes over the connection `client`.
+    pub fn new(incoming: Incoming, client: StreamHandle) -> WaitingBody {
         WaitingBody(Rc::new(BodyState {
             incoming: RefCell::new(incoming),
             begun: Cell::new(false),
             recording: OnceCell::new(),
+            client,
+            silence: Cell::new(BodySilence::None),
         }))
     }
 

@@ -2,16 +2,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 
 use super::exchange::Exchange;
+use super::upstream::ServiceBody;
 
 /// The body of a response: of the proxy itself, or streamed from a service.
 pub(super) enum ResponseBody {
     /// What is left of a text of the proxy.
     Own(Bytes),
     /// The body of a service. The exchange lasts until its end.
-    Streamed(Incoming, Box<Exchange>),
+    Streamed(ServiceBody, Box<Exchange>),
 }
 
 impl ResponseBody {
@@ -21,7 +22,7 @@ impl ResponseBody {
     }
 
     /// Returns a body that is streamed from a service.
-    pub fn streamed(body: Incoming, mut exchange: Exchange) -> ResponseBody {
+    pub fn streamed(body: ServiceBody, mut exchange: Exchange) -> ResponseBody {
         if body.is_end_stream() {
             exchange.passed(None, true);
         }

@@ -2,6 +2,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
+
 use crate::model::{
     HostHeader, LoadBalancing, Message, MessageClass, Name, Phase, RunId, ServiceView, accepts,
     connectable_host, listening_port,
@@ -35,6 +37,8 @@ pub(super) struct StackRoutes {
 pub(super) struct Route {
     /// The name: `api.shop.localhost`.
     pub name: String,
+    /// What a request gets that takes it, in `Via`.
+    pub mark: HeaderValue,
     /// The service or group, for texts.
     pub service: Name,
     pub stack: Arc<StackRoutes>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::ProxyClient;
+use super::headers;
 use super::host_name::HostName;
 use super::route::{ReplicaState, Route, Sleep, StackRoutes, UpstreamId};
 use crate::https::HttpsConfig;
@@ -102,8 +103,10 @@ impl RouteTable {
             let served = views.first()?.proxy.as_ref()?;
             let replica =
                 |view: &&ServiceView| ReplicaState::new(view, snapshot.supervisor_pid, &stack.dir);
+            let name = name_of(label);
             Some(Arc::new(Route {
-                name: name_of(label),
+                mark: headers::route_mark(&name),
+                name,
                 service: service.clone(),
                 stack: stack.clone(),
                 host: served.host,

@@ -131,7 +131,7 @@ pub(super) fn whole(record: &ExchangeRecord) -> String {
 
 fn message(message: &RecordedMessage, upgraded: bool) -> String {
     let mut text = String::new();
-    for (name, value) in &message.headers {
+    for (name, value) in message.headers.iter() {
         let _ = writeln!(text, "{name}: {}", one_line(value));
     }
     if message.bytes == 0 || upgraded {
@@ -199,6 +199,11 @@ pub(super) mod tests {
         .unwrap()
     }
 
+    /// Adds a header at the end.
+    pub fn add_header(message: &mut RecordedMessage, name: &str, value: &str) {
+        message.headers = message.headers.iter().chain([(name, value)]).collect();
+    }
+
     fn rows() -> ExchangeRows {
         ExchangeRows { zone: TimeZone::UTC, ..ExchangeRows::new([].into_iter(), false) }
     }
@@ -224,7 +229,7 @@ pub(super) mod tests {
         cut.request.bytes = 70_000;
         cut.request.whole = false;
         let response = cut.response.as_mut().unwrap();
-        response.headers.push(("x-evil".to_owned(), "\x1b[31mred".to_owned()));
+        add_header(response, "x-evil", "\x1b[31mred");
         response.body = b"a\x1b[2Jb\r\n\tc\n".to_vec();
         response.bytes = response.body.len() as u64;
         let text = whole(&cut);

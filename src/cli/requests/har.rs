@@ -102,14 +102,15 @@ fn response(record: &ExchangeRecord) -> Value {
 }
 
 fn headers(message: &RecordedMessage) -> Vec<Value> {
-    let header = |(name, value): &(String, String)| json!({ "name": name, "value": value });
+    let header = |(name, value)| json!({ "name": name, "value": value });
     message.headers.iter().map(header).collect()
 }
 
 /// Returns the cookies in one kind of header, unless they are hidden.
 fn cookies(message: &RecordedMessage, header: &str) -> Vec<Value> {
-    let lines = message.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(header));
-    let lines = lines.map(|(_, value)| value.as_str()).filter(|value| *value != HIDDEN);
+    let lines =
+        message.headers.iter().filter(|(name, _): &(&str, &str)| name.eq_ignore_ascii_case(header));
+    let lines = lines.map(|(_, value)| value).filter(|value| *value != HIDDEN);
     // What follows in `Set-Cookie` are attributes.
     let most = if header == "cookie" { usize::MAX } else { 1 };
     let pairs = lines.flat_map(|line| line.split(';').take(most));
@@ -131,15 +132,15 @@ fn cut(message: &RecordedMessage) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::requests::exchange_text::tests::record;
+    use crate::cli::requests::exchange_text::tests::{add_header, record};
 
     #[test]
     fn an_archive_has_what_the_format_requires() {
         let mut post = record("POST /a?x=1&y=%C3%A9&&z 201");
         post.parked_ms = 2.0;
-        post.request.headers.push(("cookie".to_owned(), "a=1; b=2".to_owned()));
+        add_header(&mut post.request, "cookie", "a=1; b=2");
         let response = post.response.as_mut().unwrap();
-        response.headers.push(("Set-Cookie".to_owned(), "s=3; Path=/; HttpOnly".to_owned()));
+        add_header(response, "Set-Cookie", "s=3; Path=/; HttpOnly");
         response.body = vec![0xff];
         response.bytes = 1;
         let open = record("GET /open -");

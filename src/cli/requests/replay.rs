@@ -125,8 +125,8 @@ fn again(record: &ExchangeRecord) -> Result<Request<Full<Bytes>>, Message> {
     *request.method_mut() =
         Method::from_bytes(record.method.as_bytes()).map_err(|_| invalid("method"))?;
     *request.uri_mut() = Uri::try_from(record.target.as_str()).map_err(|_| invalid("path"))?;
-    for (name, value) in &message.headers {
-        if OF_CONNECTION.contains(&name.as_str()) {
+    for (name, value) in message.headers.iter() {
+        if OF_CONNECTION.contains(&name) {
             continue;
         }
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| invalid("header"))?;
@@ -181,12 +181,12 @@ fn differences(
     if status != old_status {
         lines.push(format!("status: {status}, was {old_status}"));
     }
-    let mut names: Vec<&str> = old.headers.iter().map(|(name, _)| name.as_str()).collect();
+    let mut names: Vec<&str> = old.headers.iter().map(|(name, _)| name).collect();
     names.extend(headers.keys().map(HeaderName::as_str));
     names.sort_unstable();
     names.dedup();
     for name in names.into_iter().filter(|name| !CHANGING.contains(name)) {
-        let was = old.headers.iter().filter(|(known, _)| known == name);
+        let was = old.headers.iter().filter(|(known, _)| *known == name);
         let was: Vec<&[u8]> = was.map(|(_, value)| value.as_bytes()).collect();
         let is: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
         match (was.is_empty(), is.is_empty()) {
@@ -214,13 +214,13 @@ fn differences(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::requests::exchange_text::tests::record;
+    use crate::cli::requests::exchange_text::tests::{add_header, record};
 
     #[test]
     fn only_a_whole_request_is_sent_again() {
         let mut post = record("POST /a?b 500");
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        post.request.headers.extend([header("connection", "close"), header("cookie", "a=1")]);
+        add_header(&mut post.request, "connection", "close");
+        add_header(&mut post.request, "cookie", "a=1");
         let request = again(&post).unwrap();
         assert_eq!(
             (request.method().as_str(), request.uri().to_string()),

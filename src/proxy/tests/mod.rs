@@ -1,6 +1,8 @@
 //! The proxy in front of real servers on loopback.
 
 mod balancing;
+mod floods;
+mod frames;
 mod hostile;
 mod parking;
 mod passing;

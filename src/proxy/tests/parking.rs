@@ -382,3 +382,108 @@ fn without_a_sender_of_routes_the_proxy_closes() {
         assert!(response.contains("error: the proxy is stopping"), "{response}");
     });
 }
+
+/// A server that begins `count` responses and ends each connection within the body, after the test
+/// has been told. Later ones are whole.
+async fn cutting_server(count: usize) -> (u16, mpsc::UnboundedReceiver<usize>) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let number = Rc::new(Cell::new(0));
+    let port = serve_with(move |mut stream| {
+        let (tell, number) = (tell.clone(), number.clone());
+        async move {
+            read_until(&mut stream, "\r\n\r\n").await;
+            number.set(number.get() + 1);
+            let body = if number.get() > count { "whole!" } else { "who" };
+            let head = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n";
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            let _ = tell.send(number.get());
+        }
+    })
+    .await;
+    (port, told)
+}
+
+#[test]
+fn a_short_response_that_the_end_of_a_run_cuts_off_comes_from_the_next_run() {
+    run(async {
+        let (port, mut told) = cutting_server(3).await;
+        let proxy = TestProxy::for_services(&[service("web", "ready", 1, port)]).await;
+        let waiting = proxy.spawn_get("web.shop.localhost", "/");
+        for run in 1..=3 {
+            assert_eq!(told.recv().await, Some(run));
+            proxy.publish(&[service("web", "backoff", run as u64, port)]);
+            proxy.parked(1).await;
+            proxy.publish(&[service("web", "ready", run as u64 + 1, port)]);
+        }
+        let response = waiting.await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+        assert!(response.ends_with("\r\n\r\nwhole!"), "{response}");
+    });
+}
+
+#[test]
+fn a_response_that_is_always_cut_off_is_not_asked_for_without_end() {
+    run(async {
+        let (port, mut told) = cutting_server(usize::MAX).await;
+        let proxy = TestProxy::for_services(&[service("web", "ready", 1, port)]).await;
+        let waiting = proxy.spawn_get("web.shop.localhost", "/");
+        let mut asked = 0;
+        while let Some(Some(number)) = until(&waiting, told.recv()).await {
+            asked = number;
+            proxy.publish(&[service("web", "ready", number as u64 + 1, port)]);
+        }
+        assert_eq!(asked, 9);
+        let response = waiting.await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 502"), "{response}");
+
+        // Nobody may send this one again, and the run goes on.
+        let post = "POST / HTTP/1.1\r\nHost: web.shop.localhost\r\nContent-Length: 0\r\n\
+                    Connection: close\r\n\r\n";
+        for request in [post.to_owned(), get("web.shop.localhost", "/")] {
+            let response = proxy.exchange(request).await;
+            assert!(response.starts_with("HTTP/1.1 502"), "{response}");
+            told.recv().await;
+            assert!(told.try_recv().is_err());
+        }
+    });
+}
+
+/// Returns what a future returns, or `None` if the request ends first.
+async fn until<T>(
+    waiting: &tokio::task::JoinHandle<String>,
+    next: impl Future<Output = T>,
+) -> Option<T> {
+    let ended = async {
+        while !waiting.is_finished() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        next = next => Some(next),
+        () = ended => None,
+    }
+}
+
+#[test]
+fn bodies_that_are_not_complete_are_passed_on_as_they_come() {
+    run(async {
+        for head in [
+            "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+            "Content-Length: 20000\r\n\r\nhalf",
+            "Content-Length: 8\r\n\r\nhalf",
+        ] {
+            let port = serve_with(move |mut stream| async move {
+                read_until(&mut stream, "\r\n\r\n").await;
+                stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}").as_bytes()).await.unwrap();
+                // Until the client leaves.
+                read_to_end(&mut stream).await;
+            })
+            .await;
+            let proxy = TestProxy::for_services(&[service("web", "ready", 1, port)]).await;
+            let mut client = proxy.connect().await;
+            client.write_all(get("web.shop.localhost", "/").as_bytes()).await.unwrap();
+            assert!(read_until(&mut client, "half").await.starts_with("HTTP/1.1 200"));
+        }
+    });
+}

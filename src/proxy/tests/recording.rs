@@ -167,7 +167,7 @@ fn a_client_that_leaves_and_a_service_that_breaks_are_told_apart() {
         let (record, ()) = next(&proxy, leave).await;
         assert_eq!((record.status, record.end), (None, Some(ExchangeEnd::ClientLeft)));
 
-        let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf";
+        let half = "HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\nhalf";
         let proxy = in_front_of(raw_server(half).await, 100).await;
         let (record, _) = next(&proxy, proxy.get(HOST, "/")).await;
         assert_eq!((record.status, record.end), (Some(200), Some(ExchangeEnd::Broken)));

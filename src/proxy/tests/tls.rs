@@ -12,8 +12,8 @@ use crate::https::{self, LocalCa, PermittedNames};
 use crate::proxy::proxy_server::LocalExecutor;
 
 /// A proxy with a CA, for one stack.
-struct TlsProxy {
-    proxy: TestProxy,
+pub(super) struct TlsProxy {
+    pub proxy: TestProxy,
     ca: LocalCa,
     dir: TempDir,
 }
@@ -25,7 +25,7 @@ fn create_ca(dir: &TempDir) -> LocalCa {
 }
 
 impl TlsProxy {
-    async fn new(stack: Value) -> TlsProxy {
+    pub async fn new(stack: Value) -> TlsProxy {
         TlsProxy::impatient(stack, None).await
     }
 
@@ -38,7 +38,7 @@ impl TlsProxy {
     }
 
     /// Connects as a client that trusts the CA.
-    async fn connect(
+    pub async fn connect(
         &self,
         name: &str,
         protocol: &str,
@@ -55,7 +55,7 @@ impl TlsProxy {
         all
     }
 
-    async fn http2(&self, name: &str) -> Http2Client {
+    pub async fn http2(&self, name: &str) -> Http2Client {
         Http2Client::over(self.connect(name, "h2").await.unwrap()).await
     }
 }
@@ -95,7 +95,7 @@ fn a_name_given_to_trust_is_this_machine_on_front_ports_only() {
 }
 
 /// A client that speaks HTTP/2.
-struct Http2Client(http2::SendRequest<TestBody>);
+pub(super) struct Http2Client(http2::SendRequest<TestBody>);
 
 impl Http2Client {
     async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + 'static) -> Http2Client {
@@ -110,7 +110,7 @@ impl Http2Client {
     }
 
     /// Returns the status and text of the response to a `GET`.
-    async fn get(&self, url: &str) -> (StatusCode, String) {
+    pub async fn get(&self, url: &str) -> (StatusCode, String) {
         let mut request = Request::new(Full::default().boxed_unsync());
         *request.uri_mut() = url.parse().unwrap();
         let (head, body) = self.send(request).await.into_parts();
@@ -157,7 +157,7 @@ fn grpc_stack(port: u16) -> Value {
     stack(&[web])
 }
 
-async fn echo_stack() -> Value {
+pub(super) async fn echo_stack() -> Value {
     stack(&[service("web", "ready", 1, echo_server("web").await)])
 }
 

@@ -8,21 +8,21 @@ use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::route::UpstreamId;
 use super::upstream_connection::UpstreamConnection;
+use crate::proxy::route::UpstreamId;
 
 /// How long a connection may be idle and still be used. Servers close theirs after two seconds or
 /// more: a request that meets the close would be lost.
 const IDLE_TIME: Duration = Duration::from_secs(1);
 
 /// How many idle connections are kept.
-const IDLE_MAX: usize = 64;
+const IDLE_MAX: usize = 512;
 
 /// How long connecting may take; a listener with a full queue does not respond.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// One run of a service, and the connections to it.
-pub(super) struct Upstream {
+pub(in crate::proxy) struct Upstream {
     pub id: Arc<UpstreamId>,
     /// The newest one is last.
     idle: RefCell<Vec<IdleConnection>>,
@@ -89,7 +89,6 @@ impl Upstream {
     pub async fn connect(&self) -> io::Result<UpstreamConnection> {
         let connecting = timeout(CONNECT_TIME, TcpStream::connect(&self.id.addresses[..]));
         let stream = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        stream.set_nodelay(true)?;
         let connection = UpstreamConnection::open(stream, self.id.http2).await?;
         if !self.retired.get() {
             *self.shared.borrow_mut() = connection.share();
@@ -99,15 +98,26 @@ impl Upstream {
 
     /// Keeps a connection for further requests once its response has been read.
     pub fn give_back(self: &Rc<Upstream>, mut connection: UpstreamConnection) {
+        if connection.share().is_some() {
+            return;
+        }
+        if connection.is_ready() {
+            return self.keep(connection);
+        }
         let upstream = self.clone();
         spawn_local(async move {
-            let ready = connection.becomes_idle().await;
-            if ready && !upstream.retired.get() && upstream.idle.borrow().len() < IDLE_MAX {
-                let idle = IdleConnection { connection, since: Instant::now() };
-                upstream.idle.borrow_mut().push(idle);
-                upstream.close_idle();
+            if connection.becomes_idle().await {
+                upstream.keep(connection);
             }
         });
+    }
+
+    fn keep(self: &Rc<Upstream>, connection: UpstreamConnection) {
+        if !self.retired.get() && self.idle.borrow().len() < IDLE_MAX {
+            let idle = IdleConnection { connection, since: Instant::now() };
+            self.idle.borrow_mut().push(idle);
+            self.close_idle();
+        }
     }
 
     /// Closes connections that have been idle for too long: a server with one thread may have to wait
@@ -128,7 +138,7 @@ impl Upstream {
 }
 
 /// A request that an upstream is answering.
-pub(super) struct InFlight(Rc<Upstream>);
+pub(in crate::proxy) struct InFlight(Rc<Upstream>);
 
 impl InFlight {
     /// Returns what answers it.

@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""What users of a name see while its service changes: saves, rolling restarts and kills under load.
+
+    cargo build --release --bin devstack --example misbehave
+    python3 benches/names.py
+
+Linux and Python 3.9 are needed. All processes run on this machine, on loopback; none is left when the script ends.
+
+Requests come at a steady rate, each over a connection of its own, from threads of this script. A request counts as an
+error if it is not answered with 200. An answer is old if it is from a run before one that was ready when the request
+began.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 60
+THREADS = 16
+
+
+class Stack:
+    """A stack of its own user: its home and its front door are in a temporary directory."""
+
+    def __init__(self, program, config):
+        self.program, self.dir = program, Path(tempfile.mkdtemp(prefix="devstack-names-"))
+        self.project = self.dir / "project"
+        self.project.mkdir()
+        self.port = free_port()
+        runtime = self.dir / "run"
+        runtime.mkdir(mode=0o700)
+        self.environment = {
+            **os.environ,
+            "HOME": str(self.dir),
+            "XDG_RUNTIME_DIR": str(runtime),
+            "XDG_STATE_HOME": str(self.dir / "state"),
+            "DEVSTACK_PROXY": str(self.port),
+        }
+        (self.project / "devstack.toml").write_text(config)
+        (self.project / "app").write_text("before")
+        self.up = None
+
+    def start(self):
+        log = (self.dir / "log").open("wb")
+        command = [self.program, "up"]
+        self.up = subprocess.Popen(command, cwd=self.project, env=self.environment, stdout=log, stderr=log)
+        return self
+
+    def run(self, *args):
+        command = [self.program, *args]
+        done = subprocess.run(command, cwd=self.project, env=self.environment, capture_output=True, timeout=PATIENCE)
+        return done.stdout.decode()
+
+    def services(self):
+        """Each service by its name, as `devstack ps --json` has it."""
+        text = self.run("ps", "--json")
+        return {one["name"]: one for one in json.loads(text)["services"]} if text else {}
+
+    def door(self):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            return json.loads(self.run("proxy", "--json"))["proxy"]["pid"]
+        return None
+
+    def ask(self, name, path="/"):
+        """Sends a request and returns the status and the text of the body."""
+        request = f"GET {path} HTTP/1.1\r\nHost: {name}.shop.localhost:{self.port}\r\nConnection: close\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as client:
+            client.settimeout(PATIENCE)
+            client.sendall(request.encode())
+            parts = []
+            while part := client.recv(65536):
+                parts.append(part)
+        head, _, body = b"".join(parts).partition(b"\r\n\r\n")
+        if not head:
+            raise ConnectionError("closed without an answer")
+        return int(head.split(b" ", 2)[1]), body
+
+    def wait_ready(self, *names):
+        """Waits until names are served."""
+        for name in names:
+            wait(f"{name} is served", lambda name=name: self.answers(name))
+
+    def answers(self, name):
+        with contextlib.suppress(OSError):
+            return self.ask(name)[0] == 200
+        return False
+
+    def end(self):
+        if self.up:
+            self.up.send_signal(signal.SIGINT)
+            self.up.wait(PATIENCE)
+        wait("the front door ends", lambda: not self.door())
+        shutil.rmtree(self.dir)
+
+
+class Load:
+    """Requests at a steady rate to names in turn, until it is stopped."""
+
+    def __init__(self, stack, names, rate):
+        self.stack, self.names, self.rate = stack, names, rate
+        self.ended = threading.Event()
+        self.lock = threading.Lock()
+        self.number, self.began = 0, time.monotonic()
+        # Of each name, the processes of the runs known to have been ready, oldest first.
+        self.runs = {name: [] for name in names}
+        # Answers: name, when it was sent, how long it took. Errors: the same, and why.
+        self.answers, self.errors, self.old = [], [], 0
+
+    def __enter__(self):
+        self.threads = [threading.Thread(target=self.work) for _ in range(THREADS)]
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+    def work(self):
+        while not self.ended.is_set():
+            with self.lock:
+                self.number += 1
+                number = self.number
+            due = self.began + number / self.rate
+            time.sleep(max(0, due - time.monotonic()))
+            self.one(self.names[number % len(self.names)])
+
+    def one(self, name):
+        known, sent = len(self.runs[name]), time.monotonic()
+        try:
+            status, body = self.stack.ask(name)
+        except OSError as error:
+            return self.errors.append((name, sent, time.monotonic() - sent, str(error)))
+        took = time.monotonic() - sent
+        if status != 200:
+            return self.errors.append((name, sent, took, f"{status}: {body[:200]}"))
+        self.answers.append((name, sent, took))
+        runs, pid = self.runs[name], json.loads(body)["pid"]
+        if pid in runs and runs.index(pid) + 1 < known:
+            self.old += 1
+
+    def note(self, name, pid):
+        if pid not in self.runs[name]:
+            self.runs[name].append(pid)
+
+    def summary(self):
+        times = sorted(took * 1000 for _, _, took in self.answers)
+        seconds = time.monotonic() - self.began
+        return (
+            f"{len(times)} answers in {seconds:.0f} s, {len(self.errors)} errors, {self.old} of an old run; "
+            f"p50 {statistics.median(times):.1f} ms, p99 {times[len(times) * 99 // 100]:.0f} ms, longest {times[-1]:.0f} ms"
+        )
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def wait(what, holds):
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > deadline:
+            sys.exit(f"in vain: {what}")
+        time.sleep(0.005)
+
+
+def service(misbehave, name, more=""):
+    return (
+        f'[services.{name}]\ncommand = ["{misbehave}", "listen", "--http"]\nport = "auto"\n'
+        f'ready = {{ http = "/" }}\n{more}'
+    )
+
+
+def config(*services):
+    return '[stack]\nname = "shop"\n' + "".join(services)
+
+
+def next_run(stack, name, last):
+    """Waits for another run that is ready, and returns its process."""
+    found = []
+
+    def ready():
+        view = stack.services().get(name, {})
+        found[:] = [view["pid"]] if view.get("phase") == "ready" and view.get("pid") != last else []
+        return bool(found)
+
+    wait(f"the next run of {name}", ready)
+    return found[0]
+
+
+def saves(args):
+    stack = Stack(args.devstack, config(service(args.misbehave, "web", 'watch = ["app"]\n'))).start()
+    try:
+        stack.wait_ready("web")
+        with Load(stack, ["web"], args.rate) as load:
+            dice = random.Random(args.seed)
+            last = next_run(stack, "web", None)
+            load.note("web", last)
+            for number in range(args.saves):
+                (stack.project / "app").write_text(str(number))
+                last = next_run(stack, "web", last)
+                load.note("web", last)
+                # A service whose file always changes soon after its start restarts itself, for all devstack knows.
+                time.sleep(2.2 if number % 4 == 3 else dice.random() * 0.5)
+        print(f"{args.saves} saves at {args.rate} requests/s: {load.summary()}")
+        return load
+    finally:
+        stack.end()
+
+
+def rolling(args):
+    stack = Stack(args.devstack, config(service(args.misbehave, "web", "replicas = 3\n"))).start()
+    try:
+        stack.wait_ready("web")
+        with Load(stack, ["web"], args.rate) as load:
+            for _ in range(args.rolls):
+                for replica in ("web-1", "web-2", "web-3"):
+                    stack.run("restart", replica)
+        print(f"{args.rolls} rolling restarts of 3 replicas at {args.rate} requests/s: {load.summary()}")
+        return load
+    finally:
+        stack.end()
+
+
+def kills(args):
+    names = ["web", "api", "auth"]
+    # The limit of crashes is not for these.
+    limits = 'restart = { policy = "always", max = 1000, window = "1s", delay = "50ms", max_delay = "100ms" }\n'
+    stack = Stack(args.devstack, config(*(service(args.misbehave, name, limits) for name in names))).start()
+    dice = random.Random(args.seed)
+    killed, back = [], []
+    try:
+        stack.wait_ready(*names)
+        with Load(stack, names, args.rate) as load:
+            for number in range(args.kills):
+                victim = dice.choice([*names, "the front door"])
+                pid = stack.door() if victim == "the front door" else stack.services()[victim].get("pid")
+                if not pid:
+                    continue
+                at = time.monotonic()
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                killed.append((victim, at))
+                if victim == "the front door":
+                    wait("another front door answers", lambda: all(stack.answers(name) for name in names))
+                    back.append(time.monotonic() - at)
+                else:
+                    next_run(stack, victim, pid)
+                time.sleep(dice.random() * 0.1)
+        doors = [at for victim, at in killed if victim == "the front door"]
+        # Sent to a front door that was killed before it could answer.
+        within = [one for one in load.errors if any(one[1] <= at <= one[1] + one[2] + 0.05 for at in doors)]
+        waited = sum(
+            took > 0.1 and not any(victim in (name, "the front door") and sent - 1 <= at <= sent + took for victim, at in killed)
+            for name, sent, took in load.answers
+        )
+        print(f"{len(killed)} kills at {args.rate} requests/s, seed {args.seed}: {load.summary()}")
+        print(f"  {len(within)} of the errors within a front door that was killed ({len(doors)} times)")
+        print(f"  {waited} requests waited for longer than 0.1 s although neither their service nor the front door was killed")
+        if back:
+            print(f"  all names are served again {statistics.median(back) * 1000:.0f} ms after a front door is killed, at most {max(back) * 1000:.0f} ms")
+        load.errors = [one for one in load.errors if one not in within]
+        return load
+    finally:
+        stack.end()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    target = ROOT / "target" / "release"
+    parser.add_argument("--devstack", type=os.path.abspath, default=str(target / "devstack"))
+    parser.add_argument("--misbehave", type=os.path.abspath, default=str(target / "examples" / "misbehave"))
+    parser.add_argument("--rate", type=int, default=200, help="requests a second")
+    parser.add_argument("--saves", type=int, default=100)
+    parser.add_argument("--rolls", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=["saves", "rolling", "kills"])
+    args = parser.parse_args()
+    parts = {"saves": saves, "rolling": rolling, "kills": kills}
+    loads = [part(args) for name, part in parts.items() if args.only in (None, name)]
+    for name, _, took, why in [error for load in loads for error in load.errors][:20]:
+        print(f"  error: {name} after {took * 1000:.0f} ms: {why}")
+    if any(load.errors or load.old for load in loads):
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
