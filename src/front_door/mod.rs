@@ -14,7 +14,7 @@
 //! front door, so several stacks may start one at the same time.
 //!
 //! It listens on loopback and, as long as a service is open to other machines, where that service is
-//! ([`open_addresses`]): from there only open services are reached.
+//! (`open_addresses`): from there only open services are reached.
 //!
 //! Messages are JSON, one per line, with descriptors beside them ([`DoorRequest`], [`DoorReply`]).
 
