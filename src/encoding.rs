@@ -88,7 +88,7 @@ pub(crate) mod json_time {
     use serde::{Deserialize, Serializer};
 
     pub fn serialize<S: Serializer>(at: &i64, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(&super::rfc3339(*at))
+        to.collect_str(&crate::encoding::rfc3339(*at))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {

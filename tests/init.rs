@@ -104,6 +104,31 @@ fn programs_of_a_virtual_environment_are_found_there() {
 }
 
 #[test]
+fn a_container_keeps_its_image_paths_and_programs() {
+    let project = TestProject::new();
+    project.write(".venv/bin/worker", "");
+    project.write(
+        "sub/compose.yaml",
+        "services:\n  job: {image: 'shop:1', command: worker, ports: ['9000:80'], volumes: ['./conf:/conf:ro', 'data:/data']}\n  tool: {build: ../tool}\n",
+    );
+    let init = project.devstack(["init", "--from", "sub/compose.yaml"]).run().expect_code(0);
+    assert!(init.stdout.contains("  job: image shop:1\n  tool: build ./tool\n"), "{}", init.stdout);
+    let text = project.read("devstack.toml");
+    for line in [
+        "image = \"shop:1\"",
+        "command = [\"worker\"]",
+        "port = { prefer = 9000, inside = 80 }",
+        "volumes = [\"./sub/conf:/conf:ro\", \"data:/data\"]",
+        "build = \"./tool\"",
+    ] {
+        assert!(text.lines().any(|written| written == line), "{line} in {text}");
+    }
+    assert!(!text.contains("PATH"), "its programs are in the image: {text}");
+    project.devstack(["check"]).run().expect_code(0);
+    project.finish();
+}
+
+#[test]
 fn the_paths_of_a_file_in_another_directory_stay_what_they_are() {
     let project = TestProject::new();
     project.write("sub/api/x", "");

@@ -114,31 +114,32 @@ impl ImportedService {
     fn set_ports(&self, table: &mut TomlTable) {
         if self.more_ports.is_empty() {
             if let Some(port) = self.port {
-                table.set("port", self.port_value(MAIN_PORT, port));
+                table.set_written("port", &self.port_text(MAIN_PORT, port));
             }
             return;
         }
         let mut ports = InlineTable::default();
         if let Some(port) = self.port {
-            ports.set(MAIN_PORT, self.port_value(MAIN_PORT, port));
+            ports.set_written(MAIN_PORT, &self.port_text(MAIN_PORT, port));
         }
         for (name, port) in &self.more_ports {
-            ports.set(name, self.port_value(name, *port));
+            ports.set_written(name, &self.port_text(name, *port));
         }
         table.set_written("ports", &ports.to_text());
     }
 
     /// Returns the value of a port with this name.
-    fn port_value(&self, name: &str, port: u16) -> Value {
-        let wanted = if port == 0 { "auto".into() } else { i64::from(port).into() };
-        let inside = self.container.iter().flat_map(|container| &container.inside_ports);
-        match inside.into_iter().find(|(known, _)| known == name) {
-            None => wanted,
-            Some((_, inside)) => Table::from_iter([
-                ("prefer".to_owned(), wanted),
-                ("inside".to_owned(), i64::from(*inside).into()),
-            ])
-            .into(),
+    fn port_text(&self, name: &str, port: u16) -> String {
+        let wanted: Value = if port == 0 { "auto".into() } else { i64::from(port).into() };
+        let mut inside = self.container.iter().flat_map(|container| &container.inside_ports);
+        match inside.find(|(known, _)| known == name) {
+            None => wanted.to_string(),
+            Some((_, inside)) => {
+                let mut table = InlineTable::default();
+                table.set("prefer", wanted);
+                table.set("inside", i64::from(*inside));
+                table.to_text()
+            }
         }
     }
 }
@@ -234,7 +235,11 @@ struct InlineTable(Vec<String>);
 
 impl InlineTable {
     fn set(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.push(format!("{key} = {}", value.into()));
+        self.set_written(key, &value.into().to_string());
+    }
+
+    fn set_written(&mut self, key: &str, value: &str) {
+        self.0.push(format!("{key} = {value}"));
     }
 
     fn set_text(&mut self, key: &str, value: Option<&str>) {

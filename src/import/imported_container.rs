@@ -55,6 +55,14 @@ impl ImportedContainer {
         }
     }
 
+    /// Returns what runs, in a few words: `image postgres:17`, `build ./api`.
+    pub fn shown(&self) -> String {
+        match &self.source {
+            ImportedImage::Image(image) => format!("image {image}"),
+            ImportedImage::Build { context, .. } => format!("build {}", dotted(context)),
+        }
+    }
+
     /// Makes all paths relative to another directory, which has theirs at `below`.
     pub fn prefix_paths(&mut self, below: &Path) {
         let prefix = |path: &mut PathBuf| *path = clean_path(below.join(&*path));

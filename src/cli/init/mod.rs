@@ -17,7 +17,7 @@ use super::render::{CommandError, print, warn};
 use crate::config::{ConfigOverrides, ImportTrust};
 use crate::control::InstanceLock;
 use crate::exit_code::ExitCode;
-use crate::import::{ImportNote, ImportedService, ImportedStack};
+use crate::import::{ImportNote, ImportedContainer, ImportedService, ImportedStack};
 use crate::model::{CONFIG_FILE, Message, MessageClass};
 use crate::text::{join, one_line};
 use config_draft::ConfigDraft;
@@ -123,8 +123,11 @@ fn report(source: &ImportSource, stack: &ImportedStack, backup: Option<&Path>) -
     text
 }
 
-/// What a service is, in a few words: `preset flask in api`.
+/// What a service is, in a few words: `preset flask in api`, `image postgres:17`.
 fn summary(service: &ImportedService) -> String {
+    if let Some(container) = &service.container {
+        return container.shown();
+    }
     let what = match (&service.preset, &service.command) {
         (Some(preset), None) => format!("preset {preset}"),
         (Some(preset), Some(command)) => format!("{} (preset {preset})", command.line()),
@@ -148,7 +151,8 @@ fn note_line(note: &ImportNote) -> String {
 
 fn report_json(source: &ImportSource, stack: &ImportedStack, backup: Option<&Path>) -> String {
     let services = stack.services.iter().map(|service| {
-        json!({ "name": service.name, "preset": service.preset, "dir": service.dir.to_string_lossy() })
+        let container = service.container.as_ref().map(ImportedContainer::shown);
+        json!({ "name": service.name, "preset": service.preset, "container": container, "dir": service.dir.to_string_lossy() })
     });
     let notes = stack.notes.iter().map(|note| {
         json!({ "file": note.file, "line": note.line, "subject": note.subject, "text": note.text })

@@ -8,7 +8,8 @@ use crate::import::{ImportedService, ImportedStack};
 pub(super) fn use_venvs(stack: &mut ImportedStack, dir: &Path) {
     for service in &mut stack.services {
         let has_path = service.env.iter().any(|(name, _)| name == "PATH");
-        if service.preset.is_none() && !has_path && runs_in_venv(service, dir) {
+        let is_program = service.preset.is_none() && service.container.is_none();
+        if is_program && !has_path && runs_in_venv(service, dir) {
             service.env.push(("PATH".to_owned(), VENV_PATH.to_owned()));
         }
     }
