@@ -51,7 +51,7 @@ const KEEPER: &str = r#"
         kill "$line" $engine; wait $engine; rm -f "$1/api.sock"
         sh -c "$2" sh "$1" & engine=$!
     done
-    kill $engine; wait $engine; rm -rf "$1""#;
+    kill $engine; wait $engine; umount -l "$1/data/overlay" 2>/dev/null; rm -rf "$1""#;
 
 /// Some machines let nobody set limits, not even root.
 const RUNC: &str = r#"#!/bin/sh

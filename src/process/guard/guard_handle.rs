@@ -41,7 +41,7 @@ impl GuardHandle {
     }
 
     /// Like [`GuardHandle::start`], with what the guard does when the supervisor was killed and its
-    /// runs are over. It gets what [`super::GuardConnection::set_last_act`] was told last, and is not
+    /// runs are over. It gets what the supervisor told the guard last, and is not
     /// called if that is nothing.
     ///
     /// # Errors

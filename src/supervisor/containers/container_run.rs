@@ -12,9 +12,12 @@ use crate::model::{
 };
 use crate::process::{OutputSink, ReservedRun, RunInputs};
 
-/// How soon and how often to ask whether a container runs: it takes about 300 ms.
+/// How soon and how often to ask whether a container runs: it takes about 300 ms, and an answer one.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+const PAUSE: Duration = Duration::from_millis(20);
+/// How often later, and after how many looks: the engine is busy.
+const LONG_PAUSE: Duration = Duration::from_millis(250);
+const QUICK_LOOKS: u32 = 100;
 
 /// The container of a run. Dropping this ends a preparation, and nothing else.
 #[derive(Debug)]
@@ -155,9 +158,8 @@ async fn prepare(
 /// Asks until the container runs. Ends with the run at the latest.
 async fn observe(state: &ContainerState) {
     let Some(client) = state.client.get() else { return };
-    let mut pause = FIRST_LOOK / 4;
     sleep(FIRST_LOOK).await;
-    let mut seen = false;
+    let (mut seen, mut looks) = (false, 0);
     loop {
         match client.container(&state.name).await {
             Ok(Some(facts)) if facts.running => {
@@ -173,8 +175,8 @@ async fn observe(state: &ContainerState) {
         if state.ended.load(Ordering::Relaxed) {
             return;
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        looks += 1;
+        sleep(if looks < QUICK_LOOKS { PAUSE } else { LONG_PAUSE }).await;
     }
 }
 
