@@ -46,6 +46,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The files in the runtime directory cannot be used.
 pub async fn serve(files: &DoorFiles, https: HttpsConfig) -> io::Result<()> {
     let Some(lock) = files.take_lock().await? else { return Ok(()) };
+    let held = lock.try_clone()?;
     let socket = files.socket();
     let listener = UnixListener::from_std(listen_privately(&socket)?)?;
     let serve = async {
@@ -54,7 +55,9 @@ pub async fn serve(files: &DoorFiles, https: HttpsConfig) -> io::Result<()> {
     };
     LocalSet::new().run_until(serve).await;
     // While the lock is held: the next front door makes its own.
-    std::fs::remove_file(&socket)
+    std::fs::remove_file(&socket)?;
+    drop(held);
+    Ok(())
 }
 
 /// What the tasks of the process share.
