@@ -156,6 +156,10 @@ pub(super) fn investigate(
 /// Returns the numbers in the service's own files that its command names, if the program reads
 /// neither variables nor arguments, or is given no port: `PORT = 8000`.
 fn fixed_ports(service: &Service) -> BTreeSet<u16> {
+    // Files of this machine say nothing about what is in an image.
+    if service.launch.container.is_some() {
+        return BTreeSet::new();
+    }
     let command = service.launch.command.line();
     let texts = command.split_whitespace().filter_map(|word| own_text(&service.launch.dir, word));
     let asks = ["env", "ENV", "argv", "ARGV"];

@@ -24,6 +24,9 @@ struct PackageFile {
 /// Returns how the server of the script that a service runs takes its port and host, if the script
 /// and its server are known.
 pub(super) fn script_hints(service: &Service) -> Option<BindHints> {
+    if service.launch.container.is_some() {
+        return None;
+    }
     let script = package_script(&command_words(&service.launch.command))?;
     let path = service.launch.dir.join(&script.dir).join("package.json");
     script.bind_hints(&scripts(&path)?)

@@ -259,7 +259,6 @@ fn listed(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
@@ -268,16 +267,9 @@ mod tests {
     fn postgres() -> Service {
         let mut service = Service::sample("db");
         service.launch.command = CommandLine::Exec(Vec::new());
-        service.launch.container = Some(ContainerConfig {
-            source: ImageSource::Image("postgres:17".into()),
-            entrypoint: None,
-            user: None,
-            workdir: None,
-            volumes: Vec::new(),
-            pull: PullPolicy::Missing,
-            engine: None,
-            inside_ports: BTreeMap::from([("main".to_owned(), 5432)]),
-        });
+        let mut container = ContainerConfig::sample("postgres:17");
+        container.inside_ports.insert("main".to_owned(), 5432);
+        service.launch.container = Some(container);
         service.ports.push(AssignedPort::sample("main", 5432));
         service
     }

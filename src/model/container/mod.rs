@@ -90,6 +90,23 @@ impl ContainerConfig {
     }
 }
 
+#[cfg(test)]
+impl ContainerConfig {
+    /// One of this image with the defaults of the file.
+    pub(crate) fn sample(image: &str) -> ContainerConfig {
+        ContainerConfig {
+            source: ImageSource::Image(image.into()),
+            entrypoint: None,
+            user: None,
+            workdir: None,
+            volumes: Vec::new(),
+            pull: PullPolicy::Missing,
+            engine: None,
+            inside_ports: BTreeMap::new(),
+        }
+    }
+}
+
 /// Returns the host name of this machine inside the containers of an engine; `None`: any engine.
 pub fn host_inside(engine: Option<ContainerEngine>) -> &'static str {
     match engine {

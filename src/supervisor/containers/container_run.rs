@@ -3,14 +3,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::container_host::ContainerHost;
 use crate::container::{ContainerCommand, ContainerFacts, EngineClient, still_running};
 use crate::model::{
     ContainerEngine, ContainerPlace, LaunchConfig, Message, MessageClass, Name, RunId, Service,
 };
-use crate::process::{OutputSink, ReservedRun, RunInputs};
+use crate::process::{OutputSink, ReservedRun, RunHandle, RunInputs};
 
 /// How soon and how often to ask whether a container runs: it takes about 300 ms, and an answer one.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
@@ -18,6 +18,10 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often later, and after how many looks: the engine is busy.
 const LONG_PAUSE: Duration = Duration::from_millis(250);
 const QUICK_LOOKS: u32 = 100;
+
+/// How long an engine may take to make a container that is to end. Then its program is killed, before it
+/// would count as unstoppable.
+const EARLY_LIMIT: Duration = Duration::from_secs(4);
 
 /// The container of a run. Dropping this ends a preparation, and nothing else.
 #[derive(Debug)]
@@ -102,9 +106,27 @@ impl ContainerRun {
         self.state.client.get().map(|client| client.address().engine)
     }
 
-    /// Cancels what happens before the start. The run is then reported as over.
-    pub fn cancel(&mut self) {
+    /// Ends a run whose container does not run yet; it is then reported as over. Its program is killed
+    /// only once the engine has made the container and it is removed: what was asked of the engine would
+    /// come into being later, with nobody to end it.
+    pub fn end_early(&mut self, program: RunHandle) {
         self.preparation = None;
+        let state = self.state.clone();
+        tokio::spawn(async move {
+            // Without a client, nothing was asked yet.
+            if let Some(client) = state.client.get() {
+                let removed = async {
+                    while !state.ended.load(Ordering::Relaxed)
+                        && !matches!(client.remove(&state.name).await, Ok(true))
+                    {
+                        sleep(PAUSE).await;
+                    }
+                };
+                // A limit, because the engine may hang.
+                let _ = timeout(EARLY_LIMIT, removed).await;
+            }
+            program.kill();
+        });
     }
 
     /// Returns the pid of its first process, where the engine runs on this machine.

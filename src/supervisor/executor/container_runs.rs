@@ -102,8 +102,7 @@ impl ActiveRun {
         let Some(container) = self.container.as_mut().filter(|it| !it.is_running()) else {
             return false;
         };
-        container.cancel();
-        self.leash.kill();
+        container.end_early(self.leash.clone());
         true
     }
 

@@ -256,8 +256,9 @@ impl Executor {
     pub(crate) fn kill(&mut self, run: RunId) {
         if let Some(held) = self.runs.get_mut(&run) {
             held.stopping = true;
-            held.ends_container_early();
-            held.leash.kill();
+            if !held.ends_container_early() {
+                held.leash.kill();
+            }
         }
     }
 

@@ -14,8 +14,12 @@ const INSTALLABLE: [&str; 19] = [
 const NODE_ERRORS: [&str; 2] =
     ["Error: Cannot find module '", "Error [ERR_MODULE_NOT_FOUND]: Cannot find package '"];
 
-/// Returns what is missing, if the last lines of a run say so.
+/// Returns what is missing, if the last lines of a run say so. In a container nothing that is installed
+/// here would help.
 pub(crate) fn missing_package(service: &Service, lines: &[String]) -> Option<Message> {
+    if service.launch.container.is_some() {
+        return None;
+    }
     let last = lines.iter().rev().map(|line| line.trim()).find(|line| !line.is_empty())?;
     let (text, way) = run_module(last)
         .or_else(|| python_import(last, lines))
@@ -93,6 +97,7 @@ fn node_module(service: &Service, last: &str, lines: &[String]) -> Option<(Strin
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ContainerConfig;
 
     /// The text and help about `api` in /shop, after it printed this.
     fn about(output: &str) -> Option<(String, String)> {
@@ -122,6 +127,15 @@ mod tests {
             assert_eq!(about(line), None);
         }
         assert_eq!(about("python-like: No module named flask"), None);
+    }
+
+    #[test]
+    fn what_an_image_lacks_is_not_installed_here() {
+        let lines = ["python: No module named debugpy".to_owned()];
+        let mut service = Service::sample("api");
+        assert!(missing_package(&service, &lines).is_some());
+        service.launch.container = Some(ContainerConfig::sample("python:3"));
+        assert_eq!(missing_package(&service, &lines), None);
     }
 
     #[test]
