@@ -38,12 +38,12 @@ impl StackProxy {
 
     /// Returns the address of the primary service, without its label: `http://shop.localhost:7780`.
     pub fn own_origin(&self) -> String {
-        format!("{}://{}:{}", self.place().scheme(self.https), self.domain, self.port)
+        origin(self.place().scheme(self.https), &self.domain, self.port)
     }
 
     /// Returns the address of a front port: `http://localhost:3000`.
     pub fn front_origin(&self, port: u16) -> String {
-        format!("{}://localhost:{port}", self.place().scheme(self.https))
+        origin(self.place().scheme(self.https), "localhost", port)
     }
 
     /// Returns where its names are.
@@ -69,7 +69,7 @@ impl ProxyPlace {
 
     /// Returns the address of a service: `http://api.shop.localhost:7780`.
     pub fn origin(&self, https: HttpsUse, label: &str) -> String {
-        format!("{}://{label}.{}:{}", self.scheme(https), self.domain, self.port)
+        origin(self.scheme(https), &format!("{label}.{}", self.domain), self.port)
     }
 
     fn scheme(&self, https: HttpsUse) -> &'static str {
@@ -77,6 +77,14 @@ impl ProxyPlace {
             HttpsUse::Preferred | HttpsUse::Required if self.has_ca => "https",
             HttpsUse::Offered | HttpsUse::Preferred | HttpsUse::Required => "http",
         }
+    }
+}
+
+/// Returns an origin as browsers send it: without the port that its scheme implies.
+fn origin(scheme: &str, host: &str, port: u16) -> String {
+    match (scheme, port) {
+        ("http", 80) | ("https", 443) => format!("{scheme}://{host}"),
+        _ => format!("{scheme}://{host}:{port}"),
     }
 }
 
@@ -155,5 +163,17 @@ mod tests {
         assert_eq!(proxy.own_origin(), "https://feature.shop.localhost:7780");
         proxy.https = HttpsUse::Offered;
         assert_eq!(proxy.front_origin(3000), "http://localhost:3000");
+    }
+
+    #[test]
+    fn an_origin_has_no_port_that_its_scheme_implies() {
+        let place = |port, has_ca| {
+            let domain = "shop.localhost".to_owned();
+            ProxyPlace { domain, port, has_ca }.origin(HttpsUse::Preferred, "api")
+        };
+        assert_eq!(place(80, false), "http://api.shop.localhost");
+        assert_eq!(place(443, false), "http://api.shop.localhost:443");
+        assert_eq!(place(443, true), "https://api.shop.localhost");
+        assert_eq!(place(80, true), "https://api.shop.localhost:80");
     }
 }
