@@ -32,6 +32,9 @@ const CERTUTIL_PACKAGES: [(&str, &str); 5] = [
 const USE_IT: &str =
     "set `https = true` in [stack.proxy] to let devstack show https addresses and pass them on\n";
 
+/// Addresses follow the CA when the files of a stack are read.
+const AFTER_UNDO: &str = "stacks with `https = true` that run now use http once they start again or their files change\n";
+
 /// `devstack trust`.
 #[derive(Debug, Args)]
 pub struct TrustArgs {
@@ -95,7 +98,7 @@ fn undo(dir: &CaDir, args: &TrustArgs) -> Result<ExitCode, CommandError> {
     let shown = display_home_relative(dir.path());
     let headline = dir.path().exists().then(|| format!("delete the local CA in {shown}\n"));
     let plans = plan(&TrustFacts::of_this_machine(None), TrustGoal::Removed);
-    if let Some(code) = stop_before(headline, &plans, args)? {
+    if let Some(code) = stop_before(headline.clone(), &plans, args)? {
         return Ok(code);
     }
     carry_out(&plans);
@@ -103,10 +106,13 @@ fn undo(dir: &CaDir, args: &TrustArgs) -> Result<ExitCode, CommandError> {
         Message::new(MessageClass::Disk, format!("cannot delete the local CA in {shown}: {error}"))
     })?;
     let result = TrustResult::new(&TrustFacts::of_this_machine(None), StoreContent::Nothing);
-    let text = match result.open.is_empty() {
+    let mut text = match result.open.is_empty() {
         true => "no store trusts a CA of devstack\n".to_owned(),
         false => listed("still in", &result.open),
     };
+    if headline.is_some() {
+        text += AFTER_UNDO;
+    }
     print(&(text + &result.left_to_do(&plans)))?;
     Ok(result.exit_code())
 }
