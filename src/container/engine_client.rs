@@ -174,9 +174,6 @@ impl EngineClient {
         name: &str,
         labels: &BTreeMap<&str, String>,
     ) -> Result<(), EngineError> {
-        if found(self.get::<NamedReply>(&format!("/networks/{name}")).await)?.is_some() {
-            return Ok(());
-        }
         let body = serde_json::json!({ "Name": name, "CheckDuplicate": true, "Labels": labels });
         match self.ask(Method::POST, "/networks/create", Some(body.to_string())).await {
             Ok(_) | Err(EngineError::Refused(409, _)) => Ok(()),

@@ -1,7 +1,9 @@
+use std::time::Duration;
+
 use super::engine::{Engine, IMAGE, ok};
 use crate::support::{
-    RunningProgram, Signal, TestProject, children, env_number, eventually, guard, kill_all_at_once,
-    kill_processes, service,
+    RunningProgram, SeededRng, Signal, TestProject, children, env_number, eventually, guard,
+    kill_all_at_once, kill_processes, service, wait_at_most,
 };
 
 /// A stack with one container that ignores TERM if `deaf`.
@@ -138,5 +140,42 @@ pub fn the_next_command_removes_what_is_left(engine: &Engine) {
     assert!(down.stdout.contains("removed leftover containers"), "{down:?}");
     engine.assert_clean("swept");
     eventually("the processes to end", || project.alive().is_empty().then_some(()));
+    project.finish();
+}
+
+/// The engine goes on with what a killed program has asked for.
+pub fn a_creation_under_way_is_found(engine: &Engine) {
+    let project = TestProject::new();
+    write(&project, "begun", 18240, false);
+    let rounds = env_number("DEVSTACK_CONTAINER_KILLS").unwrap_or(4);
+    let mut dice = SeededRng::new(17);
+    let mut caught = 0;
+    for round in 0..rounds {
+        let up = engine.devstack(&project, &["up"]).start();
+        eventually("the guard", || children(up.pid(), "ds-guard").first().copied());
+        // Any moment from before the network is created to after the container runs.
+        let moment = Duration::from_millis(dice.below(1000) as u64);
+        let _ = wait_at_most(moment, || None::<()>);
+        if round % 2 == 0 {
+            // The guard must find it.
+            up.kill9();
+            eventually("the guard to end", || project.alive().is_empty().then_some(()));
+        } else {
+            kill_all_at_once(&up);
+            eventually("the processes to end", || project.alive().is_empty().then_some(()));
+            let down = engine.devstack(&project, &["down"]).run();
+            assert!([0, 3].contains(&down.code()), "{down:?}");
+            caught += usize::from(down.stdout.contains("begun-web"));
+        }
+        let left = (engine.containers("begun"), engine.networks("begun"));
+        assert_eq!(left, (Vec::new(), Vec::new()), "round {round}, killed after {moment:?}");
+    }
+    println!("{caught} containers were left for `down`");
+    // Nothing has appeared since.
+    let up = start(engine, &project, "begun");
+    assert_eq!(engine.containers("begun").len(), 1);
+    assert_eq!(engine.networks("begun").len(), 1);
+    up.end();
+    engine.assert_clean("begun");
     project.finish();
 }

@@ -5,9 +5,11 @@ mod adopted_container;
 mod container_host;
 mod container_run;
 mod container_sight;
+mod engine_record;
 mod image_preparation;
 mod last_act;
 mod leftovers;
+mod used_engine;
 
 pub use adopted_container::ContainerAdoption;
 pub use container_host::ContainerHost;

@@ -345,6 +345,9 @@ impl Executor {
             held.probing = None;
             held.debugger = None;
             held.health = None;
+            if let (Some(container), ProcessExit::Code(_)) = (&held.container, exit) {
+                container.program_exited();
+            }
             let ended = ContainerExit::of(held, exit);
             self.container_exits.extend(ended.map(|ended| (run, ended)));
             let lived = held.began.elapsed();

@@ -1,0 +1,72 @@
+use std::sync::{Arc, Mutex};
+
+use tokio::task::spawn_blocking;
+
+use super::last_act::last_act;
+use crate::model::{EngineAddress, StackContainers};
+use crate::process::ProcessManager;
+use crate::sync::lock_unpoisoned;
+
+/// What the stack has in container engines, as the guard and the next devstack know it: each is told
+/// before the engine is.
+#[derive(Debug)]
+pub(super) struct EngineRecord {
+    processes: Arc<ProcessManager>,
+    /// Only ever locked for a moment.
+    has: Arc<Mutex<StackContainers>>,
+    /// Locked while it is written, so that the last write is the newest.
+    writing: Arc<Mutex<()>>,
+}
+
+impl EngineRecord {
+    pub fn new(processes: Arc<ProcessManager>) -> EngineRecord {
+        let token = processes.token().to_owned();
+        let has = StackContainers { token, ..StackContainers::default() };
+        EngineRecord { processes, has: Arc::new(Mutex::new(has)), writing: Arc::default() }
+    }
+
+    /// Something of this name is about to be created in this engine.
+    pub async fn begin(&self, engine: &EngineAddress, name: &str) {
+        {
+            let mut has = lock_unpoisoned(&self.has);
+            if !has.engines.contains(engine) {
+                has.engines.push(engine.clone());
+            }
+            has.creations.push(name.to_owned());
+        }
+        // Fails only when the runtime is shutting down.
+        let _ = spawn_blocking(self.writer()).await;
+    }
+
+    /// It is there, or will never be.
+    pub fn settle(&self, name: &str) {
+        let mut has = lock_unpoisoned(&self.has);
+        let before = has.creations.len();
+        has.creations.retain(|known| known != name);
+        if has.creations.len() < before {
+            // Not awaited: without it, somebody waits in vain for a while.
+            spawn_blocking(self.writer());
+        }
+    }
+
+    /// Returns all that there may be. `None`: nothing.
+    pub fn all(&self) -> Option<StackContainers> {
+        let has = lock_unpoisoned(&self.has).clone();
+        (!has.engines.is_empty()).then_some(has)
+    }
+
+    /// The guard has nothing to clean up any more.
+    pub fn nothing_is_left(&self) {
+        self.processes.cancel_last_act();
+    }
+
+    fn writer(&self) -> impl FnOnce() + Send + 'static {
+        let (processes, has) = (self.processes.clone(), self.has.clone());
+        let writing = self.writing.clone();
+        move || {
+            let _one = lock_unpoisoned(&writing);
+            let has = lock_unpoisoned(&has).clone();
+            processes.has_containers(&has, &last_act(&has));
+        }
+    }
+}
