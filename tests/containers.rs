@@ -35,6 +35,7 @@ with_each_engine! {
         replicas_share_a_name
         commands_run_inside
         a_save_builds_and_swaps
+        the_healthcheck_of_an_image_counts
         volumes_stay
         a_port_that_the_command_publishes_is_its_own
         a_data_store_serves_a_program;
@@ -47,5 +48,6 @@ with_each_engine! {
     faults:
         what_the_engine_refuses_is_said_once
         it_says_what_keeps_an_image_away
-        a_restarted_engine_is_waited_for;
+        a_restarted_engine_is_waited_for
+        the_end_of_memory_is_said;
 }

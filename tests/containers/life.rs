@@ -187,6 +187,44 @@ pub fn a_save_builds_and_swaps(engine: &Engine) {
     project.finish();
 }
 
+pub fn the_healthcheck_of_an_image_counts(engine: &Engine) {
+    let project = TestProject::new();
+    // The engine itself would first look in an hour.
+    let check = "HEALTHCHECK --interval=1h CMD cat /tmp/healthy";
+    project.write("box/Dockerfile", &format!("FROM {IMAGE}\n{check}\n"));
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'checked'
+            [services.web]\nbuild = 'box'\nport = {{ prefer = 18200, inside = 8080 }}
+            health = {{ healthcheck = true, interval = '50ms', failures = 1 }}
+            [services.off]\nbuild = 'box'\nport = {{ prefer = 18201, inside = 8080 }}
+            ready = {{ healthcheck = false }}
+            [services.none]\nimage = '{IMAGE}'\nport = {{ prefer = 18202, inside = 8080 }}
+            ready = {{ healthcheck = true }}
+            [services.plain]\nimage = '{IMAGE}'\nport = {{ prefer = 18203, inside = 8080 }}"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).env("DOCKER_BUILDKIT", "0").start();
+    up.wait_for("off   * ready in");
+    up.wait_for("plain * ready in");
+    let why = |service: &str| ok(engine.devstack(&project, &["why", service])).stdout;
+    eventually("both reasons", || {
+        let web = why("web").contains("the health check of its image fails");
+        (web && why("none").contains("its image has no HEALTHCHECK")).then_some(())
+    });
+    let inside = |words: &[&str]| {
+        ok(engine.devstack(&project, &[&["exec", "web", "--"], words].concat()));
+    };
+    inside(&["touch", "/tmp/healthy"]);
+    up.wait_for("web   * ready in");
+    inside(&["busybox", "rm", "/tmp/healthy"]);
+    up.wait_for("web   * unhealthy: the health check of its image fails");
+    up.end();
+    engine.assert_clean("checked");
+    project.finish();
+}
+
 pub fn volumes_stay(engine: &Engine) {
     let project = TestProject::new();
     project.write("shared/word", "from outside");

@@ -7,7 +7,9 @@ use tokio::time::{sleep, timeout};
 
 use super::container_host::ContainerHost;
 use super::engine_record::EngineRecord;
-use crate::container::{ContainerCommand, ContainerFacts, EngineClient, still_running};
+use crate::container::{
+    ContainerCommand, ContainerFacts, EngineClient, out_of_memory, still_running,
+};
 use crate::model::{
     ContainerEngine, ContainerPlace, LaunchConfig, Message, MessageClass, Name, RunId, Service,
 };
@@ -232,9 +234,12 @@ async fn observe(state: &ContainerState) -> bool {
 async fn epilogue(host: Arc<ContainerHost>, run: RunId, state: Arc<ContainerState>) {
     state.ended.store(true, Ordering::Relaxed);
     let Some(client) = state.client.get() else { return };
+    if let Ok(Some(ended)) = client.container(&state.name).await {
+        out_of_memory(&ended).into_iter().for_each(|why| host.note(run, why));
+    }
     match client.remove(&state.name).await {
         Ok(true) => host.record.settle(&state.name),
-        // Its program has removed it, or was killed before it was made.
+        // Its program was killed before it was made, or failed.
         Ok(false) => {}
         Err(error) => {
             // Before its next start, it is tried again.
