@@ -44,7 +44,8 @@ with_each_engine! {
         restarts_leave_nothing
         whatever_is_killed_nothing_is_left
         the_next_command_removes_what_is_left
-        a_creation_under_way_is_found;
+        a_creation_under_way_is_found
+        an_adopted_container_is_found_too;
     faults:
         what_the_engine_refuses_is_said_once
         it_says_what_keeps_an_image_away

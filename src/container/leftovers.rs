@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::engine_client::EngineClient;
 use super::engine_error::EngineError;
-use crate::model::{EngineAddress, StackContainers};
+use crate::model::StackContainers;
 
 /// How long what an engine was asked for may take to appear after the program that asked was killed.
 const LATE_LIMIT: Duration = Duration::from_secs(5);
@@ -22,12 +22,17 @@ pub struct ContainerLeftovers {
     pub trouble: Vec<String>,
 }
 
-/// Lists the containers with this token. Changes nothing.
-pub async fn find_containers(engines: &[EngineAddress], token: &str) -> ContainerLeftovers {
+/// Lists the containers of a stack. Changes nothing.
+pub async fn find_containers(stack: &StackContainers) -> ContainerLeftovers {
     let mut left = ContainerLeftovers::default();
-    for address in engines {
+    for address in &stack.engines {
         let client = EngineClient::new(address.clone());
-        match client.containers_of(token).await {
+        for id in &stack.adopted {
+            if let Ok(Some(_)) = client.container(id).await {
+                left.containers.push(short_id(id));
+            }
+        }
+        match client.containers_of(&stack.token).await {
             Ok(found) => left.containers.extend(found.into_iter().map(|one| one.name)),
             Err(error) => left.trouble.push(client.message(&error).text),
         }
@@ -45,7 +50,7 @@ pub async fn remove_containers(stack: &StackContainers) -> ContainerLeftovers {
         let mut round = Removed::default();
         for address in &stack.engines {
             let client = EngineClient::new(address.clone());
-            if let Err(error) = remove_from(&client, &stack.token, &mut round).await {
+            if let Err(error) = remove_from(&client, stack, &mut round).await {
                 round.is_hopeless |= matches!(error, EngineError::Unreachable(..));
                 round.trouble.push(client.message(&error).text);
             }
@@ -77,13 +82,15 @@ struct Removed {
 
 async fn remove_from(
     client: &EngineClient,
-    token: &str,
+    stack: &StackContainers,
     removed: &mut Removed,
 ) -> Result<(), EngineError> {
     let mut removals = JoinSet::new();
-    for one in client.containers_of(token).await? {
+    let own = client.containers_of(&stack.token).await?.into_iter().map(|one| (one.id, one.name));
+    let adopted = stack.adopted.iter().map(|id| (id.clone(), short_id(id)));
+    for (id, name) in own.chain(adopted) {
         let client = client.clone();
-        removals.spawn(async move { (client.remove(&one.id).await, one.name) });
+        removals.spawn(async move { (client.remove(&id).await, name) });
     }
     let mut failed = None;
     while let Some(done) = removals.join_next().await {
@@ -96,9 +103,14 @@ async fn remove_from(
     if let Some(error) = failed {
         return Err(error);
     }
-    for network in client.networks_of(token).await? {
+    for network in client.networks_of(&stack.token).await? {
         client.remove_network(&network).await?;
         removed.networks.push(network);
     }
     Ok(())
+}
+
+/// As engines show it.
+fn short_id(id: &str) -> String {
+    id.chars().take(12).collect()
 }

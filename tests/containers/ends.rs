@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::engine::{Engine, IMAGE, ok};
+use super::engine::{Engine, IMAGE, Kind, ok};
 use crate::support::{
     RunningProgram, SeededRng, Signal, TestProject, children, env_number, eventually, guard,
     kill_all_at_once, kill_processes, service, wait_at_most,
@@ -177,5 +177,41 @@ pub fn a_creation_under_way_is_found(engine: &Engine) {
     assert_eq!(engine.networks("begun").len(), 1);
     up.end();
     engine.assert_clean("begun");
+    project.finish();
+}
+
+/// One that a command started itself.
+pub fn an_adopted_container_is_found_too(engine: &Engine) {
+    let project = TestProject::new();
+    let name = engine.name();
+    let option = if engine.kind == Kind::Docker { "--host" } else { "--url" };
+    let socket = engine.socket.display();
+    // Its end removes nothing, so that only devstack can have.
+    let run = format!("run --name byhand-{name} -p 127.0.0.1:$PORT:8080 {IMAGE}");
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'byhand2'
+            [services.web]\nport = 18250\nstop = {{ grace = '200ms' }}
+            command = '{name} {option} unix://{socket} {run}'"
+        ),
+    );
+    let is_there = || {
+        let all = engine.ask("/containers/json?all=true");
+        let own = |one: &serde_json::Value| one["Names"][0] == format!("/byhand-{name}");
+        all.as_array().expect("a list").iter().any(own)
+    };
+    let gone = || eventually("its container to be gone", || (!is_there()).then_some(()));
+    // The supervisor: the guard removes it.
+    start(engine, &project, "byhand2").kill9();
+    gone();
+    eventually("the guard to end", || project.alive().is_empty().then_some(()));
+    // All at once: it goes on until the next command.
+    let up = start(engine, &project, "byhand2");
+    kill_all_at_once(&up);
+    assert!(is_there());
+    let down = ok(engine.devstack(&project, &["down"]));
+    assert!(down.stdout.contains("removed leftover containers"), "{down:?}");
+    assert!(!is_there());
     project.finish();
 }

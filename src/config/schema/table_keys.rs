@@ -116,7 +116,8 @@ pub(crate) const READY: &[SchemaKey] = &[
         "healthcheck",
         shapes::boolean,
         "The container is healthy by the `HEALTHCHECK` of its image; the default if it has one and no other probe is given.",
-    ),
+    )
+    .examples(&["true"]),
     SchemaKey::new("delay", shapes::duration, "The service has been running for this long.")
         .examples(&["\"2s\""]),
     SchemaKey::new("timeout", shapes::duration, "Time limit for becoming ready.")

@@ -12,4 +12,7 @@ pub struct StackContainers {
     /// The names of containers and networks whose creation was under way: they may appear late.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub creations: Vec<String>,
+    /// The IDs of containers that commands of the stack have started themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopted: Vec<String>,
 }

@@ -42,6 +42,9 @@ pub(super) struct ProcessRecord {
     /// What was asked of them and had not appeared yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub creations: Vec<String>,
+    /// The IDs of containers that its commands have started themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopted: Vec<String>,
 }
 
 impl ProcessRecord {
@@ -88,6 +91,7 @@ impl ProcessRecord {
             token: self.token.clone(),
             engines: self.engines.clone(),
             creations: self.creations.clone(),
+            adopted: self.adopted.clone(),
         })
     }
 

@@ -73,6 +73,7 @@ impl RecordWriter {
         let Some(record) = record.as_mut() else { return };
         record.engines.clone_from(&has.engines);
         record.creations.clone_from(&has.creations);
+        record.adopted.clone_from(&has.adopted);
         write(record, &self.path());
     }
 

@@ -39,6 +39,7 @@ impl ContainerHost {
         processes: Arc<ProcessManager>,
         logs: StackLog,
         reports: mpsc::UnboundedSender<ProbeReport>,
+        record: Arc<EngineRecord>,
         stack: &Stack,
     ) -> ContainerHost {
         let labels = ContainerLabels {
@@ -47,7 +48,6 @@ impl ContainerHost {
             place: place_of(&stack.dir),
         };
         let (dir, engines) = (stack.dir.clone(), Mutex::default());
-        let record = Arc::new(EngineRecord::new(processes.clone()));
         ContainerHost { processes, logs, reports, labels, dir, record, engines }
     }
 

@@ -10,7 +10,7 @@ use crate::sync::lock_unpoisoned;
 /// What the stack has in container engines, as the guard and the next devstack know it: each is told
 /// before the engine is.
 #[derive(Debug)]
-pub(super) struct EngineRecord {
+pub struct EngineRecord {
     processes: Arc<ProcessManager>,
     /// Only ever locked for a moment.
     has: Arc<Mutex<StackContainers>>,
@@ -19,6 +19,7 @@ pub(super) struct EngineRecord {
 }
 
 impl EngineRecord {
+    /// Of a stack that has nothing there yet.
     pub fn new(processes: Arc<ProcessManager>) -> EngineRecord {
         let token = processes.token().to_owned();
         let has = StackContainers { token, ..StackContainers::default() };
@@ -26,7 +27,7 @@ impl EngineRecord {
     }
 
     /// Something of this name is about to be created in this engine.
-    pub async fn begin(&self, engine: &EngineAddress, name: &str) {
+    pub(super) async fn begin(&self, engine: &EngineAddress, name: &str) {
         {
             let mut has = lock_unpoisoned(&self.has);
             if !has.engines.contains(engine) {
@@ -38,8 +39,28 @@ impl EngineRecord {
         let _ = spawn_blocking(self.writer()).await;
     }
 
+    /// A container of this ID counts as the stack's own.
+    pub(super) async fn adopt(&self, engine: &EngineAddress, id: &str) {
+        {
+            let mut has = lock_unpoisoned(&self.has);
+            if !has.engines.contains(engine) {
+                has.engines.push(engine.clone());
+            }
+            has.adopted.push(id.to_owned());
+        }
+        // Fails only when the runtime is shutting down.
+        let _ = spawn_blocking(self.writer()).await;
+    }
+
+    /// It is gone.
+    pub(super) fn forget(&self, id: &str) {
+        lock_unpoisoned(&self.has).adopted.retain(|known| known != id);
+        // Not awaited: an ID is never used twice.
+        spawn_blocking(self.writer());
+    }
+
     /// It is there, or will never be.
-    pub fn settle(&self, name: &str) {
+    pub(super) fn settle(&self, name: &str) {
         let mut has = lock_unpoisoned(&self.has);
         let before = has.creations.len();
         has.creations.retain(|known| known != name);
@@ -50,13 +71,13 @@ impl EngineRecord {
     }
 
     /// Returns all that there may be. `None`: nothing.
-    pub fn all(&self) -> Option<StackContainers> {
+    pub(super) fn all(&self) -> Option<StackContainers> {
         let has = lock_unpoisoned(&self.has).clone();
         (!has.engines.is_empty()).then_some(has)
     }
 
     /// The guard has nothing to clean up any more.
-    pub fn nothing_is_left(&self) {
+    pub(super) fn nothing_is_left(&self) {
         self.processes.cancel_last_act();
     }
 

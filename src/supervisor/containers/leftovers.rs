@@ -31,8 +31,9 @@ pub fn remove_left(report: CleanupReport) -> CleanupReport {
 /// milliseconds.
 pub fn find_left(stacks: &[StackContainers]) -> Vec<String> {
     let found = stacks.iter().flat_map(|stack| {
-        let found = async || container::find_containers(&engines_of(stack), &stack.token).await;
-        blocking(found).containers
+        let engines = engines_of(stack);
+        let stack = StackContainers { engines, ..stack.clone() };
+        blocking(async || container::find_containers(&stack).await).containers
     });
     found.collect()
 }

@@ -14,5 +14,6 @@ mod used_engine;
 pub use adopted_container::ContainerAdoption;
 pub use container_host::ContainerHost;
 pub use container_run::{ContainerRun, ContainerStart};
+pub use engine_record::EngineRecord;
 pub use last_act::clean_up_after;
 pub use leftovers::{find_left, list_volumes, remove_left};
