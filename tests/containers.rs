@@ -9,6 +9,8 @@ mod engine;
 mod faults;
 #[path = "containers/life.rs"]
 mod life;
+#[path = "containers/reach.rs"]
+mod reach;
 
 macro_rules! with_each_engine {
     ($($room:ident: $($test:ident)*;)*) => {
@@ -46,6 +48,10 @@ with_each_engine! {
         the_next_command_removes_what_is_left
         a_creation_under_way_is_found
         an_adopted_container_is_found_too;
+    reach:
+        a_container_reaches_a_program
+        its_terminal_is_attached_to
+        replicas_answer_at_their_name;
     faults:
         what_the_engine_refuses_is_said_once
         it_says_what_keeps_an_image_away
