@@ -11,6 +11,8 @@ mod faults;
 mod life;
 #[path = "containers/reach.rs"]
 mod reach;
+#[path = "containers/stores.rs"]
+mod stores;
 
 macro_rules! with_each_engine {
     ($($room:ident: $($test:ident)*;)*) => {
@@ -39,8 +41,10 @@ with_each_engine! {
         a_save_builds_and_swaps
         the_healthcheck_of_an_image_counts
         volumes_stay
-        a_port_that_the_command_publishes_is_its_own
-        a_data_store_serves_a_program;
+        a_port_that_the_command_publishes_is_its_own;
+    stores:
+        a_data_store_serves_a_program
+        a_flask_app_uses_two_data_stores;
     ends:
         a_stop_reaches_the_program_and_grace_ends_it
         restarts_leave_nothing
