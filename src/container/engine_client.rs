@@ -297,7 +297,11 @@ async fn ask(
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     connection.abort();
-    let body = body.map_err(|error| EngineError::Garbled(error.to_string()))?.to_bytes();
+    let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => broken(*error),
+        Err(error) => EngineError::Garbled(error.to_string()),
+    })?;
+    let body = body.to_bytes();
     match status {
         // A container that was asked to start or stop and does so already.
         StatusCode::NOT_MODIFIED => Ok(body),
@@ -334,18 +338,4 @@ fn refusal(body: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_an_image_keeps_its_separators() {
-        for (image, path) in [
-            ("postgres:17", "postgres:17"),
-            ("docker.io/library/postgres:17", "docker.io/library/postgres:17"),
-            ("a/b@sha256:12", "a/b@sha256:12"),
-            ("a b?c/..:x y", "a%20b%3Fc/..:x%20y"),
-        ] {
-            assert_eq!(image_path(image), path);
-        }
-    }
-}
+mod tests;
