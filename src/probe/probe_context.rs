@@ -30,9 +30,14 @@ pub struct ProbeContext {
 pub struct ContainerProbes {
     /// Explains why a port, outside, leads to nothing although something listens.
     pub hint: Box<dyn Fn(u16) -> Option<Message> + Send + Sync>,
+    /// Resolves once the container runs.
+    pub runs: Box<dyn Fn() -> BoxedStart + Send + Sync>,
     /// Finds out whether the container is healthy.
     pub health: Box<dyn Fn() -> BoxedHealth + Send + Sync>,
 }
+
+/// The start of a container.
+pub type BoxedStart = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Whether a container is healthy, and why not; `None`: its image has no HEALTHCHECK.
 pub type BoxedHealth = Pin<Box<dyn Future<Output = Option<Result<(), String>>> + Send>>;
@@ -81,6 +86,13 @@ impl ProbeContext {
     /// Whether connections to the port are accepted by something between, before the run listens.
     pub(super) fn is_forwarded(&self) -> bool {
         self.container.is_some()
+    }
+
+    /// Resolves once the container of the run is started; before, no attempt can succeed.
+    pub(super) async fn started(&self) {
+        if let Some(container) = &self.container {
+            (container.runs)().await;
+        }
     }
 
     /// Explains why a port leads to nothing although something listens.

@@ -162,6 +162,10 @@ impl ProbeTask {
     }
 
     async fn repeat(&self, first: Duration) {
+        if self.sight.is_forwarded() {
+            self.say(ProbeUpdate::Failed("its container does not run yet".to_owned()));
+            self.sight.started().await;
+        }
         for pause in ProbeBackoff::new(first, self.interval) {
             let slow = |what| self.say(ProbeUpdate::Failed(what));
             let Some(attempt) = attempt(&self.probe, &self.launch, &self.sight, &slow).await else {

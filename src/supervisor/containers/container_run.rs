@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::container_host::ContainerHost;
@@ -43,6 +43,8 @@ pub(super) struct ContainerState {
     pub client: OnceLock<EngineClient>,
     /// Once it runs.
     pub running: OnceLock<ContainerFacts>,
+    /// Whether it was seen running.
+    pub seen: watch::Sender<bool>,
     /// Whether the run is over.
     pub ended: AtomicBool,
 }
@@ -71,6 +73,7 @@ impl ContainerRun {
             name: host.labels.container(&start.service.name, start.run),
             client: OnceLock::new(),
             running: OnceLock::new(),
+            seen: watch::Sender::new(false),
             ended: AtomicBool::new(false),
         });
         let (preparation, mut cancelled) = oneshot::channel::<()>();
@@ -215,6 +218,7 @@ async fn observe(state: &ContainerState) -> bool {
             Ok(Some(facts)) if facts.running => {
                 // Set once: nothing else does.
                 let _ = state.running.set(facts);
+                state.seen.send_replace(true);
                 return true;
             }
             Ok(Some(_)) => seen = true,

@@ -56,6 +56,12 @@ impl ContainerRun {
             let listener = state.listener(*inner)?;
             (listener == InsideListener::OnlyLoopback).then(|| only_loopback(&name, *inner))
         };
+        let state = self.state.clone();
+        let runs = move || -> probe::BoxedStart {
+            let mut seen = state.seen.subscribe();
+            // The sender is part of what this run has: without it, nothing is left to probe.
+            Box::pin(async move { drop(seen.wait_for(|seen| *seen).await) })
+        };
         let (state, starter) = (self.state.clone(), processes.clone());
         let health = move || -> probe::BoxedHealth {
             let (state, processes) = (state.clone(), starter.clone());
@@ -80,7 +86,11 @@ impl ContainerRun {
         ProbeContext::new(tree, owner, |_| Vec::new())
             .with_ports(&given)
             .trying(trying)
-            .in_container(ContainerProbes { hint: Box::new(hint), health: Box::new(health) })
+            .in_container(ContainerProbes {
+                hint: Box::new(hint),
+                runs: Box::new(runs),
+                health: Box::new(health),
+            })
     }
 }
 
