@@ -9,6 +9,10 @@ mod engine;
 mod faults;
 #[path = "containers/life.rs"]
 mod life;
+#[path = "containers/reach.rs"]
+mod reach;
+#[path = "containers/stores.rs"]
+mod stores;
 
 macro_rules! with_each_engine {
     ($($room:ident: $($test:ident)*;)*) => {
@@ -35,16 +39,26 @@ with_each_engine! {
         replicas_share_a_name
         commands_run_inside
         a_save_builds_and_swaps
+        the_healthcheck_of_an_image_counts
         volumes_stay
-        a_port_that_the_command_publishes_is_its_own
-        a_data_store_serves_a_program;
+        a_port_that_the_command_publishes_is_its_own;
+    stores:
+        a_data_store_serves_a_program
+        a_flask_app_uses_two_data_stores;
     ends:
         a_stop_reaches_the_program_and_grace_ends_it
         restarts_leave_nothing
         whatever_is_killed_nothing_is_left
-        the_next_command_removes_what_is_left;
+        the_next_command_removes_what_is_left
+        a_creation_under_way_is_found
+        an_adopted_container_is_found_too;
+    reach:
+        a_container_reaches_a_program
+        its_terminal_is_attached_to
+        replicas_answer_at_their_name;
     faults:
         what_the_engine_refuses_is_said_once
         it_says_what_keeps_an_image_away
-        a_restarted_engine_is_waited_for;
+        a_restarted_engine_is_waited_for
+        the_end_of_memory_is_said;
 }

@@ -270,7 +270,10 @@ pub(crate) enum ProbeSpec {
     Exec(CommandSpec),
     Delay(Duration),
     Notify,
-    Healthcheck,
+    /// The `HEALTHCHECK` of the image; `optional`: if it has one.
+    Healthcheck {
+        optional: bool,
+    },
 }
 
 /// A probe over HTTP.
@@ -339,7 +342,7 @@ impl ProbeSpec {
             | ProbeSpec::Tcp(_)
             | ProbeSpec::Delay(_)
             | ProbeSpec::Notify
-            | ProbeSpec::Healthcheck => &[],
+            | ProbeSpec::Healthcheck { .. } => &[],
         }
     }
 }

@@ -62,8 +62,9 @@ impl ContainerCommand<'_> {
         let mut words = program(engine);
         let mut add =
             |more: &[&str]| words.extend(more.iter().map(|word| RedactedText::from(*word)));
-        // The image is there: if it is removed meanwhile, that must not start a download.
-        add(&["run", "--rm", "--init", "--pull", "never"]);
+        // The image is there: if it is removed meanwhile, that must not start a download. Without `--rm`,
+        // the engine can be asked how the container ended before it is removed.
+        add(&["run", "--init", "--pull", "never"]);
         add(&["--name", &labels.container(&service.name, self.run)]);
         for (label, value) in labels.of_run(&service.name, self.run) {
             add(&["--label", &format!("{label}={value}")]);
@@ -146,6 +147,10 @@ pub fn build_command(
 ) -> CommandLine {
     let mut words = program(engine);
     words.extend(["build", "--tag", tag].map(RedactedText::from));
+    if engine.engine == ContainerEngine::Podman {
+        // Its own format has no HEALTHCHECK.
+        words.extend(["--format", "docker"].map(RedactedText::from));
+    }
     if let Some(file) = &build.file {
         words.extend(["--file".into(), RedactedText::from(file.display().to_string())]);
     }
@@ -166,18 +171,18 @@ pub fn build_command(
     CommandLine::Exec(words)
 }
 
-/// Returns what checks the health of a container once, as its image says.
-pub fn healthcheck_command(engine: &EngineAddress, container: &str) -> LaunchConfig {
-    let mut words = program(engine);
-    words.extend(["healthcheck", "run", container].map(RedactedText::from));
-    LaunchConfig {
-        command: CommandLine::Exec(words),
+/// Returns what checks the health of a container once, with these words of its image.
+pub fn check_command(place: &ContainerPlace, check: &[String]) -> LaunchConfig {
+    let command = CommandLine::Exec(check.iter().map(|word| word.as_str().into()).collect());
+    let launch = LaunchConfig {
+        command,
         container: None,
         dir: "/".into(),
         env: BTreeMap::new(),
         host: String::new(),
         requires: None,
-    }
+    };
+    exec_command(place, &launch, false)
 }
 
 fn program(engine: &EngineAddress) -> Vec<RedactedText> {

@@ -18,8 +18,8 @@ use tokio::time::timeout;
 use super::engine_error::EngineError;
 use super::labels;
 use super::reply::{
-    ContainerFacts, ContainerReply, ContainerSummary, ErrorReply, ImageFacts, ImageReply,
-    NamedReply, NetworkFactsReply, StackVolume, SummaryReply, VolumesReply,
+    ContainerFacts, ContainerReply, ContainerSummary, ErrorReply, NamedReply, NetworkFactsReply,
+    StackVolume, SummaryReply, VolumesReply,
 };
 use crate::encoding::percent_encode;
 use crate::model::{ContainerEngine, EngineAddress, Message, Name};
@@ -66,13 +66,14 @@ impl EngineClient {
         self.ask_within(PING_LIMIT, Method::GET, "/_ping", None).await.map(drop)
     }
 
-    /// Looks an image up. `None`: the engine does not have it.
+    /// Whether the engine has an image.
     ///
     /// # Errors
     /// The engine does not answer.
-    pub async fn image(&self, image: &str) -> Result<Option<ImageFacts>, EngineError> {
+    pub async fn has_image(&self, image: &str) -> Result<bool, EngineError> {
         let path = format!("/images/{}/json", image_path(image));
-        found(self.get::<ImageReply>(&path).await).map(|image| image.map(ImageReply::facts))
+        let reply = self.ask(Method::GET, &path, None).await;
+        found(reply).map(|image| image.is_some())
     }
 
     /// Looks a container up by its name or ID.
@@ -143,9 +144,9 @@ impl EngineClient {
         let path = format!("/containers/{id}?force=true&v=true");
         match self.ask_within(REMOVE_LIMIT, Method::DELETE, &path, None).await {
             Ok(_) => Ok(true),
-            // With `--rm`, the end of its program removes it.
+            // One that a command started with `--rm` is removed by its end.
             Err(error) if error.is_missing() => Ok(killed),
-            // It is being removed already, as with `--rm`.
+            // It is being removed already.
             Err(EngineError::Refused(409, _)) => self.gone(id).await,
             // Podman says so of a container that is gone meanwhile.
             Err(error) => match self.container(id).await {
@@ -174,9 +175,6 @@ impl EngineClient {
         name: &str,
         labels: &BTreeMap<&str, String>,
     ) -> Result<(), EngineError> {
-        if found(self.get::<NamedReply>(&format!("/networks/{name}")).await)?.is_some() {
-            return Ok(());
-        }
         let body = serde_json::json!({ "Name": name, "CheckDuplicate": true, "Labels": labels });
         match self.ask(Method::POST, "/networks/create", Some(body.to_string())).await {
             Ok(_) | Err(EngineError::Refused(409, _)) => Ok(()),
@@ -299,7 +297,11 @@ async fn ask(
     let status = answer.status();
     let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     connection.abort();
-    let body = body.map_err(|error| EngineError::Garbled(error.to_string()))?.to_bytes();
+    let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => broken(*error),
+        Err(error) => EngineError::Garbled(error.to_string()),
+    })?;
+    let body = body.to_bytes();
     match status {
         // A container that was asked to start or stop and does so already.
         StatusCode::NOT_MODIFIED => Ok(body),
@@ -336,18 +338,4 @@ fn refusal(body: &[u8]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_name_of_an_image_keeps_its_separators() {
-        for (image, path) in [
-            ("postgres:17", "postgres:17"),
-            ("docker.io/library/postgres:17", "docker.io/library/postgres:17"),
-            ("a/b@sha256:12", "a/b@sha256:12"),
-            ("a b?c/..:x y", "a%20b%3Fc/..:x%20y"),
-        ] {
-            assert_eq!(image_path(image), path);
-        }
-    }
-}
+mod tests;

@@ -1,12 +1,16 @@
 //! Why a container did not start, for people. Engines give their reasons as text: it is shown, and
 //! where a reason is known by its error number or status, the help says what to do.
 
+use super::reply::ContainerFacts;
 use crate::model::{ContainerEngine, Message, MessageClass, Name};
 
 /// The exit codes with which programs of engines report that they did not start a command.
 const REFUSED: i32 = 125;
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
+
+/// The exit code after SIGKILL.
+const KILLED: i32 = 137;
 
 /// How lines of the programs themselves begin.
 const OWN_LINES: [&str; 4] = ["docker: ", "Error response from daemon: ", "Error: ", "ERROR: "];
@@ -86,6 +90,25 @@ pub fn still_running(engine: ContainerEngine, container: &str, why: &Message) ->
     let text = format!("cannot remove container {container}: {why}");
     Message::new(MessageClass::Orphan, text)
         .help(format!("remove it with `{engine} rm --force {container}`"))
+}
+
+/// Explains the end of a container that the kernel ended because it used too much memory. `None`: it
+/// did not.
+pub fn out_of_memory(ended: &ContainerFacts) -> Option<Message> {
+    if !ended.out_of_memory || ended.running {
+        return None;
+    }
+    let limit = ended.memory_limit.map(|bytes| format!("{} MiB", bytes >> 20));
+    let who = if ended.exit_code == KILLED { "killed" } else { "one of its processes was killed" };
+    let (limit, help) = match limit {
+        Some(limit) => (format!(", limit {limit}"), "raise its limit, or have it use less memory"),
+        None => (
+            String::new(),
+            "give the machine of the engine more memory, or have the program use less",
+        ),
+    };
+    let text = format!("{who}: out of memory{limit}");
+    Some(Message::new(MessageClass::Limit, text).help(help))
 }
 
 /// Whether a line is of the program of an engine.

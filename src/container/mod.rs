@@ -17,16 +17,17 @@ mod published_port;
 mod reply;
 
 pub use command_line::{
-    ContainerCommand, build_command, exec_command, exec_words, healthcheck_command, pull_command,
+    ContainerCommand, build_command, check_command, exec_command, exec_words, pull_command,
 };
 pub use discovery::{DiscoveryFacts, EngineCandidate, candidates, find_engine};
 pub use engine_client::EngineClient;
 pub use engine_error::EngineError;
 pub use failure_text::{
-    RefusedStart, build_failed, image_missing, pull_failed, start_refused, still_running,
+    RefusedStart, build_failed, image_missing, out_of_memory, pull_failed, start_refused,
+    still_running,
 };
 pub use inside_listener::{InsideListener, inside_listener, is_process_of};
 pub use labels::ContainerLabels;
 pub use leftovers::{ContainerLeftovers, find_containers, remove_containers};
 pub use published_port::{ForeignContainer, publisher_of};
-pub use reply::{ContainerFacts, ContainerHealth, ContainerSummary, ImageFacts, StackVolume};
+pub use reply::{ContainerFacts, ContainerHealth, ContainerSummary, StackVolume};

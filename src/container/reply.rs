@@ -8,13 +8,6 @@ use serde::Deserialize;
 use super::labels::{DIR, STACK};
 use crate::model::ContainerEngine;
 
-/// What is known of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ImageFacts {
-    /// Whether it has a HEALTHCHECK.
-    pub has_healthcheck: bool,
-}
-
 /// What is known of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerFacts {
@@ -24,10 +17,16 @@ pub struct ContainerFacts {
     pub running: bool,
     /// The pid of its first process, where the engine runs. `None`: it has none.
     pub pid: Option<u32>,
-    /// What its HEALTHCHECK says. `None`: it has none.
+    /// The words of its HEALTHCHECK, as a command. `None`: it has none.
+    pub healthcheck: Option<Vec<String>>,
+    /// What the engine found with it, if it did.
     pub health: Option<ContainerHealth>,
-    /// Whether the kernel killed it because it used too much memory.
+    /// Whether the kernel killed a process of it because it used too much memory.
     pub out_of_memory: bool,
+    /// How much memory it may use, in bytes. `None`: as much as there is.
+    pub memory_limit: Option<u64>,
+    /// How its program exited, once it has; like the exit code of a shell.
+    pub exit_code: i32,
     /// Why the engine could not start it, in its words; empty if it could.
     pub error: String,
     /// The ports that are published, inside and outside.
@@ -75,37 +74,52 @@ pub struct StackVolume {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(super) struct ImageReply {
-    config: Option<ImageConfig>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ImageConfig {
-    healthcheck: Option<Healthcheck>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Healthcheck {
-    test: Option<Vec<String>>,
-}
-
-impl ImageReply {
-    pub fn facts(self) -> ImageFacts {
-        let check = self.config.and_then(|config| config.healthcheck);
-        let test = check.and_then(|check| check.test).unwrap_or_default();
-        ImageFacts { has_healthcheck: test.first().is_some_and(|word| word != "NONE") }
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
 pub(super) struct ContainerReply {
     id: String,
+    config: Option<ConfigReply>,
+    host_config: Option<HostConfigReply>,
     state: StateReply,
     #[serde(default)]
     network_settings: NetworkReply,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ConfigReply {
+    healthcheck: Option<HealthcheckReply>,
+    /// What runs a check that is one text.
+    shell: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HostConfigReply {
+    #[serde(default)]
+    memory: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct HealthcheckReply {
+    test: Option<Vec<String>>,
+}
+
+impl ConfigReply {
+    fn healthcheck(self) -> Option<Vec<String>> {
+        let test = self.healthcheck?.test?;
+        match test.split_first()? {
+            (kind, words) if kind == "CMD" && !words.is_empty() => Some(words.to_vec()),
+            (kind, [text]) if kind == "CMD-SHELL" => {
+                let shell = self.shell.filter(|shell| !shell.is_empty());
+                let mut words =
+                    shell.unwrap_or_else(|| ["/bin/sh", "-c"].map(str::to_owned).into());
+                words.push(text.clone());
+                Some(words)
+            }
+            // `NONE` removes that of the image below.
+            _ => None,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -117,6 +131,8 @@ struct StateReply {
     pid: u32,
     #[serde(default, rename = "OOMKilled")]
     oom_killed: bool,
+    #[serde(default)]
+    exit_code: i32,
     #[serde(default)]
     error: String,
     health: Option<HealthReply>,
@@ -144,7 +160,7 @@ struct BindingReply {
 
 impl ContainerReply {
     pub fn facts(self) -> ContainerFacts {
-        let StateReply { running, pid, oom_killed, error, health } = self.state;
+        let StateReply { running, pid, oom_killed, exit_code, error, health } = self.state;
         let health = health.and_then(|health| match health.status.as_str() {
             "starting" => Some(ContainerHealth::Starting),
             "healthy" => Some(ContainerHealth::Healthy),
@@ -167,8 +183,14 @@ impl ContainerReply {
             id: self.id,
             running,
             pid,
+            healthcheck: self.config.and_then(ConfigReply::healthcheck),
             health,
             out_of_memory: oom_killed,
+            memory_limit: self
+                .host_config
+                .and_then(|host| u64::try_from(host.memory).ok())
+                .filter(|limit| *limit > 0),
+            exit_code,
             error,
             ports,
         }

@@ -310,6 +310,7 @@ impl Engine {
     fn note(&mut self, run: RunId, message: Message, effects: &mut Vec<Effect>) {
         let Some(state) = self.live_service_mut(run) else { return };
         state.emit(EventKind::Note(message.clone()), effects);
+        state.past.note(run, &message.text);
         if let Some(live) = state.live_mut() {
             live.facts.note = Some(message);
         }

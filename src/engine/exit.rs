@@ -69,7 +69,7 @@ impl Engine {
         let may_have_lost_port = live.may_have_lost_port();
         live.pid = None;
         live.stage = RunStage::Draining { exit, verdict, kill };
-        state.past.ended(EndedRun { run, start, at: now, exit, lived, by });
+        state.past.ended(EndedRun { run, start, at: now, exit, lived, by, note: None });
         state.exit = Some(exit);
         state.saves.last_activity(now);
         // An exit that may be another process's fault is judged once nothing of the run is left.

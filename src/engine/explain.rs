@@ -275,7 +275,8 @@ fn one_of(need: &Dependency) -> String {
 fn past_run(end: &EndedRun, date: impl Fn(EngineTime) -> String) -> PastRun {
     let lived = |lived: std::time::Duration| u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
     let EndedRun { run, start, exit, by, .. } = *end;
-    PastRun { run, start, at: date(end.at), exit, lived_ms: end.lived.map(lived), by }
+    let (lived_ms, note) = (end.lived.map(lived), end.note.clone());
+    PastRun { run, start, at: date(end.at), exit, lived_ms, by, note }
 }
 
 fn triggered(trigger: &LastTrigger, date: impl Fn(EngineTime) -> String) -> FileTrigger {

@@ -26,6 +26,8 @@ pub(super) struct EndedRun {
     pub exit: ProcessExit,
     pub lived: Option<Duration>,
     pub by: ExitClass,
+    /// What became known of it later.
+    pub note: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +39,13 @@ pub(super) struct LastTrigger {
 }
 
 impl RunHistory {
+    /// Adds what became known of a run, if that has ended.
+    pub fn note(&mut self, run: RunId, text: &str) {
+        if let Some(ended) = self.runs.iter_mut().find(|ended| ended.run == run) {
+            ended.note = Some(text.to_owned());
+        }
+    }
+
     pub fn ended(&mut self, run: EndedRun) {
         self.runs.push_front(run);
         self.runs.truncate(HISTORY);

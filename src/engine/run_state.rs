@@ -153,7 +153,7 @@ impl RunFacts {
             | Probe::Exec { .. }
             | Probe::Delay { .. }
             | Probe::Notify
-            | Probe::Healthcheck => None,
+            | Probe::Healthcheck { .. } => None,
         })
     }
 }

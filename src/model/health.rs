@@ -50,8 +50,11 @@ pub enum Probe {
     },
     /// The service sends `READY=1` to `NOTIFY_SOCKET`, as with `sd_notify` of systemd.
     Notify,
-    /// The engine finds its container healthy, by the `HEALTHCHECK` of its image.
-    Healthcheck,
+    /// Its container is healthy by the `HEALTHCHECK` of its image.
+    Healthcheck {
+        /// Whether an image without one counts as healthy.
+        optional: bool,
+    },
 }
 
 /// Which HTTP status is a success.

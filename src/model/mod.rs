@@ -34,7 +34,8 @@ pub use cause::Cause;
 pub use command::{CommandLine, RedactedText, RequiredPrograms};
 pub use container::{
     ContainerConfig, ContainerEngine, ContainerPlace, EngineAddress, ImageBuild, ImageSource,
-    PullPolicy, VolumeMount, VolumeSource, host_inside, is_image_reference, is_volume_name,
+    PullPolicy, StackContainers, VolumeMount, VolumeSource, host_inside, is_image_reference,
+    is_volume_name,
 };
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub(crate) use environment::SERVICE_VAR;

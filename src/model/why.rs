@@ -69,6 +69,9 @@ pub struct PastRun {
     pub lived_ms: Option<u64>,
     /// Whether the exit was requested, expected or unexpected.
     pub by: ExitClass,
+    /// What became known of it later, such as that memory ran out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Whether the exit was requested, expected or unexpected.

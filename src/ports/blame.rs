@@ -71,8 +71,7 @@ pub fn judge_start(
 
 /// Judges why a run exited before it was ready.
 pub fn judge_exit(service: &Service, evidence: &ExitEvidence) -> PortBlame {
-    let lines = evidence.lines.iter().filter(|line| mentions_address_in_use(line));
-    let blamed: Vec<&String> = lines.collect();
+    let blamed = blamed_lines(service, &evidence.lines);
     let named = |number: u16| blamed.iter().any(|line| mentions_port(line, number));
     // Blame an unidentified process only if the output mentions the error as well.
     let certain = |holder: &PortHolder| !blamed.is_empty() || !holder.may_act_for_service();
@@ -119,8 +118,8 @@ pub fn suspected_ports(
     lines: &[String],
     fixed: &BTreeSet<u16>,
 ) -> BTreeSet<u16> {
-    let blamed: Vec<&String> = lines.iter().filter(|line| mentions_address_in_use(line)).collect();
-    if blamed.is_empty() {
+    let blamed = blamed_lines(service, lines);
+    if blamed.is_empty() || service.launch.container.is_some() {
         return BTreeSet::new();
     }
     if service.ports.is_empty() {
@@ -130,6 +129,16 @@ pub fn suspected_ports(
     let mut ports: BTreeSet<u16> = named.chain(unnamed_ports(service)).collect();
     ports.retain(|number| !service.ports.iter().any(|port| port.number == *number));
     ports
+}
+
+/// Returns the lines that say that an address of this machine is in use. The program in a container
+/// speaks of its ports inside, and the engine of those outside.
+fn blamed_lines<'a>(service: &Service, lines: &'a [String]) -> Vec<&'a String> {
+    let outside = |line: &&String| {
+        service.launch.container.is_none()
+            || service.ports.iter().any(|port| mentions_port(line, port.number))
+    };
+    lines.iter().filter(|line| mentions_address_in_use(line)).filter(outside).collect()
 }
 
 /// Returns the ports that a program may use without naming them in its error: those that it was not
@@ -144,7 +153,9 @@ fn unnamed_ports(service: &Service) -> Vec<u16> {
 fn insistence(service: &Service, evidence: &ExitEvidence, blamed: &[&String]) -> Option<Message> {
     let given = service.port()?.number;
     let own = |port: u16| service.ports.iter().any(|own| own.number == port);
-    if blamed.is_empty() || blamed.iter().any(|line| mentioned_ports(line).any(own)) {
+    let is_container = service.launch.container.is_some();
+    if is_container || blamed.is_empty() || blamed.iter().any(|line| mentioned_ports(line).any(own))
+    {
         return None;
     }
     let holder = |port: u16| {

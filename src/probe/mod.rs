@@ -25,7 +25,7 @@ pub use debugger_port::start_debugger_probe;
 pub use exec::{ProbeCommandEnd, ProbeCommandOutput, run_command, run_command_within};
 pub use health::start_health;
 pub use notify_socket::{NOTIFY_SOCKET, NotifySocket};
-pub use probe_context::{BoxedHealth, ContainerProbes, ProbeContext};
+pub use probe_context::{BoxedHealth, BoxedStart, ContainerProbes, ProbeContext};
 pub use probe_report::{ProbeFinding, ProbeReport};
 pub use readiness::{ProbeHandle, start_readiness};
 pub use tcp::local_addresses;

@@ -30,12 +30,17 @@ pub struct ProbeContext {
 pub struct ContainerProbes {
     /// Explains why a port, outside, leads to nothing although something listens.
     pub hint: Box<dyn Fn(u16) -> Option<Message> + Send + Sync>,
-    /// Returns why the container is not healthy, as its image says.
+    /// Resolves once the container runs.
+    pub runs: Box<dyn Fn() -> BoxedStart + Send + Sync>,
+    /// Finds out whether the container is healthy.
     pub health: Box<dyn Fn() -> BoxedHealth + Send + Sync>,
 }
 
-/// Whether a container is healthy, and why not.
-pub type BoxedHealth = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+/// The start of a container.
+pub type BoxedStart = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Whether a container is healthy, and why not; `None`: its image has no HEALTHCHECK.
+pub type BoxedHealth = Pin<Box<dyn Future<Output = Option<Result<(), String>>> + Send>>;
 
 impl ProbeContext {
     /// `tree` lists the live processes of the run; `owner` returns the owner of a port and
@@ -83,16 +88,23 @@ impl ProbeContext {
         self.container.is_some()
     }
 
+    /// Resolves once the container of the run is started; before, no attempt can succeed.
+    pub(super) async fn started(&self) {
+        if let Some(container) = &self.container {
+            (container.runs)().await;
+        }
+    }
+
     /// Explains why a port leads to nothing although something listens.
     pub(super) fn hint(&self, port: u16) -> Option<Message> {
         (self.container.as_ref()?.hint)(port)
     }
 
-    /// Returns why its container is not healthy.
-    pub(super) async fn container_health(&self) -> Result<(), String> {
+    /// Whether its container is healthy, and why not; `None`: its image has no HEALTHCHECK.
+    pub(super) async fn container_health(&self) -> Option<Result<(), String>> {
         match &self.container {
             Some(container) => (container.health)().await,
-            None => Err("it runs in no container".to_owned()),
+            None => Some(Err("it runs in no container".to_owned())),
         }
     }
 

@@ -82,7 +82,7 @@ pub fn start_readiness(
             | model::Probe::Http { .. }
             | model::Probe::Exec { .. }
             | model::Probe::Delay { .. }
-            | model::Probe::Healthcheck => None,
+            | model::Probe::Healthcheck { .. } => None,
         };
         tasks.spawn(single.run(matched));
     }
@@ -131,7 +131,7 @@ impl ProbeTask {
                 self.say(ProbeUpdate::Held(format!("has been running for {shown}")));
             }
             model::Probe::Tcp { .. } | model::Probe::Http { .. } => self.repeat(FIRST).await,
-            model::Probe::Exec { .. } | model::Probe::Healthcheck => {
+            model::Probe::Exec { .. } | model::Probe::Healthcheck { .. } => {
                 self.repeat(FIRST_EXEC).await;
             }
         }
@@ -162,6 +162,10 @@ impl ProbeTask {
     }
 
     async fn repeat(&self, first: Duration) {
+        if self.sight.is_forwarded() {
+            self.say(ProbeUpdate::Failed("its container does not run yet".to_owned()));
+            self.sight.started().await;
+        }
         for pause in ProbeBackoff::new(first, self.interval) {
             let slow = |what| self.say(ProbeUpdate::Failed(what));
             let Some(attempt) = attempt(&self.probe, &self.launch, &self.sight, &slow).await else {
@@ -247,9 +251,13 @@ pub(super) async fn attempt(
             Some(request.attempt(sight, slow).await)
         }
         model::Probe::Exec { command } => Some(exec::attempt(command, launch, sight).await),
-        model::Probe::Healthcheck => Some(match sight.container_health().await {
-            Ok(()) => ProbeAttempt::Held("the health check of its image succeeded".to_owned()),
-            Err(why) => ProbeAttempt::Failed(why),
+        model::Probe::Healthcheck { optional } => Some(match sight.container_health().await {
+            Some(Ok(())) => {
+                ProbeAttempt::Held("the health check of its image succeeded".to_owned())
+            }
+            Some(Err(why)) => ProbeAttempt::Failed(why),
+            None if *optional => ProbeAttempt::Held(String::new()),
+            None => ProbeAttempt::Failed("its image has no HEALTHCHECK".to_owned()),
         }),
         model::Probe::Log { .. } | model::Probe::Delay { .. } | model::Probe::Notify => None,
     }
@@ -287,7 +295,8 @@ impl ReadinessTracker {
             self.fail(failed.iter().flatten().cloned().collect::<Vec<_>>().join("; "));
         }
         self.report_addresses();
-        let held: Vec<String> = held.into_iter().flatten().collect();
+        // There is nothing to say of a probe that was not needed.
+        let held: Vec<String> = held.into_iter().flatten().filter(|it| !it.is_empty()).collect();
         let what = if held.is_empty() { "started".into() } else { held.join(", ") };
         self.reporter.send(ProbeFinding::Ready(what));
     }

@@ -37,8 +37,8 @@ pub(crate) use crate::sys::signal::{
     ignore_file_size_signal, ignores_hangup, note_interrupt, own_group,
 };
 pub use cleanup::{
-    CleanupReport, CommandOrphans, KillOutcome, KillTarget, OwnChildren, StackContainers, clean_up,
-    find_orphans, find_orphans_by_token, kill_holders, left_containers,
+    CleanupReport, CommandOrphans, KillOutcome, KillTarget, OwnChildren, clean_up, find_orphans,
+    find_orphans_by_token, kill_holders, left_containers,
 };
 pub use daemonize::{Daemon, Foreground, ForkSide, daemonize};
 pub use deferred_command::DeferredCommand;

@@ -19,7 +19,7 @@ use super::run::{
 use super::spawn::{InheritedEnv, ListenFd, MAX_LISTEN_FDS, PreparedSpawn, prepare, spawn_errors};
 use super::stack_mark::StackMark;
 use crate::model::{
-    DirMove, EngineAddress, LaunchConfig, Message, RunId, SERVICE_VAR, Survivor, TtyMode,
+    DirMove, LaunchConfig, Message, RunId, SERVICE_VAR, StackContainers, Survivor, TtyMode,
 };
 use crate::sys::pty::{Pty, TermSize};
 
@@ -321,12 +321,12 @@ impl ProcessManager {
         let _ = timeout(KILL_TIMEOUT, alive.wait_for(|count| *count == 0)).await;
     }
 
-    /// Records that the stack has something in this engine, and lets the guard clean up there if this
+    /// Records what the stack may have in container engines, and lets the guard clean up there if this
     /// process is killed. Not for the loop: it writes a file.
-    pub fn uses_engine(&self, engine: &EngineAddress, last_act: &[u8]) {
+    pub fn has_containers(&self, has: &StackContainers, last_act: &[u8]) {
         self.link.set_last_act(last_act);
         if let Some(ledger) = self.link.ledger() {
-            ledger.uses_engine(engine);
+            ledger.has_containers(has);
         }
     }
 

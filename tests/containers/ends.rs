@@ -1,7 +1,9 @@
-use super::engine::{Engine, IMAGE, ok};
+use std::time::Duration;
+
+use super::engine::{Engine, IMAGE, Kind, ok};
 use crate::support::{
-    RunningProgram, Signal, TestProject, children, env_number, eventually, guard, kill_all_at_once,
-    kill_processes, service,
+    RunningProgram, SeededRng, Signal, TestProject, children, env_number, eventually, guard,
+    kill_all_at_once, kill_processes, service, wait_at_most,
 };
 
 /// A stack with one container that ignores TERM if `deaf`.
@@ -138,5 +140,78 @@ pub fn the_next_command_removes_what_is_left(engine: &Engine) {
     assert!(down.stdout.contains("removed leftover containers"), "{down:?}");
     engine.assert_clean("swept");
     eventually("the processes to end", || project.alive().is_empty().then_some(()));
+    project.finish();
+}
+
+/// The engine goes on with what a killed program has asked for.
+pub fn a_creation_under_way_is_found(engine: &Engine) {
+    let project = TestProject::new();
+    write(&project, "begun", 18240, false);
+    let rounds = env_number("DEVSTACK_CONTAINER_KILLS").unwrap_or(4);
+    let mut dice = SeededRng::new(17);
+    let mut caught = 0;
+    for round in 0..rounds {
+        let up = engine.devstack(&project, &["up"]).start();
+        eventually("the guard", || children(up.pid(), "ds-guard").first().copied());
+        // Any moment from before the network is created to after the container runs.
+        let moment = Duration::from_millis(dice.below(1000) as u64);
+        let _ = wait_at_most(moment, || None::<()>);
+        if round % 2 == 0 {
+            // The guard must find it.
+            up.kill9();
+            eventually("the guard to end", || project.alive().is_empty().then_some(()));
+        } else {
+            kill_all_at_once(&up);
+            eventually("the processes to end", || project.alive().is_empty().then_some(()));
+            let down = engine.devstack(&project, &["down"]).run();
+            assert!([0, 3].contains(&down.code()), "{down:?}");
+            caught += usize::from(down.stdout.contains("begun-web"));
+        }
+        let left = (engine.containers("begun"), engine.networks("begun"));
+        assert_eq!(left, (Vec::new(), Vec::new()), "round {round}, killed after {moment:?}");
+    }
+    println!("{caught} containers were left for `down`");
+    // Nothing has appeared since.
+    let up = start(engine, &project, "begun");
+    assert_eq!(engine.containers("begun").len(), 1);
+    assert_eq!(engine.networks("begun").len(), 1);
+    up.end();
+    engine.assert_clean("begun");
+    project.finish();
+}
+
+/// One that a command started itself.
+pub fn an_adopted_container_is_found_too(engine: &Engine) {
+    let project = TestProject::new();
+    let name = engine.name();
+    let option = if engine.kind == Kind::Docker { "--host" } else { "--url" };
+    let socket = engine.socket.display();
+    // Its end removes nothing, so that only devstack can have.
+    let run = format!("run --name byhand-{name} -p 127.0.0.1:$PORT:8080 {IMAGE}");
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'byhand2'
+            [services.web]\nport = 18250\nstop = {{ grace = '200ms' }}
+            command = '{name} {option} unix://{socket} {run}'"
+        ),
+    );
+    let is_there = || {
+        let all = engine.ask("/containers/json?all=true");
+        let own = |one: &serde_json::Value| one["Names"][0] == format!("/byhand-{name}");
+        all.as_array().expect("a list").iter().any(own)
+    };
+    let gone = || eventually("its container to be gone", || (!is_there()).then_some(()));
+    // The supervisor: the guard removes it.
+    start(engine, &project, "byhand2").kill9();
+    gone();
+    eventually("the guard to end", || project.alive().is_empty().then_some(()));
+    // All at once: it goes on until the next command.
+    let up = start(engine, &project, "byhand2");
+    kill_all_at_once(&up);
+    assert!(is_there());
+    let down = ok(engine.devstack(&project, &["down"]));
+    assert!(down.stdout.contains("removed leftover containers"), "{down:?}");
+    assert!(!is_there());
     project.finish();
 }

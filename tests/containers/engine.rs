@@ -117,7 +117,8 @@ impl Engine {
         let mut command = Command::new("unshare");
         command.args(["-n", "-m", "--propagation", "private", "sh", "-c", KEEPER, "sh"]);
         command.arg(&dir).arg(script);
-        command.envs(podman_variables(&dir)).env_remove("DOCKER_HOST");
+        // The monitors of Podman leave files where they are started.
+        command.envs(podman_variables(&dir)).env_remove("DOCKER_HOST").current_dir(&dir);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut keeper = starting::spawn(&mut command).expect("unshare starts");
         let socket = dir.join("api.sock");
@@ -244,6 +245,27 @@ impl Engine {
             .collect();
         names.sort();
         names
+    }
+
+    /// Lets a container that runs use 32 MiB of memory.
+    pub fn limit_memory(&self, container: &str) {
+        if self.kind == Kind::Docker {
+            let words = ["update", "--memory", "32m", "--memory-swap", "32m", container];
+            let out = self.program(&words, &[]);
+            assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+            return;
+        }
+        let pid = &self.ask(&format!("/containers/{container}/json"))["State"]["Pid"];
+        let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).expect("it runs");
+        let at = |controller: &str| {
+            let line = groups.lines().find_map(|line| line.split_once(controller));
+            line.map(|(_, path)| path.trim_start_matches('/').to_owned())
+        };
+        let file = match at(":memory:") {
+            Some(path) => format!("/sys/fs/cgroup/memory/{path}/memory.limit_in_bytes"),
+            None => format!("/sys/fs/cgroup/{}/memory.max", at("0::").expect("a control group")),
+        };
+        fs::write(file, "33554432").expect("it is ours");
     }
 
     /// The networks of a stack.

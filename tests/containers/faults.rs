@@ -1,4 +1,4 @@
-use super::engine::{Engine, IMAGE, Kind};
+use super::engine::{Engine, IMAGE, Kind, ok};
 use crate::support::{TestProject, eventually};
 
 pub fn what_the_engine_refuses_is_said_once(engine: &Engine) {
@@ -101,5 +101,41 @@ pub fn a_restarted_engine_is_waited_for(engine: &Engine) {
     assert_eq!(engine.containers("waits").len(), 1);
     up.end();
     engine.assert_clean("waits");
+    project.finish();
+}
+
+pub fn the_end_of_memory_is_said(engine: &Engine) {
+    let project = TestProject::new();
+    project.write("gate/.keep", "");
+    let eat = "busybox dd if=/dev/zero of=/dev/null bs=200M count=1";
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'hungry'
+            [services.web]\nimage = '{IMAGE}'\nvolumes = ['./gate:/gate']\nrestart = 'no'
+            entrypoint = ['sh', '-c']
+            command = ['until [ -e /gate/open ]; do sleep 0.05; done; exec {eat}']
+            [services.other]\ncommand = '{{misbehave}} run'"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).start();
+    up.wait_for("hungry is up");
+    let name = eventually("the container to run", || {
+        let name = engine.containers("hungry").pop()?;
+        let state = &engine.ask(&format!("/containers/{name}/json"))["State"];
+        (state["Running"] == true).then_some(name)
+    });
+    engine.limit_memory(&name);
+    project.write("gate/open", "");
+    up.wait_for("web   * failed: exited with code 137");
+    // Podman 4.3 does not see it with control groups of version 1.
+    if engine.kind == Kind::Docker {
+        let said = "killed: out of memory, limit 32 MiB";
+        up.wait_for(said);
+        let why = ok(engine.devstack(&project, &["why", "web"])).stdout;
+        assert!(why.contains(said), "{why}");
+    }
+    up.end();
+    engine.assert_clean("hungry");
     project.finish();
 }

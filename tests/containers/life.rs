@@ -1,7 +1,5 @@
-use std::io::{Read, Write};
-
 use super::engine::{Engine, IMAGE, Kind, ok};
-use crate::support::{TestProject, eventually, require_program, service};
+use crate::support::{TestProject, eventually, service};
 
 pub fn it_runs_beside_programs_that_reach_it(engine: &Engine) {
     let project = TestProject::new();
@@ -187,6 +185,44 @@ pub fn a_save_builds_and_swaps(engine: &Engine) {
     project.finish();
 }
 
+pub fn the_healthcheck_of_an_image_counts(engine: &Engine) {
+    let project = TestProject::new();
+    // The engine itself would first look in an hour.
+    let check = "HEALTHCHECK --interval=1h CMD cat /tmp/healthy";
+    project.write("box/Dockerfile", &format!("FROM {IMAGE}\n{check}\n"));
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'checked'
+            [services.web]\nbuild = 'box'\nport = {{ prefer = 18200, inside = 8080 }}
+            health = {{ healthcheck = true, interval = '50ms', failures = 1 }}
+            [services.off]\nbuild = 'box'\nport = {{ prefer = 18201, inside = 8080 }}
+            ready = {{ healthcheck = false }}
+            [services.none]\nimage = '{IMAGE}'\nport = {{ prefer = 18202, inside = 8080 }}
+            ready = {{ healthcheck = true }}
+            [services.plain]\nimage = '{IMAGE}'\nport = {{ prefer = 18203, inside = 8080 }}"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).env("DOCKER_BUILDKIT", "0").start();
+    up.wait_for("off   * ready in");
+    up.wait_for("plain * ready in");
+    let why = |service: &str| ok(engine.devstack(&project, &["why", service])).stdout;
+    eventually("both reasons", || {
+        let web = why("web").contains("the health check of its image fails");
+        (web && why("none").contains("its image has no HEALTHCHECK")).then_some(())
+    });
+    let inside = |words: &[&str]| {
+        ok(engine.devstack(&project, &[&["exec", "web", "--"], words].concat()));
+    };
+    inside(&["touch", "/tmp/healthy"]);
+    up.wait_for("web   * ready in");
+    inside(&["busybox", "rm", "/tmp/healthy"]);
+    up.wait_for("web   * unhealthy: the health check of its image fails");
+    up.end();
+    engine.assert_clean("checked");
+    project.finish();
+}
+
 pub fn volumes_stay(engine: &Engine) {
     let project = TestProject::new();
     project.write("shared/word", "from outside");
@@ -236,47 +272,5 @@ pub fn a_port_that_the_command_publishes_is_its_own(engine: &Engine) {
         let publishes = |one: &serde_json::Value| one["Ports"][0]["PublicPort"] == 18180;
         (!all.as_array().expect("a list").iter().any(publishes)).then_some(())
     });
-    project.finish();
-}
-
-/// Copies a program of this machine with the libraries that it needs.
-fn add_program(root: &std::path::Path, program: &std::path::Path) {
-    let list = std::process::Command::new("ldd").arg(program).output().expect("ldd");
-    let list = String::from_utf8(list.stdout).expect("paths");
-    let libraries = list.split_ascii_whitespace().filter(|word| word.starts_with('/'));
-    for file in libraries.map(std::path::Path::new).chain([program]) {
-        let to = root.join(file.strip_prefix("/").expect("absolute"));
-        std::fs::create_dir_all(to.parent().expect("it has one")).expect("it is ours");
-        std::fs::copy(file, to).expect("it can be copied");
-    }
-}
-
-pub fn a_data_store_serves_a_program(engine: &Engine) {
-    let Some(redis) = require_program("redis-server") else { return };
-    let image = "localhost/redis:1";
-    engine.import(image, "CMD [\"redis-server\", \"--protected-mode\", \"no\"]", |root| {
-        add_program(root, &redis);
-    });
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'stored'
-            [services.db]\npreset = 'redis'\nimage = '{image}'\nport = {{ prefer = 18190, inside = 6379 }}
-            command = ['redis-server', '--protected-mode', 'no']
-            [services.app]\ndepends_on = ['db']
-            command = 'echo the store is ${{db.url}}; exec {{misbehave}} run'"
-        ),
-    );
-    let up = engine.devstack(&project, &["up"]).start();
-    up.wait_for("the store is redis://127.0.0.1:18190");
-    engine.enter();
-    let mut client = std::net::TcpStream::connect("127.0.0.1:18190").expect("it is ready");
-    client.write_all(b"PING\r\n").expect("it reads");
-    let mut answer = [0; 7];
-    client.read_exact(&mut answer).expect("it answers");
-    assert_eq!(&answer, b"+PONG\r\n");
-    up.end();
-    engine.assert_clean("stored");
     project.finish();
 }

@@ -102,7 +102,8 @@ fn past(past: &PastRun, now: Timestamp) -> String {
     let lived =
         past.lived_ms.map(|ms| format!(", ran for {}", DisplayDuration(Duration::from_millis(ms))));
     let (start, ago, by) = (past.start, age(&past.at, now), past.by.as_str());
-    format!("start {start}, {ago} ago: {}, {by}{}", past.exit, lived.unwrap_or_default())
+    let note = past.note.as_ref().map_or(String::new(), |note| format!("; {note}"));
+    format!("start {start}, {ago} ago: {}, {by}{}{note}", past.exit, lived.unwrap_or_default())
 }
 
 fn port(port: &PortStatus) -> String {

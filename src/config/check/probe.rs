@@ -48,7 +48,8 @@ impl ConfigChecker<'_, '_> {
                 "log" => self.template_text("log", node).map(ProbeSpec::Log),
                 "exec" => self.command("exec", node).map(ProbeSpec::Exec),
                 "healthcheck" => {
-                    let healthcheck = |yes: bool| yes.then_some(ProbeSpec::Healthcheck);
+                    let healthcheck =
+                        |yes: bool| yes.then_some(ProbeSpec::Healthcheck { optional: false });
                     self.boolean("healthcheck", node).and_then(healthcheck)
                 }
                 _ => self.boolean("notify", node).and_then(|yes| yes.then_some(ProbeSpec::Notify)),

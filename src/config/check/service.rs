@@ -82,7 +82,7 @@ impl ConfigChecker<'_, '_> {
         let all_ports: Vec<_> = ports.iter().chain(debugger).collect();
         let container =
             self.container((&name, entry.key), table, &dir, defaults.engine, &all_ports, preset);
-        let ready = self.ready(table, kind, &ports, builds);
+        let ready = self.ready(table, kind, &ports, builds, in_container);
         let main_port = ports.first().filter(|_| kind == ServiceKind::Service);
         let speaks_http =
             main_port.is_some_and(|main| speaks_http(&main.name, &ready.probes, framework));

@@ -274,7 +274,7 @@ impl ServiceBuilder<'_> {
             ProbeSpec::Exec(command) => Probe::Exec { command: texts.command(command) },
             ProbeSpec::Delay(delay) => Probe::Delay { delay: *delay },
             ProbeSpec::Notify => Probe::Notify,
-            ProbeSpec::Healthcheck => Probe::Healthcheck,
+            ProbeSpec::Healthcheck { optional } => Probe::Healthcheck { optional: *optional },
         }
     }
 

@@ -112,7 +112,7 @@ fn cannot_fail(spec: &ServiceSpec) -> bool {
         | ProbeSpec::Tcp(_)
         | ProbeSpec::Delay(_)
         | ProbeSpec::Notify
-        | ProbeSpec::Healthcheck => true,
+        | ProbeSpec::Healthcheck { .. } => true,
     };
     spec.container.is_none()
         && names_program(&spec.command)
@@ -246,7 +246,7 @@ fn probes(
                 | Probe::Exec { .. }
                 | Probe::Delay { .. }
                 | Probe::Notify
-                | Probe::Healthcheck,
+                | Probe::Healthcheck { .. },
                 _,
             ) => {}
         }

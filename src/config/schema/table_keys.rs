@@ -93,8 +93,7 @@ const HEALTHCHECK: SchemaKey = SchemaKey::new(
     "healthcheck",
     shapes::boolean,
     "The container is healthy by the `HEALTHCHECK` of its image.",
-)
-.default("false");
+);
 const INTERVAL: SchemaKey =
     SchemaKey::new("interval", shapes::duration, "Time between two attempts.");
 
@@ -113,7 +112,12 @@ pub(crate) const READY: &[SchemaKey] = &[
     EXEC_PROBE.examples(&["\"pg_isready --port $PORT\""]),
     SchemaKey::new("notify", shapes::boolean, "The service sends `READY=1`, as for systemd.")
         .default("false"),
-    HEALTHCHECK,
+    SchemaKey::new(
+        "healthcheck",
+        shapes::boolean,
+        "The container is healthy by the `HEALTHCHECK` of its image; the default if it has one and no other probe is given.",
+    )
+    .examples(&["true"]),
     SchemaKey::new("delay", shapes::duration, "The service has been running for this long.")
         .examples(&["\"2s\""]),
     SchemaKey::new("timeout", shapes::duration, "Time limit for becoming ready.")
@@ -128,7 +132,7 @@ pub(crate) const HEALTH: &[SchemaKey] = &[
     STATUS,
     INSECURE,
     EXEC_PROBE.examples(&["\"./check\""]),
-    HEALTHCHECK,
+    HEALTHCHECK.default("false"),
     INTERVAL.default("\"5s\""),
     SchemaKey::new(
         "failures",

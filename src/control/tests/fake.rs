@@ -156,6 +156,7 @@ pub fn why() -> WhyView {
         exit,
         lived_ms,
         by,
+        note: None,
     };
     let message = Message::new(MessageClass::CrashLoop, "exited 8 times within 2m; last: exit 1");
     let port = |name: &str, wanted, given, moved: Option<&str>| PortStatus {

@@ -2,10 +2,12 @@
 
 mod engine_address;
 mod image_source;
+mod stack_containers;
 mod volume;
 
 pub use engine_address::{ContainerPlace, EngineAddress};
 pub use image_source::{ImageBuild, ImageSource, is_image_reference};
+pub use stack_containers::StackContainers;
 pub use volume::{VolumeMount, VolumeSource, is_volume_name};
 
 use std::collections::BTreeMap;

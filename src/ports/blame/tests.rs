@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{AssignedPort, CommandLine};
+use crate::model::{AssignedPort, CommandLine, ContainerConfig};
 
 /// A service with ports 5001 (`http`) and 9100 (`metrics`); those named in `passed` are passed.
 fn service(passed: &[&str]) -> Service {
@@ -227,4 +227,27 @@ fn closed_connections_are_waited_for() {
     let lingering = BTreeSet::from([9100]);
     let evidence = ExitEvidence { lingering, ..seen(HoldersByPort::new(), &[IN_USE]) };
     assert_eq!(judge_exit(&api, &evidence), PortBlame::Lingers(9100));
+}
+
+#[test]
+fn a_port_inside_a_container_is_none_of_this_machine() {
+    let mut api = service(&[]);
+    api.launch.command = CommandLine::exec(["serve", "--port", "8080"]);
+    let inside = "Error: listen EADDRINUSE: address already in use 0.0.0.0:8080";
+    let outside = "Bind for 127.0.0.1:5001 failed: port is already allocated.";
+    let judge = |api: &Service, line: &str| {
+        let lines = [line.to_owned()];
+        let suspects = suspected_ports(api, &lines, &BTreeSet::new());
+        let holders = suspects.iter().map(|port| (*port, vec![named(7, "x")])).collect();
+        judge_exit(api, &seen(holders, &[line]))
+    };
+    let in_use = "OSError: [Errno 98] Address already in use";
+    assert!(matches!(judge(&api, inside), PortBlame::Insists(_)));
+    assert!(matches!(judge(&api, in_use), PortBlame::Insists(_)));
+    api.launch.container = Some(ContainerConfig::sample("api:1"));
+    assert_eq!(judge(&api, inside), PortBlame::NoSign);
+    assert_eq!(judge(&api, in_use), PortBlame::NoSign);
+    assert_eq!(judge(&api, outside), PortBlame::UsedBefore(Some(5001)));
+    api.ports.clear();
+    assert_eq!(judge(&api, in_use), PortBlame::NoSign);
 }

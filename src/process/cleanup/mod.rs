@@ -17,6 +17,6 @@ pub(super) use left_alone::leave_alone;
 pub(crate) use orphan_scan::TOKEN_VAR;
 pub use own_children::OwnChildren;
 pub use previous_stack::{
-    CleanupReport, StackContainers, clean_up, find_orphans, find_orphans_by_token, left_containers,
+    CleanupReport, clean_up, find_orphans, find_orphans_by_token, left_containers,
 };
 pub(crate) use record_writer::RecordWriter;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::orphan_scan::OrphanScan;
 use super::process_identity::{ProcessIdentity, wait_for_exits};
 use super::process_record::{MIN_TOKEN_LEN, ProcessRecord};
-use crate::model::{EngineAddress, Message, MessageClass};
+use crate::model::{Message, MessageClass, StackContainers};
 use crate::sys::process;
 
 /// How long orphans may take to exit after TERM.
@@ -33,15 +33,6 @@ pub struct CleanupReport {
     pub removed: Vec<String>,
     /// Why containers could not be looked for or removed.
     pub engine_trouble: Vec<String>,
-}
-
-/// Where a stack that is gone may have left containers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StackContainers {
-    /// The token that marks them.
-    pub token: String,
-    /// The engines; none: that is not recorded.
-    pub engines: Vec<EngineAddress>,
 }
 
 impl CleanupReport {
@@ -118,10 +109,7 @@ fn clean_up_by_record(record: &Path) -> CleanupReport {
         Ok(Some(found)) => {
             if found.is_at(record) {
                 terminate(&found, &mut swept);
-                if !found.engines.is_empty() {
-                    let (token, engines) = (found.token.clone(), found.engines.clone());
-                    swept.containers.push(StackContainers { token, engines });
-                }
+                swept.containers.extend(found.containers());
             }
             if swept.alive.is_empty()
                 && let Err(error) = std::fs::remove_file(record)
@@ -139,7 +127,8 @@ fn clean_up_by_token(token: &str) -> CleanupReport {
     let mut swept = CleanupReport::default();
     if token.len() >= MIN_TOKEN_LEN {
         terminate(&ProcessRecord::from_token(token.to_owned()), &mut swept);
-        swept.containers.push(StackContainers { token: token.to_owned(), engines: Vec::new() });
+        let token = token.to_owned();
+        swept.containers.push(StackContainers { token, ..StackContainers::default() });
     }
     swept
 }
@@ -159,14 +148,12 @@ pub fn left_containers(record: Option<&Path>, token: Option<&str>) -> Vec<StackC
         && let Ok(Some(found)) = ProcessRecord::peek(path)
         && found.is_at(path)
         && !is_alive(&found, path)
-        && !found.engines.is_empty()
     {
-        left.push(StackContainers { token: found.token, engines: found.engines });
+        left.extend(found.containers());
     }
     let token = token.filter(|token| !left.iter().any(|known| known.token == **token));
-    left.extend(
-        token.map(|token| StackContainers { token: token.to_owned(), engines: Vec::new() }),
-    );
+    let of = |token: &str| StackContainers { token: token.to_owned(), ..Default::default() };
+    left.extend(token.map(of));
     left
 }
 

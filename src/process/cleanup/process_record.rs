@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::process_identity::ProcessIdentity;
 use crate::atomic_file::{self, set_aside};
-use crate::model::EngineAddress;
+use crate::model::{EngineAddress, StackContainers};
 use crate::sys::process;
 
 const VERSION: u32 = 1;
@@ -39,6 +39,12 @@ pub(super) struct ProcessRecord {
     /// The container engines in which the stack has something with its token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub engines: Vec<EngineAddress>,
+    /// What was asked of them and had not appeared yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub creations: Vec<String>,
+    /// The IDs of containers that its commands have started themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adopted: Vec<String>,
 }
 
 impl ProcessRecord {
@@ -77,6 +83,16 @@ impl ProcessRecord {
         let stored = ProcessRecord { dir: directory_of(path)?, ..self.clone() };
         let text = serde_json::to_vec(&stored)?;
         atomic_file::replace(path, atomic_file::PRIVATE, |file| file.write_all(&text))
+    }
+
+    /// Returns what the stack may have in container engines. `None`: it used none.
+    pub fn containers(&self) -> Option<StackContainers> {
+        (!self.engines.is_empty()).then(|| StackContainers {
+            token: self.token.clone(),
+            engines: self.engines.clone(),
+            creations: self.creations.clone(),
+            adopted: self.adopted.clone(),
+        })
     }
 
     /// Whether it was written at this path, by this user, since the machine started. Otherwise it

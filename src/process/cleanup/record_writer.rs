@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::process_identity::ProcessIdentity;
 use super::process_record::ProcessRecord;
-use crate::model::{DirMove, EngineAddress};
+use crate::model::{DirMove, StackContainers};
 use crate::sync::lock_unpoisoned;
 use crate::sys::process;
 
@@ -66,14 +66,14 @@ impl RecordWriter {
         changes.ended.push(run);
     }
 
-    /// Records that the stack is about to have something in this engine, before it has. Not for the
-    /// loop: it writes the file.
-    pub fn uses_engine(&self, engine: &EngineAddress) {
+    /// Records what the stack is about to have in container engines, before it has. Not for the loop:
+    /// it writes the file.
+    pub fn has_containers(&self, has: &StackContainers) {
         let mut record = lock_unpoisoned(&self.record);
-        let Some(record) = record.as_mut().filter(|record| !record.engines.contains(engine)) else {
-            return;
-        };
-        record.engines.push(engine.clone());
+        let Some(record) = record.as_mut() else { return };
+        record.engines.clone_from(&has.engines);
+        record.creations.clone_from(&has.creations);
+        record.adopted.clone_from(&has.adopted);
         write(record, &self.path());
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::container_sight::{forwarded, listener_of};
+use super::engine_record::EngineRecord;
 use crate::container::{
     DiscoveryFacts, EngineClient, InsideListener, candidates, is_process_of, publisher_of,
 };
@@ -21,6 +22,7 @@ const MAX_GROUPS: u64 = 64 * 1024;
 #[derive(Debug, Clone)]
 pub struct ContainerAdoption {
     processes: Arc<ProcessManager>,
+    record: Arc<EngineRecord>,
     /// In seconds since 1970.
     since: i64,
     /// By the port outside.
@@ -39,10 +41,11 @@ struct AdoptedContainer {
 
 impl ContainerAdoption {
     /// For a run that starts now.
-    pub fn new(processes: Arc<ProcessManager>) -> ContainerAdoption {
+    pub fn new(processes: Arc<ProcessManager>, record: Arc<EngineRecord>) -> ContainerAdoption {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         ContainerAdoption {
             processes,
+            record,
             since: i64::try_from(since).unwrap_or_default(),
             found: Arc::default(),
         }
@@ -91,6 +94,7 @@ impl ContainerAdoption {
             };
             let pid = about.pid.filter(groups);
             let container = AdoptedContainer { client, id: found.id, pid, inside: found.inside };
+            self.record.adopt(container.client.address(), &container.id).await;
             lock_unpoisoned(&self.found).insert(port, container);
             return true;
         }
@@ -101,8 +105,11 @@ impl ContainerAdoption {
     pub async fn end(self) {
         let all = std::mem::take(&mut *lock_unpoisoned(&self.found));
         for AdoptedContainer { client, id, .. } in all.into_values() {
-            if let Err(error) = client.remove(&id).await {
-                tracing::warn!("cannot remove container {id}: {}", client.message(&error));
+            match client.remove(&id).await {
+                Ok(_) => self.record.forget(&id),
+                Err(error) => {
+                    tracing::warn!("cannot remove container {id}: {}", client.message(&error));
+                }
             }
         }
     }

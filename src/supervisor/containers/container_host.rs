@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
-use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::last_act::LastActOrder;
+use super::engine_record::EngineRecord;
+use super::used_engine::UsedEngine;
 use crate::container::{self, ContainerLabels, DiscoveryFacts, EngineClient};
 use crate::log::StackLog;
 use crate::model::{ContainerEngine, EngineAddress, Message, RunId, Stack};
@@ -28,15 +28,9 @@ pub struct ContainerHost {
     pub(super) reports: mpsc::UnboundedSender<ProbeReport>,
     pub(super) labels: ContainerLabels,
     pub(super) dir: PathBuf,
-    /// One preparation at a time: services share the network and often the image.
-    engines: Mutex<KnownEngines>,
-}
-
-#[derive(Debug, Default)]
-struct KnownEngines {
-    /// By what services ask for.
-    found: BTreeMap<Option<&'static str>, EngineClient>,
-    used: Vec<EngineAddress>,
+    pub(super) record: Arc<EngineRecord>,
+    /// By what services ask for. Locked while one is looked for: all services use the same.
+    engines: Mutex<BTreeMap<Option<&'static str>, UsedEngine>>,
 }
 
 impl ContainerHost {
@@ -45,6 +39,7 @@ impl ContainerHost {
         processes: Arc<ProcessManager>,
         logs: StackLog,
         reports: mpsc::UnboundedSender<ProbeReport>,
+        record: Arc<EngineRecord>,
         stack: &Stack,
     ) -> ContainerHost {
         let labels = ContainerLabels {
@@ -52,8 +47,8 @@ impl ContainerHost {
             token: processes.token().to_owned(),
             place: place_of(&stack.dir),
         };
-        let engines = Mutex::default();
-        ContainerHost { processes, logs, reports, labels, dir: stack.dir.clone(), engines }
+        let (dir, engines) = (stack.dir.clone(), Mutex::default());
+        ContainerHost { processes, logs, reports, labels, dir, record, engines }
     }
 
     /// Finds the engine for a run, and makes sure that everything in it is found later.
@@ -61,13 +56,13 @@ impl ContainerHost {
         &self,
         run: RunId,
         wanted: Option<ContainerEngine>,
-    ) -> Result<EngineClient, Message> {
-        let mut known = self.engines.lock().await;
+    ) -> Result<UsedEngine, Message> {
+        let mut engines = self.engines.lock().await;
         let key = wanted.map(ContainerEngine::name);
-        if let Some(client) = known.found.get(&key).cloned() {
-            drop(known);
-            self.await_return(run, &client).await?;
-            return Ok(client);
+        if let Some(used) = engines.get(&key).filter(|used| !used.has_failed()).cloned() {
+            drop(engines);
+            self.await_return(run, &used.client).await?;
+            return Ok(used);
         }
         let environment = self.processes.environment();
         let path = environment.inherited("PATH").map(OsStr::to_owned);
@@ -76,26 +71,20 @@ impl ContainerHost {
         let facts =
             DiscoveryFacts::collect(|name| environment.inherited(name).map(OsStr::to_owned), find);
         let client = container::find_engine(&facts, wanted).await?;
-        let address = client.address().clone();
-        if !known.used.contains(&address) {
-            known.used.push(address.clone());
-            let order =
-                LastActOrder { token: self.labels.token.clone(), engines: known.used.clone() };
-            let processes = self.processes.clone();
-            // Fails only when the runtime is shutting down.
-            let _ = spawn_blocking(move || processes.uses_engine(&address, &order.encode())).await;
-            let (network, labels) = (self.labels.network(), self.labels.of_network());
-            let created = client.create_network(&network, &labels).await;
-            created.map_err(|error| client.message(&error))?;
-        }
-        known.found.insert(key, client.clone());
-        Ok(client)
+        let same =
+            |used: &&UsedEngine| used.client.address() == client.address() && !used.has_failed();
+        let used = match engines.values().find(same) {
+            Some(used) => used.clone(),
+            None => UsedEngine::open(client, &self.labels, self.record.clone()).await,
+        };
+        engines.insert(key, used.clone());
+        Ok(used)
     }
 
     /// Returns the engine that services with this wish run in, if one has started there.
     pub(super) fn known_engine(&self, wanted: Option<ContainerEngine>) -> Option<EngineAddress> {
-        let known = self.engines.try_lock().ok()?;
-        known.found.get(&wanted.map(ContainerEngine::name)).map(|client| client.address().clone())
+        let engines = self.engines.try_lock().ok()?;
+        engines.get(&wanted.map(ContainerEngine::name)).map(|used| used.client.address().clone())
     }
 
     /// Returns where containers reach this machine, in the words of the engine. Podman knows no word
@@ -146,16 +135,17 @@ impl ContainerHost {
     /// Removes everything of the stack except named volumes. All runs must be over. Returns whether
     /// nothing is left.
     pub async fn finish(&self) -> bool {
-        let used = std::mem::take(&mut self.engines.lock().await.used);
-        if used.is_empty() {
-            return true;
+        for used in self.engines.lock().await.values() {
+            // If it failed, a run has said so.
+            let _ = used.network().await;
         }
-        let left = container::remove_containers(&used, &self.labels.token).await;
+        let Some(has) = self.record.all() else { return true };
+        let left = container::remove_containers(&has).await;
         for trouble in &left.trouble {
             tracing::warn!("cannot clean up containers: {trouble}");
         }
         if left.trouble.is_empty() {
-            self.processes.cancel_last_act();
+            self.record.nothing_is_left();
         }
         left.trouble.is_empty()
     }

@@ -2,11 +2,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use super::container_host::ContainerHost;
-use crate::container::{ContainerCommand, ContainerFacts, EngineClient, still_running};
+use super::engine_record::EngineRecord;
+use crate::container::{
+    ContainerCommand, ContainerFacts, EngineClient, out_of_memory, still_running,
+};
 use crate::model::{
     ContainerEngine, ContainerPlace, LaunchConfig, Message, MessageClass, Name, RunId, Service,
 };
@@ -27,6 +30,7 @@ const EARLY_LIMIT: Duration = Duration::from_secs(4);
 #[derive(Debug)]
 pub struct ContainerRun {
     pub(super) state: Arc<ContainerState>,
+    record: Arc<EngineRecord>,
     /// Dropped to cancel the preparation; closed when that is over.
     preparation: Option<oneshot::Sender<()>>,
 }
@@ -39,6 +43,8 @@ pub(super) struct ContainerState {
     pub client: OnceLock<EngineClient>,
     /// Once it runs.
     pub running: OnceLock<ContainerFacts>,
+    /// Whether it was seen running.
+    pub seen: watch::Sender<bool>,
     /// Whether the run is over.
     pub ended: AtomicBool,
 }
@@ -67,20 +73,27 @@ impl ContainerRun {
             name: host.labels.container(&start.service.name, start.run),
             client: OnceLock::new(),
             running: OnceLock::new(),
+            seen: watch::Sender::new(false),
             ended: AtomicBool::new(false),
         });
-        let (preparation, cancelled) = oneshot::channel::<()>();
-        let (host, shared) = (host.clone(), state.clone());
+        let (preparation, mut cancelled) = oneshot::channel::<()>();
+        let (host, record, shared) = (host.clone(), host.record.clone(), state.clone());
         tokio::spawn(async move {
             let ContainerStart { reserved, run, service, group } = start;
             let prepared = tokio::select! {
                 biased;
                 // Nothing of it has begun.
-                _ = cancelled => Err(Message::new(MessageClass::Container, "stopped before its start")),
+                _ = &mut cancelled => Err(stopped_early()),
                 prepared = prepare(&host, run, &service, group.as_ref(), &shared) => prepared,
             };
+            // From here on, who ends it finds its engine.
+            let prepared = match cancelled.try_recv() {
+                Err(oneshot::error::TryRecvError::Closed) => Err(stopped_early()),
+                Ok(()) | Err(oneshot::error::TryRecvError::Empty) => prepared,
+            };
             match prepared {
-                Ok(launch) => {
+                Ok((client, launch)) => {
+                    host.record.begin(client.address(), &shared.name).await;
                     let epilogue = Box::pin(epilogue(host.clone(), run, shared.clone()));
                     let inputs = RunInputs {
                         tty: service.tty,
@@ -88,12 +101,17 @@ impl ContainerRun {
                         epilogue: Some(epilogue),
                     };
                     host.processes.start_reserved(reserved, &launch, inputs, sink);
-                    observe(&shared).await;
+                    if observe(&shared).await {
+                        host.record.settle(&shared.name);
+                    }
                 }
-                Err(why) => host.processes.refuse_reserved(reserved, why, sink),
+                Err(why) => {
+                    shared.ended.store(true, Ordering::Relaxed);
+                    host.processes.refuse_reserved(reserved, why, sink);
+                }
             }
         });
-        ContainerRun { state, preparation: Some(preparation) }
+        ContainerRun { state, record, preparation: Some(preparation) }
     }
 
     /// Whether the container runs, so that a signal reaches it.
@@ -111,14 +129,16 @@ impl ContainerRun {
     /// come into being later, with nobody to end it.
     pub fn end_early(&mut self, program: RunHandle) {
         self.preparation = None;
-        let state = self.state.clone();
+        let (state, record) = (self.state.clone(), self.record.clone());
         tokio::spawn(async move {
             // Without a client, nothing was asked yet.
             if let Some(client) = state.client.get() {
                 let removed = async {
-                    while !state.ended.load(Ordering::Relaxed)
-                        && !matches!(client.remove(&state.name).await, Ok(true))
-                    {
+                    while !state.ended.load(Ordering::Relaxed) {
+                        if let Ok(true) = client.remove(&state.name).await {
+                            record.settle(&state.name);
+                            break;
+                        }
                         sleep(PAUSE).await;
                     }
                 };
@@ -127,6 +147,11 @@ impl ContainerRun {
             }
             program.kill();
         });
+    }
+
+    /// Its program has exited, not killed: nothing that it asked for appears later.
+    pub fn program_exited(&self) {
+        self.record.settle(&self.state.name);
     }
 
     /// Returns the pid of its first process, where the engine runs on this machine.
@@ -155,10 +180,12 @@ async fn prepare(
     service: &Service,
     group: Option<&Name>,
     state: &ContainerState,
-) -> Result<LaunchConfig, Message> {
+) -> Result<(EngineClient, LaunchConfig), Message> {
     let container = service.launch.container.as_ref().expect("the service has a container");
-    let client = host.engine(run, container.engine).await?;
+    let used = host.engine(run, container.engine).await?;
+    let client = used.client.clone();
     let image = host.prepare(run, service, container, &client).await?;
+    used.network().await?;
     let host_address = host.address_inside(&client).await;
     let command = ContainerCommand {
         engine: client.address(),
@@ -174,12 +201,16 @@ async fn prepare(
     let launch = command.launch(&host.dir);
     // Set once: a run is prepared once.
     let _ = state.client.set(client.clone());
-    Ok(launch)
+    Ok((client, launch))
 }
 
-/// Asks until the container runs. Ends with the run at the latest.
-async fn observe(state: &ContainerState) {
-    let Some(client) = state.client.get() else { return };
+fn stopped_early() -> Message {
+    Message::new(MessageClass::Container, "stopped before its start")
+}
+
+/// Asks until the container runs, or with the end of the run. Returns whether it was seen.
+async fn observe(state: &ContainerState) -> bool {
+    let Some(client) = state.client.get() else { return false };
     sleep(FIRST_LOOK).await;
     let (mut seen, mut looks) = (false, 0);
     loop {
@@ -187,15 +218,16 @@ async fn observe(state: &ContainerState) {
             Ok(Some(facts)) if facts.running => {
                 // Set once: nothing else does.
                 let _ = state.running.set(facts);
-                return;
+                state.seen.send_replace(true);
+                return true;
             }
             Ok(Some(_)) => seen = true,
             // It is over.
-            Ok(None) if seen => return,
+            Ok(None) if seen => return true,
             Ok(None) | Err(_) => {}
         }
         if state.ended.load(Ordering::Relaxed) {
-            return;
+            return seen;
         }
         looks += 1;
         sleep(if looks < QUICK_LOOKS { PAUSE } else { LONG_PAUSE }).await;
@@ -206,9 +238,17 @@ async fn observe(state: &ContainerState) {
 async fn epilogue(host: Arc<ContainerHost>, run: RunId, state: Arc<ContainerState>) {
     state.ended.store(true, Ordering::Relaxed);
     let Some(client) = state.client.get() else { return };
-    if let Err(error) = client.remove(&state.name).await {
-        // Before its next start, it is tried again.
-        let message = still_running(client.address().engine, &state.name, &client.message(&error));
-        host.note(run, message);
+    if let Ok(Some(ended)) = client.container(&state.name).await {
+        out_of_memory(&ended).into_iter().for_each(|why| host.note(run, why));
+    }
+    match client.remove(&state.name).await {
+        Ok(true) => host.record.settle(&state.name),
+        // Its program was killed before it was made, or failed.
+        Ok(false) => {}
+        Err(error) => {
+            // Before its next start, it is tried again.
+            let (engine, why) = (client.address().engine, client.message(&error));
+            host.note(run, still_running(engine, &state.name, &why));
+        }
     }
 }

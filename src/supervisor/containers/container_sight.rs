@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::container_run::{ContainerRun, ContainerState};
 use crate::container::{
-    ContainerHealth, InsideListener, exec_command, healthcheck_command, inside_listener,
-    is_process_of,
+    ContainerHealth, InsideListener, check_command, exec_command, inside_listener, is_process_of,
 };
 use crate::model::{
     ContainerEngine, LaunchConfig, Message, MessageClass, Name, ProcessExit, Service, bind_address,
@@ -57,6 +56,12 @@ impl ContainerRun {
             let listener = state.listener(*inner)?;
             (listener == InsideListener::OnlyLoopback).then(|| only_loopback(&name, *inner))
         };
+        let state = self.state.clone();
+        let runs = move || -> probe::BoxedStart {
+            let mut seen = state.seen.subscribe();
+            // The sender is part of what this run has: without it, nothing is left to probe.
+            Box::pin(async move { drop(seen.wait_for(|seen| *seen).await) })
+        };
         let (state, starter) = (self.state.clone(), processes.clone());
         let health = move || -> probe::BoxedHealth {
             let (state, processes) = (state.clone(), starter.clone());
@@ -81,7 +86,11 @@ impl ContainerRun {
         ProbeContext::new(tree, owner, |_| Vec::new())
             .with_ports(&given)
             .trying(trying)
-            .in_container(ContainerProbes { hint: Box::new(hint), health: Box::new(health) })
+            .in_container(ContainerProbes {
+                hint: Box::new(hint),
+                runs: Box::new(runs),
+                health: Box::new(health),
+            })
     }
 }
 
@@ -102,38 +111,31 @@ impl ContainerState {
         }
     }
 
-    /// Returns why it is not healthy.
-    async fn health(&self, processes: &ProcessManager) -> Result<(), String> {
-        let (Some(client), Some(_)) = (self.client.get(), self.running.get()) else {
-            return Err(not_running().text);
+    /// Whether it is healthy, and why not. `None`: its image has no HEALTHCHECK. What the engine knows is
+    /// good news only once its first interval is over, so until then its check is run here.
+    async fn health(&self, processes: &ProcessManager) -> Option<Result<(), String>> {
+        let (Some(client), Some(place)) = (self.client.get(), self.place()) else {
+            return Some(Err(not_running().text));
         };
-        if client.address().engine == ContainerEngine::Podman {
-            // Podman itself checks only where there is systemd.
-            let launch = healthcheck_command(client.address(), &self.name);
-            return match probe::run_command(processes, &launch).await.verdict {
-                ProbeCommandEnd::Ended(ProcessExit::Code(0)) => Ok(()),
-                ProbeCommandEnd::Ended(ProcessExit::Code(125)) => Err(no_healthcheck()),
-                ProbeCommandEnd::Ended(_) => Err("the health check of its image fails".to_owned()),
-                ProbeCommandEnd::NotStarted(why) => Err(why.text),
-                ProbeCommandEnd::Late(limit) => {
-                    Err(format!("the health check of its image took longer than {limit:?}"))
-                }
-            };
+        let check = self.running.get()?.healthcheck.as_ref()?;
+        if client.address().engine == ContainerEngine::Docker {
+            match client.container(&self.name).await.map(|facts| facts.and_then(|it| it.health)) {
+                Ok(Some(ContainerHealth::Healthy)) => return Some(Ok(())),
+                Ok(Some(ContainerHealth::Unhealthy)) => return Some(Err(unhealthy())),
+                Ok(Some(ContainerHealth::Starting) | None) => {}
+                Err(error) => return Some(Err(client.message(&error).text)),
+            }
         }
-        match client.container(&self.name).await {
-            Ok(Some(facts)) => match facts.health {
-                Some(ContainerHealth::Healthy) => Ok(()),
-                Some(ContainerHealth::Starting) => {
-                    Err("the health check of its image has not succeeded yet".to_owned())
-                }
-                Some(ContainerHealth::Unhealthy) => {
-                    Err("the health check of its image fails".to_owned())
-                }
-                None => Err(no_healthcheck()),
-            },
-            Ok(None) => Err(not_running().text),
-            Err(error) => Err(client.message(&error).text),
-        }
+        // Podman itself checks only where there is systemd.
+        let launch = check_command(&place, check);
+        Some(match probe::run_command(processes, &launch).await.verdict {
+            ProbeCommandEnd::Ended(ProcessExit::Code(0)) => Ok(()),
+            ProbeCommandEnd::Ended(_) => Err(unhealthy()),
+            ProbeCommandEnd::NotStarted(why) => Err(why.text),
+            ProbeCommandEnd::Late(limit) => {
+                Err(format!("the health check of its image took longer than {limit:?}"))
+            }
+        })
     }
 }
 
@@ -154,8 +156,8 @@ fn not_running() -> Message {
     Message::new(MessageClass::Container, "its container does not run yet")
 }
 
-fn no_healthcheck() -> String {
-    "its image has no HEALTHCHECK".to_owned()
+fn unhealthy() -> String {
+    "the health check of its image fails".to_owned()
 }
 
 fn only_loopback(name: &Name, port: u16) -> Message {

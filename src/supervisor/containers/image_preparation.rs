@@ -63,8 +63,7 @@ impl ContainerHost {
         client: &EngineClient,
     ) -> Result<(), Message> {
         let found = || async {
-            let found = client.image(image.expose()).await;
-            found.map(|found| found.is_some()).map_err(|error| client.message(&error))
+            client.has_image(image.expose()).await.map_err(|error| client.message(&error))
         };
         let engine = client.address().engine;
         match policy {

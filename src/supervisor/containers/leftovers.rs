@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use tokio::runtime::Builder;
 
 use crate::container::{self, DiscoveryFacts, EngineClient, StackVolume, candidates};
-use crate::model::EngineAddress;
-use crate::process::{self, CleanupReport, StackContainers};
+use crate::model::{EngineAddress, StackContainers};
+use crate::process::{self, CleanupReport};
 
 /// Removes the containers of the stacks of a cleanup, and adds what came of it. Blocks, usually for
 /// some milliseconds.
@@ -15,7 +15,8 @@ pub fn remove_left(report: CleanupReport) -> CleanupReport {
     let mut report = report;
     for stack in std::mem::take(&mut report.containers) {
         let removed = blocking(async || {
-            container::remove_containers(&engines_of(&stack), &stack.token).await
+            let engines = engines_of(&stack);
+            container::remove_containers(&StackContainers { engines, ..stack.clone() }).await
         });
         report.removed.extend(removed.containers);
         // Without a record, only engines that run can have something.
@@ -30,8 +31,9 @@ pub fn remove_left(report: CleanupReport) -> CleanupReport {
 /// milliseconds.
 pub fn find_left(stacks: &[StackContainers]) -> Vec<String> {
     let found = stacks.iter().flat_map(|stack| {
-        let found = async || container::find_containers(&engines_of(stack), &stack.token).await;
-        blocking(found).containers
+        let engines = engines_of(stack);
+        let stack = StackContainers { engines, ..stack.clone() };
+        blocking(async || container::find_containers(&stack).await).containers
     });
     found.collect()
 }

@@ -5,12 +5,15 @@ mod adopted_container;
 mod container_host;
 mod container_run;
 mod container_sight;
+mod engine_record;
 mod image_preparation;
 mod last_act;
 mod leftovers;
+mod used_engine;
 
 pub use adopted_container::ContainerAdoption;
 pub use container_host::ContainerHost;
 pub use container_run::{ContainerRun, ContainerStart};
+pub use engine_record::EngineRecord;
 pub use last_act::clean_up_after;
 pub use leftovers::{find_left, list_volumes, remove_left};

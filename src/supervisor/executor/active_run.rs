@@ -75,7 +75,7 @@ impl ActiveRun {
                 | Probe::Http { .. }
                 | Probe::Exec { .. }
                 | Probe::Delay { .. }
-                | Probe::Healthcheck => {}
+                | Probe::Healthcheck { .. } => {}
             }
         }
         waits

@@ -26,7 +26,8 @@ impl Executor {
         let leash = reserved.handle().clone();
         let host = self.containers.get_or_insert_with(|| {
             let (processes, logs) = (self.processes.clone(), self.logs.clone());
-            Arc::new(ContainerHost::new(processes, logs, self.reports.clone(), stack))
+            let (reports, record) = (self.reports.clone(), self.engines.clone());
+            Arc::new(ContainerHost::new(processes, logs, reports, record, stack))
         });
         let group = stack.group_of(&service.name).cloned();
         let start = ContainerStart { reserved, run, service: service.clone(), group };

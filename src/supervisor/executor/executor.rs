@@ -26,7 +26,7 @@ use crate::model::{
 use crate::probe;
 use crate::probe::{NotifySocket, ProbeFinding, ProbeReport};
 use crate::process::{InheritedEnv, ProcessManager, RunInputs};
-use crate::supervisor::containers::{ContainerAdoption, ContainerHost, ContainerRun};
+use crate::supervisor::containers::{ContainerAdoption, ContainerHost, ContainerRun, EngineRecord};
 use crate::supervisor::status::OwnExit;
 use crate::sys::file_clock::FileTime;
 use crate::terminal::{RunOutputSink, ServiceTerminal};
@@ -47,6 +47,7 @@ pub struct Executor {
     sockets: Option<NotifySocketDir>,
     passing: PassedListeners,
     doors: Doors,
+    pub(super) engines: Arc<EngineRecord>,
     /// What the stack has in container engines; `None`: no service was started in one.
     pub(super) containers: Option<Arc<ContainerHost>>,
     /// How containers exited, until that is judged.
@@ -69,6 +70,7 @@ impl Executor {
     ) -> Executor {
         let (runs, processes) = (BTreeMap::new(), Arc::new(processes));
         let survey = ListenScan::new(reports.clone());
+        let engines = Arc::new(EngineRecord::new(processes.clone()));
         let jobs = JobRunner::new(processes.clone(), done);
         let passing = PassedListeners::default();
         let (sockets, consoles) = (None, BTreeMap::new());
@@ -83,6 +85,7 @@ impl Executor {
             sockets,
             passing,
             doors: Doors::default(),
+            engines,
             containers: None,
             container_exits: BTreeMap::new(),
             consoles,
@@ -130,7 +133,7 @@ impl Executor {
             let _ = self.reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
         }
         let mut container = None;
-        let adoption = ContainerAdoption::new(self.processes.clone());
+        let adoption = ContainerAdoption::new(self.processes.clone(), self.engines.clone());
         let leash = match self.passing.listen_fds(service) {
             Ok(_) if launch.container.is_some() => {
                 let (leash, started) = self.start_container(run, service, stack, output);
@@ -345,6 +348,9 @@ impl Executor {
             held.probing = None;
             held.debugger = None;
             held.health = None;
+            if let (Some(container), ProcessExit::Code(_)) = (&held.container, exit) {
+                container.program_exited();
+            }
             let ended = ContainerExit::of(held, exit);
             self.container_exits.extend(ended.map(|ended| (run, ended)));
             let lived = held.began.elapsed();

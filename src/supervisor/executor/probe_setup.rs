@@ -57,7 +57,7 @@ pub(super) fn patterns(service: &Service) -> Vec<Regex> {
         | Probe::Exec { .. }
         | Probe::Delay { .. }
         | Probe::Notify
-        | Probe::Healthcheck => None,
+        | Probe::Healthcheck { .. } => None,
     });
     patterns.collect()
 }

@@ -141,7 +141,7 @@ pub(in crate::config::check) fn speaks_http(
         | ProbeSpec::Exec(_)
         | ProbeSpec::Delay(_)
         | ProbeSpec::Notify
-        | ProbeSpec::Healthcheck => false,
+        | ProbeSpec::Healthcheck { .. } => false,
     });
     by_probe || preset.is_some_and(|preset| preset.facts().url.is_none())
 }

@@ -241,7 +241,11 @@ impl<'a> PortableBuilder<'a> {
         probes: &[ProbeSpec],
         texts: &mut PortableTexts<'_>,
     ) -> Vec<PortableProbe> {
-        probes.iter().map(|probe| self.probe(place, probe, texts)).collect()
+        // Other programs follow the image on their own.
+        let is_default =
+            |probe: &&ProbeSpec| matches!(probe, ProbeSpec::Healthcheck { optional: true });
+        let written = probes.iter().filter(|probe| !is_default(probe));
+        written.map(|probe| self.probe(place, probe, texts)).collect()
     }
 
     fn probe(
@@ -266,7 +270,7 @@ impl<'a> PortableBuilder<'a> {
             ProbeSpec::Exec(command) => PortableProbe::Exec(texts.command(command)),
             ProbeSpec::Delay(delay) => PortableProbe::Delay(*delay),
             ProbeSpec::Notify => PortableProbe::Notify,
-            ProbeSpec::Healthcheck => PortableProbe::Healthcheck,
+            ProbeSpec::Healthcheck { .. } => PortableProbe::Healthcheck,
         }
     }
 
