@@ -200,6 +200,8 @@
 //!   this order.
 //! - No service is in a phase without a cause that users can read.
 
+#[cfg(feature = "mcp")]
+pub mod agents;
 mod atomic_file;
 pub mod cli;
 pub mod config;

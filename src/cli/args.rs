@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
+use super::agents::{AgentsArgs, AgentsCommand, McpArgs};
 use super::attach::AttachArgs;
 use super::control::{DebugArgs, ServicesArgs, WaitArgs};
 use super::doctor::DoctorArgs;
@@ -74,6 +75,10 @@ impl Cli {
             },
             CliCommand::Ports(ports) => &mut ports.files.list,
             CliCommand::Front(front) => &mut front.files.list,
+            CliCommand::Mcp(mcp) => &mut mcp.files.list,
+            CliCommand::Agents(agents) => match &mut agents.command {
+                AgentsCommand::Init(init) => &mut init.files.list,
+            },
             // These commands use no configuration.
             CliCommand::Init(_)
             | CliCommand::Proxy(_)
@@ -137,6 +142,10 @@ pub enum CliCommand {
     Proxy(ProxyArgs),
     /// Let http://localhost:PORT lead to the primary service of this stack
     Front(FrontArgs),
+    /// Serve coding agents on stdin and stdout (Model Context Protocol)
+    Mcp(McpArgs),
+    /// Make this stack known to coding agents
+    Agents(AgentsArgs),
     /// List the presets, or show one
     Presets(PresetsArgs),
     /// List the data that stacks keep, or remove what is left of deleted projects
@@ -189,7 +198,9 @@ impl CliCommand {
             | CliCommand::Trust(_)
             | CliCommand::Schema
             | CliCommand::Completions(_)
-            | CliCommand::Man(_) => false,
+            | CliCommand::Man(_)
+            | CliCommand::Mcp(_)
+            | CliCommand::Agents(_) => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line, the only layer that uses all others. Functions named like a command run it.
 
+mod agents;
 mod args;
 pub(crate) mod attach;
 mod context;
@@ -76,6 +77,8 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
         CliCommand::Requests(args) => requests::requests(&files, &args),
         CliCommand::Proxy(args) => proxy::proxy(&args),
         CliCommand::Front(args) => proxy::front(&files, &args),
+        CliCommand::Mcp(args) => agents::mcp(files, &args),
+        CliCommand::Agents(args) => agents::agents(files, &args),
         CliCommand::Presets(args) => inspect::presets::presets(&args),
         CliCommand::Data(args) => tools::data(&args),
         CliCommand::Trust(args) => tools::trust(&args),
