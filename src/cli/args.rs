@@ -14,7 +14,8 @@ use super::proxy::{FrontArgs, ProxyArgs};
 use super::requests::RequestsArgs;
 use super::start::{RunArgs, UpArgs};
 use super::tools::{
-    CompletionsArgs, DataArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, TrustArgs, VscodeArgs,
+    CompletionsArgs, DataArgs, DoArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, TrustArgs,
+    VscodeArgs,
 };
 use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
@@ -64,6 +65,7 @@ impl Cli {
             CliCommand::Debug(debug) => &mut debug.services.files.list,
             CliCommand::Env(env) => &mut env.files.list,
             CliCommand::Exec(exec) => &mut exec.files.list,
+            CliCommand::Do(args) => &mut args.files.list,
             CliCommand::Open(open) => &mut open.files.list,
             CliCommand::Export(export) => match &mut export.what {
                 ExportTarget::Compose(file)
@@ -127,6 +129,8 @@ pub enum CliCommand {
     Env(EnvArgs),
     /// Run a command in a service's directory, with its environment
     Exec(ExecArgs),
+    /// Run an action of a service, or list the actions
+    Do(DoArgs),
     /// Open a service's page in the browser once it is ready
     Open(OpenArgs),
     /// Export the stack for other tools
@@ -173,6 +177,7 @@ impl CliCommand {
             CliCommand::Wait(args) => args.json,
             CliCommand::Debug(args) => args.services.json,
             CliCommand::Env(args) => args.is_json(),
+            CliCommand::Do(args) => args.json,
             CliCommand::Open(args) => args.json,
             CliCommand::Ports(args) => args.json,
             CliCommand::Proxy(args) => args.json,

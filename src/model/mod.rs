@@ -27,8 +27,8 @@ mod watch;
 mod why;
 
 pub use action::{
-    ActionRequest, ActionUpdate, ActionView, RunningAction, ServiceAction, ServiceActions,
-    argument_variable,
+    ActionRequest, ActionStop, ActionUpdate, ActionView, RunningAction, ServiceAction,
+    ServiceActions, argument_variable,
 };
 pub(crate) use address::host_port;
 pub use address::{

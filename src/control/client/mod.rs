@@ -26,7 +26,8 @@ use super::protocol::{
 };
 use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse};
 use crate::model::{
-    ActionRequest, EnvView, Message, MessageClass, Name, PlanView, Snapshot, WaitCondition, WhyView,
+    ActionRequest, ActionStop, EnvView, Message, MessageClass, Name, PlanView, Snapshot,
+    WaitCondition, WhyView,
 };
 use connection::{ControlConnection, check_protocol, read_body};
 
@@ -164,6 +165,18 @@ impl ControlClient {
         let mut connection = self.connect_compatible().await?;
         let answer = connection.send(Method::POST, "/v1/do", encode(request)).await?;
         Ok(ActionStream::new(LineStream::of(answer).await?))
+    }
+
+    /// Asks an action to end where it runs. Returns at once.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn stop_action(&self, stop: &ActionStop) -> Result<String, ClientError> {
+        let mut connection = self.connect_compatible().await?;
+        let answer = connection.send(Method::POST, "/v1/do/stop", encode(stop)).await?;
+        check_protocol(&answer)?;
+        let reported: TextResponse = parse(&read_body(answer).await?)?;
+        Ok(reported.text)
     }
 
     /// Stops everything. Returns when the devstack has exited, so that the next one can start.

@@ -7,7 +7,7 @@ use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::attach_session::AttachSession;
@@ -21,7 +21,8 @@ use crate::control::protocol::{
     exactly_one, find_services, status_of,
 };
 use crate::control::{LogQuery, VersionResponse};
-use crate::model::{Message, MessageClass, Name, Snapshot};
+use crate::model::{ActionRequest, ActionStop, Message, MessageClass, Name, Snapshot};
+use crate::supervisor::actions::ActionOrder;
 use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle};
 use crate::sys::file_id::FileId;
 
@@ -57,6 +58,8 @@ enum Endpoint {
     Services(fn(Vec<Name>) -> Ask),
     Wake,
     Wait,
+    Do,
+    StopAction,
 }
 
 impl Endpoint {
@@ -64,7 +67,7 @@ impl Endpoint {
     fn stay(&self) -> ClientStay {
         match self {
             Endpoint::Logs | Endpoint::Events => ClientStay::Streaming(Instant::now()),
-            Endpoint::Attach | Endpoint::Wait => ClientStay::Waiting,
+            Endpoint::Attach | Endpoint::Wait | Endpoint::Do => ClientStay::Waiting,
             Endpoint::Services(_) => ClientStay::Acting,
             Endpoint::Stack
             | Endpoint::Plan
@@ -72,6 +75,7 @@ impl Endpoint {
             | Endpoint::Why
             | Endpoint::Version
             | Endpoint::Wake
+            | Endpoint::StopAction
             | Endpoint::Down => ClientStay::Brief,
         }
     }
@@ -157,6 +161,16 @@ impl Router {
                 let (events, handle) = (self.handle.events(), self.handle);
                 let answer = async move { wait_end(handle.ask(ask).await) };
                 Ok(stream(StreamBody::wait(events, answer, self.closing)))
+            }
+            Endpoint::Do => {
+                let order = action_order(&body, &*self.handle.snapshot().await?)?;
+                let output = self.handle.run_action(order).await?;
+                Ok(stream(StreamBody::action(output, self.closing)))
+            }
+            Endpoint::StopAction => {
+                let ActionStop { service, action, number } = action_body(&body)?;
+                let service = resolve_service(&*self.handle.snapshot().await?, &service)?;
+                text_response(self.handle.stop_action(service, action, number).await)
             }
             Endpoint::Wake => {
                 self.handle.wake(services(&body, &*self.handle.snapshot().await?)?);
@@ -255,6 +269,8 @@ fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
         }
         "/v1/wake" => (Method::POST, Endpoint::Wake),
         "/v1/wait" => (Method::POST, Endpoint::Wait),
+        "/v1/do" => (Method::POST, Endpoint::Do),
+        "/v1/do/stop" => (Method::POST, Endpoint::StopAction),
         "/v1/restart" => (Method::POST, Endpoint::Services(Ask::Restart)),
         _ => {
             let text = format!("unknown path (devstack {VERSION})");
@@ -306,6 +322,21 @@ fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, ApiError> {
         return Err(bad("no services given".to_owned()));
     }
     all_known(snapshot, &wanted.services)
+}
+
+/// Returns the action that a request body names, of a known service.
+fn action_order(body: &[u8], snapshot: &Snapshot) -> Result<ActionOrder, ApiError> {
+    let ActionRequest { service, action, args, detach } = action_body(body)?;
+    let service = resolve_service(snapshot, &service)?;
+    Ok(ActionOrder { service, action, args, detach })
+}
+
+fn action_body<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|why| {
+        let text = format!("invalid request body: {why}");
+        let help = r#"send a body such as {"service": "api", "action": "seed", "args": ["50"]}"#;
+        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
+    })
 }
 
 /// Returns what to wait for, and whether the client wants to see the events meanwhile.

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use super::client_table::ClientPlace;
 use super::limits::ServerLimits;
 use crate::log::{ItemEncoder, LogReader};
+use crate::supervisor::actions::ActionOutput;
 use crate::supervisor::feed::FeedReader;
 
 /// How long last lines may take to read when the server closes; shorter than its own limit, so that
@@ -77,6 +78,22 @@ impl StreamBody {
             };
             // Fails only when the client is gone.
             let _ = chunks.send(answer).await;
+        })
+    }
+
+    /// Returns a body of what an action reports.
+    pub fn action(mut output: ActionOutput, closing: watch::Receiver<bool>) -> StreamBody {
+        StreamBody::produce(closing, |chunks| async move {
+            while let Ok(room) = chunks.reserve().await
+                && let Some(updates) = output.next().await
+            {
+                let mut lines = Vec::new();
+                for update in updates {
+                    serde_json::to_writer(&mut lines, &update).expect("updates serialize to JSON");
+                    lines.push(b'\n');
+                }
+                room.send(Bytes::from(lines));
+            }
         })
     }
 
