@@ -18,6 +18,7 @@ use crate::model::{
     ActionRequest, ActionStop, ActionUpdate, ActionView, Message, MessageClass, Name, OutputStream,
     signal_number,
 };
+use crate::text::join;
 
 /// `devstack do`.
 #[derive(Debug, Args)]
@@ -240,11 +241,8 @@ fn table(offered: &[OfferedActions]) -> String {
     let mut table = Table::new(2);
     for OfferedActions { service, actions } in offered {
         for action in actions {
-            let running = match action.running.len() {
-                0 => String::new(),
-                _ => "running; ".to_owned(),
-            };
-            let help = format!("{running}{}", action.help.as_deref().unwrap_or_default());
+            let running = (!action.running.is_empty()).then_some("running");
+            let help = join(running.into_iter().chain(action.help.as_deref()), "; ");
             let cell = |text: String| TableCell(text, Style::new());
             table.row([cell(action.usage(service.as_str())), cell(help)]);
         }
@@ -255,6 +253,7 @@ fn table(offered: &[OfferedActions]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RunningAction;
 
     #[test]
     fn the_list_shows_how_to_call_each_action() {
@@ -264,7 +263,10 @@ mod tests {
             help: help.map(str::to_owned),
             args: args.iter().map(|arg| name(arg)).collect(),
             parallel: false,
-            running: Vec::new(),
+            running: help
+                .iter()
+                .map(|_| RunningAction { number: 1, since: String::new(), pid: None })
+                .collect(),
         };
         let api = OfferedActions {
             service: name("api"),
@@ -273,6 +275,9 @@ mod tests {
                 action("seed", &["count", "from-date"], Some("fills the database")),
             ],
         };
-        insta::assert_snapshot!(table(&[api]), @"");
+        insta::assert_snapshot!(table(&[api]), @r"
+        api flush
+        api seed COUNT FROM_DATE  running; fills the database
+        ");
     }
 }

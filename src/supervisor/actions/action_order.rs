@@ -103,7 +103,16 @@ mod tests {
                 refused("seed", &["5", "\0"]),
             ]
             .concat(),
-            @""
+            @r"
+        error: unknown action `sead` of api
+          help: did you mean `seed`?
+        error: seed of api takes 2 arguments, 1 given
+          help: use `devstack do api seed COUNT FROM_DATE`
+        error: flush of api takes no arguments, 1 given
+          help: use `devstack do api flush`
+        error: an argument contains a NUL character
+          help: remove it: no program can be given one
+        "
         );
     }
 
@@ -111,6 +120,9 @@ mod tests {
     fn what_runs_is_named_with_its_age() {
         let name = |name| Name::new(name).expect("a valid name");
         let why = refusal(&name("api"), &name("seed"), Some(7), Duration::from_millis(1500));
-        insta::assert_snapshot!(why.render(), @"");
+        insta::assert_snapshot!(why.render(), @r"
+        error: api is running seed (pid 7), for 1.5s
+          help: wait until it has ended, or set `parallel = true` in [services.api.actions.seed]
+        ");
     }
 }
