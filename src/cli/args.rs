@@ -9,7 +9,9 @@ use super::attach::AttachArgs;
 use super::control::{DebugArgs, ServicesArgs, WaitArgs};
 use super::doctor::DoctorArgs;
 use super::init::InitArgs;
-use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
+use super::inspect::{
+    ChangesArgs, CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs,
+};
 use super::proxy::{FrontArgs, ProxyArgs};
 use super::requests::RequestsArgs;
 use super::start::{RunArgs, UpArgs};
@@ -55,6 +57,7 @@ impl Cli {
             CliCommand::Check(check) => &mut check.files.list,
             CliCommand::Plan(plan) => &mut plan.files.list,
             CliCommand::Logs(logs) => &mut logs.files,
+            CliCommand::Changes(changes) => &mut changes.files.list,
             CliCommand::Requests(requests) => requests.files(),
             CliCommand::Start(services)
             | CliCommand::Stop(services)
@@ -109,6 +112,8 @@ pub enum CliCommand {
     Ps(ScopeArgs),
     /// Show the output of services
     Logs(LogsArgs),
+    /// Show what has happened in the running stack, for programs that look again later
+    Changes(ChangesArgs),
     /// Show what went through the names of services
     Requests(RequestsArgs),
     /// Start services of the running stack and their dependencies
@@ -169,6 +174,7 @@ impl CliCommand {
             CliCommand::Run(args) => args.shown.is_json(),
             CliCommand::Down(args) | CliCommand::Ps(args) => args.json,
             CliCommand::Logs(args) => args.is_json(),
+            CliCommand::Changes(args) => args.json,
             CliCommand::Requests(args) => args.json,
             CliCommand::Start(args) | CliCommand::Stop(args) | CliCommand::Restart(args) => {
                 args.json

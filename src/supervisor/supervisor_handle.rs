@@ -11,7 +11,8 @@ use super::feed::{FeedReader, FeedSubscriber};
 use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::log::StackLog;
 use crate::model::{
-    EnvView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WaitCondition, WhyView,
+    EnvView, EventView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WaitCondition,
+    WhyView,
 };
 use crate::terminal::{Attachment, ClientScreen};
 use crate::watch::OutputFiles;
@@ -215,6 +216,13 @@ impl SupervisorHandle {
     /// Returns a reader for a snapshot and the events after it.
     pub fn events(&self) -> FeedReader {
         FeedReader::new(self.clone(), self.feed.clone())
+    }
+
+    /// Returns the events that are kept after the number that `after` chooses, given those of the
+    /// oldest and newest one; and that of the newest.
+    pub fn past_events(&self, after: impl FnOnce(u64, u64) -> u64) -> (Vec<EventView>, u64) {
+        let (lines, newest) = self.feed.kept(after);
+        (lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect(), newest)
     }
 
     /// Attaches a client with this screen to the terminal of a service.

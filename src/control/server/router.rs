@@ -13,15 +13,17 @@ use tokio::sync::watch;
 use super::attach_session::AttachSession;
 use super::client_table::{ClientPlace, ClientStay};
 use super::limits::ServerLimits;
-use super::stream_body::StreamBody;
+use super::stream_body::{LogMarks, StreamBody};
 use super::upgrade::UpgradeSlot;
 use crate::control::protocol::{
     AttachQuery, ErrorResponse, OUTPUT_HEADER, PROTOCOL, PROTOCOL_HEADER, QueryParams,
     ServicesRequest, TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitAnswer, WaitRequest,
     exactly_one, find_services, status_of,
 };
-use crate::control::{LogQuery, VersionResponse};
-use crate::model::{ActionRequest, ActionStop, Message, MessageClass, Name, Snapshot};
+use crate::control::{ChangesView, LogQuery, VersionResponse};
+use crate::model::{
+    ActionRequest, ActionStop, CursorKind, CursorText, Message, MessageClass, Name, Snapshot,
+};
 use crate::supervisor::actions::ActionOrder;
 use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle};
 use crate::sys::file_id::FileId;
@@ -53,6 +55,7 @@ enum Endpoint {
     Version,
     Logs,
     Events,
+    Changes,
     Attach,
     Down,
     Services(fn(Vec<Name>) -> Ask),
@@ -76,6 +79,7 @@ impl Endpoint {
             | Endpoint::Version
             | Endpoint::Wake
             | Endpoint::StopAction
+            | Endpoint::Changes
             | Endpoint::Down => ClientStay::Brief,
         }
     }
@@ -151,6 +155,7 @@ impl Router {
             }
             Endpoint::Logs => self.logs(query, place).await,
             Endpoint::Events => self.events(query, place),
+            Endpoint::Changes => self.changes(query).await,
             Endpoint::Attach => self.attach(request).await,
             Endpoint::Down => text_response(self.handle.ask(Ask::Down).await),
             Endpoint::Wait => {
@@ -219,9 +224,34 @@ impl Router {
         }
         query.services = meant;
         let services = (!query.services.is_empty()).then(|| query.services.clone());
-        let last = query.last.unwrap_or(usize::MAX);
-        let log = self.handle.logs().search(services, last, query.follow, query.log_filter());
-        Ok(stream(StreamBody::logs(log, self.closing).of(place)))
+        let (logs, filter) = (self.handle.logs(), query.log_filter());
+        let log = match &query.after {
+            None => {
+                let last = query.last.unwrap_or(usize::MAX);
+                logs.search(services, last, query.follow, filter)
+            }
+            Some(after) => {
+                let known = after.start == *logs.start_id();
+                let from = if known { after.number } else { 0 };
+                logs.search_from(services, from, query.follow, filter)
+            }
+        };
+        let body = StreamBody::logs(log, LogMarks::of(&query), self.closing);
+        Ok(stream(body.of(place)))
+    }
+
+    async fn changes(self, query: &str) -> Result<ApiResponse, ApiError> {
+        let since = ChangesView::parse_since(query)?;
+        let stack = self.handle.snapshot().await?.stack.clone();
+        let start = self.handle.logs().start_id();
+        let mut gap = None;
+        let (changes, newest) = self.handle.past_events(|oldest, newest| {
+            let (after, why) = ChangesView::resume(since.as_ref(), start, oldest, newest);
+            gap = why;
+            after
+        });
+        let cursor = CursorText::new(CursorKind::Changes, start, newest).to_string();
+        ok(&ChangesView { version: 1, stack, cursor, gap, changes })
     }
 
     fn events(self, query: &str, place: Arc<ClientPlace>) -> Result<ApiResponse, ApiError> {
@@ -259,6 +289,7 @@ fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
         "/v1/version" => (Method::GET, Endpoint::Version),
         "/v1/logs" => (Method::GET, Endpoint::Logs),
         "/v1/events" => (Method::GET, Endpoint::Events),
+        "/v1/changes" => (Method::GET, Endpoint::Changes),
         "/v1/attach" => (Method::GET, Endpoint::Attach),
         "/v1/down" => (Method::POST, Endpoint::Down),
         "/v1/start" => (Method::POST, Endpoint::Services(Ask::Start)),
