@@ -106,6 +106,12 @@ mod tests {
             r#"{"number":4,"at":"2026-11-20T09:00:02.120Z","service":"worker","what":"action-ended","action":"seed","exit":{"code":0},"took_ms":12,"cause":"exit 0"}"#,
             r#"{"number":5,"at":"2026-11-20T09:00:03.120Z","service":null,"what":"shutting-down","cause":"SIGTERM"}"#,
         ];
-        insta::assert_snapshot!(table(&events.map(line), &TimeZone::UTC), @"");
+        insta::assert_snapshot!(table(&events.map(line), &TimeZone::UTC), @"
+        09:00:00  api     ready: GET /health answered 200
+        09:00:01  api     exited unexpectedly: exit 1
+        09:00:01  *       note: two lines
+        09:00:02  worker  action seed ended: exit 0
+        09:00:03  *       stopping: SIGTERM
+        ");
     }
 }

@@ -25,6 +25,8 @@ const MAX_START: u64 = 64;
 pub(crate) struct LogDir {
     path: Mutex<PathBuf>,
     fd: Mutex<Arc<OwnedFd>>,
+    /// The start whose log this is.
+    start: Mutex<Option<StartId>>,
     /// Names to remove; `Some` while a thread is removing files.
     removal_queue: Mutex<Option<Vec<String>>>,
 }
@@ -60,7 +62,8 @@ impl LogDir {
 
     pub fn open(path: &Path) -> io::Result<LogDir> {
         let fd = Mutex::new(Arc::new(open_dir(path)?));
-        Ok(LogDir { path: Mutex::new(path.to_owned()), fd, removal_queue: Mutex::default() })
+        let (start, removal_queue) = Default::default();
+        Ok(LogDir { path: Mutex::new(path.to_owned()), fd, start, removal_queue })
     }
 
     fn fd(&self) -> Arc<OwnedFd> {
@@ -82,6 +85,10 @@ impl LogDir {
             Ok(()) | Err(_) => {}
         }
         *lock_unpoisoned(&self.fd) = Arc::new(open_dir(&path)?);
+        let start = lock_unpoisoned(&self.start).clone();
+        if let Some(Err(error)) = start.map(|start| self.write_start(&start)) {
+            tracing::debug!("cannot write the id of this start: {error}");
+        }
         Ok(())
     }
 
@@ -104,6 +111,7 @@ impl LogDir {
 
     /// Stores the id of the start whose log this is.
     pub fn write_start(&self, start: &StartId) -> io::Result<()> {
+        *lock_unpoisoned(&self.start) = Some(start.clone());
         self.create_file(START)?.write_all(start.as_str().as_bytes())
     }
 
