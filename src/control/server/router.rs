@@ -7,24 +7,23 @@ use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::sync::watch;
 
 use super::attach_session::AttachSession;
 use super::client_table::{ClientPlace, ClientStay};
 use super::limits::ServerLimits;
+use super::request_body::{
+    action_body, action_order, awaited, resolve_service, resolve_services, services,
+};
 use super::stream_body::{LogMarks, StreamBody};
 use super::upgrade::UpgradeSlot;
 use crate::control::protocol::{
     AttachQuery, ErrorResponse, OUTPUT_HEADER, PROTOCOL, PROTOCOL_HEADER, QueryParams,
-    ServicesRequest, TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitAnswer, WaitRequest,
-    exactly_one, find_services, status_of,
+    TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitAnswer, status_of,
 };
 use crate::control::{ChangesView, LogQuery, VersionResponse};
-use crate::model::{
-    ActionRequest, ActionStop, CursorKind, CursorText, Message, MessageClass, Name, Snapshot,
-};
-use crate::supervisor::actions::ActionOrder;
+use crate::model::{ActionStop, CursorKind, CursorText, Message, MessageClass, Name};
 use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle};
 use crate::sys::file_id::FileId;
 
@@ -341,71 +340,6 @@ async fn body(body: &mut Incoming, limits: &ServerLimits) -> Result<Bytes, ApiEr
     }
 }
 
-/// Returns the services that a request body names, without duplicates.
-fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, ApiError> {
-    let bad = |text: String| {
-        let help = r#"send a body such as {"services": ["api"]}"#;
-        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
-    };
-    let wanted: ServicesRequest =
-        serde_json::from_slice(body).map_err(|why| bad(format!("invalid request body: {why}")))?;
-    if wanted.services.is_empty() {
-        return Err(bad("no services given".to_owned()));
-    }
-    all_known(snapshot, &wanted.services)
-}
-
-/// Returns the action that a request body names, of a known service.
-fn action_order(body: &[u8], snapshot: &Snapshot) -> Result<ActionOrder, ApiError> {
-    let ActionRequest { service, action, args, detach } = action_body(body)?;
-    let service = resolve_service(snapshot, &service)?;
-    Ok(ActionOrder { service, action, args, detach })
-}
-
-fn action_body<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|why| {
-        let text = format!("invalid request body: {why}");
-        let help = r#"send a body such as {"service": "api", "action": "seed", "args": ["50"]}"#;
-        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
-    })
-}
-
-/// Returns what to wait for, and whether the client wants to see the events meanwhile.
-fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<(Ask, bool), ApiError> {
-    let read =
-        if body.is_empty() { Ok(WaitRequest::default()) } else { serde_json::from_slice(body) };
-    let wanted: WaitRequest = read.map_err(|why| {
-        let text = format!("invalid request body: {why}");
-        let help =
-            r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
-        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
-    })?;
-    let names = all_known(snapshot, &wanted.services)?;
-    Ok((Ask::Wait { names, until: wanted.what }, wanted.progress))
-}
-
-fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, ApiError> {
-    let mut names = Vec::new();
-    for text in texts {
-        for name in resolve_services(snapshot, text)? {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
-    Ok(names)
-}
-
-/// Resolves a name to its service or replicas.
-fn resolve_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, ApiError> {
-    find_services(snapshot, text).map_err(|why| ApiError(StatusCode::NOT_FOUND, why))
-}
-
-/// Resolves a name to exactly one service.
-fn resolve_service(snapshot: &Snapshot, text: &str) -> Result<Name, ApiError> {
-    Ok(exactly_one(text, resolve_services(snapshot, text)?)?)
-}
-
 fn upgrade_required() -> ApiResponse {
     let text = format!("this path requires an upgrade to `{UPGRADE}`");
     let error = Message::new(MessageClass::Usage, text).help("use `devstack attach SERVICE`");
@@ -459,7 +393,7 @@ fn name_protocol<B>(reply: &mut Response<B>) {
 }
 
 #[cfg(fuzzing)]
-pub(crate) fn fuzz(path: &str, body: &[u8], snapshot: &Snapshot) {
+pub(crate) fn fuzz(path: &str, body: &[u8], snapshot: &crate::model::Snapshot) {
     for method in [Method::GET, Method::POST] {
         if let Ok(endpoint) = route(&method, path) {
             endpoint.stay();
@@ -469,4 +403,5 @@ pub(crate) fn fuzz(path: &str, body: &[u8], snapshot: &Snapshot) {
         assert!(snapshot.services.iter().any(|service| service.name == name));
     }
     let _ = awaited(body, snapshot);
+    let _ = action_order(body, snapshot);
 }
