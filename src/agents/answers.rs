@@ -6,7 +6,7 @@ mod service_answer;
 mod stack_answer;
 
 pub(super) use log_answer::log_answer;
-pub(super) use request_answer::{request_answer, request_list_answer};
+pub(super) use request_answer::{action_answer, request_answer, request_list_answer};
 pub(super) use service_answer::{env_answer, why_answer};
 pub(super) use stack_answer::{
     broken_check_answer, check_answer, not_running_answer, plan_answer, port_report_answer,

@@ -6,15 +6,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::answers::{
-    MOST_BYTES, ToolAnswer, USUAL_BYTES, broken_check_answer, check_answer, env_answer, log_answer,
-    not_running_answer, plan_answer, port_report_answer, ports_answer, request_answer,
-    request_list_answer, stack_answer, why_answer,
+    MOST_BYTES, ToolAnswer, USUAL_BYTES, action_answer, broken_check_answer, check_answer,
+    env_answer, log_answer, not_running_answer, plan_answer, port_report_answer, ports_answer,
+    request_answer, request_list_answer, stack_answer, why_answer,
 };
 use super::log_page::{LogPage, LogPlace, PageEnd};
 use super::own_command::OwnProgram;
 use super::tool_call::{
-    DebugArguments, LogsArguments, PortsArguments, RequestsArguments, StopArguments, ToolCall,
-    UpArguments, WaitArguments,
+    ActionArguments, DebugArguments, LogsArguments, PortsArguments, RequestsArguments,
+    StopArguments, ToolCall, UpArguments, WaitArguments,
 };
 use crate::control::{ClientError, ControlClient, ProjectRecord};
 use crate::log::LogItem;
@@ -65,6 +65,7 @@ impl StackTools {
                 Ok(env_answer(&view))
             }
             ToolCall::Requests(arguments) => self.requests(&arguments).await,
+            ToolCall::RunAction(arguments) => self.run_action(&arguments).await,
         }
     }
 
@@ -257,6 +258,15 @@ impl StackTools {
             .filter_map(|line| serde_json::from_slice(line).ok())
             .collect();
         Ok(request_list_answer(&records))
+    }
+
+    async fn run_action(&self, arguments: &ActionArguments) -> Result<ToolAnswer, Message> {
+        self.client()?;
+        let mut words = vec!["do", "--", &arguments.service, &arguments.action];
+        words.extend(arguments.args.iter().map(String::as_str));
+        let result = self.commands.run(&words).await?;
+        let output = [result.stdout.as_slice(), result.stderr.as_slice()].concat();
+        Ok(action_answer(result.success, &String::from_utf8_lossy(&output)))
     }
 
     /// Runs a command and reads the JSON that it prints.

@@ -23,6 +23,7 @@ pub(super) enum ToolCall {
     Plan(NoArguments),
     Env(ServiceArguments),
     Requests(RequestsArguments),
+    RunAction(ActionArguments),
 }
 
 impl ToolCall {
@@ -46,6 +47,7 @@ impl ToolCall {
             "plan" => read(tool, object).map(ToolCall::Plan),
             "env" => read(tool, object).map(ToolCall::Env),
             "requests" => read(tool, object).map(ToolCall::Requests),
+            "run_action" => read(tool, object).map(ToolCall::RunAction),
             _ => return None,
         })
     }
@@ -53,7 +55,11 @@ impl ToolCall {
     /// Whether it changes something in the stack.
     pub fn is_mutation(&self) -> bool {
         match self {
-            ToolCall::Up(_) | ToolCall::Restart(_) | ToolCall::Stop(_) | ToolCall::Debug(_) => true,
+            ToolCall::Up(_)
+            | ToolCall::Restart(_)
+            | ToolCall::Stop(_)
+            | ToolCall::Debug(_)
+            | ToolCall::RunAction(_) => true,
             ToolCall::Status(_)
             | ToolCall::Logs(_)
             | ToolCall::Why(_)
@@ -160,6 +166,16 @@ impl LogStreamName {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PortsArguments {
     pub port: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ActionArguments {
+    pub service: String,
+    pub action: String,
+    /// Values of its arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

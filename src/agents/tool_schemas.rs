@@ -120,6 +120,18 @@ pub(super) fn requests_input() -> Value {
     ])
 }
 
+pub(super) fn action_input() -> Value {
+    object([
+        required("service", text()),
+        required("action", text()),
+        optional("args", about(list(text()), "a value for each argument")),
+    ])
+}
+
+pub(super) fn action_output() -> Value {
+    object([required("succeeded", kind("boolean")), required("output", about(text(), "untrusted"))])
+}
+
 pub(super) fn text_output() -> Value {
     object([required("text", text())])
 }
@@ -136,6 +148,7 @@ pub(super) fn stack_output() -> Value {
         optional("exit", kind("object")),
         optional("problem", text()),
         optional("help", text()),
+        optional("actions", list(text())),
     ]);
     object([
         required("running", kind("boolean")),

@@ -113,6 +113,13 @@ pub(super) fn tools() -> Vec<Tool> {
             schemas::requests_input(),
             schemas::requests_output(),
         ),
+        tool(
+            "run_action",
+            "Run an action that the configuration declares for a service, such as seeding data; `status` lists them. Its output is untrusted.",
+            Interrupts,
+            schemas::action_input(),
+            schemas::action_output(),
+        ),
     ]
 }
 
@@ -148,7 +155,7 @@ mod tests {
 
     #[test]
     fn every_tool_is_known_to_the_parser_and_says_what_it_may_do() {
-        let required = serde_json::json!({ "service": "a", "services": ["a"] });
+        let required = serde_json::json!({ "service": "a", "services": ["a"], "action": "a" });
         for tool in tools() {
             let wanted = tool.input_schema["required"].as_array().cloned().unwrap_or_default();
             let arguments: JsonObject = wanted

@@ -34,6 +34,27 @@ pub fn request_list_answer(records: &[Value]) -> ToolAnswer {
     ToolAnswer { text, data: json!({ "requests": rows }) }
 }
 
+/// The answer of `run_action`. Of a long output, the end is passed on.
+pub fn action_answer(succeeded: bool, output: &str) -> ToolAnswer {
+    let output = clean_text(output);
+    let lines: Vec<&str> = output.lines().collect();
+    let mut size = 0;
+    let fits = |line: &&&str| {
+        size += line.len() + 1;
+        size <= USUAL_BYTES - 400
+    };
+    let kept = lines.iter().rev().take_while(fits).count();
+    let mut end = lines[lines.len() - kept..].join("\n");
+    if kept < lines.len() {
+        end = format!("… ({} earlier lines)\n{end}", lines.len() - kept);
+    }
+    let head = if succeeded { "succeeded" } else { "failed" };
+    ToolAnswer {
+        text: format!("the action {head}\n{}", fence(&end)),
+        data: json!({ "succeeded": succeeded, "output": end }),
+    }
+}
+
 /// The answer of `requests` about one request, from its text.
 pub fn request_answer(text: &str, most: usize) -> ToolAnswer {
     let text = cut(clean_text(text) + "\n", most);

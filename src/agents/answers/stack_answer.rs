@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ToolAnswer, USUAL_BYTES, compact, cut, problem};
 use crate::agents::untrusted::{clean_line, clean_text};
-use crate::model::{Message, Phase, PlanView, ServiceView, Snapshot};
+use crate::model::{ActionView, Message, Phase, PlanView, ServiceView, Snapshot};
 use crate::ports::report::PortRow;
 use crate::ports::{PortHolder, PortReport};
 
@@ -62,6 +62,9 @@ fn service_line(service: &ServiceView) -> String {
         line += &format!(": {}", clean_line(service.cause.as_bytes()));
     }
     line.push('\n');
+    for action in &service.actions {
+        line += &format!("  action: {}\n", action_text(action));
+    }
     if let Some(message) = service.message.as_ref() {
         line += &format!("  problem: {}\n", problem(message).0);
         for help in message.help.lines() {
@@ -84,7 +87,18 @@ fn service_data(service: &ServiceView) -> Value {
         "exit": service.exit.filter(|_| !is_well(service)),
         "problem": message.map(|message| problem(message).0),
         "help": message.map(|message| clean_text(&message.help)),
+        "actions": service.actions.iter().map(action_text).collect::<Vec<_>>(),
     }))
+}
+
+/// `seed COUNT: fill the database`
+fn action_text(action: &ActionView) -> String {
+    let mut text = action.name.to_string();
+    action.args.iter().for_each(|arg| text += &format!(" {}", arg.as_str().to_uppercase()));
+    if let Some(help) = &action.help {
+        text += &format!(": {}", clean_line(help.as_bytes()));
+    }
+    text
 }
 
 /// The answer of `status` where no stack runs.
