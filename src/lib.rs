@@ -63,6 +63,7 @@
 //! | [`front_door`] | names of a stack, the process that serves those of all stacks, and a stack's part in it | [`proxy`], control client, `SupervisorHandle`, ports |
 //! | [`export`] | files for other programs: Compose, Kubernetes, systemd, Procfiles, VS Code's `launch.json` | model, `atomic_file` |
 //! | [`import`] | the files of other programs, read for `devstack init` | model, config, presets, `regular_file` |
+//! | `agents` | `devstack mcp`: tools for coding agents; `devstack agents init` | control client, config, log, `ports` |
 //! | [`cli`] | the commands, and everything up to a running stack | everything |
 //!
 //! # Where to look first
@@ -106,6 +107,7 @@
 //! | What does a cursor of `logs` and `changes` mean? | `model/cursor/mod.rs`; stale ones: `control/protocol/log_mark.rs`, `control/protocol/changes.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
+//! | What may a coding agent do, and when must a person agree? | `agents/tools.rs` lists the tools; `agents/consent.rs` |
 //! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |
 //! | What does a second `up` do? | with `-d`: `cli/start/join.rs`, after the comparison in `cli/start/stack_request.rs`; without: `cli/start/existing.rs`; the refusal: `control/instance/mod.rs` |
 //! | What does CI learn of a run? | `cli/start/run/`: `run_result.rs`, `junit.rs`, `ci_host.rs`; what the start waited for: `cli/start/timeline/` |

@@ -231,8 +231,8 @@ fn a_flood_does_no_harm_while_the_client_stalls() {
     let mut agent = RawClient::start(&project);
     agent.data("up", json!({}));
     // Asked for, and not read for a while.
-    let ids: Vec<Value> = (0..50)
-        .map(|_| agent.send_call("logs", json!({ "max_bytes": 64000, "lines": 100000 })))
+    let ids: Vec<Value> = (0..12)
+        .map(|_| agent.send_call("logs", json!({ "max_bytes": 64000, "lines": 5000 })))
         .collect();
     agent.until("logs", json!({}), |text| text.contains("api | 1000000\n"));
     assert_eq!(project.ps()["state"], "up");
@@ -270,7 +270,7 @@ fn init_merges_into_what_is_there() {
     let project = TestProject::new();
     project.write(
         "devstack.toml",
-        "[services.web]\ncommand = [\"{misbehave}\", \"run\"]\nport = \"auto\"\n",
+        "[services.web]\ncommand = [\"{misbehave}\", \"listen\", \"--http\"]\nport = \"auto\"\n",
     );
     project.write(
         ".mcp.json",

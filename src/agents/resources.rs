@@ -11,6 +11,7 @@ const SCHEMA: &str = "devstack://schema";
 const GUIDE: &str = "devstack://guide/";
 
 const PAGES: &[(&str, &str)] = &[
+    ("actions", include_str!("../../docs/guide/actions.md")),
     ("again", include_str!("../../docs/guide/again.md")),
     ("agents", include_str!("../../docs/guide/agents.md")),
     ("background", include_str!("../../docs/guide/background.md")),

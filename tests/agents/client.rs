@@ -114,7 +114,9 @@ impl RawClient {
     /// Calls until the text is accepted.
     #[track_caller]
     pub fn until(&mut self, tool: &str, arguments: Value, accept: impl Fn(&str) -> bool) -> String {
-        eventually("an accepted answer", || Some(self.text(tool, arguments.clone())).filter(|text| accept(text)))
+        eventually("an accepted answer", || {
+            Some(self.text(tool, arguments.clone())).filter(|text| accept(text))
+        })
     }
 
     /// The text of a call that fails.
