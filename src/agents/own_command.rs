@@ -127,6 +127,10 @@ impl OwnProgram {
     }
 
     fn command(&self, args: &[&str]) -> Command {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a command of devstack, not a service: nothing else of it is signalled by pid"
+        )]
         let mut command = Command::new(&self.program);
         for file in &self.files {
             command.args([OsString::from("-f"), file.clone().into_os_string()]);

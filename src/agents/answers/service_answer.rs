@@ -39,7 +39,7 @@ pub fn why_answer(why: &WhyView) -> ToolAnswer {
         .iter()
         .take(EXITS)
         .map(|run| {
-            let lived = run.lived_ms.map(|ms| std::time::Duration::from_millis(ms));
+            let lived = run.lived_ms.map(std::time::Duration::from_millis);
             let lived =
                 lived.map_or(String::new(), |lived| format!(" after {}", DisplayDuration(lived)));
             format!("{}{lived} ({})", run.exit, run.by.as_str())
