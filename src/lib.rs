@@ -63,6 +63,7 @@
 //! | [`front_door`] | names of a stack, the process that serves those of all stacks, and a stack's part in it | [`proxy`], control client, `SupervisorHandle`, ports |
 //! | [`export`] | files for other programs: Compose, Kubernetes, systemd, Procfiles, VS Code's `launch.json` | model, `atomic_file` |
 //! | [`import`] | the files of other programs, read for `devstack init` | model, config, presets, `regular_file` |
+//! | `agents` | `devstack mcp`: tools for coding agents; `devstack agents init` | control client, config, log, `ports` |
 //! | [`cli`] | the commands, and everything up to a running stack | everything |
 //!
 //! # Where to look first
@@ -102,8 +103,11 @@
 //! | Which env files come from the main git worktree? | `config/load/worktree.rs` |
 //! | What does `devstack data gc` remove? | `control/instance/kept_data.rs`; where stacks have run: `control/instance/project_record.rs` |
 //! | What may the local CA sign, and which stores trust it? | `https/local_ca.rs`, `https/permitted_names.rs`; `https/stores/plan.rs` decides what `devstack trust` runs |
+//! | What runs an action, and what ends it? | refused or not: `supervisor/actions/action_order.rs`; its life: `action_runner.rs` there; its command line: `model/action/mod.rs`; what it prints: `action_sink.rs` (log), `action_output.rs` (client) |
+//! | What does a cursor of `logs` and `changes` mean? | `model/cursor/mod.rs`; stale ones: `control/protocol/log_mark.rs`, `control/protocol/changes.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
+//! | What may a coding agent do, and when must a person agree? | `agents/tools.rs` lists the tools; `agents/consent.rs` |
 //! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |
 //! | What does a second `up` do? | with `-d`: `cli/start/join.rs`, after the comparison in `cli/start/stack_request.rs`; without: `cli/start/existing.rs`; the refusal: `control/instance/mod.rs` |
 //! | What does CI learn of a run? | `cli/start/run/`: `run_result.rs`, `junit.rs`, `ci_host.rs`; what the start waited for: `cli/start/timeline/` |
@@ -164,6 +168,8 @@
 //! | run reports | tasks of runs | loop | three per run |
 //! | probe reports | probes, scans for listeners | loop | changes only |
 //! | job reports | watch commands | loop | two per command |
+//! | ends of actions | actions | loop | one each |
+//! | output of actions | actions | clients of `do` | 256 KiB, then the action waits, or drops the oldest if it is detached |
 //! | survivors of a kill | tokio's pool | loop | one per killed tree |
 //! | watch reports | watcher | loop | settled bursts, and whether more is changing |
 //! | requests | control server, `run` | loop | 256 connections, one request at a time; 32 only for short ones, 32 for actions |
@@ -200,6 +206,8 @@
 //!   this order.
 //! - No service is in a phase without a cause that users can read.
 
+#[cfg(feature = "mcp")]
+pub mod agents;
 mod atomic_file;
 pub mod cli;
 pub mod config;

@@ -6,6 +6,7 @@ mod action;
 mod actions;
 mod after_failure;
 mod again;
+mod agents;
 mod attach;
 mod background;
 mod bad_input;

@@ -5,16 +5,20 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand};
 
+use super::agents::{AgentsArgs, AgentsCommand, McpArgs};
 use super::attach::AttachArgs;
 use super::control::{DebugArgs, ServicesArgs, WaitArgs};
 use super::doctor::DoctorArgs;
 use super::init::InitArgs;
-use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
+use super::inspect::{
+    ChangesArgs, CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs,
+};
 use super::proxy::{FrontArgs, ProxyArgs};
 use super::requests::RequestsArgs;
 use super::start::{RunArgs, UpArgs};
 use super::tools::{
-    CompletionsArgs, DataArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, TrustArgs, VscodeArgs,
+    CompletionsArgs, DataArgs, DoArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, TrustArgs,
+    VscodeArgs,
 };
 use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
@@ -54,6 +58,7 @@ impl Cli {
             CliCommand::Check(check) => &mut check.files.list,
             CliCommand::Plan(plan) => &mut plan.files.list,
             CliCommand::Logs(logs) => &mut logs.files,
+            CliCommand::Changes(changes) => &mut changes.files.list,
             CliCommand::Requests(requests) => requests.files(),
             CliCommand::Start(services)
             | CliCommand::Stop(services)
@@ -64,6 +69,7 @@ impl Cli {
             CliCommand::Debug(debug) => &mut debug.services.files.list,
             CliCommand::Env(env) => &mut env.files.list,
             CliCommand::Exec(exec) => &mut exec.files.list,
+            CliCommand::Do(args) => &mut args.files.list,
             CliCommand::Open(open) => &mut open.files.list,
             CliCommand::Export(export) => match &mut export.what {
                 ExportTarget::Compose(file)
@@ -74,6 +80,10 @@ impl Cli {
             },
             CliCommand::Ports(ports) => &mut ports.files.list,
             CliCommand::Front(front) => &mut front.files.list,
+            CliCommand::Mcp(mcp) => &mut mcp.files.list,
+            CliCommand::Agents(agents) => match &mut agents.command {
+                AgentsCommand::Init(init) => &mut init.files.list,
+            },
             // These commands use no configuration.
             CliCommand::Init(_)
             | CliCommand::Proxy(_)
@@ -107,6 +117,8 @@ pub enum CliCommand {
     Ps(ScopeArgs),
     /// Show the output of services
     Logs(LogsArgs),
+    /// Show what has happened in the running stack, for programs that look again later
+    Changes(ChangesArgs),
     /// Show what went through the names of services
     Requests(RequestsArgs),
     /// Start services of the running stack and their dependencies
@@ -127,6 +139,8 @@ pub enum CliCommand {
     Env(EnvArgs),
     /// Run a command in a service's directory, with its environment
     Exec(ExecArgs),
+    /// Run an action of a service, or list the actions
+    Do(DoArgs),
     /// Open a service's page in the browser once it is ready
     Open(OpenArgs),
     /// Export the stack for other tools
@@ -137,6 +151,10 @@ pub enum CliCommand {
     Proxy(ProxyArgs),
     /// Let http://localhost:PORT lead to the primary service of this stack
     Front(FrontArgs),
+    /// Serve coding agents on stdin and stdout (Model Context Protocol)
+    Mcp(McpArgs),
+    /// Make this stack known to coding agents
+    Agents(AgentsArgs),
     /// List the presets, or show one
     Presets(PresetsArgs),
     /// List the data that stacks keep, or remove what is left of deleted projects
@@ -165,6 +183,7 @@ impl CliCommand {
             CliCommand::Run(args) => args.shown.is_json(),
             CliCommand::Down(args) | CliCommand::Ps(args) => args.json,
             CliCommand::Logs(args) => args.is_json(),
+            CliCommand::Changes(args) => args.json,
             CliCommand::Requests(args) => args.json,
             CliCommand::Start(args) | CliCommand::Stop(args) | CliCommand::Restart(args) => {
                 args.json
@@ -173,6 +192,7 @@ impl CliCommand {
             CliCommand::Wait(args) => args.json,
             CliCommand::Debug(args) => args.services.json,
             CliCommand::Env(args) => args.is_json(),
+            CliCommand::Do(args) => args.json,
             CliCommand::Open(args) => args.json,
             CliCommand::Ports(args) => args.json,
             CliCommand::Proxy(args) => args.json,
@@ -189,7 +209,9 @@ impl CliCommand {
             | CliCommand::Trust(_)
             | CliCommand::Schema
             | CliCommand::Completions(_)
-            | CliCommand::Man(_) => false,
+            | CliCommand::Man(_)
+            | CliCommand::Mcp(_)
+            | CliCommand::Agents(_) => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The command line, the only layer that uses all others. Functions named like a command run it.
 
+mod agents;
 mod args;
 pub(crate) mod attach;
 mod context;
@@ -76,6 +77,8 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
         CliCommand::Requests(args) => requests::requests(&files, &args),
         CliCommand::Proxy(args) => proxy::proxy(&args),
         CliCommand::Front(args) => proxy::front(&files, &args),
+        CliCommand::Mcp(args) => agents::mcp(files, &args),
+        CliCommand::Agents(args) => agents::agents(files, &args),
         CliCommand::Presets(args) => inspect::presets::presets(&args),
         CliCommand::Data(args) => tools::data(&args),
         CliCommand::Trust(args) => tools::trust(&args),
@@ -108,8 +111,12 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
             let action = if args.off { ServicesAction::Undebug } else { ServicesAction::Debug };
             change(&files, action, &args.services)
         }
+        CliCommand::Changes(args) => with_client(&files, args.json, async |options| {
+            inspect::changes(&options, args.since.as_ref(), &mut clean_stdout()).await
+        }),
         CliCommand::Env(args) => inspect::env(files, &args),
         CliCommand::Open(args) => tools::open(&files, &args),
+        CliCommand::Do(args) => tools::run_action(files, args),
         CliCommand::Exec(args) => tools::exec(files, &args),
         CliCommand::Export(export) => match export.what {
             ExportTarget::Compose(args) => {
@@ -149,6 +156,8 @@ fn logs(files: &[PathBuf], args: LogsArgs) -> Result<ExitCode, CommandError> {
         stream: args.stream.map(Into::into),
         status_mode: args.narration(),
         unfinished: args.shows_unfinished(),
+        after: args.after.clone(),
+        cursor: args.cursor,
         grep: args.grep,
         ..LogQuery::default()
     };

@@ -13,8 +13,8 @@ pub(crate) mod server;
 pub(crate) mod tests;
 
 pub use client::{
-    AttachConnection, AttachMessage, AttachReader, AttachWriter, ClientError, ControlClient,
-    LineStream, WaitStream, WaitUpdate,
+    ActionStream, AttachConnection, AttachMessage, AttachReader, AttachWriter, ClientError,
+    ControlClient, LineStream, WaitStream, WaitUpdate,
 };
 pub use instance::{
     AlreadyRunning, CaDir, ClaimError, CrashedInstance, DataOwner, DataPlaces, InstanceLock,
@@ -22,7 +22,7 @@ pub use instance::{
     RuntimeDir, StateDir,
 };
 pub use protocol::{
-    AttachEvent, AttachQuery, LogPattern, LogQuery, PROTOCOL, VersionResponse, exactly_one,
-    find_services,
+    AttachEvent, AttachQuery, ChangesView, LogMark, LogPattern, LogQuery, PROTOCOL,
+    VersionResponse, exactly_one, find_services,
 };
 pub use server::serve;

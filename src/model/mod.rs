@@ -1,9 +1,11 @@
 //! Vocabulary shared by all modules. Plain data: nothing here reads a clock, a file or a socket.
 
+mod action;
 mod address;
 mod cause;
 mod command;
 mod container;
+mod cursor;
 mod display;
 mod environment;
 mod event;
@@ -25,6 +27,10 @@ mod stack;
 mod watch;
 mod why;
 
+pub use action::{
+    ActionRequest, ActionStop, ActionUpdate, ActionView, RunningAction, ServiceAction,
+    ServiceActions, argument_variable,
+};
 pub(crate) use address::host_port;
 pub use address::{
     ListenAddress, UrlFormat, accepts, bind_address, connectable_host, is_loopback, listening_port,
@@ -37,6 +43,7 @@ pub use container::{
     PullPolicy, StackContainers, VolumeMount, VolumeSource, host_inside, is_image_reference,
     is_volume_name,
 };
+pub use cursor::{CursorKind, CursorText, InvalidCursor, StartId};
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub(crate) use environment::SERVICE_VAR;
 pub use environment::{

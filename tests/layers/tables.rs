@@ -37,7 +37,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 27] = [
+pub const LAYERS: [Layer; 28] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest", "text"]),
@@ -227,6 +227,16 @@ pub const LAYERS: [Layer; 27] = [
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],
+    },
+    Layer {
+        path: "src/agents",
+        only: Some(&[
+            "agents", "control", "config", "ports", "model", "log", "text", "sync", "atomic_file",
+            "regular_file",
+        ]),
+        never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "hyper", "notify"],
     },
     Layer {
         path: "src/control",
@@ -508,6 +518,7 @@ pub const FENCES: [Fence; 19] = [
                 "the command of `devstack run` is the user's, not a service",
             ),
             ("src/cli/init/trial.rs", "`init --try` runs commands of devstack itself"),
+            ("src/agents/own_command.rs", "agents' tools run commands of devstack itself"),
             (
                 "src/https/stores/trust_command.rs",
                 "the tools of trust stores, which users see first",

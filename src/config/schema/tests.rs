@@ -135,6 +135,8 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
         }
         "health" => service(&format!("health = {{ tcp = true, {all} }}")),
         "http" => service(&format!("ready = {{ http = {{ {all} }} }}")),
+        "action" if name == "command" => service(&format!("actions = {{ go = {{ {all} }} }}")),
+        "action" => service(&format!("actions = {{ go = {{ command = 'x', {all} }} }}")),
         "env_file" if name == "path" => service(&format!("env_file = [{{ {all} }}]")),
         "env_file" => service(&format!("env_file = [{{ path = 'api.env', {all} }}]")),
         table => service(&format!("{table} = {{ {all} }}")),

@@ -59,6 +59,20 @@ impl ProjectRecord {
         ProjectRecord::keep_in(&UserDirs::of_this_user(), dir, stack)
     }
 
+    /// Whether this user has run a stack in this directory. The record is in the user's own state
+    /// directory and names the identity of the directory, so nothing in the directory can stand for it.
+    pub fn has_run(dir: &Path) -> bool {
+        ProjectRecord::is_kept_in(&UserDirs::of_this_user(), dir)
+    }
+
+    pub(crate) fn is_kept_in(places: &UserDirs, dir: &Path) -> bool {
+        let id = directory_id(dir, places.uid).ok();
+        let path = id.and_then(|id| Some(file_in(&places.projects_dir()?, &id)));
+        let record = path.and_then(|path| ProjectRecord::read(&path));
+        // An identity is used again once its directory is deleted.
+        record.is_some_and(|record| fs::canonicalize(dir).is_ok_and(|dir| dir == record.dir))
+    }
+
     pub(crate) fn keep_in(places: &UserDirs, dir: &Path, stack: &str) -> io::Result<()> {
         let id = directory_id(dir, places.uid)?;
         let Some(path) = places.create_projects_dir()?.map(|projects| file_in(&projects, &id))

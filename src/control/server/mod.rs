@@ -2,6 +2,7 @@ mod attach_session;
 mod client_table;
 mod limits;
 mod read_ahead;
+mod request_body;
 mod reserved_fds;
 pub(crate) mod router;
 mod stream_body;

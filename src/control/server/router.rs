@@ -13,15 +13,17 @@ use tokio::sync::watch;
 use super::attach_session::AttachSession;
 use super::client_table::{ClientPlace, ClientStay};
 use super::limits::ServerLimits;
-use super::stream_body::StreamBody;
+use super::request_body::{
+    action_body, action_order, awaited, resolve_service, resolve_services, services,
+};
+use super::stream_body::{LogMarks, StreamBody};
 use super::upgrade::UpgradeSlot;
 use crate::control::protocol::{
     AttachQuery, ErrorResponse, OUTPUT_HEADER, PROTOCOL, PROTOCOL_HEADER, QueryParams,
-    ServicesRequest, TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitAnswer, WaitRequest,
-    exactly_one, find_services, status_of,
+    TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitAnswer, status_of,
 };
-use crate::control::{LogQuery, VersionResponse};
-use crate::model::{Message, MessageClass, Name, Snapshot};
+use crate::control::{ChangesView, LogQuery, VersionResponse};
+use crate::model::{ActionStop, CursorKind, CursorText, Message, MessageClass, Name};
 use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle};
 use crate::sys::file_id::FileId;
 
@@ -52,11 +54,14 @@ enum Endpoint {
     Version,
     Logs,
     Events,
+    Changes,
     Attach,
     Down,
     Services(fn(Vec<Name>) -> Ask),
     Wake,
     Wait,
+    Do,
+    StopAction,
 }
 
 impl Endpoint {
@@ -64,7 +69,7 @@ impl Endpoint {
     fn stay(&self) -> ClientStay {
         match self {
             Endpoint::Logs | Endpoint::Events => ClientStay::Streaming(Instant::now()),
-            Endpoint::Attach | Endpoint::Wait => ClientStay::Waiting,
+            Endpoint::Attach | Endpoint::Wait | Endpoint::Do => ClientStay::Waiting,
             Endpoint::Services(_) => ClientStay::Acting,
             Endpoint::Stack
             | Endpoint::Plan
@@ -72,6 +77,8 @@ impl Endpoint {
             | Endpoint::Why
             | Endpoint::Version
             | Endpoint::Wake
+            | Endpoint::StopAction
+            | Endpoint::Changes
             | Endpoint::Down => ClientStay::Brief,
         }
     }
@@ -147,6 +154,7 @@ impl Router {
             }
             Endpoint::Logs => self.logs(query, place).await,
             Endpoint::Events => self.events(query, place),
+            Endpoint::Changes => self.changes(query).await,
             Endpoint::Attach => self.attach(request).await,
             Endpoint::Down => text_response(self.handle.ask(Ask::Down).await),
             Endpoint::Wait => {
@@ -157,6 +165,16 @@ impl Router {
                 let (events, handle) = (self.handle.events(), self.handle);
                 let answer = async move { wait_end(handle.ask(ask).await) };
                 Ok(stream(StreamBody::wait(events, answer, self.closing)))
+            }
+            Endpoint::Do => {
+                let order = action_order(&body, &*self.handle.snapshot().await?)?;
+                let output = self.handle.run_action(order).await?;
+                Ok(stream(StreamBody::action(output, self.closing)))
+            }
+            Endpoint::StopAction => {
+                let ActionStop { service, action, number } = action_body(&body)?;
+                let service = resolve_service(&*self.handle.snapshot().await?, &service)?;
+                text_response(self.handle.stop_action(service, action, number).await)
             }
             Endpoint::Wake => {
                 self.handle.wake(services(&body, &*self.handle.snapshot().await?)?);
@@ -205,9 +223,34 @@ impl Router {
         }
         query.services = meant;
         let services = (!query.services.is_empty()).then(|| query.services.clone());
-        let last = query.last.unwrap_or(usize::MAX);
-        let log = self.handle.logs().search(services, last, query.follow, query.log_filter());
-        Ok(stream(StreamBody::logs(log, self.closing).of(place)))
+        let (logs, filter) = (self.handle.logs(), query.log_filter());
+        let log = match &query.after {
+            None => {
+                let last = query.last.unwrap_or(usize::MAX);
+                logs.search(services, last, query.follow, filter)
+            }
+            Some(after) => {
+                let known = after.start == *logs.start_id();
+                let from = if known { after.number } else { 0 };
+                logs.search_from(services, from, query.follow, filter)
+            }
+        };
+        let body = StreamBody::logs(log, LogMarks::of(&query), self.closing);
+        Ok(stream(body.of(place)))
+    }
+
+    async fn changes(self, query: &str) -> Result<ApiResponse, ApiError> {
+        let since = ChangesView::parse_since(query)?;
+        let stack = self.handle.snapshot().await?.stack.clone();
+        let start = self.handle.logs().start_id();
+        let mut gap = None;
+        let (changes, newest) = self.handle.past_events(|oldest, newest| {
+            let (after, why) = ChangesView::resume(since.as_ref(), start, oldest, newest);
+            gap = why;
+            after
+        });
+        let cursor = CursorText::new(CursorKind::Changes, start, newest).to_string();
+        ok(&ChangesView { version: 1, stack, cursor, gap, changes })
     }
 
     fn events(self, query: &str, place: Arc<ClientPlace>) -> Result<ApiResponse, ApiError> {
@@ -245,6 +288,7 @@ fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
         "/v1/version" => (Method::GET, Endpoint::Version),
         "/v1/logs" => (Method::GET, Endpoint::Logs),
         "/v1/events" => (Method::GET, Endpoint::Events),
+        "/v1/changes" => (Method::GET, Endpoint::Changes),
         "/v1/attach" => (Method::GET, Endpoint::Attach),
         "/v1/down" => (Method::POST, Endpoint::Down),
         "/v1/start" => (Method::POST, Endpoint::Services(Ask::Start)),
@@ -255,6 +299,8 @@ fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
         }
         "/v1/wake" => (Method::POST, Endpoint::Wake),
         "/v1/wait" => (Method::POST, Endpoint::Wait),
+        "/v1/do" => (Method::POST, Endpoint::Do),
+        "/v1/do/stop" => (Method::POST, Endpoint::StopAction),
         "/v1/restart" => (Method::POST, Endpoint::Services(Ask::Restart)),
         _ => {
             let text = format!("unknown path (devstack {VERSION})");
@@ -292,56 +338,6 @@ async fn body(body: &mut Incoming, limits: &ServerLimits) -> Result<Bytes, ApiEr
         }
         Err(_) => Err(ApiError(StatusCode::REQUEST_TIMEOUT, late)),
     }
-}
-
-/// Returns the services that a request body names, without duplicates.
-fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, ApiError> {
-    let bad = |text: String| {
-        let help = r#"send a body such as {"services": ["api"]}"#;
-        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
-    };
-    let wanted: ServicesRequest =
-        serde_json::from_slice(body).map_err(|why| bad(format!("invalid request body: {why}")))?;
-    if wanted.services.is_empty() {
-        return Err(bad("no services given".to_owned()));
-    }
-    all_known(snapshot, &wanted.services)
-}
-
-/// Returns what to wait for, and whether the client wants to see the events meanwhile.
-fn awaited(body: &[u8], snapshot: &Snapshot) -> Result<(Ask, bool), ApiError> {
-    let read =
-        if body.is_empty() { Ok(WaitRequest::default()) } else { serde_json::from_slice(body) };
-    let wanted: WaitRequest = read.map_err(|why| {
-        let text = format!("invalid request body: {why}");
-        let help =
-            r#"send a body such as {"services": ["api"], "for": "ready"}; both keys are optional"#;
-        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
-    })?;
-    let names = all_known(snapshot, &wanted.services)?;
-    Ok((Ask::Wait { names, until: wanted.what }, wanted.progress))
-}
-
-fn all_known(snapshot: &Snapshot, texts: &[String]) -> Result<Vec<Name>, ApiError> {
-    let mut names = Vec::new();
-    for text in texts {
-        for name in resolve_services(snapshot, text)? {
-            if !names.contains(&name) {
-                names.push(name);
-            }
-        }
-    }
-    Ok(names)
-}
-
-/// Resolves a name to its service or replicas.
-fn resolve_services(snapshot: &Snapshot, text: &str) -> Result<Vec<Name>, ApiError> {
-    find_services(snapshot, text).map_err(|why| ApiError(StatusCode::NOT_FOUND, why))
-}
-
-/// Resolves a name to exactly one service.
-fn resolve_service(snapshot: &Snapshot, text: &str) -> Result<Name, ApiError> {
-    Ok(exactly_one(text, resolve_services(snapshot, text)?)?)
 }
 
 fn upgrade_required() -> ApiResponse {
@@ -397,7 +393,7 @@ fn name_protocol<B>(reply: &mut Response<B>) {
 }
 
 #[cfg(fuzzing)]
-pub(crate) fn fuzz(path: &str, body: &[u8], snapshot: &Snapshot) {
+pub(crate) fn fuzz(path: &str, body: &[u8], snapshot: &crate::model::Snapshot) {
     for method in [Method::GET, Method::POST] {
         if let Ok(endpoint) = route(&method, path) {
             endpoint.stay();
@@ -407,4 +403,5 @@ pub(crate) fn fuzz(path: &str, body: &[u8], snapshot: &Snapshot) {
         assert!(snapshot.services.iter().any(|service| service.name == name));
     }
     let _ = awaited(body, snapshot);
+    let _ = action_order(body, snapshot);
 }

@@ -59,6 +59,7 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
         memory_bytes: None,
         ready_after_ms: None,
         message: None,
+        actions: Vec::new(),
     }
 }
 
@@ -344,7 +345,8 @@ async fn supervisor(
                 continue;
             }
             SupervisorRequest::Names(_) | SupervisorRequest::Wake(_) => continue,
-            // Needs more than the fake has.
+            // These need more than the fake has.
+            SupervisorRequest::RunAction(..) | SupervisorRequest::StopAction(..) => continue,
             SupervisorRequest::EnvInputs(_, tell) => {
                 let _ = tell.send(None);
                 continue;

@@ -1,4 +1,5 @@
 use std::fs::{DirBuilder, File};
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,13 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use crate::atomic_file::make_state_dir_of;
 use crate::log::lock_unpoisoned;
 use crate::log::log_source::LogSource;
-use crate::model::{DirMove, Name};
+use crate::model::{DirMove, Name, StartId};
+
+/// The file with the id of the start whose log this is.
+const START: &str = "start";
+
+/// Bytes of it that are read.
+const MAX_START: u64 = 64;
 
 /// The directory with the log files of one stack. Files are reached only through its descriptor and
 /// never through a symlink, so the log cannot be redirected to another file. If it is removed, the
@@ -18,6 +25,8 @@ use crate::model::{DirMove, Name};
 pub(crate) struct LogDir {
     path: Mutex<PathBuf>,
     fd: Mutex<Arc<OwnedFd>>,
+    /// The start whose log this is.
+    start: Mutex<Option<StartId>>,
     /// Names to remove; `Some` while a thread is removing files.
     removal_queue: Mutex<Option<Vec<String>>>,
 }
@@ -53,7 +62,8 @@ impl LogDir {
 
     pub fn open(path: &Path) -> io::Result<LogDir> {
         let fd = Mutex::new(Arc::new(open_dir(path)?));
-        Ok(LogDir { path: Mutex::new(path.to_owned()), fd, removal_queue: Mutex::default() })
+        let (start, removal_queue) = Default::default();
+        Ok(LogDir { path: Mutex::new(path.to_owned()), fd, start, removal_queue })
     }
 
     fn fd(&self) -> Arc<OwnedFd> {
@@ -75,6 +85,10 @@ impl LogDir {
             Ok(()) | Err(_) => {}
         }
         *lock_unpoisoned(&self.fd) = Arc::new(open_dir(&path)?);
+        let start = lock_unpoisoned(&self.start).clone();
+        if let Some(Err(error)) = start.map(|start| self.write_start(&start)) {
+            tracing::debug!("cannot write the id of this start: {error}");
+        }
         Ok(())
     }
 
@@ -93,6 +107,19 @@ impl LogDir {
             created => return Ok(created?.into()),
         }
         Ok(create()?.into())
+    }
+
+    /// Stores the id of the start whose log this is.
+    pub fn write_start(&self, start: &StartId) -> io::Result<()> {
+        *lock_unpoisoned(&self.start) = Some(start.clone());
+        self.create_file(START)?.write_all(start.as_str().as_bytes())
+    }
+
+    /// Returns the id of the start whose log this is, unless an older devstack wrote it.
+    pub fn start(&self) -> Option<StartId> {
+        let mut text = String::new();
+        self.read(START).ok()?.take(MAX_START).read_to_string(&mut text).ok()?;
+        text.parse().ok()
     }
 
     /// Opens a file for reading; fails unless it is a regular file.

@@ -168,7 +168,7 @@ async fn a_folder_that_is_gone_is_as_bad_as_a_full_disk() {
     let mut reader = bench.logs.reader(None, 0, true);
     let gone = bench.dir.path().join("gone");
     std::fs::rename(bench.folder(), &gone).unwrap();
-    std::fs::remove_dir(&gone).unwrap();
+    std::fs::remove_dir_all(&gone).unwrap();
     // It cannot be created again.
     std::fs::write(bench.folder(), "").unwrap();
     bench.run("api", 1, "one\n");

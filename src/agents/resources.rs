@@ -1,0 +1,100 @@
+//! What agents can read about devstack itself: the schema of its file, and the guide.
+
+use std::borrow::Cow;
+
+use rmcp::model::Resource;
+
+/// The JSON Schema of `devstack.toml`.
+const SCHEMA: &str = "devstack://schema";
+
+/// What the address of a guide page begins with.
+const GUIDE: &str = "devstack://guide/";
+
+const PAGES: &[(&str, &str)] = &[
+    ("actions", include_str!("../../docs/guide/actions.md")),
+    ("again", include_str!("../../docs/guide/again.md")),
+    ("agents", include_str!("../../docs/guide/agents.md")),
+    ("background", include_str!("../../docs/guide/background.md")),
+    ("change", include_str!("../../docs/guide/change.md")),
+    ("ci", include_str!("../../docs/guide/ci.md")),
+    ("ci-reports", include_str!("../../docs/guide/ci-reports.md")),
+    ("configuration", include_str!("../../docs/guide/configuration.md")),
+    ("containers", include_str!("../../docs/guide/containers.md")),
+    ("data", include_str!("../../docs/guide/data.md")),
+    ("debugging", include_str!("../../docs/guide/debugging.md")),
+    ("environment", include_str!("../../docs/guide/environment.md")),
+    ("exit-codes", include_str!("../../docs/guide/exit-codes.md")),
+    ("export", include_str!("../../docs/guide/export.md")),
+    ("getting-started", include_str!("../../docs/guide/getting-started.md")),
+    ("https", include_str!("../../docs/guide/https.md")),
+    ("include", include_str!("../../docs/guide/include.md")),
+    ("init", include_str!("../../docs/guide/init.md")),
+    ("lazy", include_str!("../../docs/guide/lazy.md")),
+    ("logs", include_str!("../../docs/guide/logs.md")),
+    ("names", include_str!("../../docs/guide/names.md")),
+    ("performance", include_str!("../../docs/guide/performance.md")),
+    ("ports", include_str!("../../docs/guide/ports.md")),
+    ("presets", include_str!("../../docs/guide/presets.md")),
+    ("promises", include_str!("../../docs/guide/promises.md")),
+    ("requests", include_str!("../../docs/guide/requests.md")),
+    ("trust", include_str!("../../docs/guide/trust.md")),
+];
+
+/// Returns all resources.
+pub(super) fn list() -> Vec<Resource> {
+    let schema = Resource::new(SCHEMA, "devstack.schema.json")
+        .with_title("JSON Schema of devstack.toml")
+        .with_mime_type("application/schema+json")
+        .with_size(crate::config::json_schema().len() as u64);
+    let pages = PAGES.iter().map(|(name, text)| {
+        Resource::new(format!("{GUIDE}{name}"), *name)
+            .with_title(title(text))
+            .with_mime_type("text/markdown")
+            .with_size(text.len() as u64)
+    });
+    [schema].into_iter().chain(pages).collect()
+}
+
+/// Returns the text of a resource and its media type.
+pub(super) fn read(uri: &str) -> Option<(Cow<'static, str>, &'static str)> {
+    if uri == SCHEMA {
+        return Some((crate::config::json_schema().into(), "application/schema+json"));
+    }
+    let name = uri.strip_prefix(GUIDE)?;
+    let (_, text) = PAGES.iter().find(|(page, _)| *page == name)?;
+    Some(((*text).into(), "text/markdown"))
+}
+
+fn title(page: &str) -> &str {
+    page.lines().find_map(|line| line.strip_prefix("# ")).unwrap_or("Guide")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_pages_of_the_guide_are_there() {
+        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/guide");
+        let mut pages: Vec<String> = std::fs::read_dir(dir)
+            .expect("the guide")
+            .filter_map(|entry| {
+                Some(entry.ok()?.file_name().into_string().ok()?.strip_suffix(".md")?.to_owned())
+            })
+            .filter(|name| name != "README")
+            .collect();
+        pages.sort();
+        assert_eq!(PAGES.iter().map(|(name, _)| *name).collect::<Vec<_>>(), pages);
+    }
+
+    #[test]
+    fn what_is_listed_can_be_read_and_nothing_else() {
+        for resource in list() {
+            let (text, _) = read(&resource.uri).expect("it is listed");
+            assert_eq!(resource.size, Some(text.len() as u64));
+        }
+        for uri in ["", "devstack://", "devstack://guide/../../Cargo.toml", "file:///etc/passwd"] {
+            assert_eq!(read(uri), None, "{uri}");
+        }
+    }
+}
