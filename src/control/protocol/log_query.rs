@@ -14,6 +14,10 @@ pub struct LogQuery {
     pub follow: bool,
     /// Only lines read at this time or later, in milliseconds since 1970.
     pub since: Option<i64>,
+    /// Only lines from this number on, however many; `last` then has no meaning.
+    pub from: Option<u64>,
+    /// Only lines before this number; `last` counts back from it.
+    pub before: Option<u64>,
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
     /// Only lines that match.
@@ -24,7 +28,7 @@ pub struct LogQuery {
     pub unfinished: bool,
 }
 
-const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `stream`, `grep`, `said` and `unfinished`";
+const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `from`, `before`, `stream`, `grep`, `said` and `unfinished`";
 
 impl LogQuery {
     /// Parses a query such as `service=a&service=b&last=100&stream=stderr&grep=a%20b`.
@@ -39,6 +43,10 @@ impl LogQuery {
                     let time: jiff::Timestamp =
                         value(text, "set `since` to a time such as 2026-11-20T09:00:00Z")?;
                     query.since = Some(time.as_millisecond());
+                }
+                "from" => query.from = Some(value(text, "set `from` to the `seq` of a line")?),
+                "before" => {
+                    query.before = Some(value(text, "set `before` to the `seq` of a line")?);
                 }
                 "stream" => {
                     query.stream = Some(match text {
@@ -69,8 +77,8 @@ impl LogQuery {
     /// Returns the filter that this query asks for.
     pub fn log_filter(&self) -> LineFilter {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
-        let LogQuery { since, stream, status_mode, unfinished, .. } = *self;
-        LineFilter { since, stream, grep, status_mode, unfinished }
+        let LogQuery { since, from, before, stream, status_mode, unfinished, .. } = *self;
+        LineFilter { since, from, before, stream, grep, status_mode, unfinished }
     }
 
     /// Returns the query text for [`LogQuery::parse`].
@@ -85,6 +93,12 @@ impl LogQuery {
         if let Some(since) = self.since {
             let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
             params = params.with("since", since);
+        }
+        if let Some(from) = self.from {
+            params = params.with("from", from);
+        }
+        if let Some(before) = self.before {
+            params = params.with("before", before);
         }
         if let Some(stream) = self.stream {
             params = params.with(
@@ -167,6 +181,7 @@ mod tests {
             },
             LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
             LogQuery { unfinished: true, ..LogQuery::default() },
+            LogQuery { from: Some(7), before: Some(u64::MAX), ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::With, ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::Only, ..LogQuery::default() },
         ] {
@@ -195,6 +210,8 @@ mod tests {
             "since=now",
             "since=",
             "stream=stdin",
+            "from=-1",
+            "before=",
             "said=yes",
             "grep=(((a{1000}){1000}){1000})",
         ] {

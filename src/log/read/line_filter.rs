@@ -1,10 +1,10 @@
 use regex::bytes::Regex;
 
-use crate::log::store::IndexEntry;
-
+use super::log_cursor::ReadFrom;
 use crate::log::escape_filter;
 use crate::log::line_split;
 use crate::log::status_line::StatusLine;
+use crate::log::store::IndexEntry;
 use crate::model::{Name, OutputStream};
 
 /// Which lines a reader gets.
@@ -12,6 +12,10 @@ use crate::model::{Name, OutputStream};
 pub struct LineFilter {
     /// Only lines read at this time or later, in milliseconds since the Unix epoch.
     pub since: Option<i64>,
+    /// Only lines from this number on. A number tells where a line is in the whole stack.
+    pub from: Option<u64>,
+    /// Only lines before this number.
+    pub before: Option<u64>,
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
     /// Only lines that match, without escape sequences.
@@ -39,6 +43,8 @@ impl LineFilter {
         let grep = about.and_then(|about| Regex::new(&about).ok());
         (grep.is_some() == services.is_some()).then(|| LineFilter {
             since: self.since,
+            from: self.from,
+            before: self.before,
             grep,
             ..LineFilter::default()
         })
@@ -48,6 +54,14 @@ impl LineFilter {
     pub(super) fn accepts_entry(&self, batch: &IndexEntry) -> bool {
         self.since.is_none_or(|since| batch.at >= since)
             && self.stream.is_none_or(|stream| batch.stream == stream)
+    }
+
+    /// Returns where a reader starts that was asked for this many last lines.
+    pub(super) fn start(&self, last: usize) -> ReadFrom {
+        match self.from {
+            Some(seq) => ReadFrom::Seq(seq),
+            None => ReadFrom::Last(last),
+        }
     }
 
     /// Returns whether every line of an accepted entry is wanted.

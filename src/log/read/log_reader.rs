@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 use super::line_filter::LineFilter;
 use super::line_joiner::LineJoiner;
-use super::log_cursor::{LogCursor, ReadFrom, ReadStep};
+use super::log_cursor::{LogCursor, ReadStep};
 use super::log_items::LogItems;
 use crate::log::log_source::LogSource;
 use crate::log::shared::SharedLog;
@@ -46,7 +46,11 @@ impl LogReader {
         follow: bool,
         wanted: LineFilter,
     ) -> LogReader {
-        let until = (!follow).then(|| inner.queue.state().next_seq);
+        let end = || inner.queue.state().next_seq;
+        let until = match wanted.before {
+            Some(before) => Some(before.min(end())),
+            None => (!follow).then(end),
+        };
         let wanted = Arc::new(wanted);
         let status = wanted.for_status_lines(services.as_deref()).map(Arc::new);
         let mut reader = LogReader {
@@ -184,7 +188,7 @@ impl LogReader {
 
     /// Follows services that are new since the last call.
     fn add_service_logs(&mut self) {
-        let from = if self.begun { ReadFrom::Last(usize::MAX) } else { ReadFrom::Last(self.last) };
+        let from = self.wanted.start(if self.begun { usize::MAX } else { self.last });
         self.begun = true;
         for service_log in self.inner.service_logs() {
             let wanted = match &service_log.source {

@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use super::line_filter::LineFilter;
 use super::line_joiner::LineJoiner;
-use super::log_cursor::{LogCursor, ReadFrom};
+use super::log_cursor::LogCursor;
 use super::log_items::LogItems;
 use crate::log::log_size::LogSize;
 use crate::log::log_source::LogSource;
@@ -68,7 +68,7 @@ impl StoredLogReader {
             };
             match log(&directory, &source, &indexes) {
                 Ok(Some(service_log)) => {
-                    cursor.add(&Arc::new(service_log), ReadFrom::Last(last), wanted)
+                    cursor.add(&Arc::new(service_log), wanted.start(last), wanted)
                 }
                 Ok(None) => {}
                 Err(error) => tracing::debug!("skipping the log of {source}: {error}"),
@@ -85,10 +85,11 @@ impl Iterator for StoredLogReader {
         if self.ended {
             return None;
         }
-        let step = self.cursor.step(u64::MAX, PAGE);
+        let until = self.wanted.before;
+        let step = self.cursor.step(until.unwrap_or(u64::MAX), PAGE);
         self.ended = step.is_empty();
         let step = step.joined(&mut self.joiner, self.ended);
-        Some(LogItems::of(step, &self.wanted, self.status.as_ref(), None))
+        Some(LogItems::of(step, &self.wanted, self.status.as_ref(), until))
     }
 }
 
