@@ -1,7 +1,6 @@
 //! `devstack attach SERVICE`: shows the terminal of a service in this one.
 
 pub(crate) mod keys;
-mod raw_mode;
 mod screen;
 
 use std::io::{IsTerminal, stdin, stdout};
@@ -20,9 +19,7 @@ use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::process::{FileId, TermSize};
 use crate::supervisor::{SignalAction, SignalListener};
-use crate::terminal;
-use keys::KeyReader;
-use raw_mode::RawMode;
+use crate::terminal::{self, KeyReader, RawMode};
 use screen::ScreenWriter;
 
 /// `devstack attach`.

@@ -22,11 +22,16 @@ pub struct LogQuery {
     pub stream: Option<OutputStream>,
     /// Only lines that match.
     pub grep: Option<LogPattern>,
+    /// Only lines that match all of these too.
+    pub also: Vec<LogPattern>,
     /// Whether to include status lines, or only those; other filters do not apply to them.
     pub status_mode: StatusMode,
     /// Whether to include the starts of lines whose end has not come.
     pub unfinished: bool,
 }
+
+/// Most further patterns: each may take a megabyte.
+const MAX_ALSO: usize = 3;
 
 const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `from`, `before`, `stream`, `grep`, `said` and `unfinished`";
 
@@ -55,7 +60,16 @@ impl LogQuery {
                         _ => return Err("set `stream` to `stdout` or `stderr`".to_owned()),
                     });
                 }
-                "grep" => query.grep = Some(LogPattern::new(text).map_err(|why| why.text)?),
+                "grep" => {
+                    let pattern = LogPattern::new(text).map_err(|why| why.text)?;
+                    match query.grep {
+                        None => query.grep = Some(pattern),
+                        Some(_) if query.also.len() == MAX_ALSO => {
+                            return Err(format!("use `grep` at most {} times", MAX_ALSO + 1));
+                        }
+                        Some(_) => query.also.push(pattern),
+                    }
+                }
                 "said" => {
                     query.status_mode = match text {
                         "false" => StatusMode::Without,
@@ -78,7 +92,8 @@ impl LogQuery {
     pub fn log_filter(&self) -> LineFilter {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
         let LogQuery { since, from, before, stream, status_mode, unfinished, .. } = *self;
-        LineFilter { since, from, before, stream, grep, status_mode, unfinished }
+        let also = self.also.iter().map(|pattern| pattern.regex().clone()).collect();
+        LineFilter { since, from, before, stream, grep, also, status_mode, unfinished }
     }
 
     /// Returns the query text for [`LogQuery::parse`].
@@ -109,7 +124,7 @@ impl LogQuery {
                 },
             );
         }
-        if let Some(grep) = &self.grep {
+        for grep in self.grep.iter().chain(&self.also) {
             params = params.with("grep", grep.regex());
         }
         if self.unfinished {
@@ -181,6 +196,11 @@ mod tests {
             },
             LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
             LogQuery { unfinished: true, ..LogQuery::default() },
+            LogQuery {
+                grep: Some(LogPattern::new("a").unwrap()),
+                also: vec![LogPattern::new("b").unwrap(), LogPattern::new("c").unwrap()],
+                ..LogQuery::default()
+            },
             LogQuery { from: Some(7), before: Some(u64::MAX), ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::With, ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::Only, ..LogQuery::default() },
@@ -210,6 +230,7 @@ mod tests {
             "since=now",
             "since=",
             "stream=stdin",
+            "grep=a&grep=b&grep=c&grep=d&grep=e",
             "from=-1",
             "before=",
             "said=yes",

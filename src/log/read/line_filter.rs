@@ -20,6 +20,8 @@ pub struct LineFilter {
     pub stream: Option<OutputStream>,
     /// Only lines that match, without escape sequences.
     pub grep: Option<Regex>,
+    /// Only lines that match all of these too.
+    pub also: Vec<Regex>,
     /// Whether to include status lines. They have no stream and `grep` does not search them: either
     /// of these filters excludes them.
     pub status_mode: StatusMode,
@@ -36,7 +38,7 @@ impl LineFilter {
     /// or all if no services are given. `None`: status lines are not wanted.
     pub(super) fn for_status_lines(&self, services: Option<&[Name]>) -> Option<LineFilter> {
         let wants = self.status_mode != StatusMode::Without;
-        if !wants || self.stream.is_some() || self.grep.is_some() {
+        if !wants || self.stream.is_some() || !self.accepts_all() {
             return None;
         }
         let about = services.map(StatusLine::about_pattern);
@@ -66,16 +68,22 @@ impl LineFilter {
 
     /// Returns whether every line of an accepted entry is wanted.
     pub(super) fn accepts_all(&self) -> bool {
-        self.grep.is_none()
+        self.grep.is_none() && self.also.is_empty()
     }
 
     /// Returns whether a line of an accepted entry is wanted.
     pub(super) fn accepts(&self, line: &[u8]) -> bool {
-        let Some(grep) = &self.grep else { return true };
+        if self.accepts_all() {
+            return true;
+        }
         let line = line_split::trim_line_end(line);
+        let mut patterns = self.grep.iter().chain(&self.also);
         match memchr::memchr(0x1b, line) {
-            Some(_) => grep.is_match(escape_filter::strip(line).as_bytes()),
-            None => grep.is_match(line),
+            Some(_) => {
+                let text = escape_filter::strip(line);
+                patterns.all(|pattern| pattern.is_match(text.as_bytes()))
+            }
+            None => patterns.all(|pattern| pattern.is_match(line)),
         }
     }
 }
