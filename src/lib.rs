@@ -230,5 +230,7 @@ mod sync;
 pub(crate) mod sys;
 pub mod terminal;
 mod text;
+#[cfg(feature = "tui")]
+mod tui;
 mod units;
 pub mod watch;
