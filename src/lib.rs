@@ -63,6 +63,7 @@
 //! | [`front_door`] | names of a stack, the process that serves those of all stacks, and a stack's part in it | [`proxy`], control client, `SupervisorHandle`, ports |
 //! | [`export`] | files for other programs: Compose, Kubernetes, systemd, Procfiles, VS Code's `launch.json` | model, `atomic_file` |
 //! | [`import`] | the files of other programs, read for `devstack init` | model, config, presets, `regular_file` |
+//! | `tui` | services and log on the whole terminal, a client | model, control client, log, terminal |
 //! | [`cli`] | the commands, and everything up to a running stack | everything |
 //!
 //! # Where to look first
@@ -102,6 +103,7 @@
 //! | Which env files come from the main git worktree? | `config/load/worktree.rs` |
 //! | What does `devstack data gc` remove? | `control/instance/kept_data.rs`; where stacks have run: `control/instance/project_record.rs` |
 //! | What may the local CA sign, and which stores trust it? | `https/local_ca.rs`, `https/permitted_names.rs`; `https/stores/plan.rs` decides what `devstack trust` runs |
+//! | What does a key of the TUI do? | `tui/update/keys.rs`, `tui/action.rs`; the screen: `tui/view/`; keys, socket and terminal: `tui/session/`; the plain log meanwhile: `log/format/print_backlog.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |

@@ -1,5 +1,5 @@
-use super::command::{Notice, StackRequest, TuiCommand, TuiEnd};
-use super::log_view::LogViewFilter;
+use super::command::{Notice, TuiCommand, TuiEnd, TuiRequest};
+use super::shown_lines::LogViewFilter;
 use super::state::{InputPurpose, LogPosition, Overlay, TuiState};
 use super::update::log;
 use super::view::help_lines;
@@ -44,26 +44,26 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
     match action {
         UserAction::Start(name) => {
             state.notice = Some(Notice::done(format!("starting {name} …")));
-            ask(StackRequest::Start(vec![name]))
+            ask(TuiRequest::Start(vec![name]))
         }
         UserAction::Stop(name) => {
             state.notice = Some(Notice::done(format!("stopping {name} …")));
-            ask(StackRequest::Stop(vec![name]))
+            ask(TuiRequest::Stop(vec![name]))
         }
         UserAction::Restart(name) => {
             state.notice = Some(Notice::done(format!("restarting {name} …")));
-            ask(StackRequest::Restart(vec![name]))
+            ask(TuiRequest::Restart(vec![name]))
         }
         UserAction::ToggleDebug(name) => {
             let is_debugged =
                 view_of(state, &name).is_some_and(|view| view.mode == ModeView::Debug);
             let mode = if is_debugged { "run" } else { "debug" };
             state.notice = Some(Notice::done(format!("restarting {name} in {mode} mode …")));
-            ask(if is_debugged { StackRequest::Undebug(name) } else { StackRequest::Debug(name) })
+            ask(if is_debugged { TuiRequest::Undebug(name) } else { TuiRequest::Debug(name) })
         }
-        UserAction::Why(name) => ask(StackRequest::Why(name)),
-        UserAction::Env(name) => ask(StackRequest::Env(name)),
-        UserAction::Plan => ask(StackRequest::Plan),
+        UserAction::Why(name) => ask(TuiRequest::Why(name)),
+        UserAction::Env(name) => ask(TuiRequest::Env(name)),
+        UserAction::Plan => ask(TuiRequest::Plan),
         UserAction::Attach(name) => vec![TuiCommand::Attach(name)],
         UserAction::Open(name) => vec![TuiCommand::Open(name)],
         UserAction::CopyAddress(name) => copy_address(state, &name),
@@ -75,9 +75,9 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
         UserAction::RestartAll => {
             let runs = |view: &&ServiceView| !view.kind.is_task() && can_stop(view.phase);
             let all = state.services().iter().filter(runs).map(|view| view.name.clone()).collect();
-            confirm(state, "restart all services that run?", StackRequest::Restart(all))
+            confirm(state, "restart all services that run?", TuiRequest::Restart(all))
         }
-        UserAction::StopStack => confirm(state, "stop the whole stack?", StackRequest::Down),
+        UserAction::StopStack => confirm(state, "stop the whole stack?", TuiRequest::Down),
         UserAction::Ports => {
             let lines = ports(state);
             text(state, "ports", lines)
@@ -152,7 +152,7 @@ fn run_action(state: &mut TuiState, service: Name, action: Name) -> Vec<TuiComma
         }
         Some(true) => {
             state.notice = Some(Notice::done(format!("running {action} of {service} …")));
-            vec![TuiCommand::Ask(StackRequest::Run(service, action, Vec::new()))]
+            vec![TuiCommand::Ask(TuiRequest::Run(service, action, Vec::new()))]
         }
         Some(false) => input(state, InputPurpose::Arguments(service, action), String::new()),
     }
@@ -183,7 +183,7 @@ fn input(state: &mut TuiState, purpose: InputPurpose, typed: String) -> Vec<TuiC
     Vec::new()
 }
 
-fn confirm(state: &mut TuiState, question: &str, request: StackRequest) -> Vec<TuiCommand> {
+fn confirm(state: &mut TuiState, question: &str, request: TuiRequest) -> Vec<TuiCommand> {
     state.overlay = Overlay::Confirm(question.to_owned(), request);
     Vec::new()
 }

@@ -1,20 +1,20 @@
 use super::log_row::LogRow;
-use super::log_view::LogView;
+use super::shown_lines::ShownLines;
 use crate::model::{Name, Snapshot};
 
 /// What the TUI has done: the way from the pure part to the acting one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TuiCommand {
     /// Read a page of the log, and answer with [`TuiEvent::Page`].
-    Load(u64, LogView, PageRange),
+    Load(u64, ShownLines, PageRange),
     /// Read new lines from this number on, in place of those that are followed now.
-    Follow(u64, LogView, u64),
+    Follow(u64, ShownLines, u64),
     /// Follow no longer.
     StopFollowing,
     /// Find a line that matches, and answer with [`TuiEvent::Found`].
-    Search(u64, LogView, SearchFrom),
+    Search(u64, ShownLines, SearchFrom),
     /// Ask the stack for something.
-    Ask(StackRequest),
+    Ask(TuiRequest),
     /// Show the terminal of a service.
     Attach(Name),
     /// Open the page of a service.
@@ -57,7 +57,7 @@ pub enum SearchFrom {
 
 /// What the stack is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StackRequest {
+pub enum TuiRequest {
     /// Start services.
     Start(Vec<Name>),
     /// Stop services.

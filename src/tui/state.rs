@@ -1,6 +1,6 @@
-use super::command::{Notice, StackRequest};
-use super::log_view::{LogView, LogViewFilter};
+use super::command::{Notice, TuiRequest};
 use super::log_window::LogWindow;
+use super::shown_lines::{LogViewFilter, ShownLines};
 use crate::log::ServicePalette;
 use crate::model::{Name, ServiceView, Snapshot};
 
@@ -83,7 +83,7 @@ pub enum Overlay {
     /// A text with its title, from this line on.
     Text(String, Vec<String>, usize),
     /// A question.
-    Confirm(String, StackRequest),
+    Confirm(String, TuiRequest),
 }
 
 /// What a typed line is for.
@@ -130,7 +130,7 @@ impl TuiState {
 
 impl LogPane {
     /// Returns what is shown of the log.
-    pub fn view(&self) -> LogView {
+    pub fn view(&self) -> ShownLines {
         self.filter.view(self.only.as_ref())
     }
 

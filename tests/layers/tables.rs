@@ -37,7 +37,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 27] = [
+pub const LAYERS: [Layer; 28] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest", "text"]),
@@ -194,6 +194,15 @@ pub const LAYERS: [Layer; 27] = [
         path: "src/terminal",
         only: Some(&["terminal", "model", "sys", "process", "log", "sync"]),
         never: &[],
+        only_dependencies: None,
+        never_dependencies: &["clap", "hyper", "notify"],
+    },
+    Layer {
+        path: "src/tui",
+        only: Some(&[
+            "tui", "control", "model", "log", "terminal", "text", "encoding", "sync", "sys",
+        ]),
+        never: &["control::instance", "control::server"],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
     },

@@ -2,7 +2,6 @@
 
 #[cfg(feature = "tui")]
 mod host;
-#[cfg_attr(not(feature = "tui"), path = "no_over_log.rs")]
 mod over_log;
 
 use std::io::{IsTerminal, stdin, stdout};

@@ -7,14 +7,14 @@ use crate::control::{ClientError, ControlClient, LogPattern, LogQuery};
 use crate::log::{LogItem, StatusMode};
 use crate::tui::command::{Notice, PageRange, SearchFrom, TuiEvent};
 use crate::tui::log_row::LogRow;
-use crate::tui::log_view::LogView;
 use crate::tui::log_window::WINDOW_ROWS;
+use crate::tui::shown_lines::ShownLines;
 use crate::tui::update::log::PAGE_ROWS;
 
 /// Reads the stored log of the stack, a page at a time.
 pub struct LogPages {
     pub client: ControlClient,
-    pub view: LogView,
+    pub view: ShownLines,
     /// What was shown when the page was asked for.
     pub generation: u64,
 }
@@ -101,7 +101,7 @@ impl LogPages {
 
     async fn before(&self, seq: u64) -> Result<Vec<LogRow>, ClientError> {
         let query = LogQuery { before: Some(seq), ..self.query()? };
-        if self.view == LogView::default() {
+        if self.view == ShownLines::default() {
             // Numbers have few gaps: faster than asking for so many lines of each service.
             let from = seq.saturating_sub(PAGE_ROWS as u64);
             let rows = LogQuery { from: Some(from), ..query.clone() };

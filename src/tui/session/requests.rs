@@ -4,7 +4,7 @@ use super::tui_session::TuiTexts;
 use crate::control::{ClientError, ControlClient};
 use crate::log::escape_filter;
 use crate::model::{ActionRequest, ActionUpdate, EventView, EventViewKind, Message, Name};
-use crate::tui::command::{Notice, StackRequest, TuiEvent};
+use crate::tui::command::{Notice, TuiEvent, TuiRequest};
 
 /// Most bytes that are kept of what an action prints.
 const OUTPUT_MAX: usize = 64 * 1024;
@@ -12,29 +12,29 @@ const OUTPUT_MAX: usize = 64 * 1024;
 /// Asks the stack for something, and reports what came of it.
 pub async fn ask(
     client: ControlClient,
-    request: StackRequest,
+    request: TuiRequest,
     texts: TuiTexts,
     to: Sender<TuiEvent>,
 ) {
     let result = match request {
-        StackRequest::Start(names) => done(client.start(&strings(&names)).await),
-        StackRequest::Stop(names) => done(client.stop(&strings(&names)).await),
-        StackRequest::Restart(names) => done(client.restart(&strings(&names)).await),
-        StackRequest::Debug(name) => done(client.debug(&[name.to_string()]).await),
-        StackRequest::Undebug(name) => done(client.undebug(&[name.to_string()]).await),
-        StackRequest::Down => done(client.down().await),
-        StackRequest::Why(name) => {
+        TuiRequest::Start(names) => done(client.start(&strings(&names)).await),
+        TuiRequest::Stop(names) => done(client.stop(&strings(&names)).await),
+        TuiRequest::Restart(names) => done(client.restart(&strings(&names)).await),
+        TuiRequest::Debug(name) => done(client.debug(&[name.to_string()]).await),
+        TuiRequest::Undebug(name) => done(client.undebug(&[name.to_string()]).await),
+        TuiRequest::Down => done(client.down().await),
+        TuiRequest::Why(name) => {
             let why = client.why(name.as_str()).await;
             why.map(|why| TuiEvent::Text(format!("why {name}"), (texts.why)(&why)))
         }
-        StackRequest::Env(name) => {
+        TuiRequest::Env(name) => {
             let env = client.env(name.as_str()).await;
             env.map(|env| TuiEvent::Text(format!("environment of {name}"), (texts.env)(&env)))
         }
-        StackRequest::Plan => {
+        TuiRequest::Plan => {
             client.plan().await.map(|plan| TuiEvent::Text("plan".to_owned(), (texts.plan)(&plan)))
         }
-        StackRequest::Run(service, action, args) => run(&client, service, action, args).await,
+        TuiRequest::Run(service, action, args) => run(&client, service, action, args).await,
     };
     let event = result.unwrap_or_else(|error| TuiEvent::Notice(failure(error.message())));
     // Fails when the TUI has been closed.

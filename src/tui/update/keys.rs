@@ -2,9 +2,9 @@
 
 use super::log;
 use crate::tui::action::{UserAction, can_stop, perform};
-use crate::tui::command::{Notice, StackRequest, TuiCommand, TuiEnd};
-use crate::tui::log_view::LogViewFilter;
+use crate::tui::command::{Notice, TuiCommand, TuiEnd, TuiRequest};
 use crate::tui::palette::palette_entries;
+use crate::tui::shown_lines::LogViewFilter;
 use crate::tui::state::{InputPurpose, Overlay, TuiState};
 use crate::tui::view::{service_at, text_height};
 use crate::tui::{KeyPress, UserInput};
@@ -188,7 +188,7 @@ fn on_input_key(state: &mut TuiState, key: KeyPress) -> Vec<TuiCommand> {
         InputPurpose::Arguments(service, action) => match shell_words::split(&typed) {
             Ok(args) => {
                 state.notice = Some(Notice::done(format!("running {action} of {service} …")));
-                vec![TuiCommand::Ask(StackRequest::Run(service, action, args))]
+                vec![TuiCommand::Ask(TuiRequest::Run(service, action, args))]
             }
             Err(_) => {
                 state.notice = Some(Notice::failed("a quote is not closed"));

@@ -1,8 +1,8 @@
 //! Which part of the log is shown, and which part has to be read for it.
 
 use crate::tui::command::{PageRange, SearchFrom, TuiCommand};
-use crate::tui::log_view::search_pattern;
 use crate::tui::log_window::LogWindow;
+use crate::tui::shown_lines::search_pattern;
 use crate::tui::state::{LogPosition, TuiState};
 use crate::tui::view::{log_height, row_height};
 

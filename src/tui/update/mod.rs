@@ -72,14 +72,12 @@ fn on_stack(state: &mut TuiState, mut stack: Snapshot, measured: bool) -> Vec<Tu
     let last = stack.services.len().saturating_sub(1);
     state.selected = place.unwrap_or(state.selected.min(last));
     (state.stack, state.palette) = (Some(stack), palette);
-    if measured {
-        return Vec::new();
+    let mut commands = if is_first { log::show_end(state) } else { Vec::new() };
+    state.refreshing &= measured;
+    if !state.refreshing && std::mem::take(&mut state.outdated) {
+        commands.extend(on_change(state));
     }
-    state.refreshing = false;
-    if is_first {
-        return log::show_end(state);
-    }
-    if std::mem::take(&mut state.outdated) { on_change(state) } else { Vec::new() }
+    commands
 }
 
 fn on_change(state: &mut TuiState) -> Vec<TuiCommand> {

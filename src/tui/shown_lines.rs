@@ -3,7 +3,7 @@ use crate::model::{Name, Snapshot};
 
 /// Which lines of the log are shown.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogView {
+pub struct ShownLines {
     /// Only lines of these services; empty for all.
     pub services: Vec<Name>,
     /// Only lines that match all of these regular expressions.
@@ -56,12 +56,12 @@ impl LogViewFilter {
     }
 
     /// Returns what to show with this filter, of one service or all.
-    pub fn view(&self, only: Option<&Name>) -> LogView {
+    pub fn view(&self, only: Option<&Name>) -> ShownLines {
         let services = match only {
             Some(name) => vec![name.clone()],
             None => self.services.clone(),
         };
-        LogView { services, patterns: self.patterns.clone() }
+        ShownLines { services, patterns: self.patterns.clone() }
     }
 }
 
