@@ -64,6 +64,7 @@
 //! | [`export`] | files for other programs: Compose, Kubernetes, systemd, Procfiles, VS Code's `launch.json` | model, `atomic_file` |
 //! | [`import`] | the files of other programs, read for `devstack init` | model, config, presets, `regular_file` |
 //! | `agents` | `devstack mcp`: tools for coding agents; `devstack agents init` | control client, config, log, `ports` |
+//! | `tui` | services and log on the whole terminal, a client | model, control client, log, terminal |
 //! | [`cli`] | the commands, and everything up to a running stack | everything |
 //!
 //! # Where to look first
@@ -105,6 +106,7 @@
 //! | What may the local CA sign, and which stores trust it? | `https/local_ca.rs`, `https/permitted_names.rs`; `https/stores/plan.rs` decides what `devstack trust` runs |
 //! | What runs an action, and what ends it? | refused or not: `supervisor/actions/action_order.rs`; its life: `action_runner.rs` there; its command line: `model/action/mod.rs`; what it prints: `action_sink.rs` (log), `action_output.rs` (client) |
 //! | What does a cursor of `logs` and `changes` mean? | `model/cursor/mod.rs`; stale ones: `control/protocol/log_mark.rs`, `control/protocol/changes.rs` |
+//! | What does a key of the TUI do? | `tui/update/keys.rs`, `tui/action.rs`; the screen: `tui/view/`; keys, socket and terminal: `tui/session/`; the plain log meanwhile: `log/format/print_backlog.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
 //! | What may a coding agent do, and when must a person agree? | `agents/tools.rs` lists the tools; `agents/consent.rs` |
@@ -238,5 +240,7 @@ mod sync;
 pub(crate) mod sys;
 pub mod terminal;
 mod text;
+#[cfg(feature = "tui")]
+mod tui;
 mod units;
 pub mod watch;

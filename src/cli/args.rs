@@ -20,6 +20,7 @@ use super::tools::{
     CompletionsArgs, DataArgs, DoArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, TrustArgs,
     VscodeArgs,
 };
+use super::tui::TuiArgs;
 use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
 
@@ -64,6 +65,7 @@ impl Cli {
             | CliCommand::Stop(services)
             | CliCommand::Restart(services) => &mut services.files.list,
             CliCommand::Attach(attach) => &mut attach.files.list,
+            CliCommand::Tui(tui) => &mut tui.files.list,
             CliCommand::Why(why) => &mut why.files.list,
             CliCommand::Wait(wait) => &mut wait.files.list,
             CliCommand::Debug(debug) => &mut debug.services.files.list,
@@ -135,6 +137,8 @@ pub enum CliCommand {
     Debug(DebugArgs),
     /// Attach to a service's terminal until Ctrl-]
     Attach(AttachArgs),
+    /// Show services and log of the running stack on the whole terminal, with keys for everything
+    Tui(TuiArgs),
     /// Show a service's environment, of its process or of its next start
     Env(EnvArgs),
     /// Run a command in a service's directory, with its environment
@@ -204,6 +208,7 @@ impl CliCommand {
             CliCommand::Plan(args) => args.json,
             CliCommand::Doctor(args) => args.json,
             CliCommand::Attach(_)
+            | CliCommand::Tui(_)
             | CliCommand::Exec(_)
             | CliCommand::Export(_)
             | CliCommand::Trust(_)

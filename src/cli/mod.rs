@@ -13,6 +13,7 @@ pub(crate) mod render;
 mod requests;
 pub(crate) mod start;
 pub(crate) mod tools;
+mod tui;
 
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
@@ -100,6 +101,7 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
         CliCommand::Start(args) => change(&files, ServicesAction::Start, &args),
         CliCommand::Stop(args) => change(&files, ServicesAction::Stop, &args),
         CliCommand::Restart(args) => change(&files, ServicesAction::Restart, &args),
+        CliCommand::Tui(_) => tui::tui(&files),
         CliCommand::Attach(args) => attach::attach(&files, &args),
         CliCommand::Why(args) => with_client(&files, args.json, async |options| {
             inspect::why(&options, args.service.as_deref(), &mut clean_stdout()).await

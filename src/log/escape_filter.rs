@@ -61,6 +61,14 @@ pub(crate) fn strip(text: &[u8]) -> String {
     String::from_utf8(out).expect("the filter writes UTF-8 only")
 }
 
+/// Removes escape sequences and control characters except for colors, which end with the line.
+#[cfg(feature = "tui")]
+pub(crate) fn colored(text: &[u8]) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    EscapeFilter::default().line(text, true, false, &mut out);
+    String::from_utf8(out).expect("the filter writes UTF-8 only")
+}
+
 impl EscapeFilter {
     /// Returns whether the next line can be copied unfiltered if it is plain.
     pub fn is_idle(&self) -> bool {

@@ -56,7 +56,7 @@ pub use missed_lines::MissedLines;
 pub(crate) use read::ItemEncoder;
 pub use read::{LineFilter, LogItems, LogReader, StatusMode, StoredFrom, StoredLogReader};
 pub use service_palette::ServicePalette;
-pub use stack_log::StackLog;
+pub use stack_log::{OutputHold, StackLog};
 pub(crate) use status_line::EXCERPT;
 pub use status_line::{StatusLine, StatusText, StatusTone};
 pub use store::StorageCounts;

@@ -53,9 +53,14 @@ impl ServicePalette {
         self.width
     }
 
+    /// Returns the color of a service.
+    pub fn color(&self, name: &Name) -> LabelColor {
+        self.colors.get(name).copied().unwrap_or_else(|| pick_color(name, &[], None))
+    }
+
     /// Returns the escape sequence that starts the color of a service.
     pub(super) fn color_start(&self, name: &Name) -> &'static str {
-        sgr(self.colors.get(name).copied().unwrap_or_else(|| pick_color(name, &[], None)))
+        sgr(self.color(name))
     }
 }
 

@@ -38,6 +38,15 @@ impl Drop for EndOnDrop {
     }
 }
 
+/// Holds the output of a log back while it lives, see [`StackLog::hold_output`].
+pub struct OutputHold(Arc<SharedLog>);
+
+impl Drop for OutputHold {
+    fn drop(&mut self) {
+        self.0.queue.release();
+    }
+}
+
 impl StackLog {
     /// Starts a log with files in `dir`; a previous one gets the suffix `.1`. Never fails: without
     /// a directory the last lines are kept in memory, see [`StackLog::take_warnings`].
@@ -216,6 +225,13 @@ impl StackLog {
                 Ok(None) | Err(_) => std::future::pending().await,
             }
         }
+    }
+
+    /// Prints nothing until the returned value is dropped: the terminal shows something else. What
+    /// was printed meanwhile follows then, at most 10,000 lines of it.
+    pub fn hold_output(&self) -> OutputHold {
+        self.inner.queue.hold();
+        OutputHold(self.inner.clone())
     }
 
     /// Waits until everything so far is printed, for at most `limit`. Blocks.

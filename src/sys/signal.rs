@@ -20,6 +20,27 @@ pub(crate) fn kill(pid: u32, signal: i32) {
     }
 }
 
+/// Signals the group of this process, as the terminal does for Ctrl-C and Ctrl-Z.
+#[cfg(feature = "tui")]
+pub(crate) fn signal_own_group(signal: i32) {
+    // SAFETY: takes numbers only.
+    unsafe { libc::kill(0, signal) };
+}
+
+/// Stops this process until SIGCONT.
+#[cfg(feature = "tui")]
+pub(crate) fn stop_self() {
+    // SAFETY: takes a number only.
+    unsafe { libc::raise(libc::SIGSTOP) };
+}
+
+/// Lets SIGTSTP stop this process again, after it was caught for a while.
+#[cfg(feature = "tui")]
+pub(crate) fn reset_suspend_signal() {
+    // SAFETY: the default action is a valid one.
+    unsafe { libc::signal(libc::SIGTSTP, libc::SIG_DFL) };
+}
+
 /// Whether a process with this pid exists, of whatever user.
 pub(crate) fn process_exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);

@@ -9,10 +9,14 @@
 //! A [`ServiceTerminal`] lives as long as its service is in the stack, so a client sees one run
 //! after the other. Output goes into a bounded queue per client: nothing waits for a slow client,
 //! which learns how much it missed. Keys go straight to the pty, or wait in the key queue.
+//!
+//! [`KeyReader`] and [`RawMode`] are about the terminal of the user instead.
 
 mod attachment;
 mod crlf_stripper;
 mod key_queue;
+mod key_reader;
+mod raw_mode;
 mod run_output_sink;
 mod screen_replay;
 mod scrollback;
@@ -23,6 +27,8 @@ mod terminal_modes;
 pub use crate::sys::pty::ClientScreen;
 pub use attachment::{Attachment, OutputView, RedrawTrigger, TerminalUpdate};
 pub use key_queue::KeyQueue;
+pub(crate) use key_reader::KeyReader;
+pub(crate) use raw_mode::RawMode;
 pub(crate) use run_output_sink::RunOutputSink;
 pub use service_terminal::ServiceTerminal;
 pub use terminal_modes::TerminalModes;

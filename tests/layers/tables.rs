@@ -198,6 +198,15 @@ pub const LAYERS: [Layer; 28] = [
         never_dependencies: &["clap", "hyper", "notify"],
     },
     Layer {
+        path: "src/tui",
+        only: Some(&[
+            "tui", "control", "model", "log", "terminal", "text", "encoding", "sync", "sys",
+        ]),
+        never: &["control::instance", "control::server"],
+        only_dependencies: None,
+        never_dependencies: &["clap", "hyper", "notify"],
+    },
+    Layer {
         path: "src/supervisor",
         only: None,
         never: &["control", "front_door", "cli", "export"],

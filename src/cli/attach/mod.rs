@@ -1,7 +1,6 @@
 //! `devstack attach SERVICE`: shows the terminal of a service in this one.
 
 pub(crate) mod keys;
-mod raw_mode;
 mod screen;
 
 use std::io::{IsTerminal, stdin, stdout};
@@ -20,9 +19,7 @@ use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 use crate::process::{FileId, TermSize};
 use crate::supervisor::{SignalAction, SignalListener};
-use crate::terminal;
-use keys::KeyReader;
-use raw_mode::RawMode;
+use crate::terminal::{self, KeyReader, RawMode};
 use screen::ScreenWriter;
 
 /// `devstack attach`.
@@ -48,19 +45,21 @@ pub(super) fn attach(files: &[PathBuf], args: &AttachArgs) -> Result<ExitCode, C
     let runtime = context::runtime()?;
     let dir = context::project_dir(files);
     let result = runtime.block_on(async {
-        let (attachment, desk) = begin(&dir, &args.service).await?;
-        desk.run(attachment).await
+        let client = ControlClient::here(&dir)?;
+        attach_here(&client, &args.service, &mut None).await
     });
     // Does not wait for threads that block on a paused terminal.
     runtime.shutdown_background();
     result
 }
 
-async fn begin(
-    dir: &std::path::Path,
+/// Attaches to a service in the terminal on stdin and stdout. Keys come from `keys` if there is a
+/// reader.
+pub(super) async fn attach_here(
+    client: &ControlClient,
     service: &str,
-) -> Result<(AttachConnection, AttachTerminal), CommandError> {
-    let client = ControlClient::here(dir)?;
+    keys: &mut Option<KeyReader>,
+) -> Result<ExitCode, CommandError> {
     let screen = terminal::ClientScreen { size: screen_size(), terminal: FileId::of(stdout()) };
     let query = AttachQuery { service: service.to_owned(), screen };
     let attachment = client.attach(&query).await?;
@@ -69,21 +68,16 @@ async fn begin(
     let continued = signal(SignalKind::from_raw(libc::SIGCONT))?;
     let raw = RawMode::begin()?;
     let screen = ScreenWriter::start(context::color(&stdout()))?;
-    Ok((
-        attachment,
-        AttachTerminal {
-            keys: KeyReader::read()?,
-            screen,
-            signals,
-            continued,
-            raw,
-            name: service.to_owned(),
-        },
-    ))
+    let keys = match keys {
+        Some(keys) => keys,
+        None => keys.insert(KeyReader::read()?),
+    };
+    let name = service.to_owned();
+    AttachTerminal { keys, screen, signals, continued, raw, name }.run(attachment).await
 }
 
-struct AttachTerminal {
-    keys: KeyReader,
+struct AttachTerminal<'a> {
+    keys: &'a mut KeyReader,
     screen: ScreenWriter,
     signals: SignalListener,
     continued: Signal,
@@ -108,7 +102,7 @@ enum AttachEnd {
     TerminalGone,
 }
 
-impl AttachTerminal {
+impl AttachTerminal<'_> {
     /// Forwards keys and output until either side ends the session.
     async fn run(mut self, mut attachment: AttachConnection) -> Result<ExitCode, CommandError> {
         let over = loop {

@@ -19,7 +19,7 @@ pub async fn ps(options: &ClientOptions, out: &mut dyn Write) -> Result<ExitCode
     Ok(ExitCode::OK)
 }
 
-pub(super) fn now() -> Result<jiff::Timestamp, ClientError> {
+pub(crate) fn now() -> Result<jiff::Timestamp, ClientError> {
     jiff::Timestamp::try_from(std::time::SystemTime::now()).map_err(|error| {
         ClientError::Refused(Message::new(
             MessageClass::Internal,

@@ -18,8 +18,9 @@ impl PageOpener {
     /// Prepares the browser; must be called before there are threads and before the guard is
     /// forked.
     pub fn new() -> PageOpener {
-        let later =
-            |browser: BrowserCommand| DeferredCommand::new(|url| browser.command(&url)).ok();
+        let later = |browser: BrowserCommand| {
+            DeferredCommand::new(|url| browser.clone().command(&url)).ok()
+        };
         PageOpener(BrowserCommand::here().and_then(later))
     }
 
@@ -48,7 +49,7 @@ impl PageOpener {
 
     fn open(self, url: &str) -> (StatusTone, String) {
         match self.0 {
-            Some(later) => {
+            Some(mut later) => {
                 later.start(url);
                 (StatusTone::Notice, format!("opening {url}"))
             }

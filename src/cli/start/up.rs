@@ -15,6 +15,7 @@ use crate::cli::args::{FileArgs, StartupArgs};
 use crate::cli::context;
 use crate::cli::inspect::LogStyleArgs;
 use crate::cli::render::{CommandError, warn};
+use crate::cli::tui::{self, LogCover};
 use crate::engine::WhenIdle;
 use crate::exit_code::ExitCode;
 use crate::model::{DisplayDuration, Snapshot, StartCommand};
@@ -44,6 +45,9 @@ pub struct UpArgs {
     /// Do not watch files, neither sources nor the configuration
     #[arg(long)]
     pub no_watch: bool,
+    /// Show the TUI; closing it with `q` leads to the log
+    #[arg(long, conflicts_with_all = ["detach", "output"])]
+    pub tui: bool,
     /// Open the primary service's page in the browser once everything is ready
     #[arg(long)]
     pub open: bool,
@@ -75,8 +79,13 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
         when_idle: WhenIdle::AwaitSave,
         may_ask: true,
         refused: ExitCode::FAILED,
+        cover: None,
         daemon: None,
     };
+    if args.tui {
+        tui::check_terminal()?;
+        plan.cover = LogCover::new();
+    }
     check_reports(plan.timeline.iter().filter_map(TimelineTarget::file))?;
     if args.detach {
         // Fork first, while the process is still small.
@@ -106,6 +115,7 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
     let mut opener = (args.open && plan.daemon.is_none()).then(PageOpener::new);
     match run(&mut plan, &mut opener) {
         Err(CommandError::AlreadyRunning(busy)) if args.detach => join::join(&plan, &busy),
+        Err(CommandError::AlreadyRunning(_)) if args.tui => tui::tui(&plan.files),
         Err(CommandError::AlreadyRunning(busy)) => {
             if joins.is_some() {
                 join::note_ignored_options(&plan);

@@ -14,10 +14,16 @@ pub struct LogQuery {
     pub follow: bool,
     /// Only lines read at this time or later, in milliseconds since 1970.
     pub since: Option<i64>,
+    /// Only lines from this number on, however many; `last` then has no meaning.
+    pub from: Option<u64>,
+    /// Only lines before this number; `last` counts back from it.
+    pub before: Option<u64>,
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
     /// Only lines that match.
     pub grep: Option<LogPattern>,
+    /// Only lines that match all of these too.
+    pub also: Vec<LogPattern>,
     /// Whether to include status lines, or only those; other filters do not apply to them.
     pub status_mode: StatusMode,
     /// Whether to include the starts of lines whose end has not come.
@@ -28,7 +34,10 @@ pub struct LogQuery {
     pub cursor: bool,
 }
 
-const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `stream`, `grep`, `said`, `unfinished`, `after` and `cursor`";
+/// Most further patterns: each may take a megabyte.
+const MAX_ALSO: usize = 3;
+
+const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `from`, `before`, `stream`, `grep`, `said`, `unfinished`, `after` and `cursor`";
 
 impl LogQuery {
     /// Parses a query such as `service=a&service=b&last=100&stream=stderr&grep=a%20b`.
@@ -44,6 +53,10 @@ impl LogQuery {
                         value(text, "set `since` to a time such as 2026-11-20T09:00:00Z")?;
                     query.since = Some(time.as_millisecond());
                 }
+                "from" => query.from = Some(value(text, "set `from` to the `seq` of a line")?),
+                "before" => {
+                    query.before = Some(value(text, "set `before` to the `seq` of a line")?);
+                }
                 "stream" => {
                     query.stream = Some(match text {
                         "stdout" => OutputStream::Stdout,
@@ -51,7 +64,16 @@ impl LogQuery {
                         _ => return Err("set `stream` to `stdout` or `stderr`".to_owned()),
                     });
                 }
-                "grep" => query.grep = Some(LogPattern::new(text).map_err(|why| why.text)?),
+                "grep" => {
+                    let pattern = LogPattern::new(text).map_err(|why| why.text)?;
+                    match query.grep {
+                        None => query.grep = Some(pattern),
+                        Some(_) if query.also.len() == MAX_ALSO => {
+                            return Err(format!("use `grep` at most {} times", MAX_ALSO + 1));
+                        }
+                        Some(_) => query.also.push(pattern),
+                    }
+                }
                 "said" => {
                     query.status_mode = match text {
                         "false" => StatusMode::Without,
@@ -78,8 +100,9 @@ impl LogQuery {
     /// Returns the filter that this query asks for.
     pub fn log_filter(&self) -> LineFilter {
         let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
-        let LogQuery { since, stream, status_mode, unfinished, .. } = *self;
-        LineFilter { since, stream, grep, status_mode, unfinished }
+        let LogQuery { since, from, before, stream, status_mode, unfinished, .. } = *self;
+        let also = self.also.iter().map(|pattern| pattern.regex().clone()).collect();
+        LineFilter { since, from, before, stream, grep, also, status_mode, unfinished }
     }
 
     /// Returns the query text for [`LogQuery::parse`].
@@ -95,6 +118,12 @@ impl LogQuery {
             let since = jiff::Timestamp::from_millisecond(since).unwrap_or_default();
             params = params.with("since", since);
         }
+        if let Some(from) = self.from {
+            params = params.with("from", from);
+        }
+        if let Some(before) = self.before {
+            params = params.with("before", before);
+        }
         if let Some(stream) = self.stream {
             params = params.with(
                 "stream",
@@ -104,7 +133,7 @@ impl LogQuery {
                 },
             );
         }
-        if let Some(grep) = &self.grep {
+        for grep in self.grep.iter().chain(&self.also) {
             params = params.with("grep", grep.regex());
         }
         if self.unfinished {
@@ -183,6 +212,12 @@ mod tests {
             LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
             LogQuery { unfinished: true, ..LogQuery::default() },
             LogQuery { after: "log-1-7".parse().ok(), cursor: true, ..LogQuery::default() },
+            LogQuery {
+                grep: Some(LogPattern::new("a").unwrap()),
+                also: vec![LogPattern::new("b").unwrap(), LogPattern::new("c").unwrap()],
+                ..LogQuery::default()
+            },
+            LogQuery { from: Some(7), before: Some(u64::MAX), ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::With, ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::Only, ..LogQuery::default() },
         ] {
@@ -213,6 +248,9 @@ mod tests {
             "since=now",
             "since=",
             "stream=stdin",
+            "grep=a&grep=b&grep=c&grep=d&grep=e",
+            "from=-1",
+            "before=",
             "said=yes",
             "grep=(((a{1000}){1000}){1000})",
         ] {

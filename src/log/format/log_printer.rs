@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::line_formatter::LineFormatter;
 use super::log_output::LogOutput;
 use super::log_style::LogStyle;
+use super::print_backlog::PrintBacklog;
 use super::repeated_output::RepeatedOutput;
 use crate::log::log_size::LogSize;
 use crate::log::log_source::LogSource;
@@ -28,6 +29,8 @@ struct LogPrinter {
     out: Vec<u8>,
     /// What was printed of each source, or reported as missed. The rest of its total was missed.
     passed: BTreeMap<LogSource, LogSize>,
+    /// What is left of the lines that were held back while the terminal showed something else.
+    backlog: Option<PrintBacklog>,
     /// How long to wait for the disk; zero while it does not respond.
     disk_patience: Duration,
 }
@@ -48,6 +51,7 @@ pub(crate) fn start(inner: Arc<SharedLog>, style: LogStyle, output: LogOutput) -
         joiner: LineJoiner::default(),
         out: Vec::with_capacity(2 * WRITE_SIZE),
         passed: BTreeMap::new(),
+        backlog: None,
         disk_patience: DISK_PATIENCE,
     };
     let run = move || {
@@ -82,6 +86,9 @@ impl LogPrinter {
         loop {
             let deadline = self.repeated.as_ref().and_then(RepeatedOutput::deadline);
             let Some(items) = self.inner.queue.next(deadline) else { break };
+            if let Some(before) = self.inner.queue.state().released.take() {
+                self.backlog = Some(PrintBacklog::until(before));
+            }
             let table = self.inner.queue.state().table.clone();
             self.painter.set_palette(table);
             self.painter.set_columns(self.output.columns());
@@ -89,7 +96,11 @@ impl LogPrinter {
                 self.catch_up()?;
             }
             self.show(items)?;
+            if matches!(self.inner.queue.state().mode, PrintMode::Live) {
+                self.end_backlog()?;
+            }
         }
+        self.end_backlog()?;
         self.show_held_back(RepeatedOutput::clear)?;
         let mut rest = Vec::new();
         self.joiner.finish(&mut rest);
@@ -126,9 +137,10 @@ impl LogPrinter {
             self.count_printed(&chunk.source, chunk.amount());
         }
         let bytes = chunk.bytes.len();
-        match &mut self.repeated {
-            None => self.paint(chunk)?,
-            Some(_) => self.show_held_back(|repeated, shown| {
+        match (self.shorten(chunk)?, &mut self.repeated) {
+            (None, _) => {}
+            (Some(chunk), None) => self.paint(chunk)?,
+            (Some(chunk), Some(_)) => self.show_held_back(|repeated, shown| {
                 repeated.add(chunk, Instant::now(), shown);
             })?,
         }
@@ -147,6 +159,27 @@ impl LogPrinter {
             act(repeated, &mut shown);
         }
         shown.into_iter().try_for_each(|chunk| self.paint(chunk))
+    }
+
+    /// Cuts off what exceeds the lines that are printed of a backlog.
+    fn shorten(&mut self, chunk: LogChunk) -> io::Result<Option<LogChunk>> {
+        if self.backlog.as_ref().is_some_and(|backlog| backlog.is_over(&chunk)) {
+            self.end_backlog()?;
+        }
+        Ok(match &mut self.backlog {
+            Some(backlog) => backlog.shorten(chunk),
+            None => Some(chunk),
+        })
+    }
+
+    /// Says how many lines of a backlog were not printed.
+    fn end_backlog(&mut self) -> io::Result<()> {
+        let Some(more) = self.backlog.take().and_then(|backlog| backlog.message()) else {
+            return Ok(());
+        };
+        self.show_held_back(RepeatedOutput::clear)?;
+        self.painter.status_line(&more, &mut self.out);
+        self.write()
     }
 
     /// Formats what is complete of a chunk, and writes when there is enough.
@@ -177,13 +210,25 @@ impl LogPrinter {
         let (mut cursor, all) = (LogCursor::default(), Arc::default());
         loop {
             let before = self.inner.queue.state().next_seq;
+            if self.backlog.as_ref().is_some_and(PrintBacklog::is_full) {
+                // As if printed: the rest stands in the files.
+                let totals = self.totals();
+                if self.caught_up(before) {
+                    self.passed.extend(totals);
+                    self.backlog.iter_mut().for_each(|backlog| backlog.skip_to(before));
+                    return Ok(());
+                }
+                continue;
+            }
             for service_log in self.inner.service_logs() {
                 cursor.add(&service_log, ReadFrom::Seq(since), &all);
             }
             let step = cursor.step(before, WRITE_SIZE);
             for chunk in &step.chunks {
                 self.count_printed(&chunk.source, chunk.amount());
-                self.paint(chunk.clone())?;
+                if let Some(chunk) = self.shorten(chunk.clone())? {
+                    self.paint(chunk)?;
+                }
             }
             self.write()?;
             if step.chunks.is_empty() {

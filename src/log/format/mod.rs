@@ -6,6 +6,7 @@ mod line_wrapper;
 mod log_output;
 pub(crate) mod log_printer;
 mod log_style;
+mod print_backlog;
 mod repeated_output;
 mod unfinished_line;
 

@@ -1,10 +1,10 @@
 use regex::bytes::Regex;
 
-use crate::log::store::IndexEntry;
-
+use super::log_cursor::ReadFrom;
 use crate::log::escape_filter;
 use crate::log::line_split;
 use crate::log::status_line::StatusLine;
+use crate::log::store::IndexEntry;
 use crate::model::{Name, OutputStream};
 
 /// Which lines a reader gets.
@@ -12,10 +12,16 @@ use crate::model::{Name, OutputStream};
 pub struct LineFilter {
     /// Only lines read at this time or later, in milliseconds since the Unix epoch.
     pub since: Option<i64>,
+    /// Only lines from this number on. A number tells where a line is in the whole stack.
+    pub from: Option<u64>,
+    /// Only lines before this number.
+    pub before: Option<u64>,
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
     /// Only lines that match, without escape sequences.
     pub grep: Option<Regex>,
+    /// Only lines that match all of these too.
+    pub also: Vec<Regex>,
     /// Whether to include status lines. They have no stream and `grep` does not search them: either
     /// of these filters excludes them.
     pub status_mode: StatusMode,
@@ -32,13 +38,15 @@ impl LineFilter {
     /// or all if no services are given. `None`: status lines are not wanted.
     pub(super) fn for_status_lines(&self, services: Option<&[Name]>) -> Option<LineFilter> {
         let wants = self.status_mode != StatusMode::Without;
-        if !wants || self.stream.is_some() || self.grep.is_some() {
+        if !wants || self.stream.is_some() || !self.accepts_all() {
             return None;
         }
         let about = services.map(StatusLine::about_pattern);
         let grep = about.and_then(|about| Regex::new(&about).ok());
         (grep.is_some() == services.is_some()).then(|| LineFilter {
             since: self.since,
+            from: self.from,
+            before: self.before,
             grep,
             ..LineFilter::default()
         })
@@ -50,18 +58,29 @@ impl LineFilter {
             && self.stream.is_none_or(|stream| batch.stream == stream)
     }
 
+    /// Returns where a reader starts that was asked to start here.
+    pub(super) fn start(&self, from: ReadFrom) -> ReadFrom {
+        self.from.map_or(from, ReadFrom::Seq)
+    }
+
     /// Returns whether every line of an accepted entry is wanted.
     pub(super) fn accepts_all(&self) -> bool {
-        self.grep.is_none()
+        self.grep.is_none() && self.also.is_empty()
     }
 
     /// Returns whether a line of an accepted entry is wanted.
     pub(super) fn accepts(&self, line: &[u8]) -> bool {
-        let Some(grep) = &self.grep else { return true };
+        if self.accepts_all() {
+            return true;
+        }
         let line = line_split::trim_line_end(line);
+        let mut patterns = self.grep.iter().chain(&self.also);
         match memchr::memchr(0x1b, line) {
-            Some(_) => grep.is_match(escape_filter::strip(line).as_bytes()),
-            None => grep.is_match(line),
+            Some(_) => {
+                let text = escape_filter::strip(line);
+                patterns.all(|pattern| pattern.is_match(text.as_bytes()))
+            }
+            None => patterns.all(|pattern| pattern.is_match(line)),
         }
     }
 }

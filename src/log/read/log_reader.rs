@@ -48,7 +48,11 @@ impl LogReader {
         follow: bool,
         wanted: LineFilter,
     ) -> LogReader {
-        let until = (!follow).then(|| inner.queue.state().next_seq);
+        let end = || inner.queue.state().next_seq;
+        let until = match wanted.before {
+            Some(before) => Some(before.min(end())),
+            None => (!follow).then(end),
+        };
         let wanted = Arc::new(wanted);
         let status = wanted.for_status_lines(services.as_deref()).map(Arc::new);
         let mut reader = LogReader {
@@ -204,6 +208,7 @@ impl LogReader {
     /// Follows services that are new since the last call.
     fn add_service_logs(&mut self) {
         let from = if self.begun { ReadFrom::Last(usize::MAX) } else { self.from };
+        let from = self.wanted.start(from);
         self.begun = true;
         for service_log in self.inner.service_logs() {
             let wanted = match &service_log.source {

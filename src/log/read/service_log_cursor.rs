@@ -22,6 +22,8 @@ pub(super) struct ServiceLogCursor {
     at: u64,
     /// How much the service had printed before that entry, to compute losses.
     read_size: LogSize,
+    /// Whether that is known. Not within a file whose beginning was skipped by line numbers.
+    sized: bool,
     /// Entries that were looked up and not returned yet.
     prefetched: VecDeque<(IndexEntry, ChunkSource)>,
     /// What was lost before the next entry and not reported yet.
@@ -60,6 +62,7 @@ impl ServiceLogCursor {
             segment,
             at: 0,
             read_size: before,
+            sized: true,
             prefetched: VecDeque::new(),
             lost: LogSize::ZERO,
             is_too_late: false,
@@ -93,18 +96,11 @@ impl ServiceLogCursor {
     fn seek_seq(&mut self, seq: u64, extent: &LogExtent) {
         self.from = [seq; 2];
         for (number, volume, written, _) in extent.volumes() {
-            let is_before = |at| {
-                let batch = self.batches(volume, at, at + 1).ok().and_then(|mut one| one.pop());
-                batch.is_some_and(|batch| batch.seq_end() <= seq)
-            };
-            let (mut low, mut high) = (0, written);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if is_before(middle) { low = middle + 1 } else { high = middle }
-            }
+            let low = self.first_entry(volume, written, |batch| batch.seq_end() > seq);
             (self.segment, self.read_size) = extent.segments_from(number);
             self.at = low;
             if low > 0 {
+                self.sized = false;
                 return;
             }
         }
@@ -123,6 +119,10 @@ impl ServiceLogCursor {
         let mut done = self.walk_unindexed(&mut walk, extent);
         for (number, volume, written, upto) in extent.volumes() {
             let (mut high, mut passed) = (written, upto);
+            if let Some(before) = wanted.before {
+                high = self.first_entry(volume, written, |batch| batch.seq >= before);
+            }
+            let skipped = high < written;
             while high > 0 && !done {
                 let low = high.saturating_sub(AHEAD);
                 let batches = self.batches(volume, low, high).unwrap_or_default();
@@ -134,6 +134,7 @@ impl ServiceLogCursor {
             let (segment, before) = extent.segments_from(number);
             (self.segment, self.at) = (segment, high);
             self.read_size = if high == 0 { before } else { passed };
+            self.sized = high == 0 || !skipped;
             if done {
                 break;
             }
@@ -264,8 +265,11 @@ impl ServiceLogCursor {
         }
     }
 
-    /// Moves on to this total and returns what was not read before it.
+    /// Moves on to this total and returns what was not read before it, as far as that is known.
     fn skip_to(&mut self, upto: LogSize) -> LogSize {
+        if !std::mem::replace(&mut self.sized, true) {
+            self.read_size = upto;
+        }
         let lost = upto.since(self.read_size);
         self.read_size += lost;
         lost
@@ -313,6 +317,26 @@ impl ServiceLogCursor {
                 Ok(files)
             }
         }
+    }
+
+    /// Returns the first of the `written` entries that is one of the later ones.
+    fn first_entry(
+        &self,
+        volume: &LogFile,
+        written: u64,
+        is_later: impl Fn(&IndexEntry) -> bool,
+    ) -> u64 {
+        let (mut low, mut high) = (0, written);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let batch = self.batches(volume, middle, middle + 1).ok().and_then(|mut one| one.pop());
+            if batch.is_some_and(|batch| !is_later(&batch)) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     fn batches(&self, volume: &LogFile, from: u64, to: u64) -> io::Result<Vec<IndexEntry>> {

@@ -92,7 +92,9 @@ impl StoredLogReader {
                 (LogSource::Devstack, None) | (LogSource::Service(_), _) => &wanted,
             };
             match log(&directory, &source, &indexes) {
-                Ok(Some(service_log)) => cursor.add(&Arc::new(service_log), from, wanted),
+                Ok(Some(service_log)) => {
+                    cursor.add(&Arc::new(service_log), wanted.start(from), wanted)
+                }
                 Ok(None) => {}
                 Err(error) => tracing::debug!("skipping the log of {source}: {error}"),
             }
@@ -128,11 +130,12 @@ impl Iterator for StoredLogReader {
         if self.ended {
             return None;
         }
-        let step = self.cursor.step(u64::MAX, PAGE);
+        let until = self.wanted.before;
+        let step = self.cursor.step(until.unwrap_or(u64::MAX), PAGE);
         self.ended = step.is_empty();
         self.is_too_late |= step.is_too_late;
         let step = step.joined(&mut self.joiner, self.ended);
-        Some(LogItems::of(step, &self.wanted, self.status.as_ref(), None))
+        Some(LogItems::of(step, &self.wanted, self.status.as_ref(), until))
     }
 }
 

@@ -64,6 +64,9 @@ impl TailWalk<'_> {
         if self.is_done() {
             return false;
         }
+        if self.wanted.before.is_some_and(|before| batch.seq >= before) {
+            return true;
+        }
         let stream = batch.stream as usize;
         if batch.lost || !self.wanted.accepts_entry(batch) {
             self.headless[stream] = false;
@@ -77,7 +80,7 @@ impl TailWalk<'_> {
             }
             return !self.is_done();
         }
-        let mut end = batch.seq_end();
+        let mut end = batch.seq_end().min(self.wanted.before.unwrap_or(u64::MAX));
         if self.headless[stream] {
             // Its last line goes on in what was already counted.
             end -= 1;
@@ -113,6 +116,9 @@ impl TailWalk<'_> {
         let lines: Vec<&[u8]> = line_split::lines(bytes).collect();
         for (at, line) in lines.into_iter().enumerate().rev() {
             let seq = batch.seq + at as u64;
+            if self.wanted.before.is_some_and(|before| seq >= before) {
+                continue;
+            }
             let goes_back = at == 0 && batch.continues;
             if self.ends[stream].is_none() && !goes_back {
                 self.count(stream, seq, seq, line);

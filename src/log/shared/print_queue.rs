@@ -26,6 +26,10 @@ pub(crate) struct PrintQueueState {
     pub table: Arc<ServicePalette>,
     /// The printer waits for work.
     idle: bool,
+    /// Nothing is printed for now: the terminal shows something else.
+    held: bool,
+    /// Number of the line before which everything was held, until the printer knows.
+    pub released: Option<u64>,
     ending: bool,
     /// Counts the printer's progress.
     steps: u64,
@@ -66,6 +70,8 @@ impl PrintQueue {
             mode: if open { PrintMode::Live } else { PrintMode::Closed },
             table: Arc::default(),
             idle: false,
+            held: false,
+            released: None,
             ending: false,
             steps: 0,
         };
@@ -121,6 +127,11 @@ impl PrintQueue {
     pub fn next(&self, deadline: Option<Instant>) -> Option<VecDeque<PrintItem>> {
         let mut state = lock_unpoisoned(&self.state);
         loop {
+            if state.held && !matches!(state.mode, PrintMode::Closed) {
+                state.idle = true;
+                state = self.work.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner);
+                continue;
+            }
             if !state.items.is_empty() {
                 return Some(std::mem::take(&mut state.items));
             }
@@ -173,8 +184,23 @@ impl PrintQueue {
         matches!(lock_unpoisoned(&self.state).mode, PrintMode::Closed)
     }
 
+    /// Lets the printer print nothing from its next chunk on.
+    pub fn hold(&self) {
+        lock_unpoisoned(&self.state).held = true;
+    }
+
+    /// Lets the printer go on after [`PrintQueue::hold`].
+    pub fn release(&self) {
+        let mut state = lock_unpoisoned(&self.state);
+        if std::mem::take(&mut state.held) {
+            state.released = Some(state.next_seq);
+        }
+        self.work.notify_one();
+    }
+
     /// Asks the printer to end once everything is printed.
     pub fn end(&self) {
+        self.release();
         lock_unpoisoned(&self.state).ending = true;
         self.work.notify_one();
     }

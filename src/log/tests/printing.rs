@@ -216,3 +216,39 @@ fn colours_of_names_and_of_what_devstack_says() {
         "\x1b[36mapi\x1b[1m * \x1b[0m\x1b[32mready in 5 ms\x1b[0m\n\x1b[36mapi | \x1b[0mhello\n"
     );
 }
+
+#[test]
+fn output_that_was_held_is_printed_as_if_it_had_not_been() {
+    let bench = LogFixture::new(false);
+    let hold = bench.logs.hold_output();
+    let mut expected = flood(&bench, 3_000);
+    assert_eq!(bench.screen.text(), "");
+    drop(hold);
+    expected += &flood(&bench, 50);
+    assert!(bench.finish() == expected);
+}
+
+#[test]
+fn most_of_what_was_held_is_printed_and_the_rest_counted() {
+    // Within the queue, and more than it holds.
+    for lines in [6_000, 20_000] {
+        let bench = LogFixture::new(false);
+        let hold = bench.logs.hold_output();
+        let all = flood(&bench, lines);
+        drop(hold);
+        bench.logs.wait_printed(PATIENCE);
+        let first: String = all.split_inclusive('\n').take(10_000).collect();
+        let more = all.lines().count() - 10_000;
+        let more = format!(" * … {},{:03} more lines: devstack logs\n", more / 1000, more % 1000);
+        let after = flood(&bench, 50);
+        assert!(bench.finish() == first + &more + &after, "{lines}");
+    }
+}
+
+#[test]
+fn a_log_that_ends_while_it_is_held_is_printed() {
+    let bench = LogFixture::new(false);
+    let _hold = bench.logs.hold_output();
+    let expected = flood(&bench, 100);
+    assert!(bench.finish() == expected);
+}

@@ -148,3 +148,44 @@ fn json_has_one_object_a_line_and_every_byte() {
     ];
     assert_eq!(objects, expected);
 }
+
+#[tokio::test]
+async fn a_long_log_is_read_in_pages_by_line_numbers() {
+    let bench = LogFixture::new(false);
+    bench.logs.set_retention(LogRetention { max_size: 2000, keep: 100 });
+    for i in 0..300u64 {
+        bench.run("api", i, &format!("first {i}\nsecond {i}\n"));
+        bench.run("web", 1000 + i, &format!("web {i}\n"));
+    }
+    bench.finish();
+    let all = found(&bench, usize::MAX, &LineFilter::default()).await;
+    assert_eq!(all.len(), 900);
+    for at in [0u64, 1, 2, 3, 450, 451, 452, 899, 900] {
+        let end = at as usize;
+        let from = LineFilter { from: Some(at), ..LineFilter::default() };
+        assert_eq!(found(&bench, usize::MAX, &from).await, all[end..], "{at}");
+        let before = LineFilter { before: Some(at), ..LineFilter::default() };
+        assert_eq!(found(&bench, usize::MAX, &before).await, all[..end], "{at}");
+        // So many of each service, so the last ones of the stack are among them.
+        let page = found(&bench, 7, &before).await;
+        let last = end.min(7);
+        assert_eq!(page[page.len() - last..], all[end - last..end], "{at}");
+        let between = LineFilter {
+            from: Some(at.saturating_sub(5)),
+            before: Some(at),
+            ..LineFilter::default()
+        };
+        assert_eq!(found(&bench, usize::MAX, &between).await, all[end.saturating_sub(5)..end]);
+    }
+    let second = LineFilter { before: Some(451), ..grep("second 1") };
+    assert_eq!(found(&bench, 2, &second).await, ["api second 148", "api second 149"]);
+    let next = LineFilter { from: Some(451), ..grep("second 1") };
+    assert_eq!(
+        found(&bench, usize::MAX, &next).await,
+        ["api second 150", "api second 151"]
+            .into_iter()
+            .map(String::from)
+            .chain((152..200).map(|i| format!("api second {i}")))
+            .collect::<Vec<_>>()
+    );
+}

@@ -94,6 +94,7 @@ pub(crate) fn run(files: Vec<PathBuf>, args: RunArgs) -> Result<ExitCode, Comman
         when_idle: WhenIdle::KeepAlive,
         may_ask: false,
         refused: ExitCode::RUN_FAILED_BEFORE_READY,
+        cover: None,
         daemon: None,
     };
     let began = jiff::Timestamp::now();

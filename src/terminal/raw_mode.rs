@@ -3,7 +3,7 @@ use std::io::{self, stdin};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Raw mode: keys and output are not processed. Dropping it restores the terminal, even in a panic.
-pub(super) struct RawMode {
+pub(crate) struct RawMode {
     before: Termios,
     raw: Termios,
 }

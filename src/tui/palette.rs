@@ -1,0 +1,100 @@
+use super::action::{UserAction, can_stop};
+use super::state::TuiState;
+use crate::model::{ModeView, ServiceView};
+
+/// An entry of the palette.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaletteEntry {
+    /// What the user types for it.
+    pub label: String,
+    /// What it does, for people.
+    pub help: String,
+    /// What it does.
+    pub action: UserAction,
+}
+
+/// Returns the entries for what is typed: each word of it is in the label. What is about the selected
+/// service comes first.
+pub fn palette_entries(state: &TuiState, typed: &str) -> Vec<PaletteEntry> {
+    let typed = typed.to_lowercase();
+    let words: Vec<&str> = typed.split_whitespace().collect();
+    let is_meant = |entry: &PaletteEntry| {
+        let label = entry.label.to_lowercase();
+        words.iter().all(|word| label.contains(word))
+    };
+    let mut entries = Vec::new();
+    if let Some(view) = state.service() {
+        add_service(view, &mut entries);
+    }
+    add_general(state, &mut entries);
+    let others = state.services().iter().enumerate().filter(|(at, _)| *at != state.selected);
+    others.for_each(|(_, view)| add_service(view, &mut entries));
+    entries.retain(is_meant);
+    // What begins with what was typed is meant rather than what has it somewhere.
+    entries.sort_by_key(|entry| {
+        !typed.is_empty() && !entry.label.to_lowercase().starts_with(typed.trim())
+    });
+    entries
+}
+
+fn add_service(view: &ServiceView, entries: &mut Vec<PaletteEntry>) {
+    let name = &view.name;
+    let mut add = |verb: &str, help: &str, action| {
+        let label = format!("{verb} {name}");
+        entries.push(PaletteEntry { label, help: help.to_owned(), action });
+    };
+    add("restart", "r", UserAction::Restart(name.clone()));
+    match can_stop(view.phase) {
+        true => add("stop", "s", UserAction::Stop(name.clone())),
+        false => add("start", "s", UserAction::Start(name.clone())),
+    }
+    add("why", "w", UserAction::Why(name.clone()));
+    add("attach", "Enter", UserAction::Attach(name.clone()));
+    if view.url.is_some() {
+        add("open", "o", UserAction::Open(name.clone()));
+        add("copy address of", "", UserAction::CopyAddress(name.clone()));
+    }
+    match view.mode {
+        ModeView::Debug => add("end debug mode of", "d", UserAction::ToggleDebug(name.clone())),
+        _ => add("debug", "d", UserAction::ToggleDebug(name.clone())),
+    }
+    add("env", "its environment", UserAction::Env(name.clone()));
+    add("only", "show its log alone", UserAction::Only(Some(name.clone())));
+    for action in &view.actions {
+        let args: String =
+            action.args.iter().map(|arg| format!(" {}", arg.as_str().to_uppercase())).collect();
+        entries.push(PaletteEntry {
+            label: format!("do {name} {}{args}", action.name),
+            help: action.help.clone().unwrap_or_default(),
+            action: UserAction::Run(name.clone(), action.name.clone()),
+        });
+    }
+}
+
+fn add_general(state: &TuiState, entries: &mut Vec<PaletteEntry>) {
+    let close = match state.over_log {
+        true => "back to the plain log",
+        false => "close; the stack goes on",
+    };
+    for (label, help, action) in [
+        ("search", "/", UserAction::Search),
+        ("filter", "f", UserAction::Filter),
+        ("clear filter", "show every line", UserAction::ClearFilter),
+        ("all services", "Tab", UserAction::Only(None)),
+        ("follow", "G", UserAction::Follow),
+        ("first line", "g", UserAction::First),
+        ("times", "t", UserAction::Timestamps),
+        ("copy line", "y", UserAction::CopyLine),
+        ("copy screen", "Y", UserAction::CopyScreen),
+        ("mouse", "m", UserAction::Mouse),
+        ("ports", "all ports of the stack", UserAction::Ports),
+        ("plan", "what an edit of devstack.toml would change", UserAction::Plan),
+        ("restart all", "all services that run", UserAction::RestartAll),
+        ("down", "stop the whole stack", UserAction::StopStack),
+        ("help", "?", UserAction::Help),
+        ("repaint", "Ctrl-L", UserAction::Repaint),
+        ("quit", close, UserAction::Close),
+    ] {
+        entries.push(PaletteEntry { label: label.to_owned(), help: help.to_owned(), action });
+    }
+}
