@@ -72,6 +72,7 @@ mod run_reports;
 mod screen;
 mod secrets;
 mod selection;
+mod service_actions;
 mod stop_command;
 mod storms;
 mod sweep;

@@ -152,7 +152,8 @@ impl PipeState {
             bytes.extend_from_slice(&first);
             self.bytes -= first.len();
             while bytes.len() < PART
-                && let Some((_, part)) = self.parts.pop_front_if(|(next, _)| *next == stream)
+                && self.parts.front().is_some_and(|(next, _)| *next == stream)
+                && let Some((_, part)) = self.parts.pop_front()
             {
                 bytes.extend_from_slice(&part);
                 self.bytes -= part.len();
