@@ -157,7 +157,8 @@ mod tests {
     fn every_tool_is_known_to_the_parser_and_says_what_it_may_do() {
         let required = serde_json::json!({ "service": "a", "services": ["a"], "action": "a" });
         for tool in tools() {
-            let wanted = tool.input_schema["required"].as_array().cloned().unwrap_or_default();
+            let wanted = tool.input_schema.get("required").and_then(Value::as_array);
+            let wanted = wanted.cloned().unwrap_or_default();
             let arguments: JsonObject = wanted
                 .iter()
                 .filter_map(Value::as_str)
@@ -174,6 +175,6 @@ mod tests {
     #[test]
     fn the_list_of_tools_is_short() {
         let size = serde_json::to_string(&tools()).expect("plain data").len();
-        assert!(size < 9_000, "every client reads all of it: {size} bytes");
+        assert!(size < 12_000, "every client reads all of it: {size} bytes");
     }
 }

@@ -70,7 +70,7 @@ mod tests {
             clean_line(b"\x1b[31mred\x1b[0m\x1b]52;c;eA==\x07 \xff\tend\r"),
             "red \u{fffd} end"
         );
-        assert_eq!(clean_line("a\u{202e}b\u{200b}".as_bytes()), r"a\u202eb\u200b");
+        assert_eq!(clean_line("a\u{202e}b\u{200b}".as_bytes()), r"a<U+202E>b\u200b");
         assert!(clean_text("a\x1b[2J\nb").ends_with("a\nb"));
     }
 
