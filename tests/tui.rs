@@ -18,7 +18,9 @@ fn wait_screen(program: &RunningProgram, size: (u16, u16), texts: &[&str]) -> St
 }
 
 fn screen(program: &RunningProgram, size: (u16, u16)) -> String {
-    parsed(program, size).screen().contents()
+    let screen = parsed(program, size).screen().contents();
+    // Blanks may have been written or not.
+    screen.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
 fn parsed(program: &RunningProgram, (rows, columns): (u16, u16)) -> vt100::Parser {
