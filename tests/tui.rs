@@ -103,7 +103,7 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
     });
 
     tui.resize(40, 130);
-    wait_screen(&tui, (40, 130), &["MEM ── log · following"]);
+    wait_screen(&tui, (40, 130), &["MEM ── log"]);
     tui.write(b"q");
     assert_eq!(tui.wait_code(), 0);
     assert_eq!(tui.settings(), usual_settings(&project));
