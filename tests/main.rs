@@ -80,6 +80,8 @@ mod terminal;
 mod thief;
 mod trust;
 mod tty;
+#[cfg(feature = "tui")]
+mod tui;
 mod under_load;
 mod unstoppable;
 mod usage;

@@ -1,6 +1,6 @@
 //! Which part of the log is shown, and which part has to be read for it.
 
-use crate::tui::command::{PageRange, SearchFrom, TuiCommand};
+use crate::tui::command::{Notice, PageRange, SearchFrom, TuiCommand};
 use crate::tui::log_window::LogWindow;
 use crate::tui::shown_lines::search_pattern;
 use crate::tui::state::{LogPosition, TuiState};
@@ -196,7 +196,9 @@ pub fn search_on(state: &mut TuiState, forward: bool) -> Vec<TuiCommand> {
     };
     let mut view = log.view();
     view.patterns.push(pattern.clone());
-    vec![TuiCommand::Search(log.generation, view, from)]
+    let commands = vec![TuiCommand::Search(log.generation, view, from)];
+    state.notice = Some(Notice::done("searching the stored log …"));
+    commands
 }
 
 /// Returns the number after the last row that is shown.

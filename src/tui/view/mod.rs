@@ -5,6 +5,8 @@ mod frame;
 mod log_lines;
 mod overlays;
 mod services;
+#[cfg(test)]
+mod tests;
 mod theme;
 
 use ratatui::buffer::Buffer;

@@ -1,0 +1,164 @@
+use unicode_width::UnicodeWidthStr;
+
+use super::view;
+use crate::log::LogItem;
+use crate::tui::command::{PageRange, TuiCommand, TuiEnd, TuiEvent};
+use crate::tui::fixture::stack;
+use crate::tui::{KeyPress, LogRow, TuiState, UserInput, update};
+
+fn row(seq: u64, service: &str, text: &str) -> LogRow {
+    let item = serde_json::json!({"service": service, "run": 1, "stream": "stdout",
+        "at": "2026-11-20T09:00:00.120Z", "seq": seq, "line": text});
+    LogRow::of(serde_json::from_value::<LogItem>(item).expect("a log item"), 0)
+}
+
+fn rows() -> Vec<LogRow> {
+    let services = ["api", "web", "db"];
+    let text = |seq: u64| match seq % 4 {
+        0 => format!("\x1b[32mINFO\x1b[0m request {seq}"),
+        1 => format!("世界 {seq}: 日本語のログ {}", "とても長い".repeat(12)),
+        2 => format!("tab\there {seq}"),
+        _ => format!("ERROR {seq} \x1b]52;c;eA==\x07timed out"),
+    };
+    (0..60).map(|seq| row(seq, services[seq as usize % 3], &text(seq))).collect()
+}
+
+fn shown(size: (u16, u16), services: usize, color: bool) -> TuiState {
+    let state = TuiState::new(size, false, color);
+    let (state, _) = update(state, TuiEvent::Stack(Box::new(stack(services)), true));
+    let generation = state.log.generation;
+    let page = TuiEvent::Page { generation, range: PageRange::Tail, rows: rows(), end: 60 };
+    update(state, page).0
+}
+
+fn press(state: TuiState, keys: &[KeyPress]) -> (TuiState, Vec<TuiCommand>) {
+    keys.iter().fold((state, Vec::new()), |(state, mut all), key| {
+        let (state, commands) = update(state, TuiEvent::Input(UserInput::Key(*key)));
+        all.extend(commands);
+        (state, all)
+    })
+}
+
+fn typed(state: TuiState, text: &str) -> TuiState {
+    press(state, &text.chars().map(KeyPress::Char).collect::<Vec<_>>()).0
+}
+
+/// What a terminal shows.
+fn screen(state: &TuiState) -> String {
+    let (width, height) = state.size;
+    let mut text = String::new();
+    let (buffer, _) = view(state);
+    for y in 0..height {
+        let (mut line, mut x) = (String::new(), 0);
+        while x < width {
+            let symbol = buffer[(x, y)].symbol();
+            line += symbol;
+            // A wide character covers the next cell.
+            x += u16::try_from(symbol.width()).unwrap_or(1).max(1);
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn a_usual_terminal() {
+    insta::assert_snapshot!(screen(&shown((80, 24), 4, true)));
+}
+
+#[test]
+fn services_are_beside_the_log_in_a_wide_terminal() {
+    insta::assert_snapshot!(screen(&shown((120, 40), 4, true)));
+}
+
+#[test]
+fn a_huge_terminal_with_many_services() {
+    insta::assert_snapshot!(screen(&shown((300, 100), 200, true)));
+}
+
+#[test]
+fn a_narrow_terminal_leaves_columns_out() {
+    insta::assert_snapshot!(screen(&shown((34, 14), 4, true)));
+}
+
+#[test]
+fn many_services_are_scrolled_to_the_selected_one() {
+    let (state, _) = press(shown((80, 24), 200, true), &[KeyPress::Down; 100]);
+    insta::assert_snapshot!(screen(&state));
+}
+
+#[test]
+fn no_size_is_too_small_or_too_odd() {
+    for (width, height) in
+        [(1, 1), (5, 2), (19, 24), (20, 6), (21, 7), (109, 6), (110, 6), (1000, 3)]
+    {
+        let state = shown((width, height), 200, true);
+        for keys in ["", "?", ":", ":zzz", "/世", "f"] {
+            screen(&typed(state.clone(), keys));
+        }
+    }
+}
+
+#[test]
+fn without_colors_there_are_none() {
+    use ratatui::style::Color;
+    let is_colored = |state: &TuiState| {
+        let (buffer, _) = view(state);
+        buffer.content.iter().any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
+    };
+    assert!(is_colored(&shown((120, 40), 4, true)));
+    let mut plain = shown((120, 40), 4, false);
+    plain.log.search = Some("request".to_owned());
+    assert!(!is_colored(&plain));
+}
+
+#[test]
+fn the_palette_has_commands_and_actions() {
+    let state = typed(shown((80, 24), 4, true), ":api");
+    insta::assert_snapshot!(screen(&state));
+    let (state, commands) = press(typed(state, " reset"), &[KeyPress::Enter]);
+    let [TuiCommand::Ask(request)] = &commands[..] else { panic!("{commands:?}") };
+    assert_eq!(format!("{request:?}"), "Run(api, reset, [])");
+    // One with arguments asks for them.
+    let (state, commands) = press(typed(state, ":do api seed"), &[KeyPress::Enter]);
+    assert_eq!(commands, []);
+    let (_, commands) = press(typed(state, "50 'a b'"), &[KeyPress::Enter]);
+    assert!(format!("{commands:?}").contains(r#"["50", "a b"]"#), "{commands:?}");
+}
+
+#[test]
+fn the_help() {
+    insta::assert_snapshot!(screen(&typed(shown((100, 30), 4, true), "?")));
+}
+
+#[test]
+fn scrolling_back_pauses_and_coming_back_follows() {
+    let state = shown((80, 24), 4, true);
+    let (state, commands) = press(state, &[KeyPress::PageUp]);
+    assert!(commands.contains(&TuiCommand::StopFollowing), "{commands:?}");
+    assert!(screen(&state).contains("paused"));
+    let (state, _) = press(state, &[KeyPress::Char('g')]);
+    assert!(screen(&state).contains("INFO request 0"), "{}", screen(&state));
+    // Lines that come meanwhile move nothing.
+    let before = screen(&state);
+    let generation = state.log.generation;
+    let (state, _) = update(state, TuiEvent::Lines(generation, vec![row(60, "api", "new")]));
+    assert_eq!(screen(&state), before);
+    let (state, commands) = press(state, &[KeyPress::Char('G')]);
+    assert!(matches!(&commands[..], [.., TuiCommand::Load(_, _, PageRange::Tail)]), "{commands:?}");
+    // What was asked for before is not shown.
+    let (state, _) = update(state, TuiEvent::Lines(generation, vec![row(61, "api", "stale")]));
+    assert!(!screen(&state).contains("stale"));
+}
+
+#[test]
+fn keys_of_a_typed_line_do_nothing_else() {
+    let state = shown((80, 24), 4, true);
+    let (state, commands) = press(typed(state, "/qrs"), &[KeyPress::Esc]);
+    assert_eq!(commands, []);
+    let (state, commands) = update(state, TuiEvent::Input(UserInput::Paste("qqq".to_owned())));
+    assert_eq!(commands, []);
+    let (_, commands) = press(state, &[KeyPress::Char('q')]);
+    assert_eq!(commands, [TuiCommand::Leave(TuiEnd::Closed)]);
+}
