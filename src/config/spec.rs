@@ -8,8 +8,8 @@ use crate::config::check::host_system::HostSystem;
 use crate::model::{
     AcceptedStatus, Condition, ConflictPolicy, ContainerConfig, ContainerEngine, DirMove,
     HealthConfig, HttpsUse, LabelColor, LogRetention, Name, OnExit, ReadyConfig, RequiredPrograms,
-    RestartConfig, ServiceKind, ServiceProxy, StopConfig, TtyMode, UrlFormat, WatchConfig,
-    resolve_name,
+    RestartConfig, ServiceActions, ServiceKind, ServiceProxy, StopConfig, TtyMode, UrlFormat,
+    WatchConfig, resolve_name,
 };
 
 use crate::presets::Preset;
@@ -178,6 +178,7 @@ pub(crate) struct ServiceSpec {
     pub url_form: UrlFormat,
     /// How the proxy serves it; `None`: not at all.
     pub proxy: Option<ServiceProxy>,
+    pub actions: ServiceActions<CommandSpec>,
 }
 
 #[derive(Debug, Clone)]
@@ -408,6 +409,7 @@ impl ServiceSpec {
             .chain(probes)
             .chain(stop)
             .chain(watch.flat_map(CommandSpec::templates))
+            .chain(self.actions.values().flat_map(|action| action.command.templates()))
             .chain(self.container.iter().flat_map(ContainerConfig::texts))
             .chain(self.description.as_ref())
     }

@@ -13,8 +13,8 @@ pub(crate) mod server;
 pub(crate) mod tests;
 
 pub use client::{
-    AttachConnection, AttachMessage, AttachReader, AttachWriter, ClientError, ControlClient,
-    LineStream, WaitStream, WaitUpdate,
+    ActionStream, AttachConnection, AttachMessage, AttachReader, AttachWriter, ClientError,
+    ControlClient, LineStream, WaitStream, WaitUpdate,
 };
 pub use instance::{
     AlreadyRunning, CaDir, ClaimError, CrashedInstance, DataOwner, DataPlaces, InstanceLock,

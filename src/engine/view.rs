@@ -5,7 +5,7 @@ use super::run_state::{DebuggerState, RunState, ServiceOutcome};
 use super::service_state::{DesiredState, EngineTime, ServiceState};
 use super::{BlockedServices, Engine};
 use crate::model::{
-    Cause, DebugView, Dependency, Message, Name, Phase, RunMode, Service, ServiceView,
+    ActionView, Cause, DebugView, Dependency, Message, Name, Phase, RunMode, Service, ServiceView,
     listening_port, local_url,
 };
 
@@ -142,6 +142,7 @@ impl Engine {
             memory_bytes: None,
             ready_after_ms: time_to_ready.map(|after| after.as_millis() as u64),
             message,
+            actions: ActionView::of(&service.actions),
         }
     }
 }

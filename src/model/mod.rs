@@ -1,5 +1,6 @@
 //! Vocabulary shared by all modules. Plain data: nothing here reads a clock, a file or a socket.
 
+mod action;
 mod address;
 mod cause;
 mod command;
@@ -25,6 +26,10 @@ mod stack;
 mod watch;
 mod why;
 
+pub use action::{
+    ActionRequest, ActionUpdate, ActionView, RunningAction, ServiceAction, ServiceActions,
+    argument_variable,
+};
 pub(crate) use address::host_port;
 pub use address::{
     ListenAddress, UrlFormat, accepts, bind_address, connectable_host, is_loopback, listening_port,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{
     AssignedPort, BindHints, CommandLine, Condition, ContainerConfig, DEBUG_PORT, DebugConfig,
     DirMove, HealthConfig, Name, ReadyConfig, RequiredPrograms, RestartConfig, RunMode,
-    ServiceProxy, StopConfig, UrlFormat, WatchConfig, bind_address,
+    ServiceActions, ServiceProxy, StopConfig, UrlFormat, WatchConfig, bind_address,
 };
 
 /// The port of a lazy service that its program opens, behind its main port.
@@ -65,6 +65,8 @@ pub struct Service {
     pub advice: Option<BindHints>,
     /// How the proxy serves it; `None`: not at all.
     pub proxy: Option<ServiceProxy>,
+    /// What can be run for it on request.
+    pub actions: ServiceActions,
 }
 
 impl Service {
@@ -170,6 +172,7 @@ impl Service {
             url_form: UrlFormat::default(),
             advice: None,
             proxy: None,
+            actions: ServiceActions::new(),
         }
     }
 }

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::display::serialize_lossy;
 use super::{
-    Condition, ListenAddress, Message, MessageClass, Name, Phase, ProcessExit, RunId, RunMode,
-    ServiceKind, ServiceProxy, StackProxy,
+    ActionView, Condition, ListenAddress, Message, MessageClass, Name, Phase, ProcessExit, RunId,
+    RunMode, ServiceKind, ServiceProxy, StackProxy,
 };
 
 /// The state of the whole stack at one instant: the output of `ps --json` and `GET /v1/stack`.
@@ -172,6 +172,9 @@ pub struct ServiceView {
     pub ready_after_ms: Option<u64>,
     /// What the user should know about it.
     pub message: Option<Message>,
+    /// What can be run for it on request, sorted by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionView>,
 }
 
 impl ServiceView {

@@ -223,6 +223,7 @@ mod tests {
             memory_bytes: None,
             ready_after_ms: None,
             message: None,
+            actions: Vec::new(),
         };
         let snapshot = Snapshot {
             version: 1,

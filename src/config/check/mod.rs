@@ -1,5 +1,6 @@
 //! Checks types, ranges and names, and finds as many errors as possible in one pass.
 
+pub(super) mod action;
 mod command;
 pub(super) mod container;
 mod debug;

@@ -129,6 +129,7 @@ impl ConfigChecker<'_, '_> {
             depends_elsewhere: BTreeMap::new(),
             color: self.get(table, "color", |check, key, node| check.keyword(key, node, &COLORS)),
             description: self.get(table, "description", Self::template_text),
+            actions: self.get(table, "actions", Self::actions).unwrap_or_default(),
             name,
             dir,
             dir_at,

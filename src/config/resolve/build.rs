@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use crate::model::{
     AcceptedStatus, AssignedPort, CommandLine, ContainerConfig, DEBUG_HOST, DEBUG_PORT,
     DebugTarget, HealthConfig, ImageSource, LaunchConfig, LazyConfig, ModeView, Name, PortKey,
-    Probe, ReadyConfig, RedactedText, RunMode, SERVICE_VAR, Service, StopConfig, WatchAction,
-    WatchConfig, host_port,
+    Probe, ReadyConfig, RedactedText, RunMode, SERVICE_VAR, Service, ServiceAction, StopConfig,
+    WatchAction, WatchConfig, host_port,
 };
 
 use super::address_book::{AddressBook, Viewpoint};
@@ -64,6 +64,9 @@ impl ServiceBuilder<'_> {
             grace: spec.stop.grace,
         };
         let watch = spec.watch.iter().map(|watch| texts.watch(watch)).collect();
+        let actions =
+            spec.actions.iter().map(|(name, action)| (name.clone(), texts.action(action)));
+        let actions = actions.collect();
         let watch = with_image_build(watch, container.as_ref());
         let ready = ReadyConfig {
             probes: self.probes(spec, &spec.ready.probes, &mut texts),
@@ -113,6 +116,7 @@ impl ServiceBuilder<'_> {
             url_form: spec.url_form.clone(),
             advice,
             proxy: spec.proxy.clone(),
+            actions,
         };
         BuiltService { service, troubles, names, texts }
     }
@@ -354,6 +358,15 @@ impl TextExpander<'_, '_> {
             CommandSpec::Exec(words) => {
                 CommandLine::Exec(words.iter().map(|word| self.expanded(word)).collect())
             }
+        }
+    }
+
+    fn action(&mut self, action: &ServiceAction<CommandSpec>) -> ServiceAction {
+        ServiceAction {
+            command: self.command(&action.command),
+            help: action.help.clone(),
+            args: action.args.clone(),
+            parallel: action.parallel,
         }
     }
 

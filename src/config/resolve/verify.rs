@@ -67,6 +67,11 @@ pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {
             if let (Some(written), Some(stop)) = (&spec.stop.command, &service.stop.command) {
                 program(written, stop, spec.at, report);
             }
+            for (name, action) in &spec.actions {
+                if let Some(built) = service.actions.get(name) {
+                    program(&action.command, &built.command, spec.at, report);
+                }
+            }
             probes(spec, service, &mut patterns, report);
         }
     }
@@ -117,6 +122,7 @@ fn cannot_fail(spec: &ServiceSpec) -> bool {
     spec.container.is_none()
         && names_program(&spec.command)
         && spec.stop.command.iter().all(names_program)
+        && spec.actions.values().all(|action| names_program(&action.command))
         && spec.probes().all(probe)
         && spec.templates().all(Template::is_simple)
 }

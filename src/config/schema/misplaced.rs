@@ -4,14 +4,14 @@ pub(crate) use super::key::{SchemaKey, has};
 pub(crate) use super::service_keys::{SERVICE, SYSTEMS};
 pub(crate) use super::stack_keys::{FILE, INCLUDE, LOGS, PROXY, STACK};
 pub(crate) use super::table_keys::{
-    BUILD, DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, SERVICE_PROXY, STOP, WATCH,
+    ACTION, BUILD, DEBUG, ENV_FILE, HEALTH, HTTP, PORT, READY, RESTART, SERVICE_PROXY, STOP, WATCH,
 };
 
 use crate::config::diagnostics::nearest;
 
 /// Every table of keys, with its name in tests.
 #[cfg(test)]
-pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 18] {
+pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 19] {
     [
         ("file", FILE),
         ("include", INCLUDE),
@@ -29,6 +29,7 @@ pub(crate) fn all() -> [(&'static str, &'static [SchemaKey]); 18] {
         ("watch", WATCH),
         ("debug", DEBUG),
         ("proxy", SERVICE_PROXY),
+        ("action", ACTION),
         ("build", BUILD),
         ("env_file", ENV_FILE),
     ]

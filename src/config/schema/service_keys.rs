@@ -175,6 +175,13 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
         "Whether the service is served under a name that never changes, or how. Default: `true` if it speaks HTTP: a web preset, or `http` in `ready`.",
     )
     .examples(&["false", "{ name = \"www\", host = \"upstream\" }"]),
+    SchemaKey::new(
+        "actions",
+        shapes::actions,
+        "Commands that `devstack do` and the other faces run on request, in the service's directory and environment.",
+    )
+    .default("{}")
+    .examples(&["{ seed = { command = \"flask seed\", help = \"fills the database\", args = [\"count\"] } }"]),
     SchemaKey::new("color", || enum_of(&service::COLORS), "Color of the service name in the log. Default: assigned automatically.")
         .examples(&["\"cyan\""]),
     SchemaKey::new("description", shapes::text, "Description for people. Default: none.")

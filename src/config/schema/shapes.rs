@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::misplaced::{ENV_FILE, HTTP, INCLUDE, PORT, SchemaKey};
-use crate::config::check::{dependencies, port, probe, profiles, restart};
+use super::misplaced::{ACTION, ENV_FILE, HTTP, INCLUDE, PORT, SchemaKey};
+use crate::config::check::{action, dependencies, port, probe, profiles, restart};
 use crate::model::signal_name;
 use crate::presets;
 use crate::units::{duration_pattern, size_pattern};
@@ -85,6 +85,12 @@ pub(super) fn names() -> Value {
     names
 }
 
+pub(super) fn arguments() -> Value {
+    let mut names = list(name());
+    names["maxItems"] = action::MAX_ARGS.into();
+    names
+}
+
 pub(super) fn path() -> Value {
     json!({ "type": "string", "minLength": 1 })
 }
@@ -123,6 +129,12 @@ pub(super) fn env() -> Value {
         "propertyNames": { "pattern": "^[^=]+$" },
         "additionalProperties": { "type": ["string", "number", "boolean"] },
     })
+}
+
+pub(super) fn actions() -> Value {
+    let mut entry = table(ACTION);
+    entry["required"] = json!(["command"]);
+    map_of(any_of([command(), entry]))
 }
 
 pub(super) fn env_files() -> Value {

@@ -225,6 +225,26 @@ pub(crate) const WATCH: &[SchemaKey] = &[
     .examples(&["true", "\"500ms\""]),
 ];
 
+pub(crate) const ACTION: &[SchemaKey] = &[
+    SchemaKey::new(
+        "command",
+        shapes::command,
+        "Command to run. Values of `args` are added at its end, each as one word, unless a string places them itself as `$1`, `\"$@\"` or `$DEVSTACK_ARG_NAME`.",
+    )
+    .examples(&["\"flask seed\"", "[\"flask\", \"seed\"]"]),
+    SchemaKey::new("help", shapes::text, "What it does, for people. Default: none.")
+        .examples(&["\"fills the database\""]),
+    SchemaKey::new("args", shapes::arguments, "Names of the values that it needs, in order.")
+        .default("[]")
+        .examples(&["[\"count\"]"]),
+    SchemaKey::new(
+        "parallel",
+        shapes::boolean,
+        "Whether it may run more than once at a time, and beside other actions of the service.",
+    )
+    .default("false"),
+];
+
 pub(crate) const BUILD: &[SchemaKey] = &[
     SchemaKey::new(
         "context",

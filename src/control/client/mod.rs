@@ -1,9 +1,11 @@
+mod action_stream;
 mod attach;
 mod connection;
 mod error;
 mod lines;
 mod wait_stream;
 
+pub use action_stream::ActionStream;
 pub use attach::{AttachConnection, AttachMessage, AttachReader, AttachWriter};
 pub use error::ClientError;
 pub use lines::LineStream;
@@ -24,7 +26,7 @@ use super::protocol::{
 };
 use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse};
 use crate::model::{
-    EnvView, Message, MessageClass, Name, PlanView, Snapshot, WaitCondition, WhyView,
+    ActionRequest, EnvView, Message, MessageClass, Name, PlanView, Snapshot, WaitCondition, WhyView,
 };
 use connection::{ControlConnection, check_protocol, read_body};
 
@@ -152,6 +154,16 @@ impl ControlClient {
             let answer = connection.send(Method::POST, "/v1/wait", encode(&request)).await?;
             LineStream::of(answer).await
         }))
+    }
+
+    /// Runs an action of a service.
+    ///
+    /// # Errors
+    /// The service or action is unknown, or the action cannot run now.
+    pub async fn run_action(&self, request: &ActionRequest) -> Result<ActionStream, ClientError> {
+        let mut connection = self.connect_compatible().await?;
+        let answer = connection.send(Method::POST, "/v1/do", encode(request)).await?;
+        Ok(ActionStream::new(LineStream::of(answer).await?))
     }
 
     /// Stops everything. Returns when the devstack has exited, so that the next one can start.

@@ -59,6 +59,7 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
         memory_bytes: None,
         ready_after_ms: None,
         message: None,
+        actions: Vec::new(),
     }
 }
 

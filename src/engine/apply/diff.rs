@@ -203,6 +203,7 @@ fn live_fields(old: &Service, new: &Service) -> impl Iterator<Item = &'static st
         url_form,
         advice,
         proxy,
+        actions,
     } = new;
     let preset = old.advice != *advice || old.launch.requires != new.launch.requires;
     let fields = [
@@ -224,6 +225,7 @@ fn live_fields(old: &Service, new: &Service) -> impl Iterator<Item = &'static st
         ("url", old.url_form != *url_form),
         ("preset", preset),
         ("proxy", old.proxy != *proxy),
+        ("actions", old.actions != *actions),
     ];
     fields.into_iter().filter(|(_, differs)| *differs).map(|(field, _)| field)
 }

@@ -84,6 +84,7 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
         memory_bytes: None,
         ready_after_ms: (phase == Phase::Ready).then_some(412),
         message: None,
+        actions: Vec::new(),
     }
 }
 

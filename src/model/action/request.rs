@@ -1,0 +1,16 @@
+use serde::{Deserialize, Serialize};
+
+/// A request to run an action: the body of `POST /v1/do`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRequest {
+    /// The service.
+    pub service: String,
+    /// The action.
+    pub action: String,
+    /// The values of its arguments, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Whether it goes on when the client leaves. Otherwise it is ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detach: bool,
+}
