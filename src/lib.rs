@@ -205,6 +205,8 @@ pub mod cli;
 pub mod config;
 pub mod container;
 pub mod control;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod encoding;
 pub mod engine;
 pub mod exit_code;

@@ -14,7 +14,8 @@ use super::proxy::{FrontArgs, ProxyArgs};
 use super::requests::RequestsArgs;
 use super::start::{RunArgs, UpArgs};
 use super::tools::{
-    CompletionsArgs, DataArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, TrustArgs, VscodeArgs,
+    CompletionsArgs, DashboardArgs, DataArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs,
+    TrustArgs, VscodeArgs,
 };
 use crate::model::{Message, MessageClass};
 use crate::units::parse_duration;
@@ -65,6 +66,7 @@ impl Cli {
             CliCommand::Env(env) => &mut env.files.list,
             CliCommand::Exec(exec) => &mut exec.files.list,
             CliCommand::Open(open) => &mut open.files.list,
+            CliCommand::Dashboard(dashboard) => &mut dashboard.files.list,
             CliCommand::Export(export) => match &mut export.what {
                 ExportTarget::Compose(file)
                 | ExportTarget::Kubernetes(file)
@@ -129,6 +131,8 @@ pub enum CliCommand {
     Exec(ExecArgs),
     /// Open a service's page in the browser once it is ready
     Open(OpenArgs),
+    /// Open the dashboard in the browser: all stacks of this user, with logs and buttons
+    Dashboard(DashboardArgs),
     /// Export the stack for other tools
     Export(ExportArgs),
     /// Show this stack's ports, or what is using a port
@@ -174,6 +178,7 @@ impl CliCommand {
             CliCommand::Debug(args) => args.services.json,
             CliCommand::Env(args) => args.is_json(),
             CliCommand::Open(args) => args.json,
+            CliCommand::Dashboard(args) => args.json,
             CliCommand::Ports(args) => args.json,
             CliCommand::Proxy(args) => args.json,
             CliCommand::Front(args) => args.json,

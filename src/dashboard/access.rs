@@ -121,7 +121,8 @@ mod tests {
     fn judge(method: Method, path: &str, headers: &[(&str, &str)]) -> Result<(), AccessRefusal> {
         let origins = ["http://127.0.0.1:7779", "http://localhost:7779"].map(str::to_owned);
         let request = Request::builder().method(method).uri(path);
-        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let request =
+            headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         check(&request.body(()).unwrap().into_parts().0, &origins)
     }
 
@@ -135,8 +136,17 @@ mod tests {
             assert_eq!(judge(Method::GET, "/", &[("host", host)]), Ok(()));
         }
         for host in [
-            "evil.example", "evil.example:7779", "0.0.0.0:7779", "[::]:7779", "127.0.0.1.evil:7779",
-            "localhost.evil:7779", "", "127.0.0.1", "127.0.0.1:80", "localhost.:7779", "x@127.0.0.1:7779",
+            "evil.example",
+            "evil.example:7779",
+            "0.0.0.0:7779",
+            "[::]:7779",
+            "127.0.0.1.evil:7779",
+            "localhost.evil:7779",
+            "",
+            "127.0.0.1",
+            "127.0.0.1:80",
+            "localhost.:7779",
+            "x@127.0.0.1:7779",
         ] {
             for path in ["/", "/api/stacks"] {
                 let refused = judge(Method::GET, path, &[("host", host)]);
@@ -152,8 +162,14 @@ mod tests {
     #[test]
     fn only_our_pages_are_answered() {
         for origin in [
-            "http://evil.example", "null", "", "http://localhost:3000", "http://web.localhost",
-            "https://127.0.0.1:7779", "http://localhost:7779", "http://127.0.0.1:7779/",
+            "http://evil.example",
+            "null",
+            "",
+            "http://localhost:3000",
+            "http://web.localhost",
+            "https://127.0.0.1:7779",
+            "http://localhost:7779",
+            "http://127.0.0.1:7779/",
         ] {
             for method in [Method::GET, Method::POST] {
                 let refused = judge(method, "/api/do", &[OWN, ("origin", origin), JSON]);
@@ -183,7 +199,12 @@ mod tests {
 
     #[test]
     fn what_forms_can_send_is_refused() {
-        let kinds = ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx"];
+        let kinds = [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+            "application/jsonx",
+        ];
         for kind in kinds {
             let refused = judge(Method::POST, "/api/do", &[OWN, ORIGIN, ("content-type", kind)]);
             assert_eq!(refused, Err(AccessRefusal::NotJson), "{kind}");

@@ -17,7 +17,7 @@ use super::{stack_list, tab_stream};
 use crate::control::{ClientError, ControlClient, LogQuery};
 use crate::front_door::{DoorFiles, ExchangeFeed, ExchangeQuery, ExchangeReader};
 use crate::log::StatusMode;
-use crate::model::Snapshot;
+use crate::model::{ActionRequest, Snapshot};
 use crate::ports::{explain_held, report};
 
 /// How long a request to act is waited for. Later results are in the events.
@@ -33,6 +33,8 @@ pub(super) enum ApiCall {
     Code,
     /// Act on a stack.
     Do,
+    /// Run an action of a service.
+    Action,
     Get(ApiView),
 }
 
@@ -55,6 +57,7 @@ impl ApiCall {
         Some(match path.strip_prefix("/api/")? {
             "code" => ApiCall::Code,
             "do" => ApiCall::Do,
+            "action" => ApiCall::Action,
             "stacks" => ApiCall::Get(ApiView::Stacks),
             "stack" => ApiCall::Get(ApiView::Stack),
             "why" => ApiCall::Get(ApiView::Why),
@@ -70,7 +73,7 @@ impl ApiCall {
 
     pub fn method(self) -> Method {
         match self {
-            ApiCall::Code | ApiCall::Do => Method::POST,
+            ApiCall::Code | ApiCall::Do | ApiCall::Action => Method::POST,
             ApiCall::Get(_) => Method::GET,
         }
     }
@@ -103,6 +106,28 @@ enum ActVerb {
     Down,
 }
 
+/// Which action to run.
+#[derive(Debug, Deserialize)]
+pub(super) struct ActionBody {
+    stack: String,
+    service: String,
+    action: String,
+    #[serde(default)]
+    args: Vec<String>,
+}
+
+/// Runs an action and sends what it prints. It goes on when the browser leaves.
+pub(super) async fn run_action(
+    body: ActionBody,
+    place: StreamPlace,
+) -> Result<DashboardResponse, DashboardError> {
+    let client = stack_list::client(&body.stack)?;
+    let ActionBody { service, action, args, .. } = body;
+    let request = ActionRequest { service, action, args, detach: true };
+    let updates = client.run_action(&request).await?;
+    Ok(reply::lines(tab_stream::action(updates, place)))
+}
+
 /// Acts on a stack. What takes longer goes on.
 pub(super) async fn act(body: ActBody) -> Result<DashboardResponse, DashboardError> {
     let client = stack_list::client(&body.stack)?;
@@ -123,8 +148,12 @@ pub(super) async fn act(body: ActBody) -> Result<DashboardResponse, DashboardErr
     match timeout(ACTION_TIME, acting).await {
         Ok(Ok(Ok(text))) => Ok(reply::json(StatusCode::OK, &json!({ "text": text, "done": true }))),
         Ok(Ok(Err(error))) => Err(error.into()),
-        Ok(Err(_)) => Err(DashboardError::usage(StatusCode::INTERNAL_SERVER_ERROR, "the action failed")),
-        Err(_) => Ok(reply::json(StatusCode::ACCEPTED, &json!({ "text": "requested", "done": false }))),
+        Ok(Err(_)) => {
+            Err(DashboardError::usage(StatusCode::INTERNAL_SERVER_ERROR, "the action failed"))
+        }
+        Err(_) => {
+            Ok(reply::json(StatusCode::ACCEPTED, &json!({ "text": "requested", "done": false })))
+        }
     }
 }
 
@@ -164,7 +193,8 @@ pub(super) async fn get(
             let (since, grep, most) = (query.since, query.grep.clone(), query.lines());
             let last = since.is_none().then_some(most);
             let status_mode = if grep.is_some() { StatusMode::Without } else { StatusMode::With };
-            let wanted = LogQuery { services, last, since, grep, status_mode, ..LogQuery::default() };
+            let wanted =
+                LogQuery { services, last, since, grep, status_mode, ..LogQuery::default() };
             let lines = client.logs(&wanted).await?;
             Ok(reply::lines(tab_stream::found(lines, most, place()?)))
         }
@@ -174,22 +204,30 @@ pub(super) async fn get(
 async fn ports(snapshot: Snapshot) -> Result<Value, DashboardError> {
     // It reads much of /proc.
     let rows = tokio::task::spawn_blocking(move || report::port_rows(&snapshot)).await;
-    let rows = rows.map_err(|error| DashboardError::internal("read ports", &std::io::Error::other(error)))?;
+    let rows = rows
+        .map_err(|error| DashboardError::internal("read ports", &std::io::Error::other(error)))?;
     let with_text = rows.iter().map(|row| {
-        let text = |holder: &Option<_>| holder.as_ref().map(|it| explain_held(std::slice::from_ref(it)));
+        let text =
+            |holder: &Option<_>| holder.as_ref().map(|it| explain_held(std::slice::from_ref(it)));
         json!({ "row": row, "held": text(&row.holder), "wanted_held": text(&row.wanted_holder) })
     });
     Ok(json!({ "ports": with_text.collect::<Vec<_>>() }))
 }
 
 /// Returns the latest requests that have gone through the front door, without secrets and bodies.
-async fn requests(client: &ControlClient, runtime: &Path, after: u64) -> Result<Value, RequestsError> {
+async fn requests(
+    client: &ControlClient,
+    runtime: &Path,
+    after: u64,
+) -> Result<Value, RequestsError> {
     let none = |why: &str| Ok(json!({ "requests": [], "none": why }));
     let Some(proxy) = client.stack().await?.proxy else {
         return none("the services of this stack have no names, so no requests are recorded");
     };
     if !proxy.requests {
-        return none("requests to this stack are not recorded: `requests = false` in [stack.proxy]");
+        return none(
+            "requests to this stack are not recorded: `requests = false` in [stack.proxy]",
+        );
     }
     let query = ExchangeQuery { domain: proxy.domain, id: None, bodies: false, follow: false };
     let socket = DoorFiles::below(runtime).socket();
@@ -203,7 +241,9 @@ async fn requests(client: &ControlClient, runtime: &Path, after: u64) -> Result<
                 record.hide_secrets();
                 records.push(record);
             }
-            ExchangeFeed::Exchange { .. } | ExchangeFeed::Missed { .. } | ExchangeFeed::UpToDate => {}
+            ExchangeFeed::Exchange { .. }
+            | ExchangeFeed::Missed { .. }
+            | ExchangeFeed::UpToDate => {}
             ExchangeFeed::NotRecorded => return none("no service with a name has been ready yet"),
             ExchangeFeed::End => break,
         }

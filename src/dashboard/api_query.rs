@@ -34,7 +34,10 @@ impl ApiQuery {
                 "service" => query.service = Some(value.to_owned()),
                 "reveal" => query.reveal = Some(value.to_owned()),
                 "lines" => query.lines = Some(usize::try_from(number()?).unwrap_or(MAX_LINES)),
-                "since" => query.since = Some(value.parse().map_err(|_| "set `since` to milliseconds since 1970")?),
+                "since" => {
+                    query.since =
+                        Some(value.parse().map_err(|_| "set `since` to milliseconds since 1970")?)
+                }
                 "grep" => query.grep = Some(LogPattern::new(value).map_err(|why| why.text)?),
                 "after" => query.after = number()?,
                 _ => return Err("see the requests of the dashboard's page".to_owned()),
@@ -49,14 +52,17 @@ impl ApiQuery {
     }
 
     pub fn service(&self) -> Result<&str, Message> {
-        self.service.as_deref().ok_or_else(|| Message::new(MessageClass::Usage, "no service is named"))
+        self.service
+            .as_deref()
+            .ok_or_else(|| Message::new(MessageClass::Usage, "no service is named"))
     }
 
     /// Returns the services whose lines are wanted; none: all.
     pub fn services(&self) -> Result<Vec<Name>, Message> {
         let name = |text: &String| {
-            Name::new(text.as_str())
-                .map_err(|why| Message::new(MessageClass::Usage, format!("invalid service name: {why}")))
+            Name::new(text.as_str()).map_err(|why| {
+                Message::new(MessageClass::Usage, format!("invalid service name: {why}"))
+            })
         };
         self.service.iter().map(name).collect()
     }
@@ -72,7 +78,8 @@ mod tests {
 
     #[test]
     fn parameters_are_read() {
-        let query = ApiQuery::parse("stack=a1&service=api&lines=99999&since=-5&after=7&grep=a%20b").unwrap();
+        let query = ApiQuery::parse("stack=a1&service=api&lines=99999&since=-5&after=7&grep=a%20b")
+            .unwrap();
         assert_eq!((query.stack().unwrap(), query.service().unwrap()), ("a1", "api"));
         assert_eq!((query.lines(), query.since, query.after), (MAX_LINES, Some(-5), 7));
         assert!(ApiQuery::default().stack().is_err());

@@ -70,7 +70,11 @@ impl Dashboard {
     }
 
     /// Returns the response to a request to one of these origins, such as `http://127.0.0.1:7779`.
-    pub async fn answer(&self, request: Request<Incoming>, origins: &[String]) -> DashboardResponse {
+    pub async fn answer(
+        &self,
+        request: Request<Incoming>,
+        origins: &[String],
+    ) -> DashboardResponse {
         self.respond(request, origins).await.unwrap_or_else(|error| error.response())
     }
 
@@ -116,6 +120,7 @@ impl Dashboard {
                 Ok(reply::json(StatusCode::OK, &api::CodeBody { code: code.as_str().to_owned() }))
             }
             ApiCall::Do => api::act(parse(&body)?).await,
+            ApiCall::Action => api::run_action(parse(&body)?, self.stream_place()?).await,
             ApiCall::Get(what) => {
                 let place = || self.stream_place();
                 api::get(what, head.uri.query().unwrap_or(""), &self.0.runtime, place).await
@@ -129,7 +134,9 @@ impl Dashboard {
         }
         // The file may have been removed, and another command has created another one.
         let may_look = lock_unpoisoned(&self.0.wrong).count_now() < MAX_WRONG;
-        let Some(current) = may_look.then(|| DashboardToken::in_dir(&self.0.runtime).ok()).flatten() else {
+        let Some(current) =
+            may_look.then(|| DashboardToken::in_dir(&self.0.runtime).ok()).flatten()
+        else {
             return false;
         };
         let is = current.is(given);
@@ -188,15 +195,17 @@ async fn read(body: Incoming) -> Result<Vec<u8>, DashboardError> {
         Ok(Ok(body)) => Ok(body.to_bytes().into()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => Err(DashboardError::usage(StatusCode::BAD_REQUEST, "the body is incomplete")),
-        Err(_) => {
-            Err(DashboardError::usage(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"))
-        }
+        Err(_) => Err(DashboardError::usage(
+            StatusCode::REQUEST_TIMEOUT,
+            "the body did not arrive in time",
+        )),
     }
 }
 
 fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DashboardError> {
-    serde_json::from_slice(body)
-        .map_err(|why| DashboardError::usage(StatusCode::BAD_REQUEST, format!("invalid body: {why}")))
+    serde_json::from_slice(body).map_err(|why| {
+        DashboardError::usage(StatusCode::BAD_REQUEST, format!("invalid body: {why}"))
+    })
 }
 
 fn not_found() -> DashboardError {

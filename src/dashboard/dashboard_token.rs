@@ -118,7 +118,9 @@ mod tests {
     fn only_the_same_token_is_equal() {
         let token = DashboardToken("ab".repeat(BYTES));
         assert!(token.is(token.as_str().as_bytes()));
-        for other in [String::new(), "ab".repeat(BYTES - 1), "ab".repeat(BYTES) + "a", "ba".repeat(BYTES)] {
+        for other in
+            [String::new(), "ab".repeat(BYTES - 1), "ab".repeat(BYTES) + "a", "ba".repeat(BYTES)]
+        {
             assert!(!token.is(other.as_bytes()), "{other}");
         }
     }

@@ -6,8 +6,8 @@ use crate::model::EnvView;
 
 /// Words that names of secrets are made of.
 const WORDS: [&str; 16] = [
-    "AUTH", "COOKIE", "CRED", "CREDENTIALS", "CREDS", "DSN", "KEY", "KEYS", "PASS", "PASSPHRASE", "PAT",
-    "PRIVATE", "PW", "PWD", "SALT", "SESSION",
+    "AUTH", "COOKIE", "CRED", "CREDENTIALS", "CREDS", "DSN", "KEY", "KEYS", "PASS", "PASSPHRASE",
+    "PAT", "PRIVATE", "PW", "PWD", "SALT", "SESSION",
 ];
 
 /// Parts of such words.
@@ -29,7 +29,9 @@ pub(super) fn hidden_env(view: &EnvView, revealed: Option<&str>) -> Value {
         }
         let secret = is_secret_name(&name);
         hide(variable, secret);
-        for shadowed in variable.get_mut("hides").and_then(Value::as_array_mut).into_iter().flatten() {
+        for shadowed in
+            variable.get_mut("hides").and_then(Value::as_array_mut).into_iter().flatten()
+        {
             hide(shadowed, secret);
         }
     }
@@ -70,10 +72,21 @@ mod tests {
 
     #[test]
     fn names_of_secrets_are_known() {
-        for name in ["PASSWORD", "db_password", "PGPASSWORD", "API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "SMTP_PASS", "APP_KEY", "DJANGO_SECRET"] {
+        for name in [
+            "PASSWORD",
+            "db_password",
+            "PGPASSWORD",
+            "API_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "GITHUB_TOKEN",
+            "SMTP_PASS",
+            "APP_KEY",
+            "DJANGO_SECRET",
+        ] {
             assert!(is_secret_name(name), "{name}");
         }
-        for name in ["PATH", "PWD", "PORT", "KEYBOARD", "HOST", "MONKEY", "COMPASS", "DATABASE_URL"] {
+        for name in ["PATH", "PWD", "PORT", "KEYBOARD", "HOST", "MONKEY", "COMPASS", "DATABASE_URL"]
+        {
             assert!(!is_secret_name(name), "{name}");
         }
     }
@@ -82,7 +95,8 @@ mod tests {
     fn urls_with_passwords_are_known() {
         assert!(has_password("postgres://me:pw@localhost:5432/shop"));
         assert!(has_password("redis://:pw@localhost"));
-        for plain in ["postgres://me@localhost/shop", "http://localhost:80/a:b@c", "me:pw@host", ""] {
+        for plain in ["postgres://me@localhost/shop", "http://localhost:80/a:b@c", "me:pw@host", ""]
+        {
             assert!(!has_password(plain), "{plain}");
         }
     }

@@ -6,12 +6,14 @@ const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// Path, type and content of each.
-const FILES: [(&str, &str, &str); 15] = [
+const FILES: [(&str, &str, &str); 17] = [
     ("/", HTML, include_str!("page/index.html")),
     ("/style.css", CSS, include_str!("page/style.css")),
     ("/icon.svg", SVG, include_str!("page/icon.svg")),
     ("/app.js", JS, include_str!("page/app.js")),
     ("/api.js", JS, include_str!("page/api.js")),
+    ("/actions.js", JS, include_str!("page/actions.js")),
+    ("/address.js", JS, include_str!("page/address.js")),
     ("/ansi.js", JS, include_str!("page/ansi.js")),
     ("/dom.js", JS, include_str!("page/dom.js")),
     ("/env.js", JS, include_str!("page/env.js")),
@@ -36,7 +38,17 @@ mod tests {
     #[test]
     fn nothing_becomes_markup_or_code() {
         for (path, _, text) in FILES {
-            for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "document.cookie", "srcdoc", "DOMParser"] {
+            for word in [
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                "new Function",
+                "document.cookie",
+                "srcdoc",
+                "DOMParser",
+            ] {
                 assert!(!text.contains(word), "{path} has {word}");
             }
         }
@@ -45,7 +57,9 @@ mod tests {
     #[test]
     fn nothing_is_asked_of_other_servers() {
         for (path, _, text) in FILES {
-            let foreign = ["http://www.w3.org/2000/svg"].iter().fold(text.to_owned(), |text, known| text.replace(known, ""));
+            let foreign = ["http://www.w3.org/2000/svg"]
+                .iter()
+                .fold(text.to_owned(), |text, known| text.replace(known, ""));
             for word in ["http://", "https://", "src=\"//", "@import", "url("] {
                 assert!(!foreign.contains(word), "{path} has {word}");
             }
@@ -58,13 +72,17 @@ mod tests {
         for word in ["<style", " style=", " onclick=", " onload=", "javascript:"] {
             assert!(!html.contains(word), "{word}");
         }
-        assert_eq!(html.matches("<script").count(), html.matches("<script type=\"module\" src=\"/").count());
+        assert_eq!(
+            html.matches("<script").count(),
+            html.matches("<script type=\"module\" src=\"/").count()
+        );
     }
 
     #[test]
     fn every_module_is_served() {
         for (path, kind, text) in FILES {
-            let imports = text.lines().filter(|_| kind == JS).filter_map(|line| line.split_once(" from \"."));
+            let imports =
+                text.lines().filter(|_| kind == JS).filter_map(|line| line.split_once(" from \"."));
             for (_, rest) in imports {
                 let name = rest.split('"').next().unwrap();
                 assert!(find(name).is_some(), "{path} imports {name}");

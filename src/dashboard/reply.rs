@@ -96,7 +96,9 @@ pub(super) fn json_bytes(status: StatusCode, text: Bytes) -> DashboardResponse {
 }
 
 /// Returns a response with one JSON object per line.
-pub(super) fn lines(body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static) -> DashboardResponse {
+pub(super) fn lines(
+    body: impl Body<Data = Bytes, Error = Infallible> + Send + 'static,
+) -> DashboardResponse {
     with_headers(StatusCode::OK, LINES, body)
 }
 

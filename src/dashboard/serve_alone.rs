@@ -64,12 +64,18 @@ impl AloneServer {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Serves until the end of the process.
     ///
     /// # Errors
     /// The system cannot wait for connections.
     pub async fn run(self) -> io::Result<()> {
-        let origins: Arc<[String]> = [self.origin(), format!("http://localhost:{}", self.port)].into();
+        let origins: Arc<[String]> =
+            [self.origin(), format!("http://localhost:{}", self.port)].into();
         let listener = TcpListener::from_std(self.listener)?;
         let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
@@ -114,8 +120,9 @@ pub async fn launch_code(port: u16, origin: &str, token: &DashboardToken) -> io:
 
 async fn ask_code(port: u16, origin: &str, token: &DashboardToken) -> io::Result<String> {
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
     let connection = tokio::spawn(connection);
     let (_, host) = origin.split_once("://").unwrap_or_default();
     let request = Request::post("/api/code")
@@ -127,7 +134,8 @@ async fn ask_code(port: u16, origin: &str, token: &DashboardToken) -> io::Result
         .map_err(io::Error::other)?;
     let response = sender.send_request(request).await.map_err(io::Error::other)?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_CODE).collect().await.map_err(io::Error::other)?;
+    let body =
+        Limited::new(response.into_body(), MAX_CODE).collect().await.map_err(io::Error::other)?;
     connection.abort();
     match status {
         StatusCode::OK => {

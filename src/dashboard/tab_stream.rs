@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::stack_list;
-use crate::control::{ClientError, ControlClient, LineStream, LogQuery};
+use crate::control::{ActionStream, ClientError, ControlClient, LineStream, LogQuery};
 use crate::log::StatusMode;
-use crate::model::Message;
+use crate::model::{ActionUpdate, Message};
 
 /// How often to look for stacks that have come or gone, and for the one that a tab waits for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -33,7 +33,10 @@ const PARTS: usize = 2;
 const PART_SIZE: usize = 64 << 10;
 
 /// A body of lines that a task makes.
-pub(super) struct LinesBody<P>(mpsc::Receiver<Bytes>, #[expect(dead_code, reason = "held until the end")] P);
+pub(super) struct LinesBody<P>(
+    mpsc::Receiver<Bytes>,
+    #[allow(dead_code, reason = "dropped at the end")] P,
+);
 
 impl<P: Unpin> Body for LinesBody<P> {
     type Data = Bytes;
@@ -82,7 +85,11 @@ impl LineSender {
 }
 
 /// Returns the body for a tab that shows a stack, or none; `place` lives as long as it.
-pub(super) fn follow<P: Send + Unpin>(stack: Option<String>, lines: usize, place: P) -> LinesBody<P> {
+pub(super) fn follow<P: Send + Unpin>(
+    stack: Option<String>,
+    lines: usize,
+    place: P,
+) -> LinesBody<P> {
     let (sender, parts) = mpsc::channel(PARTS);
     tokio::spawn(async move {
         // It ends when the browser has gone.
@@ -104,6 +111,25 @@ pub(super) fn found<P: Send + Unpin>(mut found: LineStream, most: usize, place: 
             sender.send_lines("log", &lines).await?;
         }
         sender.send_item("end", &(left == 0)).await
+    });
+    LinesBody(parts, place)
+}
+
+/// Returns a body with what an action reports.
+pub(super) fn action<P: Send + Unpin>(mut updates: ActionStream, place: P) -> LinesBody<P> {
+    let (sender, parts) = mpsc::channel(PARTS);
+    tokio::spawn(async move {
+        let sender = LineSender(sender);
+        loop {
+            let update = match updates.next().await {
+                Ok(update) => update,
+                Err(error) => ActionUpdate::Failed { error: error.message().clone() },
+            };
+            sender.send_item("action", &update).await?;
+            if matches!(update, ActionUpdate::Ended { .. } | ActionUpdate::Failed { .. }) {
+                return Ok::<_, ReaderGone>(());
+            }
+        }
     });
     LinesBody(parts, place)
 }
@@ -141,7 +167,8 @@ impl TabStream {
         let mut sent = Instant::now();
         loop {
             let input = {
-                let (events, log) = self.followed.as_mut().map(|it| (&mut it.events, &mut it.log)).unzip();
+                let (events, log) =
+                    self.followed.as_mut().map(|it| (&mut it.events, &mut it.log)).unzip();
                 tokio::select! {
                     biased;
                     () = self.sender.0.closed() => StreamInput::Left,
@@ -158,10 +185,14 @@ impl TabStream {
                     }
                     self.sender.send_item("alive", &()).await?;
                 }
-                StreamInput::Events(Ok(Some(lines))) => self.sender.send_lines("event", &lines).await?,
+                StreamInput::Events(Ok(Some(lines))) => {
+                    self.sender.send_lines("event", &lines).await?
+                }
                 StreamInput::Log(Ok(Some(lines))) => self.sender.send_lines("log", &lines).await?,
                 // The events end, too, once all is logged.
-                StreamInput::Log(Ok(None)) | StreamInput::Events(Ok(None)) => self.lose(None).await?,
+                StreamInput::Log(Ok(None)) | StreamInput::Events(Ok(None)) => {
+                    self.lose(None).await?
+                }
                 StreamInput::Log(Err(error)) | StreamInput::Events(Err(error)) => {
                     self.lose(Some(error.message().clone())).await?;
                 }
@@ -179,13 +210,16 @@ impl TabStream {
             self.sender.send_item("stacks", &listed).await?;
             self.listed = Some(listed);
         }
-        let Some(id) = self.stack.clone().filter(|_| self.followed.is_none()) else { return Ok(changed) };
+        let Some(id) = self.stack.clone().filter(|_| self.followed.is_none()) else {
+            return Ok(changed);
+        };
         let connected = match stack_list::client(&id) {
             Ok(client) => self.connect(&client).await.map_err(|error| error.message().clone()),
             Err(error) => Err(error.1),
         };
         match connected {
-            Ok(followed) => {
+            Ok((followed, first)) => {
+                self.sender.send_lines("event", &first).await?;
                 self.followed = Some(followed);
                 self.lost = None;
                 Ok(true)
@@ -195,14 +229,20 @@ impl TabStream {
         }
     }
 
-    async fn connect(&self, client: &ControlClient) -> Result<FollowedStack, ClientError> {
+    async fn connect(
+        &self,
+        client: &ControlClient,
+    ) -> Result<(FollowedStack, Vec<Bytes>), ClientError> {
         let query = LogQuery {
             last: Some(self.lines),
             follow: true,
             status_mode: StatusMode::With,
             ..LogQuery::default()
         };
-        Ok(FollowedStack { events: client.events().await?, log: client.logs(&query).await? })
+        let mut events = client.events().await?;
+        // The browser must know which run of the stack the lines are of.
+        let first = events.next().await?.unwrap_or_default();
+        Ok((FollowedStack { events, log: client.logs(&query).await? }, first))
     }
 
     async fn lose(&mut self, why: Option<Message>) -> Result<(), ReaderGone> {

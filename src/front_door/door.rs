@@ -152,7 +152,7 @@ impl FrontDoor {
             Ok(Some(DoorRequest::Status)) => {
                 let own_page = self.proxy.serves_own_page();
                 DoorReply::Status(self.state.borrow().status(own_page))
-            },
+            }
             Ok(None) => return,
             Err(error) => DoorReply::Refused { text: error.to_string() },
         };

@@ -42,9 +42,9 @@ mod tests;
 
 pub use exchange_record::{ExchangeEnd, ExchangeRecord, HIDDEN, RecordedMessage};
 pub use exchange_ring::ExchangeRing;
-pub use own_page::{OWN_NAME, OwnPage, OwnPageResponse, own_origin};
 #[cfg(fuzzing)]
 pub(crate) use headers::fuzz as fuzz_headers;
+pub use own_page::{OWN_NAME, OwnPage, OwnPageResponse, own_origin};
 pub use proxy_server::Proxy;
 #[cfg(fuzzing)]
 pub(crate) use proxy_server::fuzz;

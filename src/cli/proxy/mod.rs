@@ -61,7 +61,11 @@ fn serve(files: &DoorFiles) -> Result<ExitCode, CommandError> {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let ca = CaDir::locate().ok().map(|dir| dir.path().to_owned());
-    let served = context::runtime()?.block_on(front_door::serve(files, HttpsConfig::new(ca), own_page(files)));
+    let served = context::runtime()?.block_on(front_door::serve(
+        files,
+        HttpsConfig::new(ca),
+        own_page(files),
+    ));
     let internal = |error| CommandError::internal("serve names", &error, ExitCode::FAILED);
     served.map(|()| ExitCode::OK).map_err(internal)
 }
