@@ -17,6 +17,7 @@ mod containers;
 mod control;
 mod crashes;
 mod crowd;
+mod dashboard;
 mod data;
 mod debug;
 mod docs;

@@ -44,6 +44,7 @@ examples/passing/setup.sh
 tests/presets/setup.sh
 tests/debug/setup.sh
 tests/export/setup.sh
+tests/dashboard/setup.sh
 
 say "format"
 cargo fmt --check

@@ -13,6 +13,7 @@ use super::dashboard::StreamPlace;
 use super::hidden_env::hidden_env;
 use super::reply::{self, DashboardError, DashboardResponse};
 use super::run_history::run_histories;
+use super::tab_stream::TabQuery;
 use super::{stack_list, tab_stream};
 use crate::control::{ClientError, ControlClient, LogQuery};
 use crate::front_door::{DoorFiles, ExchangeFeed, ExchangeQuery, ExchangeReader};
@@ -169,7 +170,10 @@ pub(super) async fn get(
         ApiView::Stacks => return Ok(ok(&json!({ "stacks": stack_list::all() }))),
         ApiView::Stream => {
             let stack = query.stack().ok().map(str::to_owned);
-            return Ok(reply::lines(tab_stream::follow(stack, query.lines(), place()?)));
+            return Ok(reply::lines(tab_stream::follow(
+                TabQuery { stack, lines: query.lines(), once: query.once },
+                place()?,
+            )));
         }
         _ => {}
     }

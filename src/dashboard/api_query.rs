@@ -20,6 +20,8 @@ pub(super) struct ApiQuery {
     /// Only lines since then, in milliseconds since 1970.
     pub since: Option<i64>,
     pub grep: Option<LogPattern>,
+    /// Whether a stream ends once it is up to date.
+    pub once: bool,
     /// Only requests with larger numbers.
     pub after: u64,
 }
@@ -39,6 +41,9 @@ impl ApiQuery {
                         Some(value.parse().map_err(|_| "set `since` to milliseconds since 1970")?)
                 }
                 "grep" => query.grep = Some(LogPattern::new(value).map_err(|why| why.text)?),
+                "once" => {
+                    query.once = value.parse().map_err(|_| "set `once` to `true` or `false`")?;
+                }
                 "after" => query.after = number()?,
                 _ => return Err("see the requests of the dashboard's page".to_owned()),
             }

@@ -24,7 +24,7 @@ use crate::model::{ActionUpdate, Message};
 /// How often to look for stacks that have come or gone, and for the one that a tab waits for.
 const LOOK: Duration = Duration::from_secs(1);
 /// A tab that gets nothing for longer knows that the connection is dead.
-const HEARTBEAT: Duration = Duration::from_secs(10);
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long a browser may read nothing.
 const STALLED: Duration = Duration::from_secs(60);
 /// Parts that wait for the browser.
@@ -84,16 +84,22 @@ impl LineSender {
     }
 }
 
-/// Returns the body for a tab that shows a stack, or none; `place` lives as long as it.
-pub(super) fn follow<P: Send + Unpin>(
-    stack: Option<String>,
-    lines: usize,
-    place: P,
-) -> LinesBody<P> {
+/// What a tab shows.
+pub(super) struct TabQuery {
+    /// The stack that it follows.
+    pub stack: Option<String>,
+    /// How many lines of each service it gets at first.
+    pub lines: usize,
+    /// Whether it ends once it is up to date: browsers allow few responses that last.
+    pub once: bool,
+}
+
+/// Returns the body for a tab; `place` lives as long as it.
+pub(super) fn follow<P: Send + Unpin>(query: TabQuery, place: P) -> LinesBody<P> {
     let (sender, parts) = mpsc::channel(PARTS);
     tokio::spawn(async move {
         // It ends when the browser has gone.
-        let _ = TabStream::new(stack, lines, LineSender(sender)).run().await;
+        let _ = TabStream::new(query, LineSender(sender)).run().await;
     });
     LinesBody(parts, place)
 }
@@ -135,8 +141,7 @@ pub(super) fn action<P: Send + Unpin>(mut updates: ActionStream, place: P) -> Li
 }
 
 struct TabStream {
-    stack: Option<String>,
-    lines: usize,
+    query: TabQuery,
     sender: LineSender,
     listed: Option<Vec<stack_list::ListedStack>>,
     followed: Option<FollowedStack>,
@@ -157,8 +162,8 @@ enum StreamInput {
 }
 
 impl TabStream {
-    fn new(stack: Option<String>, lines: usize, sender: LineSender) -> TabStream {
-        TabStream { stack, lines, sender, listed: None, followed: None, lost: None }
+    fn new(query: TabQuery, sender: LineSender) -> TabStream {
+        TabStream { query, sender, listed: None, followed: None, lost: None }
     }
 
     async fn run(mut self) -> Result<(), ReaderGone> {
@@ -180,7 +185,11 @@ impl TabStream {
             match input {
                 StreamInput::Left => return Err(ReaderGone),
                 StreamInput::Look => {
-                    if !self.look().await? && sent.elapsed() < HEARTBEAT {
+                    let changed = self.look().await?;
+                    if self.query.once && self.followed.is_none() {
+                        return Ok(());
+                    }
+                    if !changed && sent.elapsed() < HEARTBEAT {
                         continue;
                     }
                     self.sender.send_item("alive", &()).await?;
@@ -189,6 +198,7 @@ impl TabStream {
                     self.sender.send_lines("event", &lines).await?
                 }
                 StreamInput::Log(Ok(Some(lines))) => self.sender.send_lines("log", &lines).await?,
+                StreamInput::Log(Ok(None)) if self.query.once => return Ok(()),
                 // The events end, too, once all is logged.
                 StreamInput::Log(Ok(None)) | StreamInput::Events(Ok(None)) => {
                     self.lose(None).await?
@@ -210,7 +220,7 @@ impl TabStream {
             self.sender.send_item("stacks", &listed).await?;
             self.listed = Some(listed);
         }
-        let Some(id) = self.stack.clone().filter(|_| self.followed.is_none()) else {
+        let Some(id) = self.query.stack.clone().filter(|_| self.followed.is_none()) else {
             return Ok(changed);
         };
         let connected = match stack_list::client(&id) {
@@ -234,8 +244,8 @@ impl TabStream {
         client: &ControlClient,
     ) -> Result<(FollowedStack, Vec<Bytes>), ClientError> {
         let query = LogQuery {
-            last: Some(self.lines),
-            follow: true,
+            last: Some(self.query.lines),
+            follow: !self.query.once,
             status_mode: StatusMode::With,
             ..LogQuery::default()
         };

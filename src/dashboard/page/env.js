@@ -14,7 +14,13 @@ const SOURCES = {
   devstack: () => "set by devstack",
   former: () => "configuration before the last edit",
 };
-const sourceText = (one) => SOURCES[one.source]?.(one) ?? one.source;
+
+// Files below the directory of the stack without it.
+function sourceText(one) {
+  const dir = `${state.snapshot?.dir ?? ""}/`;
+  const file = one.file?.startsWith(dir) ? one.file.slice(dir.length) : one.file;
+  return SOURCES[one.source]?.({ ...one, file }) ?? one.source;
+}
 
 export function show(node, id, params) {
   const select = h("select", { id: "env-service", onchange: load });

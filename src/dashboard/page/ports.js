@@ -26,7 +26,7 @@ export function show(node, id) {
 
 function one({ row: port, held, wanted_held: wantedHeld }) {
   const now = [];
-  if (port.own) now.push("the service listens");
+  if (port.own) now.push(`the service listens (${held})`);
   else if (held) now.push(`not the service: ${held}`);
   else if (port.elsewhere.length) now.push(`nothing; the service listens on ${port.elsewhere.join(", ")}`);
   else now.push("nothing listens");

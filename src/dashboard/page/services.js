@@ -2,8 +2,8 @@
 
 import * as api from "./api.js";
 import { nodes } from "./ansi.js";
-import { ago, button, clock, duration, h, isWeb, plural, refocus, replace, size } from "./dom.js";
-import { on, state } from "./state.js";
+import { ago, button, clock, duration, h, isWeb, plural, replace, size } from "./dom.js";
+import { on, refresh, state } from "./state.js";
 import { act, runAction } from "./actions.js";
 import { link } from "./address.js";
 
@@ -21,7 +21,8 @@ export function show(node, id) {
   replace(node, h("h3", { class: "unseen" }, "Services"), list);
   const off = on("snapshot", draw);
   draw();
-  return () => off();
+  refresh();
+  return off;
 }
 
 function draw() {
@@ -40,14 +41,11 @@ function draw() {
     }
     if (list.children[at] !== one.node) list.insertBefore(one.node, list.children[at] ?? null);
     if (one.text !== text) {
-      const focused = one.node.contains(document.activeElement) ? document.activeElement.dataset.key : null;
-      const details = one.details;
       one.usage = h("span", { class: "usage" });
       one.node.className = `service ${view.phase}`;
-      one.node.replaceChildren(...service(view, one));
-      if (details && open.has(view.name)) fillDetails(view, one);
+      replace(one.node, service(view, one));
+      if (open.has(view.name)) fillDetails(view, one);
       one.text = text;
-      if (focused) refocus(one.node, focused);
     }
     const usage = [cpu_percent == null ? null : `${cpu_percent.toFixed(0)}% CPU`, memory_bytes == null ? null : size(memory_bytes)].filter(Boolean).join(" · ");
     if (one.usage.textContent !== usage) one.usage.textContent = usage;
@@ -72,7 +70,7 @@ function service(view, one) {
       one.usage),
     h("p", { class: "cause" }, view.cause),
     view.waiting_on.length ? h("p", { class: "waits" }, `Waits for ${view.waiting_on.map(waitsFor).join(", ")}`) : null,
-    view.message ? h("p", { class: "problem" }, view.message.text, view.message.help ? ` – ${view.message.help}` : "") : null,
+    problem(view),
     h("p", { class: "facts" },
       isWeb(url) ? h("a", { href: url, target: "_blank", rel: "noopener noreferrer", "data-key": key("url") }, url) : url,
       [port, view.pid ? `pid ${view.pid}` : null, view.restarts ? plural(view.restarts, "restart") : null, view.kind === "task" ? "task" : null,
@@ -92,6 +90,12 @@ function service(view, one) {
       one.toggle),
     one.details = h("div", { class: "details", hidden: !is }),
   ];
+}
+
+// The message, without what the cause says already.
+function problem({ cause, message }) {
+  const texts = [message?.text === cause ? null : message?.text, message?.help].filter(Boolean);
+  return texts.length ? h("p", { class: "problem" }, texts.join(" – ")) : null;
 }
 
 function toggle(view, one) {

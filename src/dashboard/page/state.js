@@ -3,13 +3,16 @@
 import * as api from "./api.js";
 import { plural, duration } from "./dom.js";
 
-const SILENCE = 25_000;
+const SILENCE = 12_000;
 const HIDE_AFTER = 5_000;
 const RETRY = [500, 1_000, 2_000, 5_000];
 const MAX_LINES = 10_000;
 const MAX_EVENTS = 500;
 const REFRESH = 300;
 const USAGE = 3_000;
+// Browsers allow six connections to a server: so many tabs keep one, and others ask from time to time.
+const SLOTS = 4;
+const POLL = 2_000;
 
 export const state = {
   stacks: null,
@@ -71,12 +74,29 @@ function disconnect() {
   stream = null;
 }
 
+// Takes one of the connections that tabs keep; returns what gives it back, or null.
+async function takeSlot() {
+  if (!navigator.locks) return () => {};
+  for (let slot = 0; slot < SLOTS; slot += 1) {
+    const release = await new Promise((resolve) => {
+      navigator.locks.request(`devstack-stream-${slot}`, { ifAvailable: true }, (lock) => {
+        if (lock) return new Promise((done) => resolve(done));
+        resolve(null);
+      });
+    });
+    if (release) return release;
+  }
+  return null;
+}
+
 // Connects again as soon as possible.
-export function connect() {
+export async function connect() {
   disconnect();
   if (document.hidden) return;
   const own = new AbortController();
   stream = own;
+  const release = await takeSlot();
+  if (stream !== own) return release?.();
   seen.floor = seen.seq;
   let last = Date.now();
   const watch = setInterval(() => {
@@ -89,19 +109,24 @@ export function connect() {
     if (state.connection.kind !== "live") {
       retry = 0;
       gone = null;
-      connection("live", "Connected");
+      connection("live", release ? "Connected" : "Connected, every 2 s: many tabs are open");
     }
     if (what === "stacks") { state.stacks = item; emit("stacks"); }
     else if (what === "event") event(item, missed);
     else if (what === "log") queueLine(item, missed);
     else if (what === "lost") lost(item);
   };
-  api.follow("stream", { stack: state.id }, take, own.signal)
+  api.follow("stream", { stack: state.id, once: !release }, take, own.signal)
     .then(() => null, (error) => error)
     .then((error) => {
       clearInterval(watch);
+      release?.();
       if (stream !== own) return;
       stream = null;
+      if (!error && !release) {
+        timer = setTimeout(connect, POLL);
+        return;
+      }
       gone ??= last;
       if (error?.status === 401) {
         api.forget();
