@@ -102,9 +102,9 @@ impl Forwarder {
         mut self,
         request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, Infallible> {
-        if let Some(page) = &self.own_page
-            && let Some(origin) = requested_origin(&request, &self.client, &self.routes.borrow())
-        {
+        // Not within the condition, which would keep the routes locked.
+        let origin = requested_origin(&request, &self.client, &self.routes.borrow());
+        if let (Some(page), Some(origin)) = (&self.own_page, origin) {
             return Ok(page.answer(request, origin).await.map(ResponseBody::Page));
         }
         let format = RefusalFormat::accepted(request.headers());

@@ -23,6 +23,7 @@ command = "cat hostile.txt; exec sleep 1000"
 [services.ticker]
 command = "n=0; while sleep 0.2; do n=$((n+1)); echo tick $n; done"
 depends_on = { migrate = "completed" }
+debug = { command = "exec sleep 1000" }
 [services.broken]
 command = "exit 3"
 restart = "no"

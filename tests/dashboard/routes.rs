@@ -19,6 +19,7 @@ seed = { command = "echo seeded $COUNT", args = ["count"] }
 [services.idle]
 command = "echo first line; echo second line; exec sleep 1000"
 depends_on = ["api"]
+debug = { command = "echo debugged; exec sleep 1000" }
 "#;
 
 const FILES: [&str; 5] = ["/", "/app.js", "/style.css", "/state.js", "/icon.svg"];
