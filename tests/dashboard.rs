@@ -131,9 +131,15 @@ impl Board {
 
     #[track_caller]
     pub fn finish(self) {
+        self.up.end();
+        self.finish_stopped();
+    }
+
+    /// Ends the test after the end of the stack.
+    #[track_caller]
+    pub fn finish_stopped(self) {
         self.dashboard.interrupt();
         assert_eq!(self.dashboard.wait_code(), 130);
-        self.up.end();
         self.project.finish();
     }
 }

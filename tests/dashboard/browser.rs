@@ -63,8 +63,15 @@ fn the_page_does_what_it_shows() {
         port.as_ref(),
         browser.as_os_str(),
     ];
-    let operated = project.program(venv.join("bin/python")).args(words).run();
-    assert_eq!(operated.code(), 0, "{}\n{}", operated.stdout, operated.stderr);
+    let operated = project.program(venv.join("bin/python")).args(words).start();
+    // It takes longer than a test waits for one thing.
+    for step in 1.. {
+        let begun = format!("step {step}: ");
+        if operated.wait_line(|line| line.starts_with(&begun) || line == "the end") == "the end" {
+            break;
+        }
+    }
+    assert_eq!(operated.wait_code(), 0, "{}\n{}", operated.stdout(), operated.stderr());
     // The last button that it pressed.
     assert_eq!(up.wait_code(), 0);
     project.finish();

@@ -15,7 +15,7 @@ from playwright.sync_api import expect, sync_playwright
 DEVSTACK, PORT, BROWSER = sys.argv[1:4]
 VIEWS = ["services", "logs", "graph", "timeline", "ports", "env", "requests"]
 SHOTS = os.environ.get("DEVSTACK_DASHBOARD_SHOTS")
-LIMIT = 30_000
+LIMIT = 12_000
 
 expect.set_options(timeout=LIMIT)
 axe = Axe()
@@ -36,6 +36,16 @@ class Dashboard:
     def kill(self):
         self.process.kill()
         self.process.wait()
+
+
+steps = 0
+
+
+def step(what):
+    """Says to the test how far this is."""
+    global steps
+    steps += 1
+    print(f"step {steps}: {what}", flush=True)
 
 
 def devstack(*args):
@@ -81,6 +91,7 @@ def shows(page):
 def looks(browser, url):
     """Each view in light, dark and narrow, with axe; pictures on request."""
     for name, scheme, width in [("light", "light", 1200), ("dark", "dark", 1200), ("narrow", "light", 360)]:
+        step(name)
         context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce")
         page = watch(context.new_page())
         page.goto(url)
@@ -146,8 +157,9 @@ def buttons(page):
     expect(page.locator(".service", has_text="ticker").locator(".facts")).not_to_have_text(before)
     expect(phase(page, "ticker")).to_have_text("ready")
     press("Restart ticker in debug mode")
-    expect(phase(page, "ticker")).to_have_text("ready")
+    expect(page.locator(".notice", has_text="Debug mode ticker")).to_be_visible()
     press("Restart ticker in run mode")
+    expect(page.locator(".notice", has_text="Run mode ticker")).to_be_visible()
     expect(page.get_by_role("button", name="Restart ticker in debug mode")).to_be_visible()
     press("Start broken")
     expect(phase(page, "broken")).to_have_text("failed")
@@ -309,6 +321,7 @@ def cuts(browser, dashboard):
     last_run = numbers[len(numbers) - 1 - numbers[::-1].index(1):] if 1 in numbers else numbers
     assert last_run == list(range(last_run[0], last_run[0] + len(last_run))), f"lines are missing or twice: {last_run}"
 
+    step("suspended")
     dashboard.signal(signal.SIGSTOP)
     expect(page.locator("#connection")).to_contain_text("Connection lost")
     dashboard.signal(signal.SIGCONT)
@@ -346,6 +359,7 @@ def main():
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+            step("access")
             access(browser, dashboard.url)
             looks(browser, dashboard.url)
             context = browser.new_context()
@@ -353,20 +367,22 @@ def main():
             page.goto(dashboard.url)
             shows(page)
             for part in [hostile, logs, buttons, keyboard, secrets, others]:
-                print(part.__name__, flush=True)
+                step(part.__name__)
                 part(page)
             context.close()
-            print("many tabs", flush=True)
+            step("many tabs")
             many_tabs(browser, dashboard.url)
-            print("cuts", flush=True)
+            step("cuts")
             dashboard = cuts(browser, dashboard)
             page = watch(browser.new_page())
             page.goto(dashboard.url)
             shows(page)
+            step("stop")
             the_end(page)
             browser.close()
     finally:
         dashboard.kill()
+        print("the end", flush=True)
     if problems:
         sys.exit("\n".join(problems))
 

@@ -319,7 +319,7 @@ fn buttons_do_what_commands_do() {
     assert_eq!(board.up.wait_code(), 0);
     let gone = board.place.get(&board.path("stack", ""));
     assert_eq!(gone.status, 410);
-    board.finish();
+    board.finish_stopped();
 }
 
 #[test]
@@ -337,7 +337,7 @@ fn a_tab_follows_a_stack_that_stops_and_starts_again() {
     read_until(&mut stream, &[r#""what":"snapshot""#, "second line"]);
     again.end();
     drop(stream);
-    board.finish();
+    board.finish_stopped();
 }
 
 #[test]
