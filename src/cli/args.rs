@@ -9,12 +9,14 @@ use super::attach::AttachArgs;
 use super::control::{DebugArgs, ServicesArgs, WaitArgs};
 use super::doctor::DoctorArgs;
 use super::init::InitArgs;
-use super::inspect::{CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs};
+use super::inspect::{
+    ChangesArgs, CheckArgs, EnvArgs, LogsArgs, PlanArgs, PortsArgs, PresetsArgs, WhyArgs,
+};
 use super::proxy::{FrontArgs, ProxyArgs};
 use super::requests::RequestsArgs;
 use super::start::{RunArgs, UpArgs};
 use super::tools::{
-    CompletionsArgs, DashboardArgs, DataArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs,
+    CompletionsArgs, DashboardArgs, DataArgs, DoArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs,
     TrustArgs, VscodeArgs,
 };
 use crate::model::{Message, MessageClass};
@@ -55,6 +57,7 @@ impl Cli {
             CliCommand::Check(check) => &mut check.files.list,
             CliCommand::Plan(plan) => &mut plan.files.list,
             CliCommand::Logs(logs) => &mut logs.files,
+            CliCommand::Changes(changes) => &mut changes.files.list,
             CliCommand::Requests(requests) => requests.files(),
             CliCommand::Start(services)
             | CliCommand::Stop(services)
@@ -65,6 +68,7 @@ impl Cli {
             CliCommand::Debug(debug) => &mut debug.services.files.list,
             CliCommand::Env(env) => &mut env.files.list,
             CliCommand::Exec(exec) => &mut exec.files.list,
+            CliCommand::Do(args) => &mut args.files.list,
             CliCommand::Open(open) => &mut open.files.list,
             CliCommand::Dashboard(dashboard) => &mut dashboard.files.list,
             CliCommand::Export(export) => match &mut export.what {
@@ -109,6 +113,8 @@ pub enum CliCommand {
     Ps(ScopeArgs),
     /// Show the output of services
     Logs(LogsArgs),
+    /// Show what has happened in the running stack, for programs that look again later
+    Changes(ChangesArgs),
     /// Show what went through the names of services
     Requests(RequestsArgs),
     /// Start services of the running stack and their dependencies
@@ -129,6 +135,8 @@ pub enum CliCommand {
     Env(EnvArgs),
     /// Run a command in a service's directory, with its environment
     Exec(ExecArgs),
+    /// Run an action of a service, or list the actions
+    Do(DoArgs),
     /// Open a service's page in the browser once it is ready
     Open(OpenArgs),
     /// Open the dashboard in the browser: all stacks of this user, with logs and buttons
@@ -169,6 +177,7 @@ impl CliCommand {
             CliCommand::Run(args) => args.shown.is_json(),
             CliCommand::Down(args) | CliCommand::Ps(args) => args.json,
             CliCommand::Logs(args) => args.is_json(),
+            CliCommand::Changes(args) => args.json,
             CliCommand::Requests(args) => args.json,
             CliCommand::Start(args) | CliCommand::Stop(args) | CliCommand::Restart(args) => {
                 args.json
@@ -177,6 +186,7 @@ impl CliCommand {
             CliCommand::Wait(args) => args.json,
             CliCommand::Debug(args) => args.services.json,
             CliCommand::Env(args) => args.is_json(),
+            CliCommand::Do(args) => args.json,
             CliCommand::Open(args) => args.json,
             CliCommand::Dashboard(args) => args.json,
             CliCommand::Ports(args) => args.json,

@@ -108,9 +108,13 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
             let action = if args.off { ServicesAction::Undebug } else { ServicesAction::Debug };
             change(&files, action, &args.services)
         }
+        CliCommand::Changes(args) => with_client(&files, args.json, async |options| {
+            inspect::changes(&options, args.since.as_ref(), &mut clean_stdout()).await
+        }),
         CliCommand::Env(args) => inspect::env(files, &args),
         CliCommand::Open(args) => tools::open(&files, &args),
         CliCommand::Dashboard(args) => tools::dashboard(&files, &args),
+        CliCommand::Do(args) => tools::run_action(files, args),
         CliCommand::Exec(args) => tools::exec(files, &args),
         CliCommand::Export(export) => match export.what {
             ExportTarget::Compose(args) => {
@@ -150,6 +154,8 @@ fn logs(files: &[PathBuf], args: LogsArgs) -> Result<ExitCode, CommandError> {
         stream: args.stream.map(Into::into),
         status_mode: args.narration(),
         unfinished: args.shows_unfinished(),
+        after: args.after.clone(),
+        cursor: args.cursor,
         grep: args.grep,
         ..LogQuery::default()
     };

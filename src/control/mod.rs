@@ -22,7 +22,7 @@ pub use instance::{
     RuntimeDir, StateDir,
 };
 pub use protocol::{
-    AttachEvent, AttachQuery, LogPattern, LogQuery, PROTOCOL, VersionResponse, exactly_one,
-    find_services,
+    AttachEvent, AttachQuery, ChangesView, LogMark, LogPattern, LogQuery, PROTOCOL,
+    VersionResponse, exactly_one, find_services,
 };
 pub use server::serve;

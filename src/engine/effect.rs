@@ -142,6 +142,8 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
             let name = signal_name(*signal).unwrap_or("?");
             write!(f, "signalled {name}: {} changed", path.display())
         }
+        EventKind::ActionStarted { action } => write!(f, "action {action}"),
+        EventKind::ActionEnded { action, .. } => write!(f, "action {action} ended"),
         EventKind::Note(message) => write!(f, "note [{}] {message}", message.class),
         EventKind::DebuggerListening(place) => write!(f, "debug: {place}"),
         EventKind::Settled { well: true } => f.write_str("settled"),

@@ -11,12 +11,14 @@ use super::format::{LogOutput, LogStyle, log_printer};
 use super::last_lines::last_lines;
 use super::lock_unpoisoned;
 use super::log_warnings::LogWarnings;
-use super::read::{LineFilter, LogReader};
+use super::read::{LineFilter, LogReader, ReadFrom};
 use super::service_palette::ServicePalette;
 use super::shared::SharedLog;
 use super::status_line::StatusText;
 use super::store::{LogDir, StorageCounts};
-use crate::model::{DirMove, LabelColor, LogRetention, Message, MessageClass, Name, RunId};
+use crate::model::{
+    DirMove, LabelColor, LogRetention, Message, MessageClass, Name, RunId, StartId,
+};
 
 /// The log of a stack: captures, stores and prints the output of its services, and serves readers.
 /// Cheap to clone. Ends with the last clone; [`StackLog::finish`] waits for the output.
@@ -153,7 +155,23 @@ impl StackLog {
         follow: bool,
         wanted: LineFilter,
     ) -> LogReader {
-        LogReader::new(self.inner.clone(), services, last, follow, wanted)
+        LogReader::new(self.inner.clone(), services, ReadFrom::Last(last), follow, wanted)
+    }
+
+    /// Like [`StackLog::search`], from the line with this number on.
+    pub fn search_from(
+        &self,
+        services: Option<Vec<Name>>,
+        seq: u64,
+        follow: bool,
+        wanted: LineFilter,
+    ) -> LogReader {
+        LogReader::new(self.inner.clone(), services, ReadFrom::Seq(seq), follow, wanted)
+    }
+
+    /// Returns the id of this start of the stack, which cursors contain.
+    pub fn start_id(&self) -> &StartId {
+        &self.inner.start
     }
 
     /// Returns the number of readers.

@@ -59,6 +59,24 @@ pub enum EventKind {
         /// The file.
         path: PathBuf,
     },
+    /// An action of a service started.
+    ActionStarted {
+        /// Its name.
+        action: Name,
+    },
+    /// An action of a service has ended, and nothing of it is left.
+    ActionEnded {
+        /// Its name.
+        action: Name,
+        /// How it exited, or why it did not start.
+        exit: Result<ProcessExit, Message>,
+        /// Why it was ended, as a fragment; `None`: it exited by itself.
+        cause: Option<String>,
+        /// How long it took.
+        took: Duration,
+        /// Names of processes that it left behind, which were killed.
+        left: Vec<String>,
+    },
     /// A note for the user that changes no phase.
     Note(Message),
     /// The debugger of a run is listening; where to attach, as a fragment.
@@ -138,6 +156,20 @@ pub enum EventViewKind {
         /// The file.
         path: String,
     },
+    /// An action of a service started.
+    ActionStarted {
+        /// Its name.
+        action: Name,
+    },
+    /// An action of a service has ended, and nothing of it is left.
+    ActionEnded {
+        /// Its name.
+        action: Name,
+        /// How it exited; `None`: it did not start.
+        exit: Option<ProcessExit>,
+        /// How long it took, in milliseconds.
+        took_ms: u64,
+    },
     /// A note for the user that changes no phase.
     Note {
         /// The note.
@@ -199,6 +231,14 @@ impl EventViewKind {
                 let name = signal_name(*signal).map_or_else(|| signal.to_string(), str::to_owned);
                 EventViewKind::Signalled { signal: name, path: path.to_string_lossy().into_owned() }
             }
+            EventKind::ActionStarted { action } => {
+                EventViewKind::ActionStarted { action: action.clone() }
+            }
+            EventKind::ActionEnded { action, exit, took, .. } => EventViewKind::ActionEnded {
+                action: action.clone(),
+                exit: exit.as_ref().ok().copied(),
+                took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            },
             EventKind::Note(message) => EventViewKind::Note { message: message.clone() },
             EventKind::DebuggerListening(_) => EventViewKind::Attachable,
             EventKind::Settled { well } => EventViewKind::Settled { well: *well },
@@ -218,6 +258,12 @@ fn cause(what: &EventKind) -> String {
             format!("{} changed", DisplayPath(path))
         }
         EventKind::Built { .. } => "exited with code 0".to_owned(),
+        EventKind::ActionStarted { .. } => "requested".to_owned(),
+        EventKind::ActionEnded { exit: Err(why), .. } => why.text.clone(),
+        EventKind::ActionEnded { exit: Ok(exit), cause: None, .. } => exit.to_string(),
+        EventKind::ActionEnded { exit: Ok(exit), cause: Some(cause), .. } => {
+            format!("{exit}: {cause}")
+        }
         EventKind::Note(message) => message.text.clone(),
         EventKind::DebuggerListening(place) => place.clone(),
         EventKind::Settled { well: true } => "all requested services are ready or done".to_owned(),

@@ -5,6 +5,7 @@ mod address;
 mod cause;
 mod command;
 mod container;
+mod cursor;
 mod display;
 mod environment;
 mod event;
@@ -27,8 +28,8 @@ mod watch;
 mod why;
 
 pub use action::{
-    ActionRequest, ActionUpdate, ActionView, RunningAction, ServiceAction, ServiceActions,
-    argument_variable,
+    ActionRequest, ActionStop, ActionUpdate, ActionView, RunningAction, ServiceAction,
+    ServiceActions, argument_variable,
 };
 pub(crate) use address::host_port;
 pub use address::{
@@ -41,6 +42,7 @@ pub use container::{
     ContainerConfig, ContainerEngine, ContainerPlace, EngineAddress, ImageBuild, ImageSource,
     PullPolicy, VolumeMount, VolumeSource, host_inside, is_image_reference, is_volume_name,
 };
+pub use cursor::{CursorKind, CursorText, InvalidCursor, StartId};
 pub use display::{DisplayAge, DisplayDuration, DisplayPath, DisplaySize};
 pub(crate) use environment::SERVICE_VAR;
 pub use environment::{

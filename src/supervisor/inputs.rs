@@ -38,6 +38,7 @@ impl Supervisor {
             WakeReason::Done(JobReport { job, what: JobChange::Survived(left) }) => {
                 inputs.push(Input::Survived(KilledTree::Job(job), left));
             }
+            WakeReason::ActionEnded(end) => self.on_action_end(end),
             WakeReason::Change(change) => self.on_watch_report(change, inputs),
             WakeReason::Ask(SupervisorRequest::Control(
                 ControlRequest::Debug { names, on },
@@ -80,6 +81,14 @@ impl Supervisor {
             WakeReason::Ask(SupervisorRequest::Attach(name, screen, tell)) => {
                 // The client may have left.
                 let _ = tell.send(self.attach(&name, screen));
+            }
+            WakeReason::Ask(SupervisorRequest::RunAction(order, tell)) => {
+                // The client may have left, which ends the action.
+                let _ = tell.send(self.run_action(&order));
+            }
+            WakeReason::Ask(SupervisorRequest::StopAction(service, action, number, tell)) => {
+                // The client may have left.
+                let _ = tell.send(self.stop_action(&service, &action, number));
             }
             WakeReason::Ask(SupervisorRequest::Names(served)) => self.set_names(served),
             WakeReason::Ask(SupervisorRequest::EnvInputs(name, tell)) => {
@@ -272,6 +281,7 @@ impl Supervisor {
             }),
             2 => {
                 self.status.write(vec![event_lines::killing(name)]);
+                self.hands.actions.kill_all();
                 inputs.push(Input::Shutdown {
                     ticket: None,
                     why: format!("{name} again"),

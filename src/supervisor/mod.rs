@@ -1,5 +1,6 @@
 //! The loop and what belongs to it: executor, reload, feed, status lines and the handle for clients.
 
+pub mod actions;
 pub mod clock;
 mod configuration;
 pub mod containers;

@@ -31,6 +31,7 @@ impl Supervisor {
 
     /// Handles consequences of an event and prints its status lines.
     pub(super) fn on_event(&mut self, event: Event) {
+        self.end_actions_after(&event.what);
         if let EventKind::ShuttingDown(_) = event.what {
             self.hands.unwatch();
         }

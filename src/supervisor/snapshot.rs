@@ -13,11 +13,13 @@ impl Supervisor {
     pub(super) fn snapshot(&mut self) -> Arc<Snapshot> {
         let stack = self.engine.stack().unwrap_or(&self.first_stack);
         let (engine, clock, teller) = (&self.engine, &self.clock, &self.teller);
+        let actions = &self.hands.actions;
         let (start, names_down) = (&self.start, *self.names.borrow() == Some(false));
         let make = || {
             let mut services = engine.views(|at| clock.timestamp(at));
             let mode = mode_of(&services);
             let (state, event) = (engine.stack_state(), teller.newest());
+            actions.fill(&mut services);
             if names_down {
                 services.iter_mut().for_each(|service| service.origin = None);
             }

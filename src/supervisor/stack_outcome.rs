@@ -72,7 +72,7 @@ impl Supervisor {
         self.hands.set_watch_baseline();
         self.step_engine(vec![Input::Apply(stack)]);
         let mut watching = false;
-        while self.exit_code.is_none() {
+        while self.goes_on() {
             // The file walk would compete with starting services; it notices changes made before
             // it.
             if !watching && !self.engine.has_pending_spawn() {
@@ -89,9 +89,14 @@ impl Supervisor {
         let (why, code) = ("internal error".to_owned(), ExitCode::INTERNAL.0);
         let haste = ShutdownMode::Polite;
         self.step_engine(vec![Input::Shutdown { ticket: None, why, code, haste }]);
-        while self.exit_code.is_none() {
+        while self.goes_on() {
             self.serve().await;
         }
+    }
+
+    /// Whether something runs, unless the user does not want to wait for it.
+    fn goes_on(&self) -> bool {
+        self.exit_code.is_none() || (!self.hands.actions.is_idle() && self.interrupts < LAST_SIGNAL)
     }
 
     /// Waits for something to happen, and acts on everything that has.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::actions::ActionEnd;
 use super::clock::Clock;
 use super::executor::{Executor, JobReport};
 use super::feed::EventFeed;
@@ -146,6 +147,7 @@ pub(super) enum WakeReason {
     Fact(RunReport),
     Report(ProbeReport),
     Done(JobReport),
+    ActionEnded(ActionEnd),
     Change(WatchReport),
     Ask(SupervisorRequest),
     Ports(PortVerdict),
@@ -262,6 +264,7 @@ impl Supervisor {
             Some(found) = self.found.1.recv() => WakeReason::Found(found),
             Some(report) = self.senses.reports.recv() => WakeReason::Report(report),
             Some(done) = self.senses.done.recv() => WakeReason::Done(done),
+            ended = self.hands.actions.next_end() => WakeReason::ActionEnded(ended),
             Some(change) = self.senses.changes.recv() => WakeReason::Change(change),
             Some(reloaded) = self.reloaded.1.recv() => WakeReason::Reloaded(reloaded),
             Some((found, tell)) = self.previewed.1.recv() => WakeReason::Previewed(found, tell),

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
+use super::actions::{ActionOrder, ActionOutput};
 use super::env_inputs::EnvInputs;
 use super::executor::{MeteredRun, UsageMeter};
 use super::feed::{FeedReader, FeedSubscriber};
 use crate::engine::{Input, ShutdownMode, Ticket};
 use crate::log::StackLog;
 use crate::model::{
-    EnvView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WaitCondition, WhyView,
+    EnvView, EventView, Message, MessageClass, Name, PlanView, RunId, Snapshot, WaitCondition,
+    WhyView,
 };
 use crate::terminal::{Attachment, ClientScreen};
 use crate::watch::OutputFiles;
@@ -100,6 +102,10 @@ pub(crate) enum SupervisorRequest {
     Plan(oneshot::Sender<Result<PlanView, Message>>),
     /// Attach this screen to the terminal of a service.
     Attach(Name, ClientScreen, oneshot::Sender<Result<AttachReply, Message>>),
+    /// Run an action of a service.
+    RunAction(ActionOrder, oneshot::Sender<Result<ActionOutput, Message>>),
+    /// End an action of a service where it runs, or the one with this number.
+    StopAction(Name, String, Option<u64>, oneshot::Sender<RequestResult>),
     /// Services are served under their names, perhaps with a note, or not: why.
     Names(Result<Option<Message>, Message>),
     /// Send the inputs of this service's environment; `None`: no such service.
@@ -212,6 +218,13 @@ impl SupervisorHandle {
         FeedReader::new(self.clone(), self.feed.clone())
     }
 
+    /// Returns the events that are kept after the number that `after` chooses, given those of the
+    /// oldest and newest one; and that of the newest.
+    pub fn past_events(&self, after: impl FnOnce(u64, u64) -> u64) -> (Vec<EventView>, u64) {
+        let (lines, newest) = self.feed.kept(after);
+        (lines.iter().filter_map(|line| serde_json::from_slice(line).ok()).collect(), newest)
+    }
+
     /// Attaches a client with this screen to the terminal of a service.
     ///
     /// # Errors
@@ -222,6 +235,26 @@ impl SupervisorHandle {
         screen: ClientScreen,
     ) -> Result<AttachReply, Message> {
         self.send_and_wait(|tell| SupervisorRequest::Attach(service, screen, tell)).await?
+    }
+
+    /// Runs an action of a service. Dropping its output ends it, unless it is detached.
+    ///
+    /// # Errors
+    /// When the stack has stopped, the action is unknown or takes other arguments, or it cannot run
+    /// now.
+    pub async fn run_action(&self, order: ActionOrder) -> Result<ActionOutput, Message> {
+        self.send_and_wait(|tell| SupervisorRequest::RunAction(order, tell)).await?
+    }
+
+    /// Asks an action to end where it runs, or the one with this number. Returns at once.
+    pub async fn stop_action(
+        &self,
+        service: Name,
+        action: String,
+        number: Option<u64>,
+    ) -> RequestResult {
+        self.send_and_wait(|tell| SupervisorRequest::StopAction(service, action, number, tell))
+            .await?
     }
 
     /// Returns the environment of a service: that of its live run, or of its next one.

@@ -123,7 +123,7 @@ fn clean_up_orphans(
 }
 
 /// Prints what a stack answered.
-pub(super) fn print_result(
+pub(crate) fn print_result(
     text: &str,
     as_json: bool,
     out: &mut dyn Write,

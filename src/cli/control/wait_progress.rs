@@ -61,6 +61,8 @@ impl WaitProgress {
             | EventViewKind::BuildStarted { .. }
             | EventViewKind::Built { .. }
             | EventViewKind::Signalled { .. }
+            | EventViewKind::ActionStarted { .. }
+            | EventViewKind::ActionEnded { .. }
             | EventViewKind::Note { .. }
             | EventViewKind::Settled { .. }
             | EventViewKind::Applied { .. }

@@ -1,14 +1,16 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
+use serde::Deserialize;
+
 use crate::cli::ClientOptions;
 use crate::cli::control::OrphanCleanup;
-use crate::cli::render::{CommandError, LogRenderer};
+use crate::cli::render::{CommandError, LogRenderer, warn};
 pub(crate) use crate::control::protocol::find_services;
-use crate::control::{ClientError, ControlClient, LogQuery};
+use crate::control::{ClientError, ControlClient, LogMark, LogQuery};
 use crate::exit_code::ExitCode;
-use crate::log::{LogItem, StoredLogReader};
-use crate::model::{Message, MessageClass, Name, Snapshot};
+use crate::log::{LogItem, StoredFrom, StoredLogReader};
+use crate::model::{CursorKind, CursorText, Message, MessageClass, Name, Snapshot};
 
 /// Options of `devstack logs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,8 +81,11 @@ async fn print_live(
             if options.control.json {
                 text.extend_from_slice(line);
                 text.push(b'\n');
-            } else {
-                face.paint(&parse(line)?, &mut text);
+                continue;
+            }
+            match parse(line)? {
+                LogPart::Item(item) => face.paint(&item, &mut text),
+                LogPart::Mark(mark) => say(&mark),
             }
         }
         out.write_all(&text)?;
@@ -114,13 +119,19 @@ fn print_stored(
     let query = options.query(wanted, false);
     let mut text = Vec::new();
     let only = (!query.services.is_empty()).then_some(&*query.services);
-    let last = query.last.unwrap_or(usize::MAX);
-    let pages = StoredLogReader::open(&dir, only, last, query.log_filter())
+    let from = match &query.after {
+        Some(after) => StoredFrom::After(after.clone()),
+        None => StoredFrom::Last(query.last.unwrap_or(usize::MAX)),
+    };
+    let mut pages = StoredLogReader::open(&dir, only, from, query.log_filter())
         .map_err(|error| unreadable(&dir, &error))?;
-    for page in pages {
+    let mut marks = StoredMarks::new(&query);
+    while let Some(page) = pages.next() {
         text.clear();
         face.fit_terminal();
+        marks.add_gap(&pages, options.control.json, &mut text);
         for item in page {
+            marks.pass(&item);
             if options.control.json {
                 item.write_json(&mut text);
             } else {
@@ -131,8 +142,75 @@ fn print_stored(
     }
     text.clear();
     face.end(&mut text);
+    marks.add_cursor(&pages, options.control.json, &mut text);
     out.write_all(&text)?;
     Ok(out.flush()?)
+}
+
+/// What is said beside the lines of a stored log.
+struct StoredMarks {
+    after: Option<CursorText>,
+    cursor: bool,
+    /// The number of the line after the last one that was read.
+    end: u64,
+    begun: bool,
+}
+
+impl StoredMarks {
+    fn new(query: &LogQuery) -> StoredMarks {
+        let after = query.after.clone();
+        StoredMarks { cursor: query.cursor || after.is_some(), after, end: 0, begun: false }
+    }
+
+    fn pass(&mut self, item: &LogItem) {
+        let seq = match item {
+            LogItem::Line(line) => Some(line.seq),
+            LogItem::Status(line) => line.seq,
+            LogItem::Missed { .. } => None,
+        };
+        self.end = self.end.max(seq.map_or(0, |seq| seq + 1));
+    }
+
+    fn add_gap(&mut self, log: &StoredLogReader, json: bool, text: &mut Vec<u8>) {
+        if let (Some(after), false) = (&self.after, self.begun)
+            && let Some(mark) = LogMark::gap(after, log.start(), log.is_too_late())
+        {
+            add_mark(&mark, json, text);
+        }
+        self.begun = true;
+    }
+
+    fn add_cursor(&mut self, log: &StoredLogReader, json: bool, text: &mut Vec<u8>) {
+        if let (Some(start), true) = (log.start(), self.cursor) {
+            let same = self.after.as_ref().filter(|after| after.start == *start);
+            let end = self.end.max(same.map_or(0, |after| after.number));
+            let cursor = CursorText::new(CursorKind::Log, start, end);
+            add_mark(&LogMark::Cursor(cursor.to_string()), json, text);
+        }
+    }
+}
+
+fn add_mark(mark: &LogMark, json: bool, text: &mut Vec<u8>) {
+    match json {
+        true => text.extend_from_slice(format!("{}\n", serde_json::json!(mark)).as_bytes()),
+        false => say(mark),
+    }
+}
+
+/// Says on stderr what is not part of the log.
+fn say(mark: &LogMark) {
+    match mark {
+        LogMark::Gap(why) => warn(&format!("note: {why}\n")),
+        LogMark::Cursor(cursor) => warn(&format!("cursor: {cursor}\n")),
+    }
+}
+
+/// A line of the response to a request for the log.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum LogPart {
+    Item(LogItem),
+    Mark(LogMark),
 }
 
 fn unreadable(dir: &Path, error: &io::Error) -> ClientError {
@@ -155,7 +233,7 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, ClientEr
     wanted.iter().map(find).collect()
 }
 
-fn parse(line: &[u8]) -> Result<LogItem, ClientError> {
+fn parse(line: &[u8]) -> Result<LogPart, ClientError> {
     serde_json::from_slice(line).map_err(|error| {
         let text = format!("invalid log line: {error}");
         ClientError::Refused(Message::new(MessageClass::Internal, text))

@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use crate::control::LogPattern;
 use crate::log::StatusMode;
+use crate::model::{CursorKind, CursorText, InvalidCursor};
 
 /// `devstack logs`.
 #[derive(Debug, Args)]
@@ -32,6 +33,12 @@ pub struct LogsArgs {
     #[arg(long = "said", value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
           conflicts_with_all = ["grep", "stream"])]
     pub status: Option<StatusLinesArg>,
+    /// Only lines after this cursor, from an earlier call; prints the next cursor at the end
+    #[arg(long, value_name = "CURSOR", value_parser = cursor, conflicts_with_all = ["lines", "since"])]
+    pub after: Option<CursorText>,
+    /// Print a cursor for --after at the end: as the last object with --json, else on stderr
+    #[arg(long)]
+    pub cursor: bool,
     /// With --json: also the start of a line whose end has not come; the whole line follows
     #[arg(long)]
     pub unfinished: bool,
@@ -139,6 +146,10 @@ fn count(text: &str) -> Result<usize, String> {
         "all" => Ok(usize::MAX),
         text => text.parse().map_err(|_| "expected a number or `all`".to_owned()),
     }
+}
+
+fn cursor(text: &str) -> Result<CursorText, InvalidCursor> {
+    CursorText::parse(CursorKind::Log, text)
 }
 
 fn pattern(text: &str) -> Result<LogPattern, String> {

@@ -1,5 +1,6 @@
 //! Commands that show something and change nothing.
 
+mod changes;
 mod check;
 mod env;
 mod kill_holders;
@@ -15,6 +16,7 @@ pub(crate) mod since;
 mod stack_entry;
 mod why;
 
+pub(crate) use changes::{ChangesArgs, changes};
 pub(crate) use check::{CheckArgs, check};
 pub(crate) use env::{EnvArgs, env};
 pub(crate) use kill_holders::find_candidates;

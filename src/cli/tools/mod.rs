@@ -1,4 +1,5 @@
-//! Commands beside the stack: `open`, `exec`, `dashboard`, `export`, `data`, `trust`, `completions`, `man`.
+//! Commands beside the stack: `do`, `open`, `exec`, `dashboard`, `export`, `data`, `trust`,
+//! `completions`, `man`.
 
 mod browser;
 mod completions;
@@ -10,6 +11,7 @@ mod export_vscode;
 mod man;
 mod open;
 pub(crate) mod page;
+mod run_action;
 mod trust;
 
 pub(crate) use browser::BrowserCommand;
@@ -22,4 +24,5 @@ pub(crate) use export_vscode::{VscodeArgs, export};
 pub(crate) use man::{ManArgs, man};
 pub(crate) use open::{NO_BROWSER, OpenArgs, open};
 pub(crate) use page::ServicePage;
+pub(crate) use run_action::{DoArgs, run_action};
 pub(crate) use trust::{TrustArgs, date, store_label, trust};

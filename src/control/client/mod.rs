@@ -24,9 +24,10 @@ use tokio::sync::oneshot;
 use super::protocol::{
     AttachQuery, QueryParams, ServicesRequest, TextResponse, UPGRADE, WaitRequest,
 };
-use super::{InstanceLock, LogQuery, RunningInstance, VersionResponse};
+use super::{ChangesView, InstanceLock, LogQuery, RunningInstance, VersionResponse};
 use crate::model::{
-    ActionRequest, EnvView, Message, MessageClass, Name, PlanView, Snapshot, WaitCondition, WhyView,
+    ActionRequest, ActionStop, CursorText, EnvView, Message, MessageClass, Name, PlanView,
+    Snapshot, WaitCondition, WhyView,
 };
 use connection::{ControlConnection, check_protocol, read_body};
 
@@ -166,6 +167,18 @@ impl ControlClient {
         Ok(ActionStream::new(LineStream::of(answer).await?))
     }
 
+    /// Asks an action to end where it runs. Returns at once.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub async fn stop_action(&self, stop: &ActionStop) -> Result<String, ClientError> {
+        let mut connection = self.connect_compatible().await?;
+        let answer = connection.send(Method::POST, "/v1/do/stop", encode(stop)).await?;
+        check_protocol(&answer)?;
+        let reported: TextResponse = parse(&read_body(answer).await?)?;
+        Ok(reported.text)
+    }
+
     /// Stops everything. Returns when the devstack has exited, so that the next one can start.
     /// Works with every protocol version.
     pub async fn down(&self) -> Result<String, ClientError> {
@@ -206,6 +219,21 @@ impl ControlClient {
     /// Reads events: first a snapshot, then each event.
     pub async fn events(&self) -> Result<LineStream, ClientError> {
         self.follow("/v1/events").await
+    }
+
+    /// Fetches what has happened since a cursor, or everything that is kept; unparsed.
+    pub async fn changes_json(&self, since: Option<&CursorText>) -> Result<Bytes, ClientError> {
+        let params = QueryParams::default();
+        let params = match since {
+            Some(since) => params.with("since", since),
+            None => params,
+        };
+        self.get(&params.of("/v1/changes")).await
+    }
+
+    /// Fetches what has happened since a cursor, or everything that is kept.
+    pub async fn changes(&self, since: Option<&CursorText>) -> Result<ChangesView, ClientError> {
+        parse(&self.changes_json(since).await?)
     }
 
     async fn follow(&self, path: &str) -> Result<LineStream, ClientError> {

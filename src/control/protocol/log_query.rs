@@ -1,6 +1,6 @@
 use super::query_params::{QueryParams, value};
 use crate::log::{LineFilter, StatusMode};
-use crate::model::{Message, MessageClass, Name, OutputStream};
+use crate::model::{CursorKind, CursorText, Message, MessageClass, Name, OutputStream};
 use regex::bytes::Regex;
 
 /// Selects lines of the log.
@@ -22,9 +22,13 @@ pub struct LogQuery {
     pub status_mode: StatusMode,
     /// Whether to include the starts of lines whose end has not come.
     pub unfinished: bool,
+    /// Only lines after this cursor; `last` does not apply then.
+    pub after: Option<CursorText>,
+    /// Whether a last object has a cursor: `{"cursor": …}`. So it is with `after`, too.
+    pub cursor: bool,
 }
 
-const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `stream`, `grep`, `said` and `unfinished`";
+const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `stream`, `grep`, `said`, `unfinished`, `after` and `cursor`";
 
 impl LogQuery {
     /// Parses a query such as `service=a&service=b&last=100&stream=stderr&grep=a%20b`.
@@ -59,6 +63,11 @@ impl LogQuery {
                 "unfinished" => {
                     query.unfinished = value(text, "set `unfinished` to `true` or `false`")?;
                 }
+                "after" => {
+                    let cursor = CursorText::parse(CursorKind::Log, text);
+                    query.after = Some(cursor.map_err(|why| why.to_string())?);
+                }
+                "cursor" => query.cursor = value(text, "set `cursor` to `true` or `false`")?,
                 _ => return Err(PARAMETERS.to_owned()),
             }
             Ok(())
@@ -100,6 +109,12 @@ impl LogQuery {
         }
         if self.unfinished {
             params = params.with("unfinished", true);
+        }
+        if let Some(after) = &self.after {
+            params = params.with("after", after);
+        }
+        if self.cursor {
+            params = params.with("cursor", true);
         }
         match self.status_mode {
             StatusMode::Without => params,
@@ -167,6 +182,7 @@ mod tests {
             },
             LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
             LogQuery { unfinished: true, ..LogQuery::default() },
+            LogQuery { after: "log-1-7".parse().ok(), cursor: true, ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::With, ..LogQuery::default() },
             LogQuery { status_mode: StatusMode::Only, ..LogQuery::default() },
         ] {
@@ -188,6 +204,8 @@ mod tests {
             "=",
             "a",
             "grep=(",
+            "after=changes-1-7",
+            "cursor=1",
             "grep=%",
             "grep=%f",
             "grep=%zz",

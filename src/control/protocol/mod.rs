@@ -1,14 +1,18 @@
 mod attach_event;
 mod attach_frame;
 mod attach_query;
+mod changes;
 pub(crate) mod find_services;
+mod log_mark;
 mod log_query;
 mod query_params;
 
 pub use attach_event::AttachEvent;
 pub(crate) use attach_frame::{AttachFrame, InvalidFrame, READ, UPGRADE};
 pub use attach_query::AttachQuery;
+pub use changes::ChangesView;
 pub use find_services::{exactly_one, find_services};
+pub use log_mark::LogMark;
 pub use log_query::{LogPattern, LogQuery};
 pub(crate) use query_params::QueryParams;
 

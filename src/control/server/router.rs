@@ -7,21 +7,24 @@ use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{self, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::attach_session::AttachSession;
 use super::client_table::{ClientPlace, ClientStay};
 use super::limits::ServerLimits;
-use super::stream_body::StreamBody;
+use super::stream_body::{LogMarks, StreamBody};
 use super::upgrade::UpgradeSlot;
 use crate::control::protocol::{
     AttachQuery, ErrorResponse, OUTPUT_HEADER, PROTOCOL, PROTOCOL_HEADER, QueryParams,
     ServicesRequest, TextResponse, UPGRADE, VERSION, VERSION_HEADER, WaitAnswer, WaitRequest,
     exactly_one, find_services, status_of,
 };
-use crate::control::{LogQuery, VersionResponse};
-use crate::model::{Message, MessageClass, Name, Snapshot};
+use crate::control::{ChangesView, LogQuery, VersionResponse};
+use crate::model::{
+    ActionRequest, ActionStop, CursorKind, CursorText, Message, MessageClass, Name, Snapshot,
+};
+use crate::supervisor::actions::ActionOrder;
 use crate::supervisor::{ControlRequest as Ask, RequestResult, SupervisorHandle};
 use crate::sys::file_id::FileId;
 
@@ -52,11 +55,14 @@ enum Endpoint {
     Version,
     Logs,
     Events,
+    Changes,
     Attach,
     Down,
     Services(fn(Vec<Name>) -> Ask),
     Wake,
     Wait,
+    Do,
+    StopAction,
 }
 
 impl Endpoint {
@@ -64,7 +70,7 @@ impl Endpoint {
     fn stay(&self) -> ClientStay {
         match self {
             Endpoint::Logs | Endpoint::Events => ClientStay::Streaming(Instant::now()),
-            Endpoint::Attach | Endpoint::Wait => ClientStay::Waiting,
+            Endpoint::Attach | Endpoint::Wait | Endpoint::Do => ClientStay::Waiting,
             Endpoint::Services(_) => ClientStay::Acting,
             Endpoint::Stack
             | Endpoint::Plan
@@ -72,6 +78,8 @@ impl Endpoint {
             | Endpoint::Why
             | Endpoint::Version
             | Endpoint::Wake
+            | Endpoint::StopAction
+            | Endpoint::Changes
             | Endpoint::Down => ClientStay::Brief,
         }
     }
@@ -147,6 +155,7 @@ impl Router {
             }
             Endpoint::Logs => self.logs(query, place).await,
             Endpoint::Events => self.events(query, place),
+            Endpoint::Changes => self.changes(query).await,
             Endpoint::Attach => self.attach(request).await,
             Endpoint::Down => text_response(self.handle.ask(Ask::Down).await),
             Endpoint::Wait => {
@@ -157,6 +166,16 @@ impl Router {
                 let (events, handle) = (self.handle.events(), self.handle);
                 let answer = async move { wait_end(handle.ask(ask).await) };
                 Ok(stream(StreamBody::wait(events, answer, self.closing)))
+            }
+            Endpoint::Do => {
+                let order = action_order(&body, &*self.handle.snapshot().await?)?;
+                let output = self.handle.run_action(order).await?;
+                Ok(stream(StreamBody::action(output, self.closing)))
+            }
+            Endpoint::StopAction => {
+                let ActionStop { service, action, number } = action_body(&body)?;
+                let service = resolve_service(&*self.handle.snapshot().await?, &service)?;
+                text_response(self.handle.stop_action(service, action, number).await)
             }
             Endpoint::Wake => {
                 self.handle.wake(services(&body, &*self.handle.snapshot().await?)?);
@@ -205,9 +224,34 @@ impl Router {
         }
         query.services = meant;
         let services = (!query.services.is_empty()).then(|| query.services.clone());
-        let last = query.last.unwrap_or(usize::MAX);
-        let log = self.handle.logs().search(services, last, query.follow, query.log_filter());
-        Ok(stream(StreamBody::logs(log, self.closing).of(place)))
+        let (logs, filter) = (self.handle.logs(), query.log_filter());
+        let log = match &query.after {
+            None => {
+                let last = query.last.unwrap_or(usize::MAX);
+                logs.search(services, last, query.follow, filter)
+            }
+            Some(after) => {
+                let known = after.start == *logs.start_id();
+                let from = if known { after.number } else { 0 };
+                logs.search_from(services, from, query.follow, filter)
+            }
+        };
+        let body = StreamBody::logs(log, LogMarks::of(&query), self.closing);
+        Ok(stream(body.of(place)))
+    }
+
+    async fn changes(self, query: &str) -> Result<ApiResponse, ApiError> {
+        let since = ChangesView::parse_since(query)?;
+        let stack = self.handle.snapshot().await?.stack.clone();
+        let start = self.handle.logs().start_id();
+        let mut gap = None;
+        let (changes, newest) = self.handle.past_events(|oldest, newest| {
+            let (after, why) = ChangesView::resume(since.as_ref(), start, oldest, newest);
+            gap = why;
+            after
+        });
+        let cursor = CursorText::new(CursorKind::Changes, start, newest).to_string();
+        ok(&ChangesView { version: 1, stack, cursor, gap, changes })
     }
 
     fn events(self, query: &str, place: Arc<ClientPlace>) -> Result<ApiResponse, ApiError> {
@@ -245,6 +289,7 @@ fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
         "/v1/version" => (Method::GET, Endpoint::Version),
         "/v1/logs" => (Method::GET, Endpoint::Logs),
         "/v1/events" => (Method::GET, Endpoint::Events),
+        "/v1/changes" => (Method::GET, Endpoint::Changes),
         "/v1/attach" => (Method::GET, Endpoint::Attach),
         "/v1/down" => (Method::POST, Endpoint::Down),
         "/v1/start" => (Method::POST, Endpoint::Services(Ask::Start)),
@@ -255,6 +300,8 @@ fn route(method: &Method, path: &str) -> Result<Endpoint, ApiError> {
         }
         "/v1/wake" => (Method::POST, Endpoint::Wake),
         "/v1/wait" => (Method::POST, Endpoint::Wait),
+        "/v1/do" => (Method::POST, Endpoint::Do),
+        "/v1/do/stop" => (Method::POST, Endpoint::StopAction),
         "/v1/restart" => (Method::POST, Endpoint::Services(Ask::Restart)),
         _ => {
             let text = format!("unknown path (devstack {VERSION})");
@@ -306,6 +353,21 @@ fn services(body: &[u8], snapshot: &Snapshot) -> Result<Vec<Name>, ApiError> {
         return Err(bad("no services given".to_owned()));
     }
     all_known(snapshot, &wanted.services)
+}
+
+/// Returns the action that a request body names, of a known service.
+fn action_order(body: &[u8], snapshot: &Snapshot) -> Result<ActionOrder, ApiError> {
+    let ActionRequest { service, action, args, detach } = action_body(body)?;
+    let service = resolve_service(snapshot, &service)?;
+    Ok(ActionOrder { service, action, args, detach })
+}
+
+fn action_body<'b, T: Deserialize<'b>>(body: &'b [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|why| {
+        let text = format!("invalid request body: {why}");
+        let help = r#"send a body such as {"service": "api", "action": "seed", "args": ["50"]}"#;
+        ApiError::from(Message::new(MessageClass::Usage, text).help(help))
+    })
 }
 
 /// Returns what to wait for, and whether the client wants to see the events meanwhile.

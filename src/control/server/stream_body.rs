@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
+use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
 use super::client_table::ClientPlace;
 use super::limits::ServerLimits;
+use crate::control::{LogMark, LogQuery};
 use crate::log::{ItemEncoder, LogReader};
+use crate::model::{CursorKind, CursorText};
+use crate::supervisor::actions::ActionOutput;
 use crate::supervisor::feed::FeedReader;
 
 /// How long last lines may take to read when the server closes; shorter than its own limit, so that
@@ -29,15 +33,27 @@ pub(super) struct StreamBody {
 
 impl StreamBody {
     /// Returns a body of log items.
-    pub fn logs(mut reader: LogReader, closing: watch::Receiver<bool>) -> StreamBody {
+    pub fn logs(
+        mut reader: LogReader,
+        mut marks: LogMarks,
+        closing: watch::Receiver<bool>,
+    ) -> StreamBody {
         StreamBody::produce(closing, |chunks| async move {
             let mut encoder = ItemEncoder::default();
             while let Ok(room) = chunks.reserve().await {
                 let mut part = encoder.next_part(ServerLimits::BUFFER);
                 while part.is_empty() {
-                    let Some(items) = reader.next().await else { return };
+                    let items = reader.next().await;
+                    part = marks.take_gap(&reader);
+                    let Some(items) = items else {
+                        part.extend(marks.end(&reader));
+                        if !part.is_empty() {
+                            room.send(Bytes::from(part));
+                        }
+                        return;
+                    };
                     encoder = ItemEncoder::new(items);
-                    part = encoder.next_part(ServerLimits::BUFFER);
+                    part.extend(encoder.next_part(ServerLimits::BUFFER));
                 }
                 room.send(Bytes::from(part));
             }
@@ -80,6 +96,18 @@ impl StreamBody {
         })
     }
 
+    /// Returns a body of what an action reports.
+    pub fn action(mut output: ActionOutput, closing: watch::Receiver<bool>) -> StreamBody {
+        StreamBody::produce(closing, |chunks| async move {
+            while let Ok(room) = chunks.reserve().await
+                && let Some(updates) = output.next().await
+            {
+                let lines: Vec<u8> = updates.iter().flat_map(line_of).collect();
+                room.send(Bytes::from(lines));
+            }
+        })
+    }
+
     /// Tells the place of the client when it gets something.
     pub fn of(self, place: Arc<ClientPlace>) -> StreamBody {
         StreamBody { place: Some(place), ..self }
@@ -107,6 +135,44 @@ impl StreamBody {
         };
         StreamBody { chunks, place: None, closing: Box::pin(closing) }
     }
+}
+
+/// What a reader of the log learns beside its lines.
+#[derive(Default)]
+pub(super) struct LogMarks {
+    after: Option<CursorText>,
+    cursor: bool,
+}
+
+impl LogMarks {
+    pub fn of(query: &LogQuery) -> LogMarks {
+        let after = query.after.clone();
+        LogMarks { cursor: query.cursor || after.is_some(), after }
+    }
+
+    /// Returns what comes before the first line.
+    fn take_gap(&mut self, reader: &LogReader) -> Vec<u8> {
+        let gap = self
+            .after
+            .take()
+            .and_then(|after| LogMark::gap(&after, Some(reader.start_id()), reader.is_too_late()));
+        gap.map_or_else(Vec::new, |mark| line_of(&mark))
+    }
+
+    /// Returns what comes after the last line.
+    fn end(&self, reader: &LogReader) -> Vec<u8> {
+        let cursor = || CursorText::new(CursorKind::Log, reader.start_id(), reader.end());
+        match self.cursor {
+            true => line_of(&LogMark::Cursor(cursor().to_string())),
+            false => Vec::new(),
+        }
+    }
+}
+
+fn line_of(what: &impl Serialize) -> Vec<u8> {
+    let mut line = serde_json::to_vec(what).expect("plain data serializes to JSON");
+    line.push(b'\n');
+    line
 }
 
 impl Body for StreamBody {
@@ -143,7 +209,8 @@ mod tests {
         let log = stored_log(dir.path());
         print(&log, "api", &"\n".repeat(99_999));
         let (_close, closing) = watch::channel(false);
-        let mut body = StreamBody::logs(log.reader(None, usize::MAX, false), closing);
+        let mut body =
+            StreamBody::logs(log.reader(None, usize::MAX, false), LogMarks::default(), closing);
         let mut lines = 0;
         while let Some(part) = body.frame().await {
             let part = part.unwrap().into_data().unwrap();

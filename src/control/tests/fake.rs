@@ -346,7 +346,8 @@ async fn supervisor(
                 continue;
             }
             SupervisorRequest::Names(_) | SupervisorRequest::Wake(_) => continue,
-            // Needs more than the fake has.
+            // These need more than the fake has.
+            SupervisorRequest::RunAction(..) | SupervisorRequest::StopAction(..) => continue,
             SupervisorRequest::EnvInputs(_, tell) => {
                 let _ = tell.send(None);
                 continue;

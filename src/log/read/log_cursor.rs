@@ -28,6 +28,8 @@ pub(crate) struct ReadStep {
     pub chunks: Vec<LogChunk>,
     /// What was lost before these chunks.
     pub missed: MissedLines,
+    /// Whether lines after the requested start may have been removed.
+    pub is_too_late: bool,
 }
 
 impl ReadStep {
@@ -65,7 +67,10 @@ impl LogCursor {
     /// files.
     pub fn step(&mut self, before: u64, bytes: usize) -> ReadStep {
         self.tracks.values_mut().for_each(ServiceLogCursor::seek);
-        let step = self.read(before, bytes);
+        let mut step = self.read(before, bytes);
+        for track in self.tracks.values_mut() {
+            step.is_too_late |= track.take_too_late();
+        }
         self.tracks.values_mut().for_each(ServiceLogCursor::end_step);
         step
     }

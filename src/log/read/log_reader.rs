@@ -11,13 +11,15 @@ use super::log_items::LogItems;
 use crate::log::log_source::LogSource;
 use crate::log::shared::SharedLog;
 use crate::log::store::LogChunk;
-use crate::model::{Name, OutputStream};
+use crate::model::{Name, OutputStream, StartId};
 
 /// Reads the log in order and at its own speed, without slowing anything down.
 pub struct LogReader {
     inner: Arc<SharedLog>,
     services: Option<Vec<Name>>,
-    last: usize,
+    from: ReadFrom,
+    /// Whether lines after the requested start may have been removed.
+    is_too_late: bool,
     wanted: Arc<LineFilter>,
     /// Filter for status lines; `None`: not wanted.
     status: Option<Arc<LineFilter>>,
@@ -42,7 +44,7 @@ impl LogReader {
     pub(crate) fn new(
         inner: Arc<SharedLog>,
         services: Option<Vec<Name>>,
-        last: usize,
+        from: ReadFrom,
         follow: bool,
         wanted: LineFilter,
     ) -> LogReader {
@@ -53,7 +55,8 @@ impl LogReader {
             changes: inner.changes(),
             inner,
             services,
-            last,
+            from,
+            is_too_late: false,
             cursor: Some(LogCursor::default()),
             wanted,
             status,
@@ -78,6 +81,7 @@ impl LogReader {
             }
             let (step, last) = self.step().await;
             let found = !step.is_empty();
+            self.is_too_late |= step.is_too_late;
             let ended = last && !found;
             let mut step = step.joined(&mut self.joiner, ended);
             if !step.is_empty() {
@@ -145,6 +149,21 @@ impl LogReader {
         named && self.wanted.has_lines()
     }
 
+    /// Whether lines after the requested start may have been removed; known with the first items.
+    pub fn is_too_late(&self) -> bool {
+        self.is_too_late
+    }
+
+    /// The start of the stack whose log it reads.
+    pub fn start_id(&self) -> &StartId {
+        &self.inner.start
+    }
+
+    /// Returns the number of the line after those that it reads.
+    pub fn end(&self) -> u64 {
+        self.until.unwrap_or_else(|| self.inner.queue.state().next_seq)
+    }
+
     /// Ends this reader after what is stored now.
     pub fn stop_at_end(&mut self) {
         self.until = Some(self.inner.queue.state().next_seq);
@@ -184,7 +203,7 @@ impl LogReader {
 
     /// Follows services that are new since the last call.
     fn add_service_logs(&mut self) {
-        let from = if self.begun { ReadFrom::Last(usize::MAX) } else { ReadFrom::Last(self.last) };
+        let from = if self.begun { ReadFrom::Last(usize::MAX) } else { self.from };
         self.begun = true;
         for service_log in self.inner.service_logs() {
             let wanted = match &service_log.source {

@@ -16,4 +16,4 @@ pub(crate) use line_joiner::LineJoiner;
 pub(crate) use log_cursor::{LogCursor, ReadFrom};
 pub use log_items::LogItems;
 pub use log_reader::LogReader;
-pub use stored_log_reader::StoredLogReader;
+pub use stored_log_reader::{StoredFrom, StoredLogReader};

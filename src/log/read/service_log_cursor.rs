@@ -26,6 +26,8 @@ pub(super) struct ServiceLogCursor {
     prefetched: VecDeque<(IndexEntry, ChunkSource)>,
     /// What was lost before the next entry and not reported yet.
     lost: LogSize,
+    /// The requested start is older than everything stored, and something older was removed.
+    is_too_late: bool,
     /// Nothing more was found in this step.
     drained: bool,
     /// Lines before these numbers are skipped, by stream.
@@ -60,6 +62,7 @@ impl ServiceLogCursor {
             read_size: before,
             prefetched: VecDeque::new(),
             lost: LogSize::ZERO,
+            is_too_late: false,
             drained: false,
             from: [0; 2],
             wanted,
@@ -105,6 +108,12 @@ impl ServiceLogCursor {
                 return;
             }
         }
+        self.is_too_late = self.read_size.lines > 0;
+    }
+
+    /// Whether lines after the requested start may have been removed; once.
+    pub fn take_too_late(&mut self) -> bool {
+        std::mem::take(&mut self.is_too_late)
     }
 
     /// Walks back from the end until it has found `lines` wanted lines.

@@ -15,7 +15,7 @@ use crate::log::store::{
     IndexEntry, IndexHeader, LogDir, LogFile, LogFilePair, MAX_UNINDEXED_BYTES, NewestFile,
     RotatedFile, ServiceLog,
 };
-use crate::model::{Name, OutputStream, RunId};
+use crate::model::{CursorText, Name, OutputStream, RunId, StartId};
 
 /// Reads the log of a stack that has ended or crashed, in order and a part at a time.
 pub struct StoredLogReader {
@@ -25,6 +25,30 @@ pub struct StoredLogReader {
     status: Option<Arc<LineFilter>>,
     joiner: LineJoiner,
     ended: bool,
+    /// The start whose log this is, unless an older devstack wrote it.
+    start: Option<StartId>,
+    is_too_late: bool,
+}
+
+/// Where to begin in a stored log.
+#[derive(Debug, Clone)]
+pub enum StoredFrom {
+    /// This many matching lines before the end of each service (`usize::MAX`: all).
+    Last(usize),
+    /// After this cursor, or with the first line if it is of another start.
+    After(CursorText),
+}
+
+impl StoredFrom {
+    fn resolved(&self, start: Option<&StartId>) -> ReadFrom {
+        match self {
+            StoredFrom::Last(last) => ReadFrom::Last(*last),
+            StoredFrom::After(cursor) if start == Some(&cursor.start) => {
+                ReadFrom::Seq(cursor.number)
+            }
+            StoredFrom::After(_) => ReadFrom::Seq(0),
+        }
+    }
 }
 
 /// Bytes read at once.
@@ -38,15 +62,16 @@ impl StoredLogReader {
         Ok(LogDir::open(dir)?.services()?.into_iter().collect())
     }
 
-    /// Opens the log in `dir` at the last `last` matching lines of each service (`usize::MAX`:
-    /// all). `services` restricts it to these. Skips files that are not logs.
+    /// Opens the log in `dir`. `services` restricts it to these. Skips files that are not logs.
     pub fn open(
         dir: &Path,
         services: Option<&[Name]>,
-        last: usize,
+        from: StoredFrom,
         wanted: LineFilter,
     ) -> io::Result<StoredLogReader> {
         let directory = Arc::new(LogDir::open(dir)?);
+        let start = directory.start();
+        let from = from.resolved(start.as_ref());
         let wanted = Arc::new(wanted);
         let mut cursor = LogCursor::default();
         let status = wanted.for_status_lines(services).map(Arc::new);
@@ -67,14 +92,32 @@ impl StoredLogReader {
                 (LogSource::Devstack, None) | (LogSource::Service(_), _) => &wanted,
             };
             match log(&directory, &source, &indexes) {
-                Ok(Some(service_log)) => {
-                    cursor.add(&Arc::new(service_log), ReadFrom::Last(last), wanted)
-                }
+                Ok(Some(service_log)) => cursor.add(&Arc::new(service_log), from, wanted),
                 Ok(None) => {}
                 Err(error) => tracing::debug!("skipping the log of {source}: {error}"),
             }
         }
-        Ok(StoredLogReader { cursor, wanted, status, joiner: LineJoiner::default(), ended: false })
+        Ok(StoredLogReader {
+            cursor,
+            wanted,
+            status,
+            joiner: LineJoiner::default(),
+            ended: false,
+            start,
+            is_too_late: false,
+        })
+    }
+}
+
+impl StoredLogReader {
+    /// The start whose log this is; `None`: an older devstack wrote it.
+    pub fn start(&self) -> Option<&StartId> {
+        self.start.as_ref()
+    }
+
+    /// Whether lines after the requested start may have been removed; known with the first items.
+    pub fn is_too_late(&self) -> bool {
+        self.is_too_late
     }
 }
 
@@ -87,6 +130,7 @@ impl Iterator for StoredLogReader {
         }
         let step = self.cursor.step(u64::MAX, PAGE);
         self.ended = step.is_empty();
+        self.is_too_late |= step.is_too_late;
         let step = step.joined(&mut self.joiner, self.ended);
         Some(LogItems::of(step, &self.wanted, self.status.as_ref(), None))
     }

@@ -12,7 +12,7 @@ use crate::log::log_source::LogSource;
 use crate::log::log_warnings::LogWarnings;
 use crate::log::status_line::{StatusLine, StatusText};
 use crate::log::store::{IndexEntry, LogChunk, LogDir, LogWriter, ServiceLog};
-use crate::model::{LogRetention, Name, OutputStream, RunId};
+use crate::model::{LogRetention, Name, OutputStream, RunId, StartId};
 
 /// Readers that read files at the same time.
 const READING: usize = 4;
@@ -20,6 +20,7 @@ const READING: usize = 4;
 /// What captures write and the printer and readers take: the logs of all services, and the queue of
 /// the printer.
 pub(crate) struct SharedLog {
+    pub start: StartId,
     pub dir: Option<Arc<LogDir>>,
     pub limits: Arc<Mutex<LogRetention>>,
     pub logs: Mutex<BTreeMap<Name, Arc<ServiceLog>>>,
@@ -52,7 +53,13 @@ impl SharedLog {
     /// `shown`: a printer takes chunks from the queue.
     pub fn new(dir: Option<Arc<LogDir>>, notes: Arc<LogWarnings>, shown: bool) -> SharedLog {
         let limits = Arc::<Mutex<LogRetention>>::default();
+        let start = StartId::at(u64::try_from(unix_millis()).unwrap_or_default());
+        if let Some(Err(error)) = dir.as_ref().map(|dir| dir.write_start(&start)) {
+            // Only cursors are of less use once the stack has stopped.
+            tracing::debug!("cannot write the id of this start: {error}");
+        }
         SharedLog {
+            start,
             own: Arc::new(ServiceLog::new(LogSource::Devstack, dir.clone(), limits.clone())),
             dir,
             limits,

@@ -1,4 +1,5 @@
 use std::fs::{DirBuilder, File};
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,13 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use crate::atomic_file::make_state_dir_of;
 use crate::log::lock_unpoisoned;
 use crate::log::log_source::LogSource;
-use crate::model::{DirMove, Name};
+use crate::model::{DirMove, Name, StartId};
+
+/// The file with the id of the start whose log this is.
+const START: &str = "start";
+
+/// Bytes of it that are read.
+const MAX_START: u64 = 64;
 
 /// The directory with the log files of one stack. Files are reached only through its descriptor and
 /// never through a symlink, so the log cannot be redirected to another file. If it is removed, the
@@ -93,6 +100,18 @@ impl LogDir {
             created => return Ok(created?.into()),
         }
         Ok(create()?.into())
+    }
+
+    /// Stores the id of the start whose log this is.
+    pub fn write_start(&self, start: &StartId) -> io::Result<()> {
+        self.create_file(START)?.write_all(start.as_str().as_bytes())
+    }
+
+    /// Returns the id of the start whose log this is, unless an older devstack wrote it.
+    pub fn start(&self) -> Option<StartId> {
+        let mut text = String::new();
+        self.read(START).ok()?.take(MAX_START).read_to_string(&mut text).ok()?;
+        text.parse().ok()
     }
 
     /// Opens a file for reading; fails unless it is a regular file.

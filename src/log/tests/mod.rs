@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::{
     LineFilter, LogItem, LogItems, LogLine, LogOutput, LogReader, LogSize, LogStyle, MissedLines,
-    StackLog, StoredLogReader, lock_unpoisoned,
+    StackLog, StoredFrom, StoredLogReader, lock_unpoisoned,
 };
 use crate::model::{Name, OutputStream, RunId};
 
@@ -212,5 +212,5 @@ fn stored_pages(
     last: usize,
     wanted: LineFilter,
 ) -> impl Iterator<Item = LogPage> + use<> {
-    StoredLogReader::open(dir, services, last, wanted).unwrap().map(LogPage::of)
+    StoredLogReader::open(dir, services, StoredFrom::Last(last), wanted).unwrap().map(LogPage::of)
 }

@@ -6,7 +6,7 @@ mod view;
 
 use std::collections::BTreeMap;
 
-pub use request::ActionRequest;
+pub use request::{ActionRequest, ActionStop};
 pub use update::ActionUpdate;
 pub use view::{ActionView, RunningAction};
 

@@ -14,3 +14,15 @@ pub struct ActionRequest {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
 }
+
+/// A request to end an action where it runs: the body of `POST /v1/do/stop`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionStop {
+    /// The service.
+    pub service: String,
+    /// The action.
+    pub action: String,
+    /// Only the one with this number, as in [`ActionUpdate::Started`](super::ActionUpdate::Started).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
+}

@@ -15,6 +15,8 @@ pub enum ActionUpdate {
         action: Name,
         /// When: RFC 3339 in UTC with milliseconds.
         at: String,
+        /// Tells it from others that run.
+        number: u64,
     },
     /// It has printed something: bytes as they came, not always whole lines.
     Output {
@@ -27,12 +29,20 @@ pub enum ActionUpdate {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         base64: Option<String>,
     },
+    /// This much output was dropped, because the client of a detached action is slow.
+    Missed {
+        /// How much.
+        bytes: u64,
+    },
     /// It has exited, and none of its processes is left.
     Ended {
         /// How it exited.
         exit: ProcessExit,
+        /// Why it was ended, as a fragment; `None`: it exited by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<String>,
     },
-    /// It could not start, or was ended before it could exit by itself.
+    /// It could not start.
     Failed {
         /// Why.
         error: Message,
@@ -48,6 +58,11 @@ impl ActionUpdate {
         }
     }
 
+    /// Whether nothing follows.
+    pub fn is_last(&self) -> bool {
+        matches!(self, ActionUpdate::Ended { .. } | ActionUpdate::Failed { .. })
+    }
+
     /// Returns the bytes of output.
     pub fn bytes(&self) -> Vec<u8> {
         match self {
@@ -55,6 +70,7 @@ impl ActionUpdate {
             ActionUpdate::Output { base64: Some(base64), .. } => from_base64(base64),
             ActionUpdate::Output { .. }
             | ActionUpdate::Started { .. }
+            | ActionUpdate::Missed { .. }
             | ActionUpdate::Ended { .. }
             | ActionUpdate::Failed { .. } => Vec::new(),
         }

@@ -25,6 +25,8 @@ pub struct ActionView {
 /// An action that runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunningAction {
+    /// Tells it from others that run.
+    pub number: u64,
     /// When it started: RFC 3339 in UTC with milliseconds.
     pub since: String,
     /// The pid of its main process, if running.

@@ -45,15 +45,19 @@ impl OneShotCommand {
         failure
     }
 
-    /// Kills the tree and waits until it is empty and its output is read to the end.
-    pub async fn emptied(&mut self) {
+    /// Kills the tree and waits until it is empty and its output is read to the end. Returns the names
+    /// of processes that outlived the main process.
+    pub async fn emptied(&mut self) -> Vec<String> {
         self.leash.kill();
         while let Some(fact) = self.facts.recv().await {
             match fact.what {
-                RunChange::TreeEmpty { .. } => return,
+                RunChange::TreeEmpty { orphans } => {
+                    return orphans.into_iter().map(|(_, name)| name).collect();
+                }
                 RunChange::Spawned { .. } | RunChange::SpawnFailed(_) | RunChange::Exited(_) => {}
             }
         }
+        Vec::new()
     }
 }
 

@@ -26,6 +26,7 @@ use crate::model::{
 use crate::probe;
 use crate::probe::{NotifySocket, ProbeFinding, ProbeReport};
 use crate::process::{InheritedEnv, ProcessManager, RunInputs};
+use crate::supervisor::actions::ActionRunner;
 use crate::supervisor::containers::{ContainerAdoption, ContainerHost, ContainerRun};
 use crate::supervisor::status::OwnExit;
 use crate::sys::file_clock::FileTime;
@@ -44,6 +45,7 @@ pub struct Executor {
     pub(super) runs: BTreeMap<RunId, ActiveRun>,
     survey: ListenScan,
     jobs: JobRunner,
+    pub(crate) actions: ActionRunner,
     sockets: Option<NotifySocketDir>,
     passing: PassedListeners,
     doors: Doors,
@@ -70,6 +72,7 @@ impl Executor {
         let (runs, processes) = (BTreeMap::new(), Arc::new(processes));
         let survey = ListenScan::new(reports.clone());
         let jobs = JobRunner::new(processes.clone(), done);
+        let actions = ActionRunner::new(processes.clone(), logs.clone());
         let passing = PassedListeners::default();
         let (sockets, consoles) = (None, BTreeMap::new());
         Executor {
@@ -80,6 +83,7 @@ impl Executor {
             runs,
             survey,
             jobs,
+            actions,
             sockets,
             passing,
             doors: Doors::default(),

@@ -36,6 +36,17 @@ impl EventRing {
         self.newest
     }
 
+    /// Number of the oldest event that is kept; the next one if none is.
+    pub fn oldest(&self) -> u64 {
+        self.newest + 1 - self.lines.len() as u64
+    }
+
+    /// Returns the events that are kept after this number.
+    pub fn kept_after(&self, number: u64) -> Vec<Bytes> {
+        let seen = (number + 1).saturating_sub(self.oldest());
+        self.lines.iter().skip(usize::try_from(seen).unwrap_or(usize::MAX)).cloned().collect()
+    }
+
     /// Appends the next event; drops the oldest to make room.
     pub fn push(&mut self, line: Bytes) {
         self.newest += 1;
@@ -104,6 +115,9 @@ mod tests {
         }
         assert_eq!((ring.lines.len(), ring.bytes), (2, MAX_BYTES / 2 * 2));
         assert_eq!(ring.after(ring.newest() - 3), FeedPage::Gone);
+        let kept = |number| ring.kept_after(number).len();
+        assert_eq!(ring.oldest(), ring.newest() - 1);
+        assert_eq!((kept(0), kept(ring.newest() - 1), kept(ring.newest())), (2, 1, 0));
         // An event larger than the whole ring is dropped at once, but counted.
         ring.push(Bytes::from(vec![b'z'; MAX_BYTES + 1]));
         assert_eq!((ring.lines.len(), ring.bytes), (0, 0));

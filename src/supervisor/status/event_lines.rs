@@ -9,7 +9,7 @@ use super::startup_summary::{format_millis, startup_summary};
 use crate::log::{EXCERPT, StatusText, StatusTone};
 use crate::model::{
     Cause, DEBUG_PORT, DisplayPath, Event, EventKind, Message, MessageClass, Name, Phase, Plan,
-    ServiceView, Snapshot, Stack, signal_name,
+    ProcessExit, ServiceView, Snapshot, Stack, signal_name,
 };
 use crate::process::command_summary;
 
@@ -141,6 +141,37 @@ pub fn event_lines(
             let name =
                 signal_name(*signal).map_or_else(|| signal.to_string(), |n| format!("SIG{n}"));
             line(StatusTone::Plain, format!("sent {name}: {} changed", short(path, stack)))
+        }
+        EventKind::ActionStarted { action } => {
+            line(StatusTone::Plain, format!("running action {action}"))
+        }
+        EventKind::ActionEnded { action, exit, cause, took, left } => {
+            let (tone, mut text) = match (exit, cause) {
+                (Ok(exit), Some(cause)) => {
+                    (StatusTone::Notice, format!("action {action} ended ({exit}): {cause}"))
+                }
+                (Ok(ProcessExit::Code(0)), None) => {
+                    let took = format_millis(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+                    (StatusTone::Good, format!("action {action} succeeded in {took}"))
+                }
+                (Ok(exit), None) => {
+                    (StatusTone::Failure, format!("action {action} failed ({exit})"))
+                }
+                (Err(why), _) => (
+                    StatusTone::Failure,
+                    with_help(&Message {
+                        text: format!("action {action} could not start: {}", why.text),
+                        ..why.clone()
+                    }),
+                ),
+            };
+            if !left.is_empty() {
+                text += &format!(
+                    "\nit left {} running, which was killed: start what should go on as a service",
+                    left.join(", ")
+                );
+            }
+            line(tone, text)
         }
         EventKind::Note(message) if message.class == MessageClass::Build => {
             // The output of the command is in the log, right above.

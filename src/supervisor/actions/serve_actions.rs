@@ -1,0 +1,100 @@
+//! What the loop does with requests for actions.
+
+use super::{ActionEnd, ActionOrder, ActionOutput, ActionStart, find_action, refusal};
+use crate::container::exec_command;
+use crate::model::{Event, EventKind, LaunchConfig, Message, MessageClass, Name, RunId, Service};
+use crate::supervisor::RequestResult;
+use crate::supervisor::supervisor::Supervisor;
+
+impl Supervisor {
+    /// Starts an action, or says why not.
+    pub(in crate::supervisor) fn run_action(
+        &mut self,
+        order: &ActionOrder,
+    ) -> Result<ActionOutput, Message> {
+        if self.engine.is_ending() {
+            return Err(Message::new(MessageClass::NotRunning, "the stack is shutting down"));
+        }
+        let name = &order.service;
+        let removed = || {
+            let text = format!("{name} is no longer in the stack");
+            Message::new(MessageClass::Usage, text)
+        };
+        let service = self.stack().services.get(name).cloned().ok_or_else(removed)?;
+        let (action_name, action) = find_action(&service, order)?;
+        if !action.parallel
+            && let Some((running, pid, age)) = self.hands.actions.in_the_way(name)
+        {
+            return Err(refusal(name, running, pid, age));
+        }
+        let (launched, run) = self.engine.launched_or_next(name).ok_or_else(removed)?;
+        let mut launch = LaunchConfig {
+            command: action.command_with(action_name, &order.args),
+            requires: None,
+            ..launched.launch.clone()
+        };
+        launch.env.extend(action.variables(&order.args));
+        if launch.container.is_some() {
+            let place = run.and_then(|run| self.hands.container_place(run));
+            let place = place.ok_or_else(|| no_container(&service))?;
+            launch = exec_command(&place, &launch, false);
+        }
+        let last_run = self.engine.view_of(name, |_| String::new()).and_then(|view| view.run);
+        let at = self.clock.timestamp(self.clock.now());
+        let output = self.hands.actions.start(ActionStart {
+            service: name.clone(),
+            action: action_name.clone(),
+            parallel: action.parallel,
+            launch,
+            run: run.or(last_run).unwrap_or(RunId(0)),
+            detach: order.detach,
+            at,
+        });
+        let what = EventKind::ActionStarted { action: action_name.clone() };
+        self.emit(Event { service: Some(name.clone()), what });
+        Ok(output)
+    }
+
+    /// Asks a running action to end.
+    pub(in crate::supervisor) fn stop_action(
+        &mut self,
+        service: &Name,
+        action: &str,
+        number: Option<u64>,
+    ) -> RequestResult {
+        match self.hands.actions.stop(service, action, number) {
+            true => Ok(format!("ending {action} of {service}")),
+            false => {
+                let text = format!("{action} of {service} is not running");
+                Err(Message::new(MessageClass::Usage, text).help("see `devstack do`"))
+            }
+        }
+    }
+
+    /// Reports the end of an action.
+    pub(in crate::supervisor) fn on_action_end(&mut self, end: ActionEnd) {
+        let ActionEnd { service, action, exit, cause, took, left, .. } = end;
+        let what = EventKind::ActionEnded { action, exit, cause, took, left };
+        self.emit(Event { service: Some(service), what });
+    }
+
+    /// Ends the actions that an event leaves without their service.
+    pub(in crate::supervisor) fn end_actions_after(&self, event: &EventKind) {
+        let actions = &self.hands.actions;
+        match event {
+            EventKind::ShuttingDown(_) => actions.end(|_| true, "the stack is shutting down"),
+            EventKind::Applied(_) => {
+                let services = &self.stack().services;
+                let why = "its service was removed from the configuration";
+                actions.end(|name| !services.contains_key(name), why);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn no_container(service: &Service) -> Message {
+    let text = format!("{} runs in a container, and none is running", service.name);
+    let help = format!("start it with `devstack start {}`", service.name);
+    Message::new(MessageClass::NotRunning, text).help(help)
+}
