@@ -73,11 +73,11 @@ function drawFrame(id, view) {
   }
   if (!document.getElementById("view")) {
     shown = null;
-    replace(main, h("div", { id: "stack" }), h("nav", { id: "views", "aria-label": "Views" }), h("section", { id: "view", "aria-labelledby": "view-name" }));
+    replace(main, h("div", { id: "stack" }), h("nav", { id: "views", "aria-label": "Views" }), h("div", { id: "view" }));
   }
   drawStack();
   const entry = ([name, [text]]) => h("li", null,
-    h("a", { href: link(id, name), "aria-current": name === view ? "page" : null, "data-key": `view ${name}`, id: name === view ? "view-name" : null }, text));
+    h("a", { href: link(id, name), "aria-current": name === view ? "page" : null, "data-key": `view ${name}` }, text));
   replace(document.getElementById("views"), h("ul", null, Object.entries(VIEWS).map(entry)));
 }
 

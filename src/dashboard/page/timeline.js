@@ -90,7 +90,7 @@ function picture(runs, begin, start, now) {
   const ticks = Array.from({ length: TICKS + 1 }, (_, at) => h("span", null, start ? `+${duration((total * at) / TICKS)}` : clock(from + (total * at) / TICKS)));
   return [
     start && !open ? h("p", null, `The start took ${duration(total - 50)}.`) : null,
-    table("Timeline", ["Service", "What", h("span", { class: "ticks", "aria-hidden": "true" }, ticks)], all.map(line)),
+    table("Timeline", ["Service", "What", [h("span", { class: "unseen" }, "Picture"), h("span", { class: "ticks", "aria-hidden": "true" }, ticks)]], all.map(line)),
     h("p", { class: "legend", "aria-hidden": "true" }, ["waiting", "starting", "running", "done", "failed"].map((kind) => h("span", null, h("span", { class: `bar ${kind}` }), kind))),
   ];
 }
