@@ -12,7 +12,7 @@ use super::api_query::ApiQuery;
 use super::dashboard::StreamPlace;
 use super::hidden_env::hidden_env;
 use super::reply::{self, DashboardError, DashboardResponse};
-use super::run_history::run_histories;
+use super::service_runs::service_runs;
 use super::tab_stream::TabQuery;
 use super::{stack_list, tab_stream};
 use crate::control::{ClientError, ControlClient, LogQuery};
@@ -190,7 +190,7 @@ pub(super) async fn get(
             Ok(ok(&hidden_env(&view, query.reveal.as_deref())))
         }
         ApiView::Ports => Ok(ok(&ports(client.stack().await?).await?)),
-        ApiView::Runs => Ok(ok(&json!({ "runs": run_histories(&client).await? }))),
+        ApiView::Runs => Ok(ok(&json!({ "runs": service_runs(&client).await? }))),
         ApiView::Requests => Ok(ok(&requests(&client, runtime, query.after).await?)),
         ApiView::Logs => {
             let services = query.services()?;

@@ -20,8 +20,8 @@ mod hidden_env;
 mod launch_codes;
 mod page_files;
 mod reply;
-mod run_history;
 mod serve_alone;
+mod service_runs;
 mod stack_list;
 mod tab_stream;
 

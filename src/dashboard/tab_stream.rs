@@ -33,10 +33,11 @@ const PARTS: usize = 2;
 const PART_SIZE: usize = 64 << 10;
 
 /// A body of lines that a task makes.
-pub(super) struct LinesBody<P>(
-    mpsc::Receiver<Bytes>,
-    #[allow(dead_code, reason = "dropped at the end")] P,
-);
+pub(super) struct LinesBody<P> {
+    parts: mpsc::Receiver<Bytes>,
+    /// Dropped at the end.
+    _place: P,
+}
 
 impl<P: Unpin> Body for LinesBody<P> {
     type Data = Bytes;
@@ -46,7 +47,7 @@ impl<P: Unpin> Body for LinesBody<P> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.get_mut().0.poll_recv(cx).map(|part| part.map(|part| Ok(Frame::data(part))))
+        self.get_mut().parts.poll_recv(cx).map(|part| part.map(|part| Ok(Frame::data(part))))
     }
 }
 
@@ -101,7 +102,7 @@ pub(super) fn follow<P: Send + Unpin>(query: TabQuery, place: P) -> LinesBody<P>
         // It ends when the browser has gone.
         let _ = TabStream::new(query, LineSender(sender)).run().await;
     });
-    LinesBody(parts, place)
+    LinesBody { parts, _place: place }
 }
 
 /// Returns a body with the first lines that a query finds.
@@ -118,7 +119,7 @@ pub(super) fn found<P: Send + Unpin>(mut found: LineStream, most: usize, place: 
         }
         sender.send_item("end", &(left == 0)).await
     });
-    LinesBody(parts, place)
+    LinesBody { parts, _place: place }
 }
 
 /// Returns a body with what an action reports.
@@ -137,7 +138,7 @@ pub(super) fn action<P: Send + Unpin>(mut updates: ActionStream, place: P) -> Li
             }
         }
     });
-    LinesBody(parts, place)
+    LinesBody { parts, _place: place }
 }
 
 struct TabStream {
