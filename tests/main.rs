@@ -18,6 +18,7 @@ mod containers;
 mod control;
 mod crashes;
 mod crowd;
+mod dashboard;
 mod data;
 mod debug;
 mod docs;

@@ -45,6 +45,7 @@ tests/presets/setup.sh
 tests/debug/setup.sh
 tests/export/setup.sh
 tests/agents/setup.sh
+tests/dashboard/setup.sh
 
 say "format"
 cargo fmt --check

@@ -17,8 +17,8 @@ use super::proxy::{FrontArgs, ProxyArgs};
 use super::requests::RequestsArgs;
 use super::start::{RunArgs, UpArgs};
 use super::tools::{
-    CompletionsArgs, DataArgs, DoArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs, TrustArgs,
-    VscodeArgs,
+    CompletionsArgs, DashboardArgs, DataArgs, DoArgs, ExecArgs, ExportFileArgs, ManArgs, OpenArgs,
+    TrustArgs, VscodeArgs,
 };
 use super::tui::TuiArgs;
 use crate::model::{Message, MessageClass};
@@ -73,6 +73,7 @@ impl Cli {
             CliCommand::Exec(exec) => &mut exec.files.list,
             CliCommand::Do(args) => &mut args.files.list,
             CliCommand::Open(open) => &mut open.files.list,
+            CliCommand::Dashboard(dashboard) => &mut dashboard.files.list,
             CliCommand::Export(export) => match &mut export.what {
                 ExportTarget::Compose(file)
                 | ExportTarget::Kubernetes(file)
@@ -147,6 +148,8 @@ pub enum CliCommand {
     Do(DoArgs),
     /// Open a service's page in the browser once it is ready
     Open(OpenArgs),
+    /// Open the dashboard in the browser: all stacks of this user, with logs and buttons
+    Dashboard(DashboardArgs),
     /// Export the stack for other tools
     Export(ExportArgs),
     /// Show this stack's ports, or what is using a port
@@ -198,6 +201,7 @@ impl CliCommand {
             CliCommand::Env(args) => args.is_json(),
             CliCommand::Do(args) => args.json,
             CliCommand::Open(args) => args.json,
+            CliCommand::Dashboard(args) => args.json,
             CliCommand::Ports(args) => args.json,
             CliCommand::Proxy(args) => args.json,
             CliCommand::Front(args) => args.json,

@@ -118,6 +118,7 @@ fn run(files: Vec<PathBuf>, command: CliCommand) -> Result<ExitCode, CommandErro
         }),
         CliCommand::Env(args) => inspect::env(files, &args),
         CliCommand::Open(args) => tools::open(&files, &args),
+        CliCommand::Dashboard(args) => tools::dashboard(&files, &args),
         CliCommand::Do(args) => tools::run_action(files, args),
         CliCommand::Exec(args) => tools::exec(files, &args),
         CliCommand::Export(export) => match export.what {

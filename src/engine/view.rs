@@ -137,6 +137,11 @@ impl Engine {
             proxy: service.proxy.clone(),
             network_urls: Vec::new(),
             exit: state.exit,
+            depends_on: service
+                .depends_on
+                .iter()
+                .map(|(name, &condition)| Dependency { service: name.clone(), condition })
+                .collect(),
             waiting_on,
             cpu_percent: None,
             memory_bytes: None,

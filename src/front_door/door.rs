@@ -24,7 +24,7 @@ use super::waker;
 use crate::control::ControlClient;
 use crate::https::HttpsConfig;
 use crate::model::Snapshot;
-use crate::proxy::{Proxy, RouteTable, Sleep};
+use crate::proxy::{OwnPage, Proxy, RouteTable, Sleep};
 use crate::sys::private_socket::listen_privately;
 
 /// How long the first stack may take to join.
@@ -40,18 +40,22 @@ const FIRST_SNAPSHOT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves as the front door of this user until the last stack has left, with `https` as long as there
-/// is a local CA. Returns at once if there is one already.
+/// is a local CA, and with a page of its own. Returns at once if there is one already.
 ///
 /// # Errors
 /// The files in the runtime directory cannot be used.
-pub async fn serve(files: &DoorFiles, https: HttpsConfig) -> io::Result<()> {
+pub async fn serve(
+    files: &DoorFiles,
+    https: HttpsConfig,
+    own_page: Option<Rc<dyn OwnPage>>,
+) -> io::Result<()> {
     let Some(lock) = files.take_lock().await? else { return Ok(()) };
     let held = lock.try_clone()?;
     let socket = files.socket();
     let listener = UnixListener::from_std(listen_privately(&socket)?)?;
     let serve = async {
         let (wakes, asked) = mpsc::unbounded_channel();
-        FrontDoor::new(lock, wakes, https).run(listener, asked).await;
+        FrontDoor::new(lock, wakes, https, own_page).run(listener, asked).await;
     };
     LocalSet::new().run_until(serve).await;
     // While the lock is held: the next front door makes its own.
@@ -79,9 +83,11 @@ impl FrontDoor {
         lock: File,
         wakes: mpsc::UnboundedSender<Arc<Sleep>>,
         https: HttpsConfig,
+        own_page: Option<Rc<dyn OwnPage>>,
     ) -> Rc<FrontDoor> {
         let routes = watch::Sender::new(Arc::new(RouteTable::new([])));
-        let proxy = Rc::new(Proxy::new(routes.subscribe(), wakes, https));
+        let proxy = Proxy::new(routes.subscribe(), wakes, https).with_own_page(own_page);
+        let proxy = Rc::new(proxy);
         Rc::new(FrontDoor {
             state: RefCell::default(),
             routes,
@@ -143,7 +149,10 @@ impl FrontDoor {
                 let _ = send_exchanges(&mut stream, ring, &query).await;
                 return;
             }
-            Ok(Some(DoorRequest::Status)) => DoorReply::Status(self.state.borrow().status()),
+            Ok(Some(DoorRequest::Status)) => {
+                let own_page = self.proxy.serves_own_page();
+                DoorReply::Status(self.state.borrow().status(own_page))
+            }
             Ok(None) => return,
             Err(error) => DoorReply::Refused { text: error.to_string() },
         };

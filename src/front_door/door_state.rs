@@ -103,7 +103,7 @@ impl DoorState {
         (DoorReply::Serving { fronts, peers, trouble, descriptors: sockets.len() }, sockets)
     }
 
-    pub fn status(&self) -> DoorStatus {
+    pub fn status(&self, own_page: bool) -> DoorStatus {
         let stack = |stack: &JoinedStack| DoorStack {
             socket: stack.socket.clone(),
             fronts: self.fronts.of(&stack.socket),
@@ -113,6 +113,7 @@ impl DoorState {
             pid: std::process::id(),
             devstack: env!("CARGO_PKG_VERSION").to_owned(),
             ports: self.ports.ports().into_iter().collect(),
+            dashboard: self.stacks.values().next().filter(|_| own_page).map(|stack| stack.port),
             stacks: self.stacks.values().map(stack).collect(),
         }
     }

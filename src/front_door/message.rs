@@ -83,6 +83,9 @@ pub struct DoorStatus {
     pub devstack: String,
     /// The ports it listens on.
     pub ports: Vec<u16>,
+    /// The port where it serves the dashboard, if it does.
+    #[serde(default)]
+    pub dashboard: Option<u16>,
     /// The stacks, in the order in which they came.
     pub stacks: Vec<DoorStack>,
 }

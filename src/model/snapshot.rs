@@ -162,6 +162,9 @@ pub struct ServiceView {
     pub network_urls: Vec<String>,
     /// How the last run exited.
     pub exit: Option<ProcessExit>,
+    /// All its dependencies; missing from older versions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Dependency>,
     /// The dependencies it waits for.
     pub waiting_on: Vec<Dependency>,
     /// CPU usage of its process tree, if measured.

@@ -218,6 +218,7 @@ mod tests {
             proxy: None,
             network_urls: Vec::new(),
             exit: None,
+            depends_on: Vec::new(),
             waiting_on: Vec::new(),
             cpu_percent: None,
             memory_bytes: None,

@@ -19,6 +19,7 @@ use super::exchange_ring::ExchangeRings;
 use super::forward_request::ForwardRequest;
 use super::headers;
 use super::host_name::HostName;
+use super::own_page::{OwnPage, requested_origin};
 use super::recording::Recording;
 use super::refusal::{Refusal, RefusalFormat};
 use super::response_body::ResponseBody;
@@ -46,6 +47,7 @@ pub(super) struct Forwarder {
     pub traffic: Rc<Traffic>,
     pub rings: Rc<ExchangeRings>,
     pub https: Rc<HttpsConfig>,
+    pub own_page: Option<Rc<dyn OwnPage>>,
     pub client: Rc<ProxyClient>,
 }
 
@@ -100,6 +102,11 @@ impl Forwarder {
         mut self,
         request: Request<Incoming>,
     ) -> Result<Response<ResponseBody>, Infallible> {
+        // Not within the condition, which would keep the routes locked.
+        let origin = requested_origin(&request, &self.client, &self.routes.borrow());
+        if let (Some(page), Some(origin)) = (&self.own_page, origin) {
+            return Ok(page.answer(request, origin).await.map(ResponseBody::Page));
+        }
         let format = RefusalFormat::accepted(request.headers());
         let mut exchange = Exchange::new(&request, self.client.scheme());
         let result = match ForwardRequest::check(request, &self.client) {

@@ -23,6 +23,7 @@ mod forward;
 mod forward_request;
 mod headers;
 mod host_name;
+mod own_page;
 mod proxy_server;
 mod recorded_headers;
 mod recording;
@@ -43,6 +44,7 @@ pub use exchange_record::{ExchangeEnd, ExchangeRecord, HIDDEN, RecordedMessage};
 pub use exchange_ring::ExchangeRing;
 #[cfg(fuzzing)]
 pub(crate) use headers::fuzz as fuzz_headers;
+pub use own_page::{OWN_NAME, OwnPage, OwnPageResponse, own_origin};
 pub use proxy_server::Proxy;
 #[cfg(fuzzing)]
 pub(crate) use proxy_server::fuzz;

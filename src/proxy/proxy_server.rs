@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use super::client::ProxyClient;
 use super::exchange_ring::{ExchangeRing, ExchangeRings};
 use super::forward::Forwarder;
+use super::own_page::{OWN_NAME, OwnPage};
 use super::route::Sleep;
 use super::route_table::RouteTable;
 use super::shared_stream::SharedStream;
@@ -52,6 +53,7 @@ pub struct Proxy {
     traffic: Rc<Traffic>,
     rings: Rc<ExchangeRings>,
     https: Rc<HttpsConfig>,
+    own_page: Option<Rc<dyn OwnPage>>,
     clients: Rc<ClientCount>,
     closing: watch::Receiver<bool>,
     pub(super) head_time: Duration,
@@ -71,7 +73,26 @@ impl Proxy {
         let rings = Rc::new(ExchangeRings::default());
         spawn_local(follow(routes.clone(), traffic.clone(), rings.clone(), close));
         let (https, clients) = (Rc::new(https), Rc::default());
-        Proxy { routes, traffic, rings, https, clients, closing, head_time: HEAD_TIME }
+        Proxy {
+            routes,
+            traffic,
+            rings,
+            https,
+            own_page: None,
+            clients,
+            closing,
+            head_time: HEAD_TIME,
+        }
+    }
+
+    /// Adds devstack's own page.
+    pub fn with_own_page(self, own_page: Option<Rc<dyn OwnPage>>) -> Proxy {
+        Proxy { own_page, ..self }
+    }
+
+    /// Whether devstack's own page is served: it is there, and no stack has its name.
+    pub fn serves_own_page(&self) -> bool {
+        self.own_page.is_some() && !self.routes.borrow().has_name(OWN_NAME)
     }
 
     /// Serves one accepted connection until it ends. Connections beyond the limit are closed at once,
@@ -139,6 +160,7 @@ impl Proxy {
                 traffic: self.traffic.clone(),
                 rings: self.rings.clone(),
                 https: self.https.clone(),
+                own_page: self.own_page.clone(),
                 client: client.clone(),
             };
             forwarder.answer(request)

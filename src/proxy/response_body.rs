@@ -1,7 +1,9 @@
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::exchange::Exchange;
@@ -13,6 +15,8 @@ pub(super) enum ResponseBody {
     Own(Bytes),
     /// The body of a service. The exchange lasts until its end.
     Streamed(ServiceBody, Box<Exchange>),
+    /// Of devstack's own page.
+    Page(UnsyncBoxBody<Bytes, Infallible>),
 }
 
 impl ResponseBody {
@@ -33,7 +37,7 @@ impl ResponseBody {
     pub fn text(&self) -> Bytes {
         match self {
             ResponseBody::Own(text) => text.clone(),
-            ResponseBody::Streamed(..) => Bytes::new(),
+            ResponseBody::Streamed(..) | ResponseBody::Page(_) => Bytes::new(),
         }
     }
 }
@@ -54,6 +58,9 @@ impl Body for ResponseBody {
                 exchange.passed(frame.as_ref(), body.is_end_stream());
                 Poll::Ready(frame)
             }
+            ResponseBody::Page(body) => Pin::new(body)
+                .poll_frame(cx)
+                .map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
         }
     }
 
@@ -61,6 +68,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Own(text) => text.is_empty(),
             ResponseBody::Streamed(body, _) => body.is_end_stream(),
+            ResponseBody::Page(body) => body.is_end_stream(),
         }
     }
 
@@ -68,6 +76,7 @@ impl Body for ResponseBody {
         match self {
             ResponseBody::Own(text) => SizeHint::with_exact(text.len() as u64),
             ResponseBody::Streamed(body, _) => body.size_hint(),
+            ResponseBody::Page(body) => body.size_hint(),
         }
     }
 }

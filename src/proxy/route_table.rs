@@ -194,6 +194,11 @@ impl RouteTable {
         }
     }
 
+    /// Whether a stack or a service has exactly this name.
+    pub(super) fn has_name(&self, name: &str) -> bool {
+        self.names.contains_key(name)
+    }
+
     /// Returns the names of all stacks and services, sorted.
     pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.keys().map(String::as_str)

@@ -37,7 +37,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 28] = [
+pub const LAYERS: [Layer; 30] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest", "text"]),
@@ -209,7 +209,7 @@ pub const LAYERS: [Layer; 28] = [
     Layer {
         path: "src/supervisor",
         only: None,
-        never: &["control", "front_door", "cli", "export"],
+        never: &["control", "front_door", "cli", "export", "dashboard"],
         only_dependencies: None,
         never_dependencies: &["clap"],
     },
@@ -222,6 +222,15 @@ pub const LAYERS: [Layer; 28] = [
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+    },
+    Layer {
+        path: "src/dashboard",
+        only: Some(&[
+            "dashboard", "control", "front_door", "proxy", "ports", "log", "model", "sync",
+        ]),
+        never: &["engine", "supervisor"],
+        only_dependencies: None,
+        never_dependencies: &["clap", "notify"],
     },
     Layer {
         path: "src/control/client",
@@ -250,7 +259,7 @@ pub const LAYERS: [Layer; 28] = [
     Layer {
         path: "src/control",
         only: None,
-        never: &["engine", "config", "ports", "front_door", "cli"],
+        never: &["engine", "config", "ports", "front_door", "cli", "dashboard"],
         only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],
     },

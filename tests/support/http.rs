@@ -85,6 +85,21 @@ pub fn http_socket(socket: &Path, method: &str, path: &str, body: &str) -> io::R
     ask(stream, method, path, "localhost", body)
 }
 
+/// Sends these bytes to 127.0.0.1 and reads the reply to the end of the connection, or `None`: the
+/// server closed it without one.
+pub fn http_raw(port: u16, request: &[u8]) -> io::Result<Option<HttpReply>> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(wait_limit()))?;
+    // A server may refuse what it has not read.
+    let _ = stream.write_all(request);
+    let mut bytes = Vec::new();
+    let read = stream.take(MAX_REPLY).read_to_end(&mut bytes);
+    match parse(&bytes) {
+        None => read.map(|_| None),
+        reply => Ok(reply),
+    }
+}
+
 fn ask(
     mut stream: impl Read + Write,
     method: &str,

@@ -44,7 +44,9 @@ pub use edited::{EditedStack, idler};
 #[cfg(target_os = "linux")]
 pub use family::{children, guard, kill_all_at_once, leave_behind, misbehaving};
 pub use gate::{FifoGate, make_fifo};
-pub use http::{HttpReply, http_get, http_get_named, http_socket, https_get_named, try_http_get};
+pub use http::{
+    HttpReply, http_get, http_get_named, http_raw, http_socket, https_get_named, try_http_get,
+};
 pub use launch::{CommandOutput, TestCommand};
 pub use leftovers::OrphanProcess;
 pub use markers::{MarkerEvent, MarkerLog};

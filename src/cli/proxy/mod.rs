@@ -7,6 +7,7 @@ pub(crate) use front::{FrontArgs, front};
 
 use std::io::stdout;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use clap::{Args, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -19,6 +20,7 @@ use crate::front_door::{self, DoorFiles, DoorReply, DoorRequest, DoorStatus};
 use crate::https::HttpsConfig;
 use crate::model::{Message, MessageClass};
 use crate::process;
+use crate::proxy::OwnPage;
 use served_names::ServedNames;
 
 /// `devstack proxy`.
@@ -59,9 +61,30 @@ fn serve(files: &DoorFiles) -> Result<ExitCode, CommandError> {
     let limit = getrlimit(Resource::Nofile);
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
     let ca = CaDir::locate().ok().map(|dir| dir.path().to_owned());
-    let served = context::runtime()?.block_on(front_door::serve(files, HttpsConfig::new(ca)));
+    let served = context::runtime()?.block_on(front_door::serve(
+        files,
+        HttpsConfig::new(ca),
+        own_page(files),
+    ));
     let internal = |error| CommandError::internal("serve names", &error, ExitCode::FAILED);
     served.map(|()| ExitCode::OK).map_err(internal)
+}
+
+/// Returns the dashboard, unless its files cannot be used.
+#[cfg(feature = "dashboard")]
+fn own_page(files: &DoorFiles) -> Option<Rc<dyn OwnPage>> {
+    match crate::dashboard::Dashboard::new(files.dir()) {
+        Ok(dashboard) => Some(Rc::new(dashboard)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot serve the dashboard");
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "dashboard"))]
+fn own_page(_: &DoorFiles) -> Option<Rc<dyn OwnPage>> {
+    None
 }
 
 fn list(json: bool) -> Result<ExitCode, CommandError> {

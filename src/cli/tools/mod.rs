@@ -1,7 +1,9 @@
-//! Commands beside the stack: `do`, `open`, `exec`, `export`, `data`, `trust`, `completions`, `man`.
+//! Commands beside the stack: `do`, `open`, `exec`, `dashboard`, `export`, `data`, `trust`,
+//! `completions`, `man`.
 
 mod browser;
 mod completions;
+mod dashboard;
 mod data;
 mod exec;
 mod export_file;
@@ -14,6 +16,7 @@ mod trust;
 
 pub(crate) use browser::BrowserCommand;
 pub(crate) use completions::{CompletionsArgs, complete_if_asked, completions};
+pub(crate) use dashboard::{DashboardArgs, dashboard};
 pub(crate) use data::{DataArgs, data};
 pub(crate) use exec::{ExecArgs, exec};
 pub(crate) use export_file::{ExportFileArgs, ExportFormat, export_file};

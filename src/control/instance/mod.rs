@@ -282,6 +282,11 @@ impl RunningInstance {
         }
     }
 
+    /// Returns what names its directory: the same whenever a devstack runs there.
+    pub fn id(&self) -> &str {
+        self.lock.file_stem().and_then(|id| id.to_str()).unwrap_or_default()
+    }
+
     /// Returns whether it still runs.
     pub fn is_running(&self) -> bool {
         open_lock(&self.lock, false).is_ok_and(|lock| is_held(&lock))

@@ -54,6 +54,7 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
         proxy: None,
         network_urls: Vec::new(),
         exit: None,
+        depends_on: Vec::new(),
         waiting_on: Vec::new(),
         cpu_percent: None,
         memory_bytes: None,
@@ -97,6 +98,7 @@ pub fn snapshot() -> Snapshot {
     };
     let worker = ServiceView {
         cause: "waiting for db (ready)".to_owned(),
+        depends_on: Vec::new(),
         waiting_on: vec![Dependency { service: name("db"), condition: Condition::Ready }],
         ..view("worker", Phase::Waiting)
     };

@@ -75,7 +75,7 @@ async fn run(
     loop {
         let update = updates.next().await?;
         match &update {
-            ActionUpdate::Started { .. } => {}
+            ActionUpdate::Started { .. } | ActionUpdate::Missed { .. } => {}
             ActionUpdate::Output { .. } => {
                 printed.extend(update.bytes());
                 printed.drain(..printed.len().saturating_sub(OUTPUT_MAX));

@@ -79,6 +79,7 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
         proxy: None,
         network_urls: Vec::new(),
         exit: None,
+        depends_on: Vec::new(),
         waiting_on: Vec::new(),
         cpu_percent: None,
         memory_bytes: None,
