@@ -10,7 +10,7 @@
 //! after the other. Output goes into a bounded queue per client: nothing waits for a slow client,
 //! which learns how much it missed. Keys go straight to the pty, or wait in the key queue.
 //!
-//! [`KeyReader`] and [`RawMode`] are about the terminal of the user instead.
+//! `KeyReader` and `RawMode` are about the terminal of the user instead.
 
 mod attachment;
 mod crlf_stripper;

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A client of the control socket like any other: it shows what `ps`, `logs` and `why` show, and it
-//! asks for what `restart` asks for. [`update`] and [`view`] are pure; [`TuiSession`] reads keys, the
+//! asks for what `restart` asks for. [`update()`] and [`view()`] are pure; [`TuiSession`] reads keys, the
 //! socket and the terminal. Of the log it holds a window of some thousand rows, and reads others in
 //! pages when they are looked at. It has no timer, except that CPU and memory are measured while
 //! somebody uses the keys.
