@@ -20,6 +20,7 @@ const PAGES: &[(&str, &str)] = &[
     ("ci-reports", include_str!("../../docs/guide/ci-reports.md")),
     ("configuration", include_str!("../../docs/guide/configuration.md")),
     ("containers", include_str!("../../docs/guide/containers.md")),
+    ("dashboard", include_str!("../../docs/guide/dashboard.md")),
     ("data", include_str!("../../docs/guide/data.md")),
     ("debugging", include_str!("../../docs/guide/debugging.md")),
     ("environment", include_str!("../../docs/guide/environment.md")),
@@ -38,6 +39,7 @@ const PAGES: &[(&str, &str)] = &[
     ("promises", include_str!("../../docs/guide/promises.md")),
     ("requests", include_str!("../../docs/guide/requests.md")),
     ("trust", include_str!("../../docs/guide/trust.md")),
+    ("tui", include_str!("../../docs/guide/tui.md")),
 ];
 
 /// Returns all resources.
