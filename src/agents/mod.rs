@@ -11,8 +11,8 @@
 //! end stops nothing. What needs a configuration or a process of its own (`up`, `check`, `plan`) it
 //! lets this program do as a command, so answers are those of the command line.
 //!
-//! What services print is untrusted: [`untrusted`] takes its escapes and fences it. A stack in a
-//! directory where this user has never run one starts only after a yes from a person: [`consent`].
+//! What services print is untrusted: `untrusted` takes its escapes and fences it. A stack in a
+//! directory where this user has never run one starts only after a yes from a person: `consent`.
 
 mod answers;
 mod consent;

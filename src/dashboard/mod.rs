@@ -6,10 +6,10 @@
 //! ```
 //!
 //! It is a client of the control socket like any command, so it can delay nothing. What a tab follows
-//! comes in one response ([`tab_stream`]): browsers allow six connections to a server.
+//! comes in one response (`tab_stream`): browsers allow six connections to a server.
 //!
 //! Only pages from the dashboard's own origin with the user's token get anything from `/api`
-//! ([`access`]). There are no cookies: browsers send those of one port to all others.
+//! (`access`). There are no cookies: browsers send those of one port to all others.
 
 mod access;
 mod api;
