@@ -26,6 +26,7 @@ class LogView {
   constructor(node, id) {
     this.id = id;
     this.following = true;
+    this.top = 0;
     this.fetched = null;
     this.service = h("select", { id: "log-service", onchange: () => this.filter() });
     this.search = h("input", { id: "log-search", type: "search", autocomplete: "off", spellcheck: "false", oninput: () => this.filter(), onkeydown: (event) => event.key === "Enter" && this.find() });
@@ -115,6 +116,8 @@ class LogView {
   lines({ added, reset }) {
     if (this.fetched) return;
     if (reset || !added) return this.filter();
+    // The event of a scroll comes with the next frame, and more lines may come before it.
+    this.scrolled();
     const match = this.matcher();
     const fresh = added.filter(match);
     this.rows.append(...fresh.map((item) => this.line(item)));
@@ -195,18 +198,20 @@ class LogView {
 
   toEnd() {
     if (!this.following || this.fetched) return;
-    this.moving = true;
     this.rows.scrollTop = this.rows.scrollHeight;
+    this.top = this.rows.scrollTop;
   }
 
-  // Scrolling up stops following, and scrolling to the end follows again.
+  // Scrolling up stops following, and scrolling to the end follows again. That the end has moved away is neither.
   scrolled() {
-    if (this.moving) { this.moving = false; return; }
     if (this.fetched) return;
-    const end = this.rows.scrollHeight - this.rows.scrollTop - this.rows.clientHeight < 4;
-    if (end !== this.following) {
-      this.following = end;
-      this.follow.setAttribute("aria-pressed", String(end));
+    const top = this.rows.scrollTop;
+    const end = this.rows.scrollHeight - top - this.rows.clientHeight < 4;
+    const following = end || (this.following && top >= this.top);
+    this.top = top;
+    if (following !== this.following) {
+      this.following = following;
+      this.follow.setAttribute("aria-pressed", String(following));
     }
   }
 
