@@ -54,6 +54,7 @@ impl ExportNotes {
             ("`port = \"auto\"`: the number is fixed", self.fixes_ports(service)),
             ("`tty = true`", service.tty == TtyMode::Yes && self.format != "compose"),
             ("`start = \"lazy\"` and `idle`", service.lazy),
+            ("`actions`", service.has_actions),
             ("`on_exit = \"shutdown\"`", service.on_exit == OnExit::Shutdown),
         ];
         for (what, _) in found.into_iter().filter(|(_, found)| *found) {

@@ -83,6 +83,8 @@ pub struct PortableService {
     pub autostart: bool,
     /// Whether it starts with its first client.
     pub lazy: bool,
+    /// Whether it has actions.
+    pub has_actions: bool,
     /// What its exit means for the stack.
     pub on_exit: OnExit,
     /// How many of it run, at least 1.

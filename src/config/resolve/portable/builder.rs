@@ -129,6 +129,7 @@ impl<'a> PortableBuilder<'a> {
             profiles: spec.profiles.iter().flat_map(|profiles| profiles.names.clone()).collect(),
             autostart: spec.autostart,
             lazy: spec.lazy.is_some(),
+            has_actions: !spec.actions.is_empty(),
             on_exit: spec.on_exit,
             replicas: self.replicas(spec),
             preset: spec.preset.map(|preset| preset.name),
