@@ -158,7 +158,7 @@ fn ctrl_c_in_the_tui_of_up_stops_the_stack_and_the_plain_log_shows_it() {
     assert_eq!(tui.wait_code(), 130);
     tui.wait_for("stopping: Ctrl-C");
     tui.wait_for("everything stopped");
-    assert!(!is_alternate(&tui));
+    eventually("the end of the alternate screen", || (!is_alternate(&tui)).then_some(()));
     assert_eq!(tui.settings(), usual_settings(&project));
     project.finish();
 }
@@ -174,7 +174,7 @@ fn a_tui_that_is_ended_gives_the_terminal_back() {
         tui.signal(signal);
         assert_eq!(tui.wait_code(), code);
         assert_eq!(tui.settings(), usual);
-        assert!(!is_alternate(&tui));
+        eventually("the end of the alternate screen", || (!is_alternate(&tui)).then_some(()));
     }
     let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
     wait_screen(&tui, SIZE, &["WARN at the end"]);

@@ -181,7 +181,7 @@ def buttons(page):
 
     # What is refused is said.
     page.evaluate("""async () => { const { act } = await import('/actions.js'); await act('stop', ['nope']); }""")
-    expect(page.locator(".notice.failure")).to_contain_text("unknown service `nope`")
+    expect(page.locator(".notice.failure", has_text="unknown service `nope`")).to_be_visible()
     while page.locator(".notice").count():
         page.locator(".notice button").first.click()
 
