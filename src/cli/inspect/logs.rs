@@ -1,8 +1,6 @@
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
-use serde::Deserialize;
-
 use crate::cli::ClientOptions;
 use crate::cli::control::OrphanCleanup;
 use crate::cli::render::{CommandError, LogRenderer, warn};
@@ -206,8 +204,6 @@ fn say(mark: &LogMark) {
 }
 
 /// A line of the response to a request for the log.
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum LogPart {
     Item(LogItem),
     Mark(LogMark),
@@ -234,8 +230,11 @@ fn kept_services(wanted: &[String], kept: &[Name]) -> Result<Vec<Name>, ClientEr
 }
 
 fn parse(line: &[u8]) -> Result<LogPart, ClientError> {
-    serde_json::from_slice(line).map_err(|error| {
-        let text = format!("invalid log line: {error}");
-        ClientError::Refused(Message::new(MessageClass::Internal, text))
-    })
+    let item = serde_json::from_slice(line).map(LogPart::Item);
+    // Marks are rare, and lines may be long.
+    item.or_else(|error| serde_json::from_slice(line).map(LogPart::Mark).map_err(|_| error))
+        .map_err(|error| {
+            let text = format!("invalid log line: {error}");
+            ClientError::Refused(Message::new(MessageClass::Internal, text))
+        })
 }
