@@ -89,6 +89,12 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
     tui.write(b"r");
     project.wait_ps(|ps| service(ps, "api")["run"] != 1 && service(ps, "api")["phase"] == "ready");
     assert_ne!(pid("api"), before);
+    // The key does what the screen offers.
+    eventually("the service to be shown as ready", || {
+        let shown = screen(&tui, SIZE);
+        let mut rows = shown.lines().map(|row| row.chars().take(24).collect::<String>());
+        rows.any(|row| row.contains("api") && row.contains("ready")).then_some(())
+    });
     tui.write(b"s");
     project.wait_ps(|ps| service(ps, "api")["phase"] == "idle");
     wait_screen(&tui, SIZE, &["idle"]);
