@@ -93,7 +93,8 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
     eventually("the service to be shown as ready", || {
         let shown = screen(&tui, SIZE);
         let mut rows = shown.lines().map(|row| row.chars().take(24).collect::<String>());
-        rows.any(|row| row.contains("api") && row.contains("ready")).then_some(())
+        let is_ready = rows.any(|row| row.contains("api") && row.contains("ready"));
+        (is_ready && !shown.contains("restarting api")).then_some(())
     });
     tui.write(b"s");
     project.wait_ps(|ps| service(ps, "api")["phase"] == "idle");

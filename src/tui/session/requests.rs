@@ -37,6 +37,12 @@ pub async fn ask(
         TuiRequest::Run(service, action, args) => run(&client, service, action, args).await,
     };
     let event = result.unwrap_or_else(|error| TuiEvent::Notice(failure(error.message())));
+    // What a key does depends on what is shown: it is shown before it is said that something is done.
+    if matches!(event, TuiEvent::Notice(_))
+        && let Ok(stack) = client.stack().await
+    {
+        let _ = to.send(TuiEvent::Stack(Box::new(stack), false)).await;
+    }
     // Fails when the TUI has been closed.
     let _ = to.send(event).await;
 }

@@ -54,7 +54,18 @@ pub fn update(mut state: TuiState, event: TuiEvent) -> (TuiState, Vec<TuiCommand
     (state, commands)
 }
 
-fn on_stack(state: &mut TuiState, mut stack: Snapshot, measured: bool) -> Vec<TuiCommand> {
+fn on_stack(state: &mut TuiState, stack: Snapshot, measured: bool) -> Vec<TuiCommand> {
+    // Answers may overtake each other.
+    let is_older = state.stack.as_ref().is_some_and(|shown| shown.event > stack.event);
+    let mut commands = if is_older { Vec::new() } else { show_stack(state, stack, measured) };
+    state.refreshing &= measured;
+    if !state.refreshing && std::mem::take(&mut state.outdated) {
+        commands.extend(on_change(state));
+    }
+    commands
+}
+
+fn show_stack(state: &mut TuiState, mut stack: Snapshot, measured: bool) -> Vec<TuiCommand> {
     let is_first = state.stack.is_none();
     let selected = state.service().map(|view| view.name.clone()).or_else(|| stack.primary.clone());
     if !measured {
@@ -72,12 +83,7 @@ fn on_stack(state: &mut TuiState, mut stack: Snapshot, measured: bool) -> Vec<Tu
     let last = stack.services.len().saturating_sub(1);
     state.selected = place.unwrap_or(state.selected.min(last));
     (state.stack, state.palette) = (Some(stack), palette);
-    let mut commands = if is_first { log::show_end(state) } else { Vec::new() };
-    state.refreshing &= measured;
-    if !state.refreshing && std::mem::take(&mut state.outdated) {
-        commands.extend(on_change(state));
-    }
-    commands
+    if is_first { log::show_end(state) } else { Vec::new() }
 }
 
 fn on_change(state: &mut TuiState) -> Vec<TuiCommand> {
