@@ -161,7 +161,7 @@ fn logs(files: &[PathBuf], args: LogsArgs) -> Result<ExitCode, CommandError> {
         unfinished: args.shows_unfinished(),
         after: args.after.clone(),
         cursor: args.cursor,
-        grep: args.grep,
+        grep: args.grep.into_iter().collect(),
         ..LogQuery::default()
     };
     let terminal = stdout().is_terminal();

@@ -194,9 +194,10 @@ pub(super) async fn get(
         ApiView::Requests => Ok(ok(&requests(&client, runtime, query.after).await?)),
         ApiView::Logs => {
             let services = query.services()?;
-            let (since, grep, most) = (query.since, query.grep.clone(), query.lines());
+            let (since, most) = (query.since, query.lines());
+            let grep: Vec<_> = query.grep.iter().cloned().collect();
             let last = since.is_none().then_some(most);
-            let status_mode = if grep.is_some() { StatusMode::Without } else { StatusMode::With };
+            let status_mode = if grep.is_empty() { StatusMode::With } else { StatusMode::Without };
             let wanted =
                 LogQuery { services, last, since, grep, status_mode, ..LogQuery::default() };
             let lines = client.logs(&wanted).await?;

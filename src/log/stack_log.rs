@@ -11,7 +11,7 @@ use super::format::{LogOutput, LogStyle, log_printer};
 use super::last_lines::last_lines;
 use super::lock_unpoisoned;
 use super::log_warnings::LogWarnings;
-use super::read::{LineFilter, LogReader, ReadFrom};
+use super::read::{LineFilter, LogReader};
 use super::service_palette::ServicePalette;
 use super::shared::SharedLog;
 use super::status_line::StatusText;
@@ -164,18 +164,7 @@ impl StackLog {
         follow: bool,
         wanted: LineFilter,
     ) -> LogReader {
-        LogReader::new(self.inner.clone(), services, ReadFrom::Last(last), follow, wanted)
-    }
-
-    /// Like [`StackLog::search`], from the line with this number on.
-    pub fn search_from(
-        &self,
-        services: Option<Vec<Name>>,
-        seq: u64,
-        follow: bool,
-        wanted: LineFilter,
-    ) -> LogReader {
-        LogReader::new(self.inner.clone(), services, ReadFrom::Seq(seq), follow, wanted)
+        LogReader::new(self.inner.clone(), services, last, follow, wanted)
     }
 
     /// Returns the id of this start of the stack, which cursors contain.

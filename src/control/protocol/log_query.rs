@@ -20,10 +20,8 @@ pub struct LogQuery {
     pub before: Option<u64>,
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
-    /// Only lines that match.
-    pub grep: Option<LogPattern>,
-    /// Only lines that match all of these too.
-    pub also: Vec<LogPattern>,
+    /// Only lines that match all of these.
+    pub grep: Vec<LogPattern>,
     /// Whether to include status lines, or only those; other filters do not apply to them.
     pub status_mode: StatusMode,
     /// Whether to include the starts of lines whose end has not come.
@@ -34,8 +32,8 @@ pub struct LogQuery {
     pub cursor: bool,
 }
 
-/// Most further patterns: each may take a megabyte.
-const MAX_ALSO: usize = 3;
+/// Most patterns: each may take a megabyte.
+const MAX_PATTERNS: usize = 4;
 
 const PARAMETERS: &str = "use the parameters `service`, `last`, `follow`, `since`, `from`, `before`, `stream`, `grep`, `said`, `unfinished`, `after` and `cursor`";
 
@@ -65,14 +63,10 @@ impl LogQuery {
                     });
                 }
                 "grep" => {
-                    let pattern = LogPattern::new(text).map_err(|why| why.text)?;
-                    match query.grep {
-                        None => query.grep = Some(pattern),
-                        Some(_) if query.also.len() == MAX_ALSO => {
-                            return Err(format!("use `grep` at most {} times", MAX_ALSO + 1));
-                        }
-                        Some(_) => query.also.push(pattern),
+                    if query.grep.len() == MAX_PATTERNS {
+                        return Err(format!("use `grep` at most {MAX_PATTERNS} times"));
                     }
+                    query.grep.push(LogPattern::new(text).map_err(|why| why.text)?);
                 }
                 "said" => {
                     query.status_mode = match text {
@@ -99,10 +93,9 @@ impl LogQuery {
 
     /// Returns the filter that this query asks for.
     pub fn log_filter(&self) -> LineFilter {
-        let grep = self.grep.as_ref().map(|pattern| pattern.regex().clone());
+        let grep = self.grep.iter().map(|pattern| pattern.regex().clone()).collect();
         let LogQuery { since, from, before, stream, status_mode, unfinished, .. } = *self;
-        let also = self.also.iter().map(|pattern| pattern.regex().clone()).collect();
-        LineFilter { since, from, before, stream, grep, also, status_mode, unfinished }
+        LineFilter { since, from, before, stream, grep, status_mode, unfinished }
     }
 
     /// Returns the query text for [`LogQuery::parse`].
@@ -133,7 +126,7 @@ impl LogQuery {
                 },
             );
         }
-        for grep in self.grep.iter().chain(&self.also) {
+        for grep in &self.grep {
             params = params.with("grep", grep.regex());
         }
         if self.unfinished {
@@ -206,15 +199,14 @@ mod tests {
             LogQuery {
                 since: Some(1_763_629_200_120),
                 stream: Some(OutputStream::Stderr),
-                grep: Some(LogPattern::new(r"^a &b=c%20\+\s[äö] #?/'$").unwrap()),
+                grep: vec![LogPattern::new(r"^a &b=c%20\+\s[äö] #?/'$").unwrap()],
                 ..LogQuery::default()
             },
             LogQuery { since: Some(-1), stream: Some(OutputStream::Stdout), ..LogQuery::default() },
             LogQuery { unfinished: true, ..LogQuery::default() },
             LogQuery { after: "log-1-7".parse().ok(), cursor: true, ..LogQuery::default() },
             LogQuery {
-                grep: Some(LogPattern::new("a").unwrap()),
-                also: vec![LogPattern::new("b").unwrap(), LogPattern::new("c").unwrap()],
+                grep: ["a", "b", "c"].map(|text| LogPattern::new(text).unwrap()).into(),
                 ..LogQuery::default()
             },
             LogQuery { from: Some(7), before: Some(u64::MAX), ..LogQuery::default() },
@@ -258,6 +250,6 @@ mod tests {
         }
         assert_eq!(LogQuery::parse("&&"), Ok(LogQuery::default()));
         let plus = LogQuery::parse("grep=a+b").unwrap().grep;
-        assert_eq!(plus, Some(LogPattern::new("a b").unwrap()));
+        assert_eq!(plus, [LogPattern::new("a b").unwrap()]);
     }
 }

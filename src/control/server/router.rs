@@ -223,18 +223,11 @@ impl Router {
         }
         query.services = meant;
         let services = (!query.services.is_empty()).then(|| query.services.clone());
-        let (logs, filter) = (self.handle.logs(), query.log_filter());
-        let log = match &query.after {
-            None => {
-                let last = query.last.unwrap_or(usize::MAX);
-                logs.search(services, last, query.follow, filter)
-            }
-            Some(after) => {
-                let known = after.start == *logs.start_id();
-                let from = if known { after.number } else { 0 };
-                logs.search_from(services, from, query.follow, filter)
-            }
-        };
+        let (logs, mut filter) = (self.handle.logs(), query.log_filter());
+        let first = query.after.as_ref().map(|after| after.number_in(Some(logs.start_id())));
+        filter.from = filter.from.or(first);
+        let last = query.last.unwrap_or(usize::MAX);
+        let log = logs.search(services, last, query.follow, filter);
         let body = StreamBody::logs(log, LogMarks::of(&query), self.closing);
         Ok(stream(body.of(place)))
     }

@@ -18,10 +18,8 @@ pub struct LineFilter {
     pub before: Option<u64>,
     /// Only lines of this stream.
     pub stream: Option<OutputStream>,
-    /// Only lines that match, without escape sequences.
-    pub grep: Option<Regex>,
-    /// Only lines that match all of these too.
-    pub also: Vec<Regex>,
+    /// Only lines that match all of these, without escape sequences.
+    pub grep: Vec<Regex>,
     /// Whether to include status lines. They have no stream and `grep` does not search them: either
     /// of these filters excludes them.
     pub status_mode: StatusMode,
@@ -41,15 +39,10 @@ impl LineFilter {
         if !wants || self.stream.is_some() || !self.accepts_all() {
             return None;
         }
-        let about = services.map(StatusLine::about_pattern);
-        let grep = about.and_then(|about| Regex::new(&about).ok());
-        (grep.is_some() == services.is_some()).then(|| LineFilter {
-            since: self.since,
-            from: self.from,
-            before: self.before,
-            grep,
-            ..LineFilter::default()
-        })
+        let about = services.map(|names| Regex::new(&StatusLine::about_pattern(names)));
+        let grep = about.into_iter().collect::<Result<_, _>>().ok()?;
+        let LineFilter { since, from, before, .. } = *self;
+        Some(LineFilter { since, from, before, grep, ..LineFilter::default() })
     }
 
     /// Returns whether the entry may have wanted lines.
@@ -58,14 +51,14 @@ impl LineFilter {
             && self.stream.is_none_or(|stream| batch.stream == stream)
     }
 
-    /// Returns where a reader starts that was asked to start here.
-    pub(super) fn start(&self, from: ReadFrom) -> ReadFrom {
-        self.from.map_or(from, ReadFrom::Seq)
+    /// Returns where a reader starts that was asked for this many last lines.
+    pub(super) fn start(&self, last: usize) -> ReadFrom {
+        self.from.map_or(ReadFrom::Last(last), ReadFrom::Seq)
     }
 
     /// Returns whether every line of an accepted entry is wanted.
     pub(super) fn accepts_all(&self) -> bool {
-        self.grep.is_none() && self.also.is_empty()
+        self.grep.is_empty()
     }
 
     /// Returns whether a line of an accepted entry is wanted.
@@ -74,7 +67,7 @@ impl LineFilter {
             return true;
         }
         let line = line_split::trim_line_end(line);
-        let mut patterns = self.grep.iter().chain(&self.also);
+        let mut patterns = self.grep.iter();
         match memchr::memchr(0x1b, line) {
             Some(_) => {
                 let text = escape_filter::strip(line);

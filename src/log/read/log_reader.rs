@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 
 use super::line_filter::LineFilter;
 use super::line_joiner::LineJoiner;
-use super::log_cursor::{LogCursor, ReadFrom, ReadStep};
+use super::log_cursor::{LogCursor, ReadStep};
 use super::log_items::LogItems;
 use crate::log::log_source::LogSource;
 use crate::log::shared::SharedLog;
@@ -17,7 +17,7 @@ use crate::model::{Name, OutputStream, StartId};
 pub struct LogReader {
     inner: Arc<SharedLog>,
     services: Option<Vec<Name>>,
-    from: ReadFrom,
+    last: usize,
     /// Whether lines after the requested start may have been removed.
     is_too_late: bool,
     wanted: Arc<LineFilter>,
@@ -44,7 +44,7 @@ impl LogReader {
     pub(crate) fn new(
         inner: Arc<SharedLog>,
         services: Option<Vec<Name>>,
-        from: ReadFrom,
+        last: usize,
         follow: bool,
         wanted: LineFilter,
     ) -> LogReader {
@@ -59,7 +59,7 @@ impl LogReader {
             changes: inner.changes(),
             inner,
             services,
-            from,
+            last,
             is_too_late: false,
             cursor: Some(LogCursor::default()),
             wanted,
@@ -207,8 +207,7 @@ impl LogReader {
 
     /// Follows services that are new since the last call.
     fn add_service_logs(&mut self) {
-        let from = if self.begun { ReadFrom::Last(usize::MAX) } else { self.from };
-        let from = self.wanted.start(from);
+        let from = self.wanted.start(if self.begun { usize::MAX } else { self.last });
         self.begun = true;
         for service_log in self.inner.service_logs() {
             let wanted = match &service_log.source {

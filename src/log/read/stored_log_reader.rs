@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use super::line_filter::LineFilter;
 use super::line_joiner::LineJoiner;
-use super::log_cursor::{LogCursor, ReadFrom};
+use super::log_cursor::LogCursor;
 use super::log_items::LogItems;
 use crate::log::log_size::LogSize;
 use crate::log::log_source::LogSource;
@@ -40,13 +40,11 @@ pub enum StoredFrom {
 }
 
 impl StoredFrom {
-    fn resolved(&self, start: Option<&StartId>) -> ReadFrom {
+    /// Returns how many last lines to read, or the number of the first line.
+    fn resolved(&self, start: Option<&StartId>) -> (usize, Option<u64>) {
         match self {
-            StoredFrom::Last(last) => ReadFrom::Last(*last),
-            StoredFrom::After(cursor) if start == Some(&cursor.start) => {
-                ReadFrom::Seq(cursor.number)
-            }
-            StoredFrom::After(_) => ReadFrom::Seq(0),
+            StoredFrom::Last(last) => (*last, None),
+            StoredFrom::After(cursor) => (usize::MAX, Some(cursor.number_in(start))),
         }
     }
 }
@@ -67,11 +65,12 @@ impl StoredLogReader {
         dir: &Path,
         services: Option<&[Name]>,
         from: StoredFrom,
-        wanted: LineFilter,
+        mut wanted: LineFilter,
     ) -> io::Result<StoredLogReader> {
         let directory = Arc::new(LogDir::open(dir)?);
         let start = directory.start();
-        let from = from.resolved(start.as_ref());
+        let (last, first) = from.resolved(start.as_ref());
+        wanted.from = wanted.from.or(first);
         let wanted = Arc::new(wanted);
         let mut cursor = LogCursor::default();
         let status = wanted.for_status_lines(services).map(Arc::new);
@@ -93,7 +92,7 @@ impl StoredLogReader {
             };
             match log(&directory, &source, &indexes) {
                 Ok(Some(service_log)) => {
-                    cursor.add(&Arc::new(service_log), wanted.start(from), wanted)
+                    cursor.add(&Arc::new(service_log), wanted.start(last), wanted)
                 }
                 Ok(None) => {}
                 Err(error) => tracing::debug!("skipping the log of {source}: {error}"),

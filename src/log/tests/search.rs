@@ -3,7 +3,7 @@ use crate::log::{StatusText, StatusTone};
 use crate::model::LogRetention;
 
 fn grep(pattern: &str) -> LineFilter {
-    LineFilter { grep: Some(regex::bytes::Regex::new(pattern).unwrap()), ..LineFilter::default() }
+    LineFilter { grep: vec![regex::bytes::Regex::new(pattern).unwrap()], ..LineFilter::default() }
 }
 
 /// Returns the lines found in the running stack, which must equal those found in its files.

@@ -116,6 +116,11 @@ impl CursorText {
         let cursor: CursorText = text.parse()?;
         if cursor.of == of { Ok(cursor) } else { Err(InvalidCursor) }
     }
+
+    /// Returns the number to go on with in this start: 0 if the cursor is of another one.
+    pub fn number_in(&self, start: Option<&StartId>) -> u64 {
+        if start == Some(&self.start) { self.number } else { 0 }
+    }
 }
 
 impl fmt::Display for CursorText {

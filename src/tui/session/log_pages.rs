@@ -81,13 +81,11 @@ impl LogPages {
 
     fn query(&self) -> Result<LogQuery, ClientError> {
         let patterns = self.view.patterns.iter().map(|pattern| LogPattern::new(pattern));
-        let mut patterns = patterns.collect::<Result<Vec<_>, _>>().map_err(ClientError::Refused)?;
-        let grep = (!patterns.is_empty()).then(|| patterns.remove(0));
+        let grep = patterns.collect::<Result<Vec<_>, _>>().map_err(ClientError::Refused)?;
         Ok(LogQuery {
             services: self.view.services.clone(),
-            status_mode: if grep.is_some() { StatusMode::Without } else { StatusMode::With },
+            status_mode: if grep.is_empty() { StatusMode::With } else { StatusMode::Without },
             grep,
-            also: patterns,
             ..LogQuery::default()
         })
     }
