@@ -45,6 +45,7 @@
 //! | [`model`] | shared vocabulary, plain data: stack, phase, cause, event, snapshot, plan | `text`, `encoding`, serde |
 //! | [`suggest`], [`exit_code`] | "did you mean"; exit codes | `text`, model |
 //! | `git_repository` | the repository and main worktree of a directory | std |
+//! | `json_document` | JSON files of other programs, edited in place | std |
 //! | `sys` | system calls and all `unsafe`, one directory per operating system with the same functions | model |
 //! | [`presets`] | frameworks and data stores, one TOML file each | model |
 //! | [`config`] | text → values with spans → checked [`config::Config`] → [`model::Stack`] | presets |
@@ -229,6 +230,7 @@ pub mod fuzzing;
 mod git_repository;
 pub mod https;
 pub mod import;
+mod json_document;
 pub mod log;
 pub mod model;
 pub mod ports;

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use jsonc_parser::ParseOptions;
-use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstObjectProp, CstRootNode};
+use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstObjectProp};
 use serde_json::{Value, json};
 
+use crate::json_document::JsonDocument;
 use crate::model::{DebuggerKind, Message, MessageClass, Name};
 
 /// Where a debugger attaches to a service.
@@ -45,14 +45,9 @@ pub fn merge(
     attach: &[AttachTarget],
     workspace: &Path,
 ) -> Result<String, Message> {
-    let text = existing.filter(|text| !text.trim().is_empty()).unwrap_or(EMPTY);
-    // The parser takes a byte order mark as part of the document.
-    let (mark, text) = match text.strip_prefix('\u{feff}') {
-        Some(rest) => ("\u{feff}", rest),
-        None => ("", text),
-    };
-    let root = CstRootNode::parse(text, &options()).map_err(|error| broken(&error.to_string()))?;
-    let object = root.object_value_or_create().ok_or_else(|| broken("not a JSON object"))?;
+    let document = JsonDocument::parse(existing, EMPTY).map_err(|why: String| broken(&why))?;
+    let object =
+        document.root.object_value_or_create().ok_or_else(|| broken("not a JSON object"))?;
     if object.get("version").is_none() {
         object.insert(0, "version", "0.2.0".into());
     }
@@ -62,23 +57,7 @@ pub fn merge(
     }
     let compounds = list(&object, "compounds")?;
     upsert_compound(&compounds, attach)?;
-    Ok(format!("{mark}{root}"))
-}
-
-/// As lenient as VS Code: comments and trailing commas.
-fn options() -> ParseOptions {
-    ParseOptions {
-        allow_comments: true,
-        allow_trailing_commas: true,
-        allow_loose_object_property_names: false,
-        allow_missing_commas: false,
-        allow_single_quoted_strings: false,
-        allow_hexadecimal_numbers: false,
-        allow_unary_plus_numbers: false,
-        allow_bare_decimal_point_numbers: false,
-        allow_non_finite_numbers: false,
-        allow_extended_string_escapes: false,
-    }
+    Ok(document.to_string())
 }
 
 fn broken(why: &str) -> Message {

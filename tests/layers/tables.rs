@@ -37,7 +37,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 30] = [
+pub const LAYERS: [Layer; 31] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest", "text"]),
@@ -71,6 +71,13 @@ pub const LAYERS: [Layer; 30] = [
         only: Some(&["regular_file"]),
         never: &[],
         only_dependencies: Some(&["rustix"]),
+        never_dependencies: &[],
+    },
+    Layer {
+        path: "src/json_document",
+        only: Some(&["json_document"]),
+        never: &[],
+        only_dependencies: Some(&["jsonc_parser"]),
         never_dependencies: &[],
     },
     Layer {
@@ -250,7 +257,7 @@ pub const LAYERS: [Layer; 30] = [
         path: "src/agents",
         only: Some(&[
             "agents", "control", "config", "ports", "model", "log", "text", "sync", "atomic_file",
-            "regular_file",
+            "regular_file", "json_document",
         ]),
         never: &[],
         only_dependencies: None,

@@ -1,10 +1,10 @@
 //! Merges `.mcp.json`, which lists servers for agents, and `.claude/launch.json`, which lists what an
 //! agent can preview. Every byte that nobody changes stays.
 
-use jsonc_parser::ParseOptions;
-use jsonc_parser::cst::{CstArray, CstInputValue, CstObject, CstRootNode};
+use jsonc_parser::cst::{CstArray, CstInputValue, CstObject};
 
 use super::AgentsSetup;
+use crate::json_document::JsonDocument;
 
 /// The name of devstack's entries.
 const ENTRY: &str = "devstack";
@@ -12,8 +12,8 @@ const ENTRY: &str = "devstack";
 /// Returns the text of `.mcp.json` with this server. An entry that is there stays as it is, because
 /// a user may have changed it.
 pub(super) fn merge_servers(existing: Option<&str>, setup: &AgentsSetup) -> Result<String, String> {
-    let document = JsonDocument::parse(existing)?;
-    let servers = document.object.object_value_or_create("mcpServers");
+    let (document, object) = parse(existing)?;
+    let servers = object.object_value_or_create("mcpServers");
     let servers = servers.ok_or("`mcpServers` is not an object")?;
     if servers.get(ENTRY).is_none() {
         let arguments = setup.arguments.iter().map(String::as_str).chain(["mcp"]);
@@ -26,20 +26,20 @@ pub(super) fn merge_servers(existing: Option<&str>, setup: &AgentsSetup) -> Resu
             ]),
         );
         servers.ensure_multiline();
-        document.object.ensure_multiline();
+        object.ensure_multiline();
     }
-    Ok(document.text())
+    Ok(document.to_string())
 }
 
 /// Returns the text of `launch.json` with an entry that starts the stack, or follows it if it runs,
 /// and names the port of its primary service. Of an entry that is there, only the port changes.
 pub(super) fn merge_launch(existing: Option<&str>, setup: &AgentsSetup) -> Result<String, String> {
-    let document = JsonDocument::parse(existing)?;
-    let Some(port) = setup.port else { return Ok(document.text()) };
-    if document.object.get("version").is_none() {
-        document.object.insert(0, "version", "0.0.1".into());
+    let (document, object) = parse(existing)?;
+    let Some(port) = setup.port else { return Ok(document.to_string()) };
+    if object.get("version").is_none() {
+        object.insert(0, "version", "0.0.1".into());
     }
-    let entries = document.object.array_value_or_create("configurations");
+    let entries = object.array_value_or_create("configurations");
     let entries = entries.ok_or("`configurations` is not an array")?;
     match named(&entries, ENTRY) {
         Some(entry) => match entry.get("port") {
@@ -65,51 +65,17 @@ pub(super) fn merge_launch(existing: Option<&str>, setup: &AgentsSetup) -> Resul
                 ("port".to_owned(), number(port)),
             ]));
             entries.ensure_multiline();
-            document.object.ensure_multiline();
+            object.ensure_multiline();
         }
     }
-    Ok(document.text())
+    Ok(document.to_string())
 }
 
-/// A JSON text with an object.
-struct JsonDocument {
-    /// A byte order mark, which the parser takes as part of the text.
-    mark: &'static str,
-    root: CstRootNode,
-    object: CstObject,
-}
-
-impl JsonDocument {
-    fn parse(existing: Option<&str>) -> Result<JsonDocument, String> {
-        let text = existing.filter(|text| !text.trim().is_empty()).unwrap_or("{}\n");
-        let (mark, text) = match text.strip_prefix('\u{feff}') {
-            Some(rest) => ("\u{feff}", rest),
-            None => ("", text),
-        };
-        let root = CstRootNode::parse(text, &options()).map_err(|error| error.to_string())?;
-        let object = root.object_value().ok_or("it is not a JSON object")?;
-        Ok(JsonDocument { mark, root, object })
-    }
-
-    fn text(&self) -> String {
-        format!("{}{}", self.mark, self.root)
-    }
-}
-
-/// Comments are usual in such files, and tolerated by most who read them.
-fn options() -> ParseOptions {
-    ParseOptions {
-        allow_comments: true,
-        allow_trailing_commas: true,
-        allow_loose_object_property_names: false,
-        allow_missing_commas: false,
-        allow_single_quoted_strings: false,
-        allow_hexadecimal_numbers: false,
-        allow_unary_plus_numbers: false,
-        allow_bare_decimal_point_numbers: false,
-        allow_non_finite_numbers: false,
-        allow_extended_string_escapes: false,
-    }
+/// Returns a file and its object.
+fn parse(existing: Option<&str>) -> Result<(JsonDocument, CstObject), String> {
+    let document = JsonDocument::parse(existing, "{}\n")?;
+    let object = document.root.object_value().ok_or("it is not a JSON object")?;
+    Ok((document, object))
 }
 
 fn number(port: u16) -> CstInputValue {

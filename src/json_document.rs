@@ -1,0 +1,49 @@
+//! JSON files of other programs, edited so that every byte that nobody changes stays.
+
+use std::fmt;
+
+use jsonc_parser::ParseOptions;
+use jsonc_parser::cst::CstRootNode;
+
+/// A JSON text whose comments and layout are kept.
+pub(crate) struct JsonDocument {
+    /// A byte order mark, which the parser takes as part of the text.
+    mark: &'static str,
+    /// Its values, to look at and to change.
+    pub root: CstRootNode,
+}
+
+impl JsonDocument {
+    /// Reads a text, or an initial one where there is none yet. Comments and trailing commas are
+    /// tolerated, as by most programs that read such files.
+    ///
+    /// # Errors
+    /// It is not JSON: why.
+    pub fn parse(existing: Option<&str>, initial: &str) -> Result<JsonDocument, String> {
+        let text = existing.filter(|text| !text.trim().is_empty()).unwrap_or(initial);
+        let (mark, text) = match text.strip_prefix('\u{feff}') {
+            Some(rest) => ("\u{feff}", rest),
+            None => ("", text),
+        };
+        let options = ParseOptions {
+            allow_comments: true,
+            allow_trailing_commas: true,
+            allow_loose_object_property_names: false,
+            allow_missing_commas: false,
+            allow_single_quoted_strings: false,
+            allow_hexadecimal_numbers: false,
+            allow_unary_plus_numbers: false,
+            allow_bare_decimal_point_numbers: false,
+            allow_non_finite_numbers: false,
+            allow_extended_string_escapes: false,
+        };
+        let root = CstRootNode::parse(text, &options).map_err(|error| error.to_string())?;
+        Ok(JsonDocument { mark, root })
+    }
+}
+
+impl fmt::Display for JsonDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.mark, self.root)
+    }
+}
