@@ -94,13 +94,7 @@ where
         end_when(&supervisor, guard_lost, |ender, ()| {
             ender.kill("the guard process was killed", ExitCode::FAILED.0);
         });
-        end_when(&supervisor, logs.closed(), stop_on_output_error);
-        if plan.place == LogTarget::Stdout {
-            // Notices a closed reader even if there is nothing to print.
-            end_when(&supervisor, context::stdout_closed(), |ender, ()| {
-                stop_on_output_error(ender, libc::EPIPE);
-            });
-        }
+        end_without_output(&supervisor, &logs, plan.place);
         if let Some(membership) = membership(&ground, &handle) {
             tokio::spawn(membership.keep(supervisor.serves()));
         }
@@ -146,6 +140,17 @@ where
     // `down` waits for the lock, and must not return before this process has exited.
     ground.instance.hold_until_exit();
     outcome
+}
+
+/// Ends the stack when its log cannot be written.
+fn end_without_output(supervisor: &Supervisor, logs: &StackLog, place: LogTarget) {
+    end_when(supervisor, logs.closed(), stop_on_output_error);
+    if place == LogTarget::Stdout {
+        // Notices a closed reader even if there is nothing to print.
+        end_when(supervisor, context::stdout_closed(), |ender, ()| {
+            stop_on_output_error(ender, libc::EPIPE);
+        });
+    }
 }
 
 /// Returns what joins the front door once a service of the stack has a name to serve. `None`: none
