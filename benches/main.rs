@@ -28,16 +28,22 @@ fn main() {
 /// A project of `count` services. Each has a port and depends on the previous one.
 fn project(count: usize) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
+    write_project(dir.path(), count, |_| "serve");
+    dir
+}
+
+/// Writes such a project, with this program for the service of each number.
+fn write_project(dir: &Path, count: usize, program: impl Fn(usize) -> &'static str) {
     let mut text = String::new();
     for at in 0..count {
-        text += &format!("[services.s{at}]\ncommand = 'serve --port $PORT'\nport = \"auto\"\n");
+        let program = program(at);
+        text += &format!("[services.s{at}]\ncommand = '{program} --port $PORT'\nport = \"auto\"\n");
         text += "watch = ['src/**/*.py']\nenv = { A = 'a', B = '${stack.name}' }\n";
         if at > 0 {
             text += &format!("depends_on = ['s{}']\n", at - 1);
         }
     }
-    fs::write(dir.path().join("devstack.toml"), text).expect("writable");
-    dir
+    fs::write(dir.join("devstack.toml"), text).expect("writable");
 }
 
 fn load(dir: &Path) -> Config {
@@ -101,6 +107,17 @@ mod engine {
             engine.step(EngineTime::ZERO, [apply])
         });
     }
+
+    /// What an edit of every second service changes.
+    #[divan::bench(args = SIZES)]
+    fn plan(bencher: Bencher<'_, '_>, count: usize) {
+        let project = project(count);
+        let resolve = || load(project.path()).resolve(&BTreeMap::new());
+        let engine = running(&Arc::new(resolve()));
+        write_project(project.path(), count, |at| if at % 2 == 0 { "serve" } else { "other" });
+        let edited = resolve();
+        bencher.bench_local(|| engine.preview(black_box(&edited)));
+    }
 }
 
 mod log {
@@ -125,7 +142,7 @@ mod ports_of_a_stack {
     use super::*;
 
     /// Choosing, leasing, holding and remembering.
-    #[divan::bench(args = [10, 100])]
+    #[divan::bench(args = SIZES)]
     fn assign(bencher: Bencher<'_, '_>, count: usize) {
         let requests = load(project(count).path()).port_requests().to_vec();
         let place = || {
