@@ -7,6 +7,6 @@ mod action_sink;
 mod serve_actions;
 
 pub use action_order::ActionOrder;
-pub(crate) use action_order::{find_action, refusal};
+pub(crate) use action_order::find_action;
 pub use action_output::ActionOutput;
 pub(crate) use action_runner::{ActionEnd, ActionRunner, ActionStart};

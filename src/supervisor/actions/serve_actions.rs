@@ -1,6 +1,6 @@
 //! What the loop does with requests for actions.
 
-use super::{ActionEnd, ActionOrder, ActionOutput, ActionStart, find_action, refusal};
+use super::{ActionEnd, ActionOrder, ActionOutput, ActionStart, find_action};
 use crate::container::exec_command;
 use crate::model::{Event, EventKind, LaunchConfig, Message, MessageClass, Name, RunId, Service};
 use crate::supervisor::RequestResult;
@@ -22,10 +22,9 @@ impl Supervisor {
         };
         let service = self.stack().services.get(name).cloned().ok_or_else(removed)?;
         let (action_name, action) = find_action(&service, order)?;
-        if !action.parallel
-            && let Some((running, pid, age)) = self.hands.actions.in_the_way(name)
-        {
-            return Err(refusal(name, running, pid, age));
+        let actions = &self.hands.actions;
+        if let Some(refusal) = actions.in_the_way(name, action_name, action.parallel) {
+            return Err(refusal);
         }
         let (launched, run) = self.engine.launched_or_next(name).ok_or_else(removed)?;
         let mut launch = LaunchConfig {
@@ -62,6 +61,9 @@ impl Supervisor {
         action: &str,
         number: Option<u64>,
     ) -> RequestResult {
+        if let Some(why) = self.hands.actions.why_stuck(service, action) {
+            return Err(why.clone());
+        }
         match self.hands.actions.stop(service, action, number) {
             true => Ok(format!("ending {action} of {service}")),
             false => {
@@ -71,11 +73,24 @@ impl Supervisor {
         }
     }
 
-    /// Reports the end of an action.
-    pub(in crate::supervisor) fn on_action_end(&mut self, end: ActionEnd) {
+    /// Reports the end of an action; `None`: one that was reported is gone now.
+    pub(in crate::supervisor) fn on_action_end(&mut self, end: Option<ActionEnd>) {
+        self.snapshot = None;
+        let Some(end) = end else { return };
         let ActionEnd { service, action, exit, cause, took, left, .. } = end;
         let what = EventKind::ActionEnded { action, exit, cause, took, left };
         self.emit(Event { service: Some(service), what });
+    }
+
+    /// Answers the requests for the end of the stack, once actions are over too.
+    pub(in crate::supervisor) fn answer_end_requests(&mut self) {
+        let stuck: Vec<(&Name, &Message)> = self.hands.actions.stuck().collect();
+        for (ticket, answer) in std::mem::take(&mut self.end_requests) {
+            if let (Some(tell), Some(answer)) = (self.waiting.remove(&ticket), answer) {
+                // The client may have left.
+                let _ = tell.send(with_stuck_actions(answer, &stuck));
+            }
+        }
     }
 
     /// Ends the actions that an event leaves without their service.
@@ -91,6 +106,16 @@ impl Supervisor {
             _ => {}
         }
     }
+}
+
+/// Adds actions that cannot be killed to the result of a shutdown.
+fn with_stuck_actions(answer: RequestResult, stuck: &[(&Name, &Message)]) -> RequestResult {
+    let Some((_, first)) = stuck.first() else { return answer };
+    let services = answer.err();
+    let help = services.as_ref().map_or(&first.help, |error| &error.help).clone();
+    let actions = stuck.iter().map(|(name, why)| format!("{name}: {}", why.text));
+    let texts: Vec<String> = services.map(|error| error.text).into_iter().chain(actions).collect();
+    Err(Message::new(MessageClass::StopTimeout, texts.join("; ")).help(help))
 }
 
 fn no_container(service: &Service) -> Message {
