@@ -8,11 +8,13 @@ use tokio::time::timeout;
 use super::action_order::refusal;
 use super::action_output::{ActionOutput, ActionPipe};
 use super::action_sink::{ActionSink, LineLabel};
+use super::inside_action::InsideAction;
+use crate::container::{ACTION_MARK, action_mark, exec_command};
 use crate::engine::{KILL_TIMEOUT, unstoppable};
 use crate::log::StackLog;
 use crate::model::{
-    ActionUpdate, LaunchConfig, Message, Name, ProcessExit, RunId, RunningAction, ServiceView,
-    Survivor,
+    ActionUpdate, ContainerPlace, LaunchConfig, Message, Name, ProcessExit, RunId, RunningAction,
+    ServiceView, Survivor,
 };
 use crate::process::{OneShotCommand, ProcessManager, RunHandle};
 use crate::supervisor::off_loop::off_loop;
@@ -39,6 +41,8 @@ pub(crate) struct ActionStart {
     pub parallel: bool,
     /// What runs, with its values.
     pub launch: LaunchConfig,
+    /// The container in which it runs, if any.
+    pub place: Option<ContainerPlace>,
     /// The run of the service beside which its lines stand in the log.
     pub run: RunId,
     pub detach: bool,
@@ -94,6 +98,8 @@ pub(crate) struct ActionEnd {
     pub left: Vec<String>,
     /// Whether something of it is left that cannot be killed, as `exit` says.
     pub stuck: bool,
+    /// Whether something of it may be left in its container.
+    pub unreached: bool,
 }
 
 impl ActionRunner {
@@ -125,12 +131,19 @@ impl ActionRunner {
 
     /// Starts an action.
     pub fn start(&mut self, start: ActionStart) -> ActionOutput {
-        let ActionStart { service, action, parallel, launch, run, detach, at } = start;
+        let ActionStart { service, action, parallel, mut launch, place, run, detach, at } = start;
+        self.last += 1;
+        let number = self.last;
         let (capture, _) = self.logs.capture(&service, run, Vec::new());
         let pipe = ActionPipe::new(detach);
         let sink = ActionSink { capture, pipe: pipe.clone(), label: LineLabel::new(&action) };
+        if let Some(place) = &place {
+            launch.env.insert(ACTION_MARK.to_owned(), action_mark(number));
+            launch = exec_command(place, &launch, false);
+        }
         let command = self.processes.spawn_one_shot(&launch, sink);
-        self.last += 1;
+        let processes = self.processes.clone();
+        let inside = place.map(|place| InsideAction { processes, place, number });
         let (ending, ends) = watch::channel(Ending::No);
         let (left, client_left) = (!detach).then(oneshot::channel::<()>).unzip();
         let live = LiveAction {
@@ -148,12 +161,12 @@ impl ActionRunner {
             service: service.clone(),
             action: action.clone(),
             command,
+            inside,
             exit: None,
             pipe: pipe.clone(),
             ends,
             began: live.began,
         };
-        let number = self.last;
         self.live.insert(number, live);
         let reports = self.reports.0.clone();
         tokio::spawn(async move {
@@ -262,6 +275,8 @@ struct ActionTask {
     service: Name,
     action: Name,
     command: OneShotCommand,
+    /// Its part in a container.
+    inside: Option<InsideAction>,
     /// The result of its main process, once known.
     exit: Option<Result<ProcessExit, Message>>,
     pipe: Arc<ActionPipe>,
@@ -301,9 +316,15 @@ impl ActionTask {
             }
             Err(Ending::No | Ending::Kill) => Some("killed".to_owned()),
         };
+        let reached = match &self.inside {
+            Some(inside) => inside.signal("KILL").await,
+            None => true,
+        };
         for look in 1..=LOOKS {
             if let Ok((exit, left)) = timeout(KILL_TIMEOUT, self.killed()).await {
-                return report(ActionChange::Ended(self.end(exit, cause, left)));
+                let end = self.end(exit, cause, left);
+                let unreached = !reached && end.cause.is_some();
+                return report(ActionChange::Ended(ActionEnd { unreached, ..end }));
             }
             let found = off_loop(survivors.clone()).await.unwrap_or_default();
             if !found.is_empty() || look == LOOKS {
@@ -342,12 +363,15 @@ impl ActionTask {
         });
         let (service, action) = (self.service.clone(), self.action.clone());
         let took = self.began.elapsed();
-        ActionEnd { service, action, exit, cause, took, left, stuck: false }
+        ActionEnd { service, action, exit, cause, took, left, stuck: false, unreached: false }
     }
 
     /// Asks it to exit, and gives it time for that unless it is killed meanwhile.
     async fn terminate(&mut self) {
-        self.command.leash().stop(libc::SIGTERM);
+        match &self.inside {
+            Some(inside) => drop(inside.signal("TERM").await),
+            None => self.command.leash().stop(libc::SIGTERM),
+        }
         let killed = self.ends.wait_for(|ending| *ending == Ending::Kill);
         tokio::select! {
             biased;

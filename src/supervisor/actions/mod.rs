@@ -4,6 +4,7 @@ mod action_order;
 mod action_output;
 mod action_runner;
 mod action_sink;
+mod inside_action;
 mod serve_actions;
 
 pub use action_order::ActionOrder;

@@ -1,7 +1,6 @@
 //! What the loop does with requests for actions.
 
 use super::{ActionEnd, ActionOrder, ActionOutput, ActionStart, find_action};
-use crate::container::exec_command;
 use crate::model::{Event, EventKind, LaunchConfig, Message, MessageClass, Name, RunId, Service};
 use crate::supervisor::RequestResult;
 use crate::supervisor::supervisor::Supervisor;
@@ -33,10 +32,9 @@ impl Supervisor {
             ..launched.launch.clone()
         };
         launch.env.extend(action.variables(&order.args));
-        if launch.container.is_some() {
-            let place = run.and_then(|run| self.hands.container_place(run));
-            let place = place.ok_or_else(|| no_container(&service))?;
-            launch = exec_command(&place, &launch, false);
+        let place = run.and_then(|run| self.hands.container_place(run));
+        if launch.container.is_some() && place.is_none() {
+            return Err(no_container(&service));
         }
         let last_run = self.engine.view_of(name, |_| String::new()).and_then(|view| view.run);
         let at = self.clock.timestamp(self.clock.now());
@@ -45,6 +43,7 @@ impl Supervisor {
             action: action_name.clone(),
             parallel: action.parallel,
             launch,
+            place,
             run: run.or(last_run).unwrap_or(RunId(0)),
             detach: order.detach,
             at,
@@ -77,6 +76,10 @@ impl Supervisor {
     pub(in crate::supervisor) fn on_action_end(&mut self, end: Option<ActionEnd>) {
         self.snapshot = None;
         let Some(end) = end else { return };
+        if end.unreached {
+            let what = EventKind::Note(unreached(&end));
+            self.emit(Event { service: Some(end.service.clone()), what });
+        }
         let ActionEnd { service, action, exit, cause, took, left, .. } = end;
         let what = EventKind::ActionEnded { action, exit, cause, took, left };
         self.emit(Event { service: Some(service), what });
@@ -116,6 +119,16 @@ fn with_stuck_actions(answer: RequestResult, stuck: &[(&Name, &Message)]) -> Req
     let actions = stuck.iter().map(|(name, why)| format!("{name}: {}", why.text));
     let texts: Vec<String> = services.map(|error| error.text).into_iter().chain(actions).collect();
     Err(Message::new(MessageClass::StopTimeout, texts.join("; ")).help(help))
+}
+
+/// What an action may have left in its container.
+fn unreached(end: &ActionEnd) -> Message {
+    let text = format!(
+        "cannot end what action {} started in the container: no `sh` runs there, or the engine does not answer",
+        end.action
+    );
+    let help = format!("run `devstack restart {}` for a new container", end.service);
+    Message::new(MessageClass::Container, text).help(help)
 }
 
 fn no_container(service: &Service) -> Message {
