@@ -148,7 +148,8 @@ fn a_newer_client_asks_its_user_and_calls_again() {
         (json!("yes"), false),
         (accepted.clone(), true),
     ] {
-        let again = json!({ "inputResponses": { "start": answer }, "requestState": asked["requestState"] });
+        let again =
+            json!({ "inputResponses": { "start": answer }, "requestState": asked["requestState"] });
         let result = agent.newer_call("up", &again);
         assert_eq!(result["isError"] != json!(true), starts, "{result}");
         assert_eq!(result["structuredContent"]["running"] == json!(true), starts, "{result}");
@@ -224,6 +225,9 @@ fn hostile_output_is_fenced_and_cleaned() {
         "{text}"
     );
     let cursor = agent.data("logs", json!({ "stream": "stdout" }))["cursor"].clone();
+    // That of the command line.
+    let words = ["logs", "--json", "--after", cursor.as_str().expect("a cursor")];
+    assert!(project.devstack(words).run().expect_code(0).stdout.starts_with(r#"{"cursor":"log-"#));
     let later = agent.data("logs", json!({ "stream": "stdout", "after": cursor }));
     assert_eq!((&later["log"], &later["more"]), (&Value::Null, &json!(false)));
     agent.data("stop", json!({ "all": true }));
