@@ -76,7 +76,7 @@
 //! | question | file |
 //! |---|---|
 //! | What turns a burst of file events into one change (debounce)? | `watch/events/debouncer.rs`; times: `watch/events/quiet_period.rs` |
-//! | What if even SIGKILL does not end a process? | `engine/kill_progress.rs`; what is left: `process/process_tree.rs`; words: `engine/failure_text.rs`; the end of the loop: `supervisor/stack_outcome.rs` |
+//! | What if even SIGKILL does not end a process? | `engine/kill_progress.rs`; what is left: `process/process_tree.rs`; words: `engine/failure_text.rs`; of an action: `supervisor/actions/action_runner.rs`; the end of the loop: `supervisor/stack_outcome.rs` |
 //! | What does a changed file lead to? | `engine/on_change/mod.rs` |
 //! | What starts or stops, and in which order? | `engine/reconcile.rs` |
 //! | What does an exit lead to, and how long is the back-off? | `engine/exit.rs`; defaults: `config/check/restart.rs`; when it is extended: `engine/reconcile.rs`; when it starts over: `engine/reconcile.rs`, and `engine/service_state.rs` after a request or a change |

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::names::Names;
 use crate::support::{TestProject, require};
 use client::RawClient;
 
@@ -126,6 +127,65 @@ fn no_agent_is_the_first_to_start_a_stack() {
     agent.end();
 }
 
+/// A newer client gets the question as a result, and calls again with the answer.
+#[test]
+fn a_newer_client_asks_its_user_and_calls_again() {
+    let project = TestProject::new();
+    project.write("devstack.toml", STACK);
+    let mut agent = RawClient::start_newer(project.devstack(["mcp"]));
+    let asked = agent.newer_call("up", &json!({}));
+    assert_eq!(asked["resultType"], "input_required", "{asked}");
+    let question = &asked["inputRequests"]["start"];
+    assert_eq!(question["method"], "elicitation/create", "{asked}");
+    let message = question["params"]["message"].as_str().unwrap_or_default();
+    assert!(message.contains("api, web") && message.contains("never run"), "{message}");
+    let form = &question["params"]["requestedSchema"]["properties"]["start"];
+    assert_eq!((&form["type"], &form["default"]), (&json!("boolean"), &json!(false)));
+    let accepted = json!({ "action": "accept", "content": { "start": true } });
+    for (answer, starts) in [
+        (json!({ "action": "decline" }), false),
+        (json!({ "action": "accept", "content": { "start": false } }), false),
+        (json!("yes"), false),
+        (accepted.clone(), true),
+    ] {
+        let again =
+            json!({ "inputResponses": { "start": answer }, "requestState": asked["requestState"] });
+        let result = agent.newer_call("up", &again);
+        assert_eq!(result["isError"] != json!(true), starts, "{result}");
+        assert_eq!(result["structuredContent"]["running"] == json!(true), starts, "{result}");
+    }
+    assert_eq!(project.ps()["state"], "up");
+    project.devstack(["down"]).run().expect_code(0);
+    agent.end();
+
+    // An answer to a question that was not asked is none.
+    let other = TestProject::new();
+    other.write("devstack.toml", STACK);
+    let mut agent = RawClient::start_newer(other.devstack(["mcp"]));
+    let unasked = json!({ "inputResponses": { "start": accepted } });
+    assert_eq!(agent.newer_call("up", &unasked)["resultType"], "input_required");
+    agent.end();
+}
+
+#[test]
+fn requests_to_names_are_shown() {
+    let (names, shop) = Names::new();
+    let up = names.up(&shop);
+    names.wait_for("web.shop.localhost", 200);
+    let mut agent = RawClient::start_command(names.devstack(&shop, &["mcp"]), json!({}));
+    let listed = agent.data("requests", json!({ "service": "web", "status": "200" }));
+    let last = listed["requests"].as_array().and_then(|all| all.last()).expect("one").clone();
+    assert_eq!((&last["method"], &last["status"]), (&json!("GET"), &json!(200)), "{listed}");
+    assert_eq!((&last["service"], &last["path"]), (&json!("web"), &json!("/")), "{listed}");
+    let none = agent.data("requests", json!({ "status": "5xx" }));
+    assert!(none["requests"].as_array().is_some_and(Vec::is_empty), "{none}");
+    let one = agent.text("requests", json!({ "id": last["id"] }));
+    assert!(one.contains("GET http://web.shop.localhost") && one.contains("<untrusted-"), "{one}");
+    agent.end();
+    up.end();
+    names.finish([shop]);
+}
+
 #[test]
 fn a_cancelled_wait_ends() {
     let project = known_project(STACK);
@@ -165,6 +225,9 @@ fn hostile_output_is_fenced_and_cleaned() {
         "{text}"
     );
     let cursor = agent.data("logs", json!({ "stream": "stdout" }))["cursor"].clone();
+    // That of the command line.
+    let words = ["logs", "--json", "--after", cursor.as_str().expect("a cursor")];
+    assert!(project.devstack(words).run().expect_code(0).stdout.starts_with(r#"{"cursor":"log-"#));
     let later = agent.data("logs", json!({ "stream": "stdout", "after": cursor }));
     assert_eq!((&later["log"], &later["more"]), (&Value::Null, &json!(false)));
     agent.data("stop", json!({ "all": true }));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::{TestCommand, TestProject, require_program};
 
-const FILE: &str = "[services.api]\ncommand = 'x'\nprofiles = ['full']\n[services.api-docs]\ncommand = 'x'\n[services.web]\ncommand = 'x'\n";
+const FILE: &str = "[services.api]\ncommand = 'x'\nprofiles = ['full']\n[services.api-docs]\ncommand = 'x'\n[services.web]\ncommand = 'x'\nactions.flush = 'x'\nactions.seed = { command = 'x', args = ['count'] }\n";
 
 /// A project whose shells find devstack by its name.
 fn project() -> TestProject {
@@ -49,6 +49,10 @@ fn names_of_the_stack_are_offered() {
         (&["-f", "other/some.toml", "restart", ""], &["mail"]),
         (&["restart", "-f", "other/some.toml", ""], &["mail"]),
         (&["logs", "-f", "w"], &["web"]),
+        (&["do", "a"], &["api", "api-docs"]),
+        (&["do", "web", ""], &["flush", "seed"]),
+        (&["do", "--detach", "web", "s"], &["seed"]),
+        (&["do", "api", ""], &[]),
         (&["presets", "po"], &["postgres"]),
         (&["man", "sch"], &["schema"]),
         (&["completions", ""], &["bash", "fish", "zsh"]),
@@ -104,6 +108,7 @@ fn bash_completes() {
         ended.stdout
     };
     assert_eq!(complete("devstack restart a", 2), "api api-docs\n");
+    assert_eq!(complete("devstack do web f", 3), "flush\n");
     assert_eq!(complete("devstack resta", 1), "restart\n");
     project.finish();
 }

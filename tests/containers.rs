@@ -38,6 +38,7 @@ with_each_engine! {
         a_taken_port_moves
         replicas_share_a_name
         commands_run_inside
+        actions_run_inside_and_leave_nothing_there
         a_save_builds_and_swaps
         the_healthcheck_of_an_image_counts
         volumes_stay

@@ -346,6 +346,12 @@ fn changes_go_on_after_a_cursor() {
     }
     assert!(text.stderr.starts_with("cursor: changes-"), "{}", text.stderr);
     stack.up.end();
+    let none = project.devstack(["changes", "--since", &cursor]).run().expect_code(3);
+    for said in
+        ["changes are kept only while one runs", "devstack up", "omit --since", "logs --said"]
+    {
+        assert!(none.stderr.contains(said), "{said} in {}", none.stderr);
+    }
     let again = project.devstack(["up"]).start();
     again.wait_for("is up");
     let later = changes(Some(&cursor));

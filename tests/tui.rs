@@ -3,7 +3,7 @@
 use std::num::NonZero;
 
 use crate::support::{
-    CTRL_C, RunningProgram, Signal, Source, TestProject, TtySettings, eventually, service,
+    CTRL_C, CTRL_Z, RunningProgram, Signal, Source, TestProject, TtySettings, eventually, service,
 };
 
 const SIZE: (u16, u16) = (24, 80);
@@ -201,5 +201,173 @@ fn without_a_terminal_or_a_stack_it_says_so() {
     let none = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
     assert_eq!(none.wait_code(), 3);
     none.wait_for("no stack is running in this directory");
+    project.finish();
+}
+
+/// A program is stopped: state T.
+fn is_stopped(program: &RunningProgram) -> bool {
+    let pid = program.pid().to_string();
+    let ps = std::process::Command::new("ps").args(["-o", "state=", "-p", &pid]).output();
+    let output = ps.expect("ps");
+    String::from_utf8_lossy(&output.stdout).trim_start().starts_with('T')
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_back_until_it_is_continued() {
+    let project = TestProject::new();
+    let up = up(&project);
+    let usual = usual_settings(&project);
+    let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &["WARN at the end", "following"]);
+    for _ in 0..2 {
+        tui.write(CTRL_Z);
+        eventually("the TUI to be stopped", || is_stopped(&tui).then_some(()));
+        assert_eq!(tui.settings(), usual);
+        eventually("the end of the alternate screen", || (!is_alternate(&tui)).then_some(()));
+        assert!(tui.signal(Signal::CONT));
+        eventually("the alternate screen", || is_alternate(&tui).then_some(()));
+        wait_screen(&tui, SIZE, &["WARN at the end", "following"]);
+        assert_ne!(tui.settings(), usual);
+    }
+    // One that was stopped by others did not give it back, and paints it again.
+    tui.stop();
+    let here = tui.bytes(Source::Stdout).len();
+    assert!(tui.signal(Signal::CONT));
+    eventually("a new picture", || {
+        let bytes = tui.bytes(Source::Stdout);
+        memchr::memmem::find(&bytes[here..], b"following").map(drop)
+    });
+    tui.write(b"q");
+    assert_eq!(tui.wait_code(), 0);
+    assert_eq!(tui.settings(), usual);
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn a_storm_of_resizes_ends_with_the_right_picture() {
+    let project = TestProject::new();
+    let up = up(&project);
+    let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &["WARN at the end", "following"]);
+    for count in 0..400_u16 {
+        tui.resize(1 + count * 37 % 150, 1 + count * 53 % 400);
+        if count % 50 == 0 {
+            tui.write(b"j");
+        }
+    }
+    tui.resize(31, 111);
+    wait_screen(&tui, (31, 111), &["WARN at the end", "MEM ── log", "following"]);
+    tui.write(b"?");
+    wait_screen(&tui, (31, 111), &["help"]);
+    tui.write(b"qq");
+    assert_eq!(tui.wait_code(), 0);
+    assert_eq!(tui.settings(), usual_settings(&project));
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn enter_attaches_to_a_service_and_its_detach_key_comes_back() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.echo]\ncommand = [\"{misbehave}\", \"echo\"]\ntty = true\n[services.other]\ncommand = [\"{misbehave}\", \"run\"]\n",
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &["echo", "other", "following"]);
+    for word in ["apple", "quince"] {
+        tui.write(b"\r");
+        let attached = "[attached to echo; press Ctrl-] to detach]";
+        wait_screen(&tui, SIZE, &[attached]);
+        // What are keys of the TUI is text there.
+        tui.write(format!("{word}\r").as_bytes());
+        up.wait_for(&format!("echo  | got {word}"));
+        tui.write(b"\x1d");
+        let screen = wait_screen(&tui, SIZE, &["other", "following", &format!("got {word}")]);
+        assert!(!screen.contains(attached), "{screen}");
+    }
+    // Keys are those of the TUI again.
+    tui.write(b"w");
+    wait_screen(&tui, SIZE, &["why echo"]);
+    tui.write(b"qq");
+    assert_eq!(tui.wait_code(), 0);
+    assert_eq!(tui.settings(), usual_settings(&project));
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_and_is_shown() {
+    let project = TestProject::new();
+    let up = up(&project);
+    let tui = project.devstack(["tui"]).env("DEVSTACK_TEST_TUI_PANIC", "yes");
+    let tui = tui.terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &["WARN at the end", "following"]);
+    tui.resize(SIZE.0, SIZE.1 + 1);
+    assert_ne!(tui.wait_code(), 0);
+    tui.wait_for("a test asked for a panic");
+    assert!(!is_alternate(&tui));
+    assert_eq!(tui.settings(), usual_settings(&project));
+    assert_eq!(service(&project.ps(), "api")["phase"], "ready");
+    up.end();
+
+    // Under `up --tui`, the plain log takes over.
+    let tui = project.devstack(["up", "--tui"]).env("DEVSTACK_TEST_TUI_PANIC", "yes");
+    let tui = tui.terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &["WARN at the end", "q plain log"]);
+    tui.resize(SIZE.0, SIZE.1 + 1);
+    tui.wait_for("a test asked for a panic");
+    tui.wait_for("api   | WARN at the end");
+    eventually("the end of the alternate screen", || (!is_alternate(&tui)).then_some(()));
+    tui.write(CTRL_C);
+    assert_eq!(tui.wait_code(), 130);
+    assert_eq!(tui.settings(), usual_settings(&project));
+    project.finish();
+}
+
+#[test]
+fn an_action_is_run_and_ended_from_the_palette() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.api]
+        command = ["{misbehave}", "run"]
+        [services.api.actions]
+        greet = { command = "echo good morning, $1; exit 3", args = ["who"] }
+        stays = ["{misbehave}", "run"]
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &["api", "following"]);
+    tui.write(b":do api greet\r");
+    wait_screen(&tui, SIZE, &["greet"]);
+    tui.write(b"'dear user'\r");
+    wait_screen(&tui, SIZE, &["greet of api", "good morning, dear user", "[exit 3]"]);
+    tui.write(b"q");
+    wait_screen(&tui, SIZE, &["[greet] good morning, dear user", "following"]);
+    let running = |ps: &serde_json::Value| {
+        let actions = service(ps, "api")["actions"].as_array().cloned().unwrap_or_default();
+        actions.iter().any(|action| !action["running"].is_null())
+    };
+    tui.write(b":do api stays\r");
+    project.wait_ps(running);
+    // The palette offers what the screen knows.
+    eventually("an entry for its end", || {
+        tui.write(b":end api stays");
+        let offered = wait_screen(&tui, SIZE, &["end api stays"]).contains("the action that runs");
+        tui.write(if offered { b"\r" } else { b"\x1b" });
+        offered.then_some(())
+    });
+    project.wait_ps(|ps| !running(ps));
+    wait_screen(&tui, SIZE, &["SIGTERM"]);
+    tui.write(b"qq");
+    assert_eq!(tui.wait_code(), 0);
+    up.end();
     project.finish();
 }

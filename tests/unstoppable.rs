@@ -322,3 +322,74 @@ fn a_request_that_waits_says_for_what() {
     assert_eq!(stop.wait_code(), 0, "{:?}", stop.lines());
     project.finish();
 }
+
+/// A stack with an action that is frozen.
+fn frozen_action() -> Option<(TestProject, RunningProgram, RunningProgram, FrozenGroup, u32)> {
+    let project = TestProject::new();
+    let actions = "actions.seed = { command = 'exec sleep 1236', parallel = true }\n";
+    project.write("devstack.toml", &format!("{ONE}{actions}"));
+    let up = project.devstack(["up"]).start();
+    up.wait_for("api | ready");
+    let seed = project.devstack(["do", "api", "seed"]).start();
+    let pid = eventually("the action to run", || {
+        let alive = project.alive();
+        Some(alive.iter().find(|one| one.command.contains("sleep 1236"))?.pid)
+    });
+    match FrozenGroup::freeze(&[pid]) {
+        Some(group) => Some((project, up, seed, group, pid)),
+        None => {
+            up.end();
+            seed.wait_exit();
+            None
+        }
+    }
+}
+
+#[test]
+fn an_action_fails_and_may_run_again_once_its_process_has_gone() {
+    let Some((project, up, seed, group, pid)) = frozen_action() else { return };
+    let said = format!("action seed cannot be killed: sleep 1236 (pid {pid}) is frozen by its");
+    project.devstack(["do", "--stop", "api", "seed"]).run().expect_code(0);
+    assert_eq!(seed.wait_code(), 1);
+    seed.wait_for(&said);
+    up.wait_for(&said);
+    // No second copy, though this action may run beside itself.
+    for words in [&["do", "api", "seed"][..], &["do", "--stop", "api", "seed"]] {
+        let refused = project.devstack(words).run().expect_code(1);
+        assert!(refused.stderr.contains(&said), "{refused:?}");
+        assert!(refused.stderr.contains("help: thaw it with `echo "), "{refused:?}");
+    }
+    drop(group);
+    project.wait_ps(|ps| service(ps, "api")["actions"][0]["running"].is_null());
+    let again = project.devstack(["do", "api", "seed"]).start();
+    eventually("it to run again", || {
+        let alive = project.alive();
+        alive.iter().any(|one| one.command.contains("sleep 1236")).then_some(())
+    });
+    up.end();
+    assert_eq!(again.wait_code(), 143);
+    project.finish();
+}
+
+#[test]
+fn down_names_the_process_of_an_action() {
+    let Some((project, up, seed, group, pid)) = frozen_action() else { return };
+    let down = project.devstack(["down"]).run().expect_code(1);
+    let said = format!("api: action seed cannot be killed: sleep 1236 (pid {pid}) is frozen");
+    assert!(down.stderr.contains(&said), "{down:?}");
+    assert_eq!((up.wait_code(), seed.wait_code()), (1, 1));
+    drop(group);
+    project.finish();
+}
+
+#[test]
+fn the_second_ctrl_c_ends_with_1_for_an_action_too() {
+    let Some((project, up, seed, group, pid)) = frozen_action() else { return };
+    up.interrupt();
+    up.wait_for("stopping: Ctrl-C");
+    up.interrupt();
+    assert_eq!((up.wait_code(), seed.wait_code()), (1, 1));
+    up.wait_for(&format!("(pid {pid}) is frozen by its cgroup"));
+    drop(group);
+    project.finish();
+}

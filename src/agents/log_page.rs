@@ -2,65 +2,35 @@
 //! comes later.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::str::FromStr;
+
+use serde::Deserialize;
 
 use super::untrusted::clean_line;
+use crate::control::LogMark;
 use crate::log::LogItem;
-use crate::model::Name;
+use crate::model::{CursorKind, CursorText, Name};
 
-/// How much older than a cursor a line may be read: clocks of streams are not exactly in order.
-const OVERLAP_MS: i64 = 2_000;
-
-/// The place after the last line that an agent has seen. Its text is opaque to agents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct LogPlace {
-    at: i64,
-    seq: u64,
-}
-
-impl LogPlace {
-    /// Where to begin reading, in milliseconds since 1970.
-    pub fn since(self) -> i64 {
-        self.at.saturating_sub(OVERLAP_MS)
-    }
-
-    /// Whether a line comes after this place. Numbers start over with each start of the stack, but
-    /// time goes on.
-    fn is_before(self, at: i64, seq: u64) -> bool {
-        seq > self.seq || at > self.at
-    }
-}
-
-impl fmt::Display for LogPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.at, self.seq)
-    }
-}
-
-impl FromStr for LogPlace {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<LogPlace, ()> {
-        let (at, seq) = text.split_once('-').ok_or(())?;
-        let at = at.parse().map_err(|_| ())?;
-        Ok(LogPlace { at, seq: seq.parse().map_err(|_| ())? })
-    }
-}
-
-/// Which lines a page keeps if not all fit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PageEnd {
-    /// The newest.
+/// What a page is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum LogPageRange {
+    /// The newest lines.
     Newest,
-    /// The first ones after a cursor.
-    After(LogPlace),
+    /// The first ones after a cursor, at most so many.
+    After(CursorText, u64),
+}
+
+/// A line that `devstack logs --json --cursor` prints.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum PrintedLog {
+    Item(LogItem),
+    Mark(LogMark),
 }
 
 /// A page that is being filled.
 #[derive(Debug)]
 pub(super) struct LogPage {
-    keep: PageEnd,
+    range: LogPageRange,
     /// How many bytes of lines fit.
     budget: usize,
     rows: VecDeque<PageRow>,
@@ -70,7 +40,11 @@ pub(super) struct LogPage {
     omitted: u64,
     missed: u64,
     last_rows: BTreeMap<Option<Name>, usize>,
-    place: Option<LogPlace>,
+    /// After the last line.
+    cursor: Option<CursorText>,
+    gap: Option<String>,
+    /// How many lines it has, folded ones too.
+    count: u64,
     is_full: bool,
 }
 
@@ -92,13 +66,13 @@ impl PageRow {
 }
 
 impl LogPage {
-    pub fn new(keep: PageEnd, budget: usize) -> LogPage {
-        let place = match keep {
-            PageEnd::Newest => None,
-            PageEnd::After(place) => Some(place),
+    pub fn new(range: LogPageRange, budget: usize) -> LogPage {
+        let cursor = match &range {
+            LogPageRange::Newest => None,
+            LogPageRange::After(cursor, _) => Some(cursor.clone()),
         };
         LogPage {
-            keep,
+            range,
             budget,
             rows: VecDeque::new(),
             bytes: 0,
@@ -106,45 +80,53 @@ impl LogPage {
             omitted: 0,
             missed: 0,
             last_rows: BTreeMap::new(),
-            place,
+            cursor,
+            gap: None,
+            count: 0,
             is_full: false,
         }
     }
 
-    /// Takes the next item. Returns false once no more fit.
-    pub fn push(&mut self, item: &LogItem) -> bool {
-        if self.is_full {
-            return false;
+    /// Takes what was printed next. Returns false once no more fits.
+    pub fn push(&mut self, printed: &PrintedLog) -> bool {
+        match printed {
+            PrintedLog::Item(item) => return self.push_item(item),
+            PrintedLog::Mark(LogMark::Gap(why)) => self.gap = Some(why.clone()),
+            PrintedLog::Mark(LogMark::Start(start)) => {
+                self.cursor = Some(CursorText::new(CursorKind::Log, start, 0));
+            }
+            // It comes last: everything before it is on the page.
+            PrintedLog::Mark(LogMark::Cursor(text)) => self.cursor = text.parse().ok(),
         }
-        let (service, text, at, seq) = match item {
+        true
+    }
+
+    fn push_item(&mut self, item: &LogItem) -> bool {
+        let (service, text, seq) = match item {
             LogItem::Line(line) => {
-                (Some(line.service.clone()), clean_line(&line.line), line.at, line.seq)
+                (Some(line.service.clone()), clean_line(&line.line), Some(line.seq))
             }
             LogItem::Status(status) => {
                 let about = status.text.service.as_ref();
                 let about = about.map_or(String::new(), |name| format!("{name}: "));
                 let text: Vec<String> =
                     status.text.text.lines().map(|line| clean_line(line.as_bytes())).collect();
-                (None, about + &text.join(" / "), status.at, status.seq.unwrap_or(0))
+                (None, about + &text.join(" / "), status.seq)
             }
             LogItem::Missed { missed, .. } => {
                 self.missed += missed;
                 return true;
             }
         };
-        if let PageEnd::After(place) = self.keep
-            && !place.is_before(at, seq)
-        {
-            return true;
-        }
-        if !self.add(service, text) {
+        let no_more = matches!(self.range, LogPageRange::After(_, most) if self.count == most);
+        if no_more || !self.add(service, text) {
             self.is_full = true;
             return false;
         }
-        let (was_at, was_seq) = self.place.map_or((at, seq), |place| (place.at, place.seq));
-        // After a restart of the stack, numbers start over.
-        let seq = if at > was_at { seq } else { seq.max(was_seq) };
-        self.place = Some(LogPlace { at: at.max(was_at), seq });
+        self.count += 1;
+        if let (Some(cursor), Some(seq)) = (&mut self.cursor, seq) {
+            cursor.number = cursor.number.max(seq + 1);
+        }
         true
     }
 
@@ -158,7 +140,7 @@ impl LogPage {
         }
         let row = PageRow { service, text, count: 1 };
         let len = row.len();
-        if matches!(self.keep, PageEnd::After(_))
+        if matches!(self.range, LogPageRange::After(..))
             && self.bytes + len > self.budget
             && self.bytes > 0
         {
@@ -191,9 +173,14 @@ impl LogPage {
         text
     }
 
-    /// The place after the last line of this page.
-    pub fn place(&self) -> Option<LogPlace> {
-        self.place
+    /// The place after the last line of this page; `None`: not known.
+    pub fn cursor(&self) -> Option<&CursorText> {
+        self.cursor.as_ref()
+    }
+
+    /// Why lines may be missing after the cursor that was given.
+    pub fn gap(&self) -> Option<&str> {
+        self.gap.as_deref()
     }
 
     /// Whether more lines follow this page.
@@ -215,44 +202,49 @@ impl LogPage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::LogLine;
-    use crate::model::{OutputStream, RunId};
 
-    fn line(service: &str, at: i64, seq: u64, text: &str) -> LogItem {
-        LogItem::Line(LogLine {
-            service: Name::new(service).unwrap(),
-            run: RunId(1),
-            stream: OutputStream::Stdout,
-            at,
-            seq,
-            line: text.as_bytes().to_vec(),
-            continues: false,
-            open: false,
-            unfinished: false,
-        })
+    fn line(service: &str, seq: u64, text: &str) -> PrintedLog {
+        let line = serde_json::json!({
+            "service": service, "run": 1, "stream": "stdout", "at": "2025-11-20T09:00:00.120Z",
+            "seq": seq, "line": text,
+        });
+        serde_json::from_value(line).expect("a line")
+    }
+
+    fn printed(text: &str) -> PrintedLog {
+        serde_json::from_str(text).expect("a line")
+    }
+
+    fn after(number: u64) -> LogPageRange {
+        LogPageRange::After(format!("log-11-{number}").parse().expect("a cursor"), u64::MAX)
+    }
+
+    fn cursor(page: &LogPage) -> String {
+        page.cursor().map(CursorText::to_string).unwrap_or_default()
     }
 
     #[test]
     fn repeated_lines_of_a_service_are_folded() {
-        let mut page = LogPage::new(PageEnd::Newest, 4000);
+        let mut page = LogPage::new(LogPageRange::Newest, 4000);
         for seq in 0..5 {
-            assert!(page.push(&line("api", 10, 2 * seq, "poll")));
-            assert!(page.push(&line("web", 10, 2 * seq + 1, &format!("hit {}", seq / 2))));
+            assert!(page.push(&line("api", 2 * seq, "poll")));
+            assert!(page.push(&line("web", 2 * seq + 1, &format!("hit {}", seq / 2))));
         }
+        assert!(page.push(&printed(r#"{"cursor":"log-11-10"}"#)));
         insta::assert_snapshot!(page.lines(), @r"
         api | poll (×5)
         web | hit 0 (×2)
         web | hit 1 (×2)
         web | hit 2
         ");
-        assert_eq!(page.place(), Some(LogPlace { at: 10, seq: 9 }));
+        assert_eq!(cursor(&page), "log-11-10");
     }
 
     #[test]
     fn without_a_cursor_the_newest_lines_are_kept() {
-        let mut page = LogPage::new(PageEnd::Newest, 100);
+        let mut page = LogPage::new(LogPageRange::Newest, 100);
         for seq in 0..1000 {
-            assert!(page.push(&line("api", 10, seq, &format!("line {seq}"))));
+            assert!(page.push(&line("api", seq, &format!("line {seq}"))));
         }
         assert!(page.lines().len() <= 100 && page.lines().ends_with("line 999\n"));
         assert_eq!(page.omitted() + page.lines().lines().count() as u64, 1000);
@@ -261,53 +253,48 @@ mod tests {
 
     #[test]
     fn pages_after_a_cursor_show_every_line_once() {
-        let all: Vec<LogItem> = (0..500)
-            .map(|seq| line("api", 1000 + seq as i64, seq, &format!("line {seq}")))
-            .collect();
-        let mut place = LogPlace { at: 0, seq: 0 };
-        let (mut seen, mut pages) = (String::new(), 0);
-        loop {
-            let mut page = LogPage::new(PageEnd::After(place), 300);
-            for item in &all {
-                if !page.push(item) {
+        for most in [7, u64::MAX] {
+            let (mut seen, mut pages, mut from) = (String::new(), 0, 0);
+            loop {
+                let LogPageRange::After(place, _) = after(from) else { unreachable!() };
+                let mut page = LogPage::new(LogPageRange::After(place, most), 300);
+                let all = (from..500).map(|seq| line("api", seq, &format!("line {seq}")));
+                for item in all.chain([printed(r#"{"cursor":"log-11-500"}"#)]) {
+                    if !page.push(&item) {
+                        break;
+                    }
+                }
+                seen += &page.lines();
+                pages += 1;
+                from = page.cursor().expect("a cursor").number;
+                if !page.has_more() {
                     break;
                 }
             }
-            seen += &page.lines();
-            pages += 1;
-            place = page.place().unwrap().to_string().parse().unwrap();
-            if !page.has_more() {
-                break;
-            }
+            let wanted: String = (0..500).map(|seq| format!("api | line {seq}\n")).collect();
+            assert_eq!(seen, wanted);
+            assert!(from == 500 && pages > 20, "{from} {pages}");
         }
-        let wanted: String = (0..500).map(|seq| format!("api | line {seq}\n")).collect();
-        assert_eq!(seen, wanted);
-        assert!(pages > 20, "{pages}");
     }
 
     #[test]
     fn a_stack_that_starts_again_is_read_on() {
-        let mut page = LogPage::new(PageEnd::After(LogPlace { at: 50, seq: 900 }), 4000);
-        page.push(&line("api", 50, 900, "seen"));
-        page.push(&line("api", 49, 899, "seen"));
-        page.push(&line("api", 60, 0, "new start"));
-        page.push(&line("api", 61, 1, "goes on"));
+        let mut page = LogPage::new(after(900), 45);
+        page.push(&printed(r#"{"gap":"the stack was started again after this cursor"}"#));
+        page.push(&printed(r#"{"start":"22"}"#));
+        assert!(page.push(&line("api", 0, "new start")));
+        assert!(page.push(&line("api", 1, "goes on")));
+        assert!(!page.push(&line("api", 2, "does not fit any more")));
         assert_eq!(page.lines(), "api | new start\napi | goes on\n");
-        assert_eq!(page.place(), Some(LogPlace { at: 61, seq: 1 }));
+        assert_eq!((&*cursor(&page), page.has_more()), ("log-22-2", true));
+        assert!(page.gap().is_some_and(|why| why.contains("started again")));
     }
 
     #[test]
     fn one_line_larger_than_the_page_is_shown_alone() {
-        let mut page = LogPage::new(PageEnd::After(LogPlace { at: 0, seq: 0 }), 10);
-        assert!(page.push(&line("api", 1, 1, "longer than ten bytes")));
-        assert!(!page.push(&line("api", 2, 2, "next")));
+        let mut page = LogPage::new(after(1), 10);
+        assert!(page.push(&line("api", 1, "longer than ten bytes")));
+        assert!(!page.push(&line("api", 2, "next")));
         assert_eq!(page.lines(), "api | longer than ten bytes\n");
-    }
-
-    #[test]
-    fn only_places_are_places() {
-        for text in ["", "-", "1", "a-1", "1-a", "1-2-3", "1--2"] {
-            assert_eq!(text.parse::<LogPlace>(), Err(()), "{text}");
-        }
     }
 }

@@ -10,15 +10,14 @@ use super::answers::{
     env_answer, log_answer, not_running_answer, plan_answer, port_report_answer, ports_answer,
     request_answer, request_list_answer, stack_answer, why_answer,
 };
-use super::log_page::{LogPage, LogPlace, PageEnd};
+use super::log_page::{LogPage, LogPageRange, PrintedLog};
 use super::own_command::OwnProgram;
 use super::tool_call::{
     ActionArguments, DebugArguments, LogsArguments, PortsArguments, RequestsArguments,
     StopArguments, ToolCall, UpArguments, WaitArguments,
 };
 use crate::control::{ClientError, ControlClient, ProjectRecord};
-use crate::log::LogItem;
-use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot};
+use crate::model::{CursorKind, CursorText, EnvView, Message, MessageClass, PlanView, Snapshot};
 use crate::ports::PortReport;
 use crate::ports::report::PortRow;
 use crate::text::join;
@@ -169,20 +168,17 @@ impl StackTools {
         const LINES: u64 = 300;
         let most = arguments.max_bytes.unwrap_or(USUAL_BYTES).clamp(500, MOST_BYTES);
         let after = arguments.after.as_deref().map(cursor).transpose()?;
-        let keep = after.map_or(PageEnd::Newest, PageEnd::After);
-        let lines = match (after, arguments.lines) {
-            (_, Some(lines)) => lines.to_string(),
-            (Some(_), None) => "all".to_owned(),
-            (None, None) => LINES.to_string(),
-        };
-        let since = match after {
-            Some(place) => Some(
-                jiff::Timestamp::from_millisecond(place.since()).unwrap_or_default().to_string(),
-            ),
-            None => arguments.since.clone(),
-        };
-        let mut words = vec!["logs".to_owned(), "--json".to_owned(), format!("--lines={lines}")];
-        words.extend(since.map(|since| format!("--since={since}")));
+        let mut words = vec!["logs".to_owned(), "--json".to_owned(), "--cursor".to_owned()];
+        match &after {
+            Some(cursor) => words.push(format!("--after={cursor}")),
+            None => {
+                words.push(format!("--lines={}", arguments.lines.unwrap_or(LINES)));
+                words.extend(arguments.since.as_ref().map(|since| format!("--since={since}")));
+            }
+        }
+        let most_lines = arguments.lines.unwrap_or(u64::MAX);
+        let range =
+            after.map_or(LogPageRange::Newest, |after| LogPageRange::After(after, most_lines));
         words.extend(arguments.grep.as_ref().map(|grep| format!("--grep={grep}")));
         words.extend(arguments.stream.map(|stream| format!("--stream={}", stream.as_str())));
         if arguments.grep.is_none() && arguments.stream.is_none() {
@@ -191,9 +187,9 @@ impl StackTools {
         words.push("--".to_owned());
         words.extend(arguments.services.iter().cloned());
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut page = LogPage::new(keep, most.saturating_sub(LOG_FRAME));
-        let take = |line: &[u8]| match serde_json::from_slice::<LogItem>(line) {
-            Ok(item) => page.push(&item),
+        let mut page = LogPage::new(range, most.saturating_sub(LOG_FRAME));
+        let take = |line: &[u8]| match serde_json::from_slice::<PrintedLog>(line) {
+            Ok(printed) => page.push(&printed),
             // Of a newer kind.
             Err(_) => true,
         };
@@ -308,8 +304,8 @@ fn some(services: &[String]) -> Result<(), Message> {
     }
 }
 
-fn cursor(text: &str) -> Result<LogPlace, Message> {
-    text.parse().map_err(|()| {
+fn cursor(text: &str) -> Result<CursorText, Message> {
+    CursorText::parse(CursorKind::Log, text).map_err(|_| {
         Message::new(MessageClass::Usage, "`after` is not a cursor")
             .help("pass `cursor` of an earlier answer of `logs` as it is, or leave `after` out")
     })

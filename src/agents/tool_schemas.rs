@@ -100,7 +100,13 @@ pub(super) fn logs_input() -> Value {
         optional("after", about(text(), "`cursor` of an earlier answer")),
         optional("since", about(text(), "such as 10m or 2026-11-20T09:30:00Z")),
         optional("stream", json!({ "enum": ["stdout", "stderr"] })),
-        optional("lines", about(lines, "newest lines per service to look at; default: 300")),
+        optional(
+            "lines",
+            about(
+                lines,
+                "newest lines per service to look at; default: 300; with `after`: at most so many lines",
+            ),
+        ),
         optional("max_bytes", about(bytes, "default: 4000")),
     ])
 }
@@ -164,6 +170,7 @@ pub(super) fn logs_output() -> Value {
     object([
         optional("log", about(text(), "untrusted: `service | line`")),
         optional("cursor", text()),
+        optional("gap", about(text(), "why lines may be missing after the cursor that was given")),
         required("more", kind("boolean")),
         required("omitted", count()),
         required("missed", count()),

@@ -11,6 +11,7 @@ mod engine_client;
 mod engine_error;
 mod failure_text;
 mod inside_listener;
+mod inside_processes;
 mod labels;
 mod leftovers;
 mod published_port;
@@ -27,6 +28,7 @@ pub use failure_text::{
     still_running,
 };
 pub use inside_listener::{InsideListener, inside_listener, is_process_of};
+pub use inside_processes::{ACTION_MARK, action_mark, signal_command};
 pub use labels::ContainerLabels;
 pub use leftovers::{ContainerLeftovers, find_containers, remove_containers};
 pub use published_port::{ForeignContainer, publisher_of};

@@ -18,7 +18,7 @@ use super::{stack_list, tab_stream};
 use crate::control::{ClientError, ControlClient, LogQuery};
 use crate::front_door::{DoorFiles, ExchangeFeed, ExchangeQuery, ExchangeReader};
 use crate::log::StatusMode;
-use crate::model::{ActionRequest, Snapshot};
+use crate::model::{ActionRequest, ActionStop, Snapshot};
 use crate::ports::{explain_held, report};
 
 /// How long a request to act is waited for. Later results are in the events.
@@ -36,6 +36,8 @@ pub(super) enum ApiCall {
     Do,
     /// Run an action of a service.
     Action,
+    /// End an action that runs.
+    StopAction,
     Get(ApiView),
 }
 
@@ -59,6 +61,7 @@ impl ApiCall {
             "code" => ApiCall::Code,
             "do" => ApiCall::Do,
             "action" => ApiCall::Action,
+            "action/stop" => ApiCall::StopAction,
             "stacks" => ApiCall::Get(ApiView::Stacks),
             "stack" => ApiCall::Get(ApiView::Stack),
             "why" => ApiCall::Get(ApiView::Why),
@@ -74,7 +77,7 @@ impl ApiCall {
 
     pub fn method(self) -> Method {
         match self {
-            ApiCall::Code | ApiCall::Do | ApiCall::Action => Method::POST,
+            ApiCall::Code | ApiCall::Do | ApiCall::Action | ApiCall::StopAction => Method::POST,
             ApiCall::Get(_) => Method::GET,
         }
     }
@@ -127,6 +130,20 @@ pub(super) async fn run_action(
     let request = ActionRequest { service, action, args, detach: true };
     let updates = client.run_action(&request).await?;
     Ok(reply::lines(tab_stream::action(updates, place)))
+}
+
+/// Which running action to end.
+#[derive(Debug, Deserialize)]
+pub(super) struct StopActionBody {
+    stack: String,
+    #[serde(flatten)]
+    stop: ActionStop,
+}
+
+/// Asks an action to end. Whoever runs it learns when it has.
+pub(super) async fn stop_action(body: StopActionBody) -> Result<DashboardResponse, DashboardError> {
+    let text = stack_list::client(&body.stack)?.stop_action(&body.stop).await?;
+    Ok(reply::json(StatusCode::OK, &json!({ "text": text, "done": true })))
 }
 
 /// Acts on a stack. What takes longer goes on.

@@ -121,6 +121,7 @@ impl Dashboard {
             }
             ApiCall::Do => api::act(parse(&body)?).await,
             ApiCall::Action => api::run_action(parse(&body)?, self.stream_place()?).await,
+            ApiCall::StopAction => api::stop_action(parse(&body)?).await,
             ApiCall::Get(what) => {
                 let place = || self.stream_place();
                 api::get(what, head.uri.query().unwrap_or(""), &self.0.runtime, place).await

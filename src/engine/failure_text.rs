@@ -65,7 +65,13 @@ impl ServiceFailure {
             format!("fix {name}; this service then starts automatically, or {restart}")
         };
         match self {
-            ServiceFailure::Unstoppable { tree, survivors } => unstoppable(*tree, survivors),
+            ServiceFailure::Unstoppable { tree, survivors } => {
+                let whose = match tree {
+                    TreeOf::Service => "",
+                    TreeOf::WatchCommand => "its watch command ",
+                };
+                unstoppable(whose, survivors)
+            }
             ServiceFailure::NotStarted(message) => message.clone(),
             ServiceFailure::NotReady { limit, last, elsewhere } => {
                 let (why, help) = match elsewhere {
@@ -138,12 +144,8 @@ impl ServiceFailure {
 /// How many survivors a message names.
 const NAMED: usize = 3;
 
-/// SIGKILL did not end this.
-fn unstoppable(tree: TreeOf, left: &[Survivor]) -> Message {
-    let whose = match tree {
-        TreeOf::Service => "",
-        TreeOf::WatchCommand => "its watch command ",
-    };
+/// SIGKILL did not end this; `whose` comes before `cannot be killed`.
+pub fn unstoppable(whose: &str, left: &[Survivor]) -> Message {
     let each = left.iter().take(NAMED).map(|survivor| {
         let Survivor { pid, command, state } = survivor;
         format!("{command} (pid {pid}) {}", blocker(state))

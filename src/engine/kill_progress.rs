@@ -9,7 +9,7 @@ use super::{Effect, Engine};
 use crate::model::{EventKind, Name, Survivor};
 
 /// What is alive this long after SIGKILL, which takes milliseconds, hangs in the kernel.
-const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+pub const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Within this time the guard kills what outlives a main process that exited on its own.
 const KEEPER_GRACE: Duration = Duration::from_secs(1);

@@ -38,9 +38,11 @@ use std::time::Duration;
 
 pub use effect::{Effect, KilledTree};
 pub use failure::{RequestError, ServiceFailure, TreeOf};
+pub use failure_text::unstoppable;
 pub use input::{
     ExitBlame, Input, JobId, Selection, ShutdownMode, StartObstacle, Ticket, WhenIdle,
 };
+pub use kill_progress::KILL_TIMEOUT;
 pub use lazy::Door;
 pub use service_state::EngineTime;
 

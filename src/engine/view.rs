@@ -115,6 +115,7 @@ impl Engine {
                 mode,
                 live.is_some_and(|run| run.facts.debugger == DebuggerState::Seen),
             ),
+            can_debug: service.debug.is_some(),
             phase,
             since: date(state.since),
             cause,

@@ -64,11 +64,11 @@ pub enum EventKind {
         /// Its name.
         action: Name,
     },
-    /// An action of a service has ended, and nothing of it is left.
+    /// An action of a service has ended, and nothing of it is left that can be killed.
     ActionEnded {
         /// Its name.
         action: Name,
-        /// How it exited, or why it did not start.
+        /// How it exited, or why it did not start or cannot be killed.
         exit: Result<ProcessExit, Message>,
         /// Why it was ended, as a fragment; `None`: it exited by itself.
         cause: Option<String>,
@@ -161,11 +161,11 @@ pub enum EventViewKind {
         /// Its name.
         action: Name,
     },
-    /// An action of a service has ended, and nothing of it is left.
+    /// An action of a service has ended, and nothing of it is left that can be killed.
     ActionEnded {
         /// Its name.
         action: Name,
-        /// How it exited; `None`: it did not start.
+        /// How it exited; `None`: it did not start or cannot be killed.
         exit: Option<ProcessExit>,
         /// How long it took, in milliseconds.
         took_ms: u64,

@@ -121,6 +121,9 @@ pub struct ServiceView {
     /// Where a debugger attaches, in debug mode.
     #[serde(default)]
     pub debug: Option<DebugView>,
+    /// Whether it has a `debug` entry, so that debug mode can be switched on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub can_debug: bool,
     /// Its phase.
     pub phase: Phase,
     /// When this phase began: RFC 3339 in UTC with milliseconds.

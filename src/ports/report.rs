@@ -200,6 +200,7 @@ mod tests {
             kind: ServiceKindView::Service,
             mode: ModeView::Run,
             debug: None,
+            can_debug: false,
             phase: Phase::Ready,
             since: String::new(),
             cause: String::new(),

@@ -57,12 +57,18 @@ impl Supervisor {
                     return drop(tell.send(Err(refusal)));
                 }
                 let ticket = self.ticket(tell);
+                if request == ControlRequest::Down {
+                    self.end_requests.insert(ticket, None);
+                }
                 inputs.push(request.into_input(ticket));
             }
             WakeReason::Ask(SupervisorRequest::ClientLeft) => {
                 let gone = self.waiting.iter().filter(|(_, tell)| tell.is_closed());
                 let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
-                gone.iter().for_each(|ticket| drop(self.waiting.remove(ticket)));
+                gone.iter().for_each(|ticket| {
+                    self.waiting.remove(ticket);
+                    self.end_requests.remove(ticket);
+                });
                 inputs.extend(gone.into_iter().map(Input::Cancel));
             }
             WakeReason::Ask(SupervisorRequest::Snapshot(tell)) => {

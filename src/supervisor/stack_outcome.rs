@@ -52,6 +52,7 @@ impl Supervisor {
             self.logs.write_status(event_lines::panicked());
             let _ = catch_panic(self.serve_shutdown()).await;
         }
+        self.answer_end_requests();
         let code = self.exit_code.unwrap_or(ExitCode::FAILED.0);
         let outcome = match self.interrupts {
             LAST_SIGNAL.. => {
@@ -120,7 +121,8 @@ impl Supervisor {
     /// Ends every process that is left, and says what is known about that.
     async fn finish(mut self, code: i32) -> StackOutcome {
         self.status.finish().await;
-        let survivors = self.engine.has_survivors();
+        let actions = self.hands.actions.stuck().next().is_some();
+        let survivors = self.engine.has_survivors() || actions;
         let mut signals = self.senses.signals;
         let logs = self.logs;
         let finished = self.hands.finish(survivors);

@@ -115,6 +115,8 @@ pub struct Supervisor {
     pub(super) found: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
     asks: mpsc::UnboundedReceiver<SupervisorRequest>,
     pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<RequestResult>>,
+    /// Requests for the end of the stack, with the answer of the engine.
+    pub(super) end_requests: BTreeMap<Ticket, Option<RequestResult>>,
     tickets: u64,
     pub(super) interrupts: u32,
     /// When the loop last ran.
@@ -147,7 +149,7 @@ pub(super) enum WakeReason {
     Fact(RunReport),
     Report(ProbeReport),
     Done(JobReport),
-    ActionEnded(ActionEnd),
+    ActionEnded(Option<ActionEnd>),
     Change(WatchReport),
     Ask(SupervisorRequest),
     Ports(PortVerdict),
@@ -197,6 +199,7 @@ impl Supervisor {
             found: mpsc::unbounded_channel(),
             asks,
             waiting: BTreeMap::new(),
+            end_requests: BTreeMap::new(),
             tickets: 0,
             interrupts: 0,
             last_step: EngineTime::ZERO,
@@ -366,9 +369,12 @@ impl Supervisor {
             Effect::StartReadyProbes(run, service) => self.hands.start_probes(run, &service),
             Effect::Emit(event) => self.on_event(event),
             Effect::Answer(ticket, answer) => {
-                if let Some(tell) = self.waiting.remove(&ticket) {
+                let answer = answer.map_err(|error| error.message());
+                if let Some(held) = self.end_requests.get_mut(&ticket) {
+                    *held = Some(answer);
+                } else if let Some(tell) = self.waiting.remove(&ticket) {
                     // The client may have left.
-                    let _ = tell.send(answer.map_err(|error| error.message()));
+                    let _ = tell.send(answer);
                 }
             }
             Effect::InvestigateExit(run, service) => self.investigate_exit(run, service),

@@ -18,10 +18,13 @@ pub enum UserAction {
     Open(Name),
     CopyAddress(Name),
     Run(Name, Name),
+    EndAction(Name, Name),
     Only(Option<Name>),
+    StartAll,
     RestartAll,
     StopStack,
     Plan,
+    Changes,
     Ports,
     Search,
     Filter,
@@ -64,6 +67,8 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
         UserAction::Why(name) => ask(TuiRequest::Why(name)),
         UserAction::Env(name) => ask(TuiRequest::Env(name)),
         UserAction::Plan => ask(TuiRequest::Plan),
+        UserAction::Changes => ask(TuiRequest::Changes),
+        UserAction::EndAction(service, action) => ask(TuiRequest::EndAction(service, action)),
         UserAction::Attach(name) => vec![TuiCommand::Attach(name)],
         UserAction::Open(name) => vec![TuiCommand::Open(name)],
         UserAction::CopyAddress(name) => copy_address(state, &name),
@@ -71,6 +76,18 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
         UserAction::Only(only) => {
             state.log.only = only;
             log::show_end(state)
+        }
+        UserAction::StartAll => {
+            let stands = |view: &&ServiceView| !view.kind.is_task() && !can_stop(view.phase);
+            let all = state.services().iter().filter(stands).map(|view| view.name.clone());
+            let all: Vec<Name> = all.collect();
+            match all.is_empty() {
+                true => {
+                    state.notice = Some(Notice::done("all services run"));
+                    Vec::new()
+                }
+                false => ask(TuiRequest::Start(all)),
+            }
         }
         UserAction::RestartAll => {
             let runs = |view: &&ServiceView| !view.kind.is_task() && can_stop(view.phase);

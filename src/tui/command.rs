@@ -78,6 +78,10 @@ pub enum TuiRequest {
     Plan,
     /// Run an action of a service.
     Run(Name, Name, Vec<String>),
+    /// End an action of a service where it runs.
+    EndAction(Name, Name),
+    /// Show what has happened.
+    Changes,
 }
 
 /// Why the TUI ends.

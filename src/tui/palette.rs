@@ -56,6 +56,7 @@ fn add_service(view: &ServiceView, entries: &mut Vec<PaletteEntry>) {
     }
     match view.mode {
         ModeView::Debug => add("end debug mode of", "d", UserAction::ToggleDebug(name.clone())),
+        _ if !view.can_debug => {}
         _ => add("debug", "d", UserAction::ToggleDebug(name.clone())),
     }
     add("env", "its environment", UserAction::Env(name.clone()));
@@ -68,6 +69,13 @@ fn add_service(view: &ServiceView, entries: &mut Vec<PaletteEntry>) {
             help: action.help.clone().unwrap_or_default(),
             action: UserAction::Run(name.clone(), action.name.clone()),
         });
+        if !action.running.is_empty() {
+            entries.push(PaletteEntry {
+                label: format!("end {name} {}", action.name),
+                help: "the action that runs".to_owned(),
+                action: UserAction::EndAction(name.clone(), action.name.clone()),
+            });
+        }
     }
 }
 
@@ -89,6 +97,8 @@ fn add_general(state: &TuiState, entries: &mut Vec<PaletteEntry>) {
         ("mouse", "m", UserAction::Mouse),
         ("ports", "all ports of the stack", UserAction::Ports),
         ("plan", "what an edit of devstack.toml would change", UserAction::Plan),
+        ("changes", "what has happened, newest last", UserAction::Changes),
+        ("start all", "all services that do not run", UserAction::StartAll),
         ("restart all", "all services that run", UserAction::RestartAll),
         ("down", "stop the whole stack", UserAction::StopStack),
         ("help", "?", UserAction::Help),
@@ -96,5 +106,68 @@ fn add_general(state: &TuiState, entries: &mut Vec<PaletteEntry>) {
         ("quit", close, UserAction::Close),
     ] {
         entries.push(PaletteEntry { label: label.to_owned(), help: help.to_owned(), action });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::RunningAction;
+    use crate::tui::fixture::stack;
+
+    fn labels(change: impl FnOnce(&mut ServiceView)) -> Vec<String> {
+        let mut snapshot = stack(1);
+        change(&mut snapshot.services[0]);
+        let mut state = TuiState::new((80, 24), false, true);
+        state.stack = Some(snapshot);
+        palette_entries(&state, "").into_iter().map(|entry| entry.label).collect()
+    }
+
+    /// Commands of devstack that have no entry: what they show is on the screen, or they are about files,
+    /// this machine or another program.
+    #[test]
+    fn every_command_about_a_running_stack_is_offered() {
+        let usual = labels(|_| {});
+        for label in [
+            "restart api",
+            "stop api",
+            "why api",
+            "attach api",
+            "open api",
+            "env api",
+            "only api",
+            "do api seed COUNT",
+            "do api reset",
+            "ports",
+            "plan",
+            "changes",
+            "start all",
+            "restart all",
+            "down",
+            "search",
+            "filter",
+            "help",
+            "quit",
+        ] {
+            assert!(usual.iter().any(|known| known == label), "{label} in {usual:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_can_be_done_is_offered() {
+        let has = |labels: &[String], label: &str| labels.iter().any(|known| known == label);
+        let usual = labels(|_| {});
+        assert!(!has(&usual, "debug api") && !has(&usual, "start api"), "{usual:?}");
+        assert!(!has(&usual, "end api seed"), "{usual:?}");
+        assert!(has(&labels(|view| view.can_debug = true), "debug api"));
+        assert!(has(&labels(|view| view.mode = ModeView::Debug), "end debug mode of api"));
+        let stopped = labels(|view| view.phase = crate::model::Phase::Idle);
+        assert!(has(&stopped, "start api") && !has(&stopped, "stop api"), "{stopped:?}");
+        let runs = RunningAction { number: 1, since: String::new(), pid: None };
+        let running = labels(|view| {
+            view.actions.iter_mut().find(|one| one.name.as_str() == "seed").expect("one").running =
+                vec![runs];
+        });
+        assert!(has(&running, "end api seed") && !has(&running, "end api reset"), "{running:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{RunningProgram, TestProject, eventually};
+use crate::support::{RunningProgram, TestCommand, TestProject, eventually};
 
 pub struct RawClient {
     program: RunningProgram,
@@ -20,8 +20,19 @@ impl RawClient {
 
     /// A client with these capabilities.
     pub fn start_with(project: &TestProject, capabilities: Value) -> RawClient {
-        let program = project.devstack(["mcp"]).stdin().start();
-        let mut client = RawClient { program, read: 0, next_id: 100, early: Vec::new() };
+        RawClient::start_command(project.devstack(["mcp"]), capabilities)
+    }
+
+    /// The client of this command's server, of a protocol that has no `initialize`: each request says
+    /// what the client can do.
+    pub fn start_newer(command: TestCommand) -> RawClient {
+        let program = command.stdin().start();
+        RawClient { program, read: 0, next_id: 100, early: Vec::new() }
+    }
+
+    /// The client of this command's server.
+    pub fn start_command(command: TestCommand, capabilities: Value) -> RawClient {
+        let mut client = RawClient::start_newer(command);
         let id = client.request(
             "initialize",
             json!({
@@ -55,6 +66,26 @@ impl RawClient {
 
     pub fn send_call(&mut self, tool: &str, arguments: Value) -> Value {
         self.request("tools/call", json!({ "name": tool, "arguments": arguments }))
+    }
+
+    /// Calls a tool as the protocol of 2026-07-28 does. `more` are fields beside its arguments.
+    #[track_caller]
+    pub fn newer_call(&mut self, tool: &str, more: &Value) -> Value {
+        let mut params = json!({
+            "name": tool,
+            "arguments": {},
+            "_meta": {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientInfo": { "name": "test", "version": "1" },
+                "io.modelcontextprotocol/clientCapabilities": { "elicitation": { "form": {} } },
+            },
+        });
+        let fields = more.as_object().cloned().unwrap_or_default();
+        params.as_object_mut().expect("an object").extend(fields);
+        let id = self.request("tools/call", params);
+        let message = self.response(&id);
+        assert!(message["result"].is_object(), "{message}");
+        message["result"].clone()
     }
 
     /// The next message. Everything on stdout must be one.

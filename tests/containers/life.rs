@@ -151,6 +151,63 @@ pub fn commands_run_inside(engine: &Engine) {
     project.finish();
 }
 
+/// How many processes of this machine, that is, of all containers too, have this command line.
+fn count(command: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("it is there").flatten();
+    let lines = processes.filter_map(|one| std::fs::read(one.path().join("cmdline")).ok());
+    let command = command.replace(' ', "\0") + "\0";
+    lines.filter(|line| line.ends_with(command.as_bytes())).count()
+}
+
+pub fn actions_run_inside_and_leave_nothing_there(engine: &Engine) {
+    let project = TestProject::new();
+    // Both engines are tested at once.
+    let time = if engine.kind == Kind::Docker { "871" } else { "872" };
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'acts'
+            [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18155, inside = 8080 }}
+            env = {{ SECRET = 'hidden word' }}
+            [services.web.actions]
+            where = {{ command = 'cat /www/index.html; echo \"$SECRET and $DEVSTACK_ARG_COUNT\"; exit 7', args = ['count'] }}
+            stays = 'sleep {time}1 & echo started; sleep {time}2; wait'
+            deaf = \"trap '' TERM INT; echo started; while true; do sleep {time}3; done\"
+            leaves = 'sleep {time}4 & echo started'"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).start();
+    up.wait_for("acts is up");
+    let inside = engine.devstack(&project, &["do", "web", "where", "5"]).run().expect_code(7);
+    assert_eq!(inside.stdout, "inside\nhidden word and 5\n");
+    let start = |action: &str, first: &str| {
+        let action = engine.devstack(&project, &["do", "web", action]).start();
+        action.wait_for("started");
+        eventually("it to run inside", || {
+            (count(&format!("sleep {time}{first}")) > 0).then_some(())
+        });
+        action
+    };
+    let none = || (1..=4).all(|end| count(&format!("sleep {time}{end}")) == 0);
+    let interrupted = start("stays", "2");
+    interrupted.interrupt();
+    assert_eq!(interrupted.wait_code(), 130);
+    assert!(none(), "left by Ctrl-C");
+    let deaf = start("deaf", "3");
+    ok(engine.devstack(&project, &["do", "--stop", "web", "deaf"]));
+    assert_eq!(deaf.wait_code(), 137, "{}", deaf.stderr());
+    assert!(none(), "left by --stop");
+    ok(engine.devstack(&project, &["do", "web", "leaves"]));
+    assert!(none(), "left by its end");
+    let ended = start("stays", "2");
+    ok(engine.devstack(&project, &["down"]));
+    ended.wait_exit();
+    assert_eq!(up.wait_code(), 0);
+    assert!(none(), "left by `down`");
+    engine.assert_clean("acts");
+    project.finish();
+}
+
 pub fn a_save_builds_and_swaps(engine: &Engine) {
     let project = TestProject::new();
     project.write(

@@ -14,6 +14,7 @@ port = "auto"
 primary = true
 [services.api.actions]
 seed = { command = "printf '\\033[31mseeded %s\\033[0m\\n' $COUNT", help = "Fill the database", args = ["count"] }
+stays = "echo running; exec sleep 1000"
 [services.migrate]
 kind = "task"
 command = "echo migrated"

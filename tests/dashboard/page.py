@@ -179,6 +179,20 @@ def buttons(page):
     dialog.get_by_role("button", name="Close").click()
     expect(page.get_by_role("dialog")).to_have_count(0)
 
+    # One that goes on is ended in its dialog, or by its button.
+    press("Run stays of api")
+    expect(dialog.locator(".line", has_text="running")).to_be_visible()
+    dialog.get_by_role("button", name="End it").click()
+    expect(dialog.get_by_role("status")).to_have_text("Ended by signal 15.")
+    dialog.get_by_role("button", name="Close").click()
+    press("Run stays of api")
+    expect(dialog.locator(".line", has_text="running")).to_be_visible()
+    dialog.get_by_role("button", name="Close").click()
+    press("End stays of api")
+    expect(page.get_by_role("button", name="End stays of api")).to_have_count(0)
+    # Debug mode is offered only where there is one.
+    expect(page.get_by_role("button", name="Restart api in debug mode")).to_have_count(0)
+
     # What is refused is said.
     page.evaluate("""async () => { const { act } = await import('/actions.js'); await act('stop', ['nope']); }""")
     expect(page.locator(".notice.failure", has_text="unknown service `nope`")).to_be_visible()

@@ -16,6 +16,7 @@ command = ["{misbehave}", "listen", "--http"]
 port = "auto"
 [services.api.actions]
 seed = { command = "echo seeded $COUNT", args = ["count"] }
+stays = ["{misbehave}", "run"]
 [services.idle]
 command = "echo first line; echo second line; exec sleep 1000"
 depends_on = ["api"]
@@ -308,6 +309,18 @@ fn buttons_do_what_commands_do() {
     done(act("undebug", &["idle"]));
     board.project.wait_ps(|ps| {
         service(ps, "idle")["mode"] == "run" && service(ps, "idle")["phase"] == "ready"
+    });
+    let snapshot = board.place.get(&board.path("stack", "")).json();
+    assert_eq!(service(&snapshot, "idle")["can_debug"], true);
+    assert!(service(&snapshot, "api").get("can_debug").is_none(), "{snapshot}");
+    let stop = json!({ "stack": board.id, "service": "api", "action": "stays" });
+    assert_eq!(board.place.post("/api/action/stop", &stop).status, 409);
+    board.project.devstack(["do", "--detach", "api", "stays"]).run().expect_code(0);
+    let stopped = board.place.post("/api/action/stop", &stop);
+    assert_eq!((stopped.status, &stopped.json()["text"]), (200, &json!("ending stays of api")));
+    board.project.wait_ps(|ps| {
+        let actions = service(ps, "api")["actions"].as_array().expect("actions").clone();
+        actions.iter().all(|action| action["running"].is_null())
     });
     let unknown = act("stop", &["idel"]);
     assert_eq!(

@@ -11,7 +11,10 @@ pub fn log_answer(page: &LogPage) -> ToolAnswer {
         "" => "no lines\n".to_owned(),
         lines => fence(lines),
     };
-    let cursor = page.place().map(|place| place.to_string());
+    let cursor = page.cursor().map(ToString::to_string);
+    if let Some(gap) = page.gap() {
+        text.insert_str(0, &format!("note: {gap}\n"));
+    }
     if page.omitted() > 0 {
         text += &format!(
             "{} older lines left out: narrow with grep, services or since\n",
@@ -25,7 +28,7 @@ pub fn log_answer(page: &LogPage) -> ToolAnswer {
         let what = if page.has_more() { "more lines now" } else { "what comes later" };
         text += &format!("after=\"{cursor}\" gives {what}\n");
     }
-    let mut data = compact(json!({ "log": lines, "cursor": cursor }));
+    let mut data = compact(json!({ "log": lines, "cursor": cursor, "gap": page.gap() }));
     data["more"] = page.has_more().into();
     data["omitted"] = page.omitted().into();
     data["missed"] = page.missed().into();

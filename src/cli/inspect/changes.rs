@@ -7,9 +7,11 @@ use jiff::tz::TimeZone;
 use crate::cli::ClientOptions;
 use crate::cli::args::FileArgs;
 use crate::cli::render::{CommandError, Table, TableCell, warn};
-use crate::control::ChangesView;
+use crate::control::{ChangesView, ClientError};
 use crate::exit_code::ExitCode;
-use crate::model::{CursorKind, CursorText, EventView, EventViewKind, InvalidCursor, signal_name};
+use crate::model::{
+    CursorKind, CursorText, EventView, EventViewKind, InvalidCursor, Message, signal_name,
+};
 use crate::text::{join, one_line};
 
 /// `devstack changes`.
@@ -35,7 +37,7 @@ pub(crate) async fn changes(
     since: Option<&CursorText>,
     out: &mut dyn Write,
 ) -> Result<ExitCode, CommandError> {
-    let client = options.client()?;
+    let client = options.client().map_err(|error| none_kept(error, since.is_some()))?;
     if options.json {
         out.write_all(&client.changes_json(since).await?)?;
         out.flush()?;
@@ -45,10 +47,29 @@ pub(crate) async fn changes(
     if let Some(gap) = gap {
         warn(&format!("note: {gap}\n"));
     }
-    out.write_all(table(&changes, &TimeZone::system()).as_bytes())?;
+    out.write_all(changes_text(&changes).as_bytes())?;
     out.flush()?;
     warn(&format!("cursor: {cursor}\n"));
     Ok(ExitCode::OK)
+}
+
+/// Says where changes are when no stack runs.
+fn none_kept(error: ClientError, has_cursor: bool) -> ClientError {
+    let ClientError::NotRunning(message) = error else { return error };
+    let text = format!("{}, and changes are kept only while one runs", message.text);
+    let again = match has_cursor {
+        true => "then omit --since: numbers start over",
+        false => "then try again",
+    };
+    let help = format!(
+        "start one with `devstack up`, {again}; `devstack logs --said` shows what devstack said before"
+    );
+    ClientError::NotRunning(Message::new(message.class, text).help(help))
+}
+
+/// Returns the changes as a table, with local times.
+pub(crate) fn changes_text(changes: &[EventView]) -> String {
+    table(changes, &TimeZone::system())
 }
 
 fn table(changes: &[EventView], zone: &TimeZone) -> String {

@@ -170,10 +170,9 @@ impl StoredMarks {
     }
 
     fn add_gap(&mut self, log: &StoredLogReader, json: bool, text: &mut Vec<u8>) {
-        if let (Some(after), false) = (&self.after, self.begun)
-            && let Some(mark) = LogMark::gap(after, log.start(), log.is_too_late())
-        {
-            add_mark(&mark, json, text);
+        if let (Some(after), false) = (&self.after, self.begun) {
+            let marks = LogMark::before(after, log.start(), log.is_too_late());
+            marks.iter().for_each(|mark| add_mark(mark, json, text));
         }
         self.begun = true;
     }
@@ -198,6 +197,8 @@ fn add_mark(mark: &LogMark, json: bool, text: &mut Vec<u8>) {
 /// Says on stderr what is not part of the log.
 fn say(mark: &LogMark) {
     match mark {
+        // For programs.
+        LogMark::Start(_) => {}
         LogMark::Gap(why) => warn(&format!("note: {why}\n")),
         LogMark::Cursor(cursor) => warn(&format!("cursor: {cursor}\n")),
     }

@@ -98,6 +98,7 @@ fn add_completer(arg: Arg) -> Arg {
         Some("SERVICE" | "SERVICES" | "SERVICE|ID") => complete(|| names().services),
         Some("SERVICE=N") => complete(|| names().services.into_iter().map(|name| name + "=")),
         Some("PROFILE" | "PROFILES") => complete(|| names().profiles),
+        Some("ACTION") => complete(|| actions(&words())),
         Some("PRESET") => complete(|| presets::all().iter().map(|preset| preset.name.to_owned())),
         Some("COMMAND") => complete(commands),
         Some("FILE") => return arg.value_hint(ValueHint::FilePath),
@@ -124,11 +125,23 @@ fn commands() -> Vec<String> {
 
 /// Returns the names in the configuration that the command line refers to.
 fn names() -> ConfigNames {
-    let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
-    let files = files(words).into_iter().filter(|file| file.is_file()).collect();
+    let files = files(words().into_iter()).into_iter().filter(|file| file.is_file()).collect();
     crate::cli::context::sources(files, ConfigOverrides::default())
         .map(|sources| config::config_names(&sources))
         .unwrap_or_default()
+}
+
+/// Returns the words of the command line that is completed.
+fn words() -> Vec<OsString> {
+    std::env::args_os().skip_while(|word| word != "--").skip(1).collect()
+}
+
+/// Returns the actions of the services that the words name: of one, unless an option's value is called
+/// like another.
+fn actions(words: &[OsString]) -> BTreeSet<String> {
+    let named = names().actions.into_iter();
+    let named = named.filter(|(service, _)| words.iter().any(|word| *word == **service));
+    named.flat_map(|(_, actions)| actions).collect()
 }
 
 /// Returns the values of `-f` and `--file`. After `logs`, `-f` has another meaning.
@@ -165,7 +178,10 @@ mod tests {
                 }
             }
         }
-        for one in ["up services", "up ports", "run services", "logs services", "presets name"] {
+        for one in [
+            "do service", "do action", "up services", "up ports", "run services", "logs services",
+            "presets name",
+        ] {
             assert!(reported.contains(&one.to_owned()), "{one} in {reported:?}");
         }
     }

@@ -1,4 +1,5 @@
 use crate::cli::attach::attach_here;
+use crate::cli::inspect::changes_text;
 use crate::cli::inspect::ps::now;
 use crate::cli::render::{table, text as plan_text, why_text};
 use crate::cli::tools::{BrowserCommand, NO_BROWSER};
@@ -26,7 +27,7 @@ impl ClientHost {
 
 impl TuiHost for ClientHost {
     fn texts(&self) -> TuiTexts {
-        TuiTexts { why, env, plan }
+        TuiTexts { why, env, plan, changes: changes_text }
     }
 
     fn open(&mut self, url: &str) -> Notice {

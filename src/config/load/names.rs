@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
@@ -19,6 +19,8 @@ pub struct ConfigNames {
     pub services: BTreeSet<String>,
     /// Profiles of all services.
     pub profiles: BTreeSet<String>,
+    /// Actions by service.
+    pub actions: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Returns the names in the configuration files, as far as they can be read. Never fails: a file
@@ -71,8 +73,13 @@ impl ConfigNames {
         };
         for (name, service) in services {
             let name = format!("{prefix}{}", name.get_ref());
-            self.services.extend(Name::new(&name).is_ok().then_some(name));
+            self.services.extend(Name::new(&name).is_ok().then(|| name.clone()));
             let DeValue::Table(service) = service.get_ref() else { continue };
+            if let Some(DeValue::Table(actions)) = service.get("actions").map(|all| all.get_ref()) {
+                let actions = actions.keys().map(|action| action.get_ref().to_string());
+                let actions = actions.filter(|action| Name::new(action).is_ok());
+                self.actions.entry(name).or_default().extend(actions);
+            }
             let Some(DeValue::Array(list)) = service.get("profiles").map(|list| list.get_ref())
             else {
                 continue;
@@ -96,9 +103,16 @@ mod tests {
             let list = |names: std::collections::BTreeSet<String>| {
                 names.into_iter().collect::<Vec<_>>().join(" ")
             };
-            (list(names.services), list(names.profiles))
+            let actions = names.actions.into_iter();
+            let actions = actions.map(|(service, all)| format!("{service}: {}", list(all)));
+            (list(names.services), list(names.profiles), actions.collect::<Vec<_>>().join("; "))
         };
-        let of = |services: &str, profiles: &str| (services.to_owned(), profiles.to_owned());
+        let of = |services: &str, profiles: &str| {
+            (services.to_owned(), profiles.to_owned(), String::new())
+        };
+        let acts =
+            "[services.api.actions]\nseed = 'x'\n'A B' = 'x'\n[services.web]\nactions.go = {";
+        assert_eq!(read(acts).2, "api: seed; web: go");
         let good = "[services.api]\nprofiles = ['full', 'x y']\n[services]\nweb = 1\n'A B' = {}\n";
         assert_eq!(read(good), of("api web", "full"));
         let broken = "[services.api]\ncommand = \n[services.web]\nport = { prefer = \n";

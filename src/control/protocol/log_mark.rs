@@ -8,13 +8,23 @@ use crate::model::{CursorText, StartId};
 pub enum LogMark {
     /// Comes first: lines may be missing after the cursor that was given; why, as a fragment.
     Gap(String),
+    /// Follows a gap: the start of the stack that the numbers of all lines belong to, as it is not that
+    /// of the cursor.
+    Start(StartId),
     /// Comes last: where the next read goes on.
     Cursor(String),
 }
 
 impl LogMark {
+    /// Returns what comes before the first line after this cursor.
+    pub fn before(after: &CursorText, start: Option<&StartId>, is_too_late: bool) -> Vec<LogMark> {
+        let other = start.filter(|start| **start != after.start).cloned();
+        let gap = LogMark::gap(after, start, is_too_late);
+        gap.into_iter().chain(other.map(LogMark::Start)).collect()
+    }
+
     /// Returns the mark for lines that may be missing after this cursor.
-    pub fn gap(after: &CursorText, start: Option<&StartId>, is_too_late: bool) -> Option<LogMark> {
+    fn gap(after: &CursorText, start: Option<&StartId>, is_too_late: bool) -> Option<LogMark> {
         let why = match start {
             Some(start) if *start != after.start => "the stack was started again after this cursor",
             None => "this log was written by an older devstack, which has no cursors",
@@ -28,6 +38,16 @@ impl LogMark {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_start_is_named() {
+        let after: CursorText = "log-11-7".parse().expect("a cursor");
+        let marks = LogMark::before(&after, Some(&StartId::at(34)), false);
+        let text = serde_json::to_string(&marks).expect("plain data");
+        insta::assert_snapshot!(text, @r#"[{"gap":"the stack was started again after this cursor"},{"start":"12"}]"#);
+        assert_eq!(LogMark::before(&after, Some(&StartId::at(33)), false), []);
+        assert_eq!(LogMark::before(&after, None, false).len(), 1);
+    }
 
     #[test]
     fn a_gap_is_reported_only_when_lines_may_be_missing() {

@@ -152,11 +152,9 @@ impl LogMarks {
 
     /// Returns what comes before the first line.
     fn take_gap(&mut self, reader: &LogReader) -> Vec<u8> {
-        let gap = self
-            .after
-            .take()
-            .and_then(|after| LogMark::gap(&after, Some(reader.start_id()), reader.is_too_late()));
-        gap.map_or_else(Vec::new, |mark| line_of(&mark))
+        let Some(after) = self.after.take() else { return Vec::new() };
+        let marks = LogMark::before(&after, Some(reader.start_id()), reader.is_too_late());
+        marks.iter().flat_map(line_of).collect()
     }
 
     /// Returns what comes after the last line.

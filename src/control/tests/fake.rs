@@ -36,6 +36,7 @@ pub fn view(service: &str, phase: Phase) -> ServiceView {
         kind: ServiceKindView::Service,
         mode: ModeView::Run,
         debug: None,
+        can_debug: false,
         phase,
         since: "2026-11-20T09:00:00.120Z".to_owned(),
         cause: "requested by `up`".to_owned(),

@@ -50,14 +50,30 @@ export function runAction(service, action) {
   form.addEventListener("submit", () => run(service, action, fields.map(([input]) => input.value)));
 }
 
+// Ends an action where it runs, or only the one with this number.
+export async function endAction(service, action, number) {
+  try {
+    const { text } = await api.post("action/stop", { stack: state.id, service, action, number });
+    notice(`${text}.`);
+  } catch (error) {
+    notice(`${error.message}${error.help ? ` (${error.help})` : ""}`, "failure");
+  }
+  refresh();
+}
+
 async function run(service, action, args) {
   const output = h("pre", { class: "log", tabindex: 0, "aria-label": "Output" });
   const result = h("p", { role: "status" }, "Running …");
+  let number;
+  const end = button("End it", { disabled: true, onclick: () => endAction(service, action.name, number) });
   const node = dialog(`${service}: ${[action.name, ...args].join(" ")}`, result, output,
-    h("div", { class: "buttons" }, button("Close", { onclick: () => node.close() })));
+    h("div", { class: "buttons" }, end, button("Close", { onclick: () => node.close() })));
   let rest = "";
   const take = ({ item }) => {
-    if (item.what === "output") {
+    if (item.what === "started") {
+      number = item.number;
+      end.disabled = false;
+    } else if (item.what === "output") {
       const lines = (rest + (item.text ?? "")).split("\n");
       rest = lines.pop();
       for (const line of lines) output.append(h("span", { class: "line" }, nodes(line), "\n"));
@@ -76,5 +92,6 @@ async function run(service, action, args) {
   } catch (error) {
     result.textContent = `${error.message}${error.help ? ` (${error.help})` : ""}`;
   }
+  end.disabled = true;
   refresh();
 }

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { nodes } from "./ansi.js";
 import { ago, button, clock, duration, h, isWeb, plural, replace, size } from "./dom.js";
 import { on, refresh, state } from "./state.js";
-import { act, runAction } from "./actions.js";
+import { act, endAction, runAction } from "./actions.js";
 import { link } from "./address.js";
 
 const RUNS = new Set(["starting", "ready", "unhealthy", "stopping", "backoff", "waiting"]);
@@ -82,9 +82,11 @@ function service(view, one) {
       button("Restart", { "aria-label": `Restart ${name}`, "data-key": key("restart"), onclick: () => act("restart", [name]) }),
       view.mode === "debug"
         ? button("Run mode", { "aria-label": `Restart ${name} in run mode`, "data-key": key("debug"), onclick: () => act("undebug", [name]) })
-        : view.kind === "task" ? null
+        : view.kind === "task" || !view.can_debug ? null
         : button("Debug", { "aria-label": `Restart ${name} in debug mode`, "data-key": key("debug"), onclick: () => act("debug", [name]) }),
       (view.actions ?? []).map((action) => button(action.name, { title: action.help, "aria-label": `Run ${action.name} of ${name}`, "data-key": key(`action ${action.name}`), onclick: () => runAction(name, action) })),
+      (view.actions ?? []).filter((action) => action.running?.length).map((action) =>
+        button(`End ${action.name}`, { "aria-label": `End ${action.name} of ${name}`, "data-key": key(`end ${action.name}`), onclick: () => endAction(name, action.name) })),
       h("a", { href: link(state.id, "logs", { service: name }), "aria-label": `Logs of ${name}`, "data-key": key("logs") }, "Logs"),
       h("a", { href: link(state.id, "env", { service: name }), "aria-label": `Environment of ${name}`, "data-key": key("env") }, "Environment"),
       one.toggle),

@@ -42,7 +42,7 @@ pub enum ActionUpdate {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<String>,
     },
-    /// It could not start.
+    /// It could not start, or cannot be killed.
     Failed {
         /// Why.
         error: Message,

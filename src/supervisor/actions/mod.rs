@@ -4,9 +4,10 @@ mod action_order;
 mod action_output;
 mod action_runner;
 mod action_sink;
+mod inside_action;
 mod serve_actions;
 
 pub use action_order::ActionOrder;
-pub(crate) use action_order::{find_action, refusal};
+pub(crate) use action_order::find_action;
 pub use action_output::ActionOutput;
 pub(crate) use action_runner::{ActionEnd, ActionRunner, ActionStart};

@@ -1,7 +1,6 @@
 //! What the loop does with requests for actions.
 
-use super::{ActionEnd, ActionOrder, ActionOutput, ActionStart, find_action, refusal};
-use crate::container::exec_command;
+use super::{ActionEnd, ActionOrder, ActionOutput, ActionStart, find_action};
 use crate::model::{Event, EventKind, LaunchConfig, Message, MessageClass, Name, RunId, Service};
 use crate::supervisor::RequestResult;
 use crate::supervisor::supervisor::Supervisor;
@@ -22,10 +21,9 @@ impl Supervisor {
         };
         let service = self.stack().services.get(name).cloned().ok_or_else(removed)?;
         let (action_name, action) = find_action(&service, order)?;
-        if !action.parallel
-            && let Some((running, pid, age)) = self.hands.actions.in_the_way(name)
-        {
-            return Err(refusal(name, running, pid, age));
+        let actions = &self.hands.actions;
+        if let Some(refusal) = actions.in_the_way(name, action_name, action.parallel) {
+            return Err(refusal);
         }
         let (launched, run) = self.engine.launched_or_next(name).ok_or_else(removed)?;
         let mut launch = LaunchConfig {
@@ -34,10 +32,9 @@ impl Supervisor {
             ..launched.launch.clone()
         };
         launch.env.extend(action.variables(&order.args));
-        if launch.container.is_some() {
-            let place = run.and_then(|run| self.hands.container_place(run));
-            let place = place.ok_or_else(|| no_container(&service))?;
-            launch = exec_command(&place, &launch, false);
+        let place = run.and_then(|run| self.hands.container_place(run));
+        if launch.container.is_some() && place.is_none() {
+            return Err(no_container(&service));
         }
         let last_run = self.engine.view_of(name, |_| String::new()).and_then(|view| view.run);
         let at = self.clock.timestamp(self.clock.now());
@@ -46,6 +43,7 @@ impl Supervisor {
             action: action_name.clone(),
             parallel: action.parallel,
             launch,
+            place,
             run: run.or(last_run).unwrap_or(RunId(0)),
             detach: order.detach,
             at,
@@ -62,6 +60,9 @@ impl Supervisor {
         action: &str,
         number: Option<u64>,
     ) -> RequestResult {
+        if let Some(why) = self.hands.actions.why_stuck(service, action) {
+            return Err(why.clone());
+        }
         match self.hands.actions.stop(service, action, number) {
             true => Ok(format!("ending {action} of {service}")),
             false => {
@@ -71,11 +72,28 @@ impl Supervisor {
         }
     }
 
-    /// Reports the end of an action.
-    pub(in crate::supervisor) fn on_action_end(&mut self, end: ActionEnd) {
+    /// Reports the end of an action; `None`: one that was reported is gone now.
+    pub(in crate::supervisor) fn on_action_end(&mut self, end: Option<ActionEnd>) {
+        self.snapshot = None;
+        let Some(end) = end else { return };
+        if end.unreached {
+            let what = EventKind::Note(unreached(&end));
+            self.emit(Event { service: Some(end.service.clone()), what });
+        }
         let ActionEnd { service, action, exit, cause, took, left, .. } = end;
         let what = EventKind::ActionEnded { action, exit, cause, took, left };
         self.emit(Event { service: Some(service), what });
+    }
+
+    /// Answers the requests for the end of the stack, once actions are over too.
+    pub(in crate::supervisor) fn answer_end_requests(&mut self) {
+        let stuck: Vec<(&Name, &Message)> = self.hands.actions.stuck().collect();
+        for (ticket, answer) in std::mem::take(&mut self.end_requests) {
+            if let (Some(tell), Some(answer)) = (self.waiting.remove(&ticket), answer) {
+                // The client may have left.
+                let _ = tell.send(with_stuck_actions(answer, &stuck));
+            }
+        }
     }
 
     /// Ends the actions that an event leaves without their service.
@@ -91,6 +109,26 @@ impl Supervisor {
             _ => {}
         }
     }
+}
+
+/// Adds actions that cannot be killed to the result of a shutdown.
+fn with_stuck_actions(answer: RequestResult, stuck: &[(&Name, &Message)]) -> RequestResult {
+    let Some((_, first)) = stuck.first() else { return answer };
+    let services = answer.err();
+    let help = services.as_ref().map_or(&first.help, |error| &error.help).clone();
+    let actions = stuck.iter().map(|(name, why)| format!("{name}: {}", why.text));
+    let texts: Vec<String> = services.map(|error| error.text).into_iter().chain(actions).collect();
+    Err(Message::new(MessageClass::StopTimeout, texts.join("; ")).help(help))
+}
+
+/// What an action may have left in its container.
+fn unreached(end: &ActionEnd) -> Message {
+    let text = format!(
+        "cannot end what action {} started in the container: no `sh` runs there, or the engine does not answer",
+        end.action
+    );
+    let help = format!("run `devstack restart {}` for a new container", end.service);
+    Message::new(MessageClass::Container, text).help(help)
 }
 
 fn no_container(service: &Service) -> Message {

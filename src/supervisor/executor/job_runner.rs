@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
-use crate::engine::JobId;
+use crate::engine::{JobId, KILL_TIMEOUT};
 use crate::log::{EXCERPT, last_lines};
 use crate::model::{LaunchConfig, Message, MessageClass, OutputStream, ProcessExit, Survivor};
 use crate::process::{
@@ -18,9 +17,6 @@ use crate::supervisor::off_loop::off_loop;
 /// Number of output lines reported with a failed command. A compiler's summary fits; the log has
 /// everything.
 const LINES: usize = 10;
-
-/// What is alive this long after SIGKILL hangs in the kernel.
-const KILL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bytes of output kept for them.
 const OUTPUT_MAX: usize = 8 << 10;

@@ -157,6 +157,9 @@ pub fn event_lines(
                 (Ok(exit), None) => {
                     (StatusTone::Failure, format!("action {action} failed ({exit})"))
                 }
+                (Err(why), _) if why.class == MessageClass::StopTimeout => {
+                    (StatusTone::Failure, with_help(why))
+                }
                 (Err(why), _) => (
                     StatusTone::Failure,
                     with_help(&Message {

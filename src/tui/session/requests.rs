@@ -3,7 +3,9 @@ use tokio::sync::mpsc::Sender;
 use super::tui_session::TuiTexts;
 use crate::control::{ClientError, ControlClient};
 use crate::log::escape_filter;
-use crate::model::{ActionRequest, ActionUpdate, EventView, EventViewKind, Message, Name};
+use crate::model::{
+    ActionRequest, ActionStop, ActionUpdate, EventView, EventViewKind, Message, Name,
+};
 use crate::tui::command::{Notice, TuiEvent, TuiRequest};
 
 /// Most bytes that are kept of what an action prints.
@@ -33,6 +35,14 @@ pub async fn ask(
         }
         TuiRequest::Plan => {
             client.plan().await.map(|plan| TuiEvent::Text("plan".to_owned(), (texts.plan)(&plan)))
+        }
+        TuiRequest::Changes => {
+            let changes = client.changes(None).await;
+            changes.map(|view| TuiEvent::Text("changes".to_owned(), (texts.changes)(&view.changes)))
+        }
+        TuiRequest::EndAction(service, action) => {
+            let (service, action) = (service.to_string(), action.to_string());
+            done(client.stop_action(&ActionStop { service, action, number: None }).await)
         }
         TuiRequest::Run(service, action, args) => run(&client, service, action, args).await,
     };

@@ -10,7 +10,7 @@ use super::requests;
 use super::screen::TuiScreen;
 use super::tui_signals::{TuiSignal, TuiSignals};
 use crate::control::ControlClient;
-use crate::model::{EnvView, PlanView, WhyView};
+use crate::model::{EnvView, EventView, PlanView, WhyView};
 use crate::sys::signal;
 use crate::terminal::KeyReader;
 use crate::tui::command::{Notice, TuiCommand, TuiEnd, TuiEvent};
@@ -37,6 +37,7 @@ pub struct TuiTexts {
     pub why: fn(&WhyView) -> String,
     pub env: fn(&EnvView) -> String,
     pub plan: fn(&PlanView) -> String,
+    pub changes: fn(&[EventView]) -> String,
 }
 
 /// The TUI in the terminal on stdin and stdout.
@@ -200,6 +201,8 @@ impl<H: TuiHost> TuiSession<H> {
     async fn on_signal(&mut self, called: TuiSignal) -> Option<TuiEnd> {
         match called {
             TuiSignal::Resized => {
+                #[cfg(debug_assertions)]
+                panic_for_test();
                 let (width, height) = self.screen.size();
                 self.handle(TuiEvent::Resized(width, height)).await
             }
@@ -321,6 +324,12 @@ impl<H: TuiHost> TuiSession<H> {
             None => Notice::failed(format!("{service} has no web page now")),
         });
     }
+}
+
+/// Panics when a test asks for it. Not in releases.
+#[cfg(debug_assertions)]
+fn panic_for_test() {
+    assert!(std::env::var_os("DEVSTACK_TEST_TUI_PANIC").is_none(), "a test asked for a panic");
 }
 
 fn replace(task: &mut Option<JoinHandle<()>>, by: Option<JoinHandle<()>>) {

@@ -61,6 +61,7 @@ fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
         },
         mode: ModeView::Run,
         debug: None,
+        can_debug: false,
         phase,
         since: String::new(),
         cause: String::new(),
