@@ -130,7 +130,7 @@ fn on_page(
         }
         PageRange::Around(seq) => {
             (log.window, log.at_end) = (LogWindow::new(rows, false), false);
-            log.position = LogPosition::EndsAt(seq);
+            log.position = LogPosition::EndsAt(seq, 0);
             log::center(state, seq);
             Vec::new()
         }

@@ -1,8 +1,10 @@
+use std::collections::VecDeque;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::frame::Frame;
+use super::graphemes::{columns, each_grapheme};
 use super::log_lines::fitted;
 use super::theme::Theme;
 use crate::tui::palette::palette_entries;
@@ -28,7 +30,7 @@ pub fn paint(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) ->
             let below = lines.len().saturating_sub(from + usize::from(inner.height));
             if below > 0 || *from > 0 {
                 let text = format!(" {below} more below ");
-                let x = inner.right().saturating_sub(u16::try_from(text.width()).unwrap_or(0));
+                let x = inner.right().saturating_sub(u16::try_from(columns(&text)).unwrap_or(0));
                 buffer.set_stringn(x, inner.bottom(), text, inner.width.into(), theme.dim());
             }
             None
@@ -57,7 +59,7 @@ fn paint_palette(
     let room = usize::from(inner.height.saturating_sub(1));
     let selected = selected.min(entries.len().saturating_sub(1));
     let first = (selected + 1).saturating_sub(room);
-    let labels = entries.iter().map(|entry| entry.label.width() + 2).max().unwrap_or(0);
+    let labels = entries.iter().map(|entry| columns(&entry.label) + 2).max().unwrap_or(0);
     let labels = labels.min(width * 2 / 3);
     let shown = entries.iter().enumerate().skip(first);
     for (y, (at, entry)) in (inner.y + 1..inner.bottom()).zip(shown) {
@@ -118,22 +120,19 @@ pub fn input_label(purpose: &InputPurpose) -> String {
 }
 
 /// Returns the end of a text that fits into these columns.
-pub fn end_of(text: &str, columns: usize) -> &str {
+pub fn end_of(text: &str, room: usize) -> String {
+    let mut symbols = VecDeque::new();
     let mut used = 0;
-    let fits = |c: char| {
-        used += c.width().unwrap_or(0);
-        used <= columns
-    };
-    let shown: usize = text
-        .chars()
-        .rev()
-        .take_while({
-            let mut fits = fits;
-            move |c| fits(*c)
-        })
-        .map(char::len_utf8)
-        .sum();
-    &text[text.len() - shown..]
+    each_grapheme(text, |symbol, width| {
+        symbols.push_back((symbol.to_owned(), width));
+        used += width;
+        while used > room
+            && let Some((_, width)) = symbols.pop_front()
+        {
+            used -= width;
+        }
+    });
+    symbols.into_iter().map(|(symbol, _)| symbol).collect()
 }
 
 /// Returns the keys that are worth a line: as many as fit.
@@ -141,7 +140,7 @@ pub fn key_hints(state: &TuiState, width: usize) -> String {
     let close = if state.over_log { "q plain log" } else { "q close" };
     let scroll = match state.log.position {
         LogPosition::Follow => "PgUp back",
-        LogPosition::EndsAt(_) => "G follow",
+        LogPosition::EndsAt(..) => "G follow",
     };
     let solo = if state.log.only.is_some() { "Tab all" } else { "Tab one" };
     let hints = [
@@ -150,7 +149,7 @@ pub fn key_hints(state: &TuiState, width: usize) -> String {
     ];
     let mut text = String::new();
     for hint in hints {
-        if text.width() + hint.width() + 3 > width {
+        if columns(&text) + columns(hint) + 3 > width {
             break;
         }
         if !text.is_empty() {
