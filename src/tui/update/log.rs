@@ -118,7 +118,11 @@ fn shown_end_place(state: &TuiState) -> Option<LinePlace> {
 }
 
 /// Returns the place this many lines further down, or the end.
-fn down(state: &TuiState, (mut rows, Reverse(mut below)): LinePlace, mut lines: usize) -> LinePlace {
+fn down(
+    state: &TuiState,
+    (mut rows, Reverse(mut below)): LinePlace,
+    mut lines: usize,
+) -> LinePlace {
     while lines > below && rows < state.log.window.len() {
         lines -= below;
         below = height_of(state, rows);

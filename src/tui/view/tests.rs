@@ -211,7 +211,9 @@ fn what_is_found_in_a_long_line_is_shown() {
     for word in ["0005", "0300", "0599"] {
         let state = typed(with_rows((81, 24), &texts), &format!("/{word}"));
         let (state, commands) = press(state, &[KeyPress::Enter]);
-        let [TuiCommand::Search(generation, _, from)] = &commands[..] else { panic!("{commands:?}") };
+        let [TuiCommand::Search(generation, _, from)] = &commands[..] else {
+            panic!("{commands:?}")
+        };
         let (state, _) = update(state, TuiEvent::Found(*generation, *from, Some(30)));
         let shown = screen(&state);
         let is_shown = |line: &&str| line.contains(word) && !line.contains("search");
@@ -221,7 +223,8 @@ fn what_is_found_in_a_long_line_is_shown() {
 
 #[test]
 fn characters_with_what_combines_with_them_take_what_they_take() {
-    let cases = ["\u{2764}\u{fe0f}", "1\u{fe0f}\u{20e3}", "e\u{301}", "\u{1f468}\u{200d}\u{1f469}", "語"];
+    let cases =
+        ["\u{2764}\u{fe0f}", "1\u{fe0f}\u{20e3}", "e\u{301}", "\u{1f468}\u{200d}\u{1f469}", "語"];
     for symbol in cases {
         let state = with_rows((60, 24), &[&symbol.repeat(100)]);
         let shown = screen(&state);
