@@ -190,3 +190,18 @@ fn give_back() {
         drop(raw);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_all_terminals_agree_about_is_sure() {
+        for symbol in ["a", " ", "é", "─", "…", "Я", "→"] {
+            assert!(!is_width_doubtful(symbol), "{symbol}");
+        }
+        for symbol in ["e\u{301}", "\u{e33}", "❤\u{fe0f}", "語", "👨", "\u{1f1e9}\u{1f1ea}"] {
+            assert!(is_width_doubtful(symbol), "{symbol}");
+        }
+    }
+}
