@@ -45,7 +45,7 @@ struct PrintedError {
 
 impl CommandResult {
     fn of(status: ExitStatus, stderr: Vec<u8>) -> CommandResult {
-        let misused = status.code() == Some(i32::from(ExitCode::USAGE.0));
+        let misused = status.code() == Some(ExitCode::USAGE.0);
         CommandResult { success: status.success(), misused, stdout: Vec::new(), stderr }
     }
 

@@ -21,14 +21,15 @@ pub fn paint(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) ->
             Some(paint_palette(state, (typed, *selected), area, theme, buffer))
         }
         Overlay::Text(title, lines, from) => {
+            let lines = broken(lines, area);
             let inner = paint_box(title, place(area, lines.len()), theme, buffer);
-            let shown = lines.iter().skip(*from);
-            for (y, line) in (inner.y..inner.bottom()).zip(shown) {
-                let line = crate::text::one_line(&line.replace('\t', "        "));
+            // The terminal may have become larger since.
+            let from = (*from).min(lines.len().saturating_sub(inner.height.into()));
+            for (y, line) in (inner.y..inner.bottom()).zip(&lines[from..]) {
                 buffer.set_stringn(inner.x, y, line, inner.width.into(), theme.plain());
             }
             let below = lines.len().saturating_sub(from + usize::from(inner.height));
-            if below > 0 || *from > 0 {
+            if below > 0 || from > 0 {
                 let text = format!(" {below} more below ");
                 let x = inner.right().saturating_sub(u16::try_from(columns(&text)).unwrap_or(0));
                 buffer.set_stringn(x, inner.bottom(), text, inner.width.into(), theme.dim());
@@ -75,11 +76,34 @@ fn paint_palette(
     Position::new(x.min(inner.right() - 1), inner.y)
 }
 
-/// Returns how many lines of a text are shown at once.
-pub fn text_height(state: &TuiState) -> usize {
-    let Overlay::Text(_, lines, _) = &state.overlay else { return 1 };
-    let area = Frame::of(state).map(|frame| place(frame.overlay, lines.len()));
-    area.map_or(1, |area| usize::from(area.height.saturating_sub(2)).max(1))
+/// Returns how many lines of the screen a text has, and how many are shown at once.
+pub fn text_height(state: &TuiState) -> (usize, usize) {
+    let (Overlay::Text(_, lines, _), Some(frame)) = (&state.overlay, Frame::of(state)) else {
+        return (1, 1);
+    };
+    let count = broken(lines, frame.overlay).len();
+    let height = place(frame.overlay, count).height;
+    (count, usize::from(height.saturating_sub(2)).max(1))
+}
+
+/// Breaks lines that are longer than a box is wide.
+fn broken(lines: &[String], area: Rect) -> Vec<String> {
+    let width = usize::from(place(area, 1).width.saturating_sub(4));
+    let mut all = Vec::new();
+    for line in lines {
+        let line = crate::text::one_line(&line.replace('\t', "        "));
+        let (mut part, mut used) = (String::new(), 0);
+        each_grapheme(&line, |symbol, columns| {
+            if used + columns > width && used > 0 {
+                all.push(std::mem::take(&mut part));
+                used = 0;
+            }
+            part.push_str(symbol);
+            used += columns;
+        });
+        all.push(part);
+    }
+    all
 }
 
 /// Returns where a box with so many lines is.

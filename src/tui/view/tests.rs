@@ -204,6 +204,23 @@ fn every_part_of_a_line_that_is_longer_than_the_screen_can_be_reached() {
 }
 
 #[test]
+fn every_part_of_a_text_that_is_wider_than_its_box_can_be_reached() {
+    let state = shown((79, 24), 4, true);
+    let text = format!("short\n{}\nlast", long_text());
+    let (mut state, _) = update(state, TuiEvent::Text("why api".to_owned(), text));
+    let mut seen = String::new();
+    for _ in 0..10 {
+        seen += &screen(&state);
+        state = press(state, &[KeyPress::PageDown]).0;
+    }
+    let seen: String = seen.replace(['\n', '│', ' '], "");
+    let missing = (1..=600).map(|number| format!("{number:04}")).find(|word| !seen.contains(word));
+    assert_eq!(missing, None);
+    assert!(screen(&state).contains("last"), "{}", screen(&state));
+    assert!(screen(&press(state, &[KeyPress::Home]).0).contains("short"));
+}
+
+#[test]
 fn what_is_found_in_a_long_line_is_shown() {
     let long = long_text();
     let mut texts = vec!["before"; 30];
