@@ -194,15 +194,19 @@ class Readers:
 
 
 def sample(args, stalled):
-    """Returns lines a second, the median of the restarts in ms, memory in MiB and processor time in s."""
+    """Returns lines a second, those of the first flood, the median of the restarts in ms, memory in MiB and processor
+    time in s."""
     stack = Stack(args.devstack, args.lines)
     try:
         stack.start()
         readers = Readers(stack, args) if stalled else None
         with readers.kept if readers else contextlib.nullcontext():
-            # Until here, whoever reads gets something: the buffers of all sockets are full after this.
+            settle()
+            # The buffers of all sockets are full after this.
+            began = time.monotonic()
             stack.run("start", "flood")
             stack.run("wait", "flood", "--for", "completed")
+            first = args.lines / (time.monotonic() - began)
             settle()
             before, began, restarts = stack.processor(), time.monotonic(), []
             flood = stack.popen("start", "flood", stdout=subprocess.DEVNULL)
@@ -216,7 +220,8 @@ def sample(args, stalled):
             last = stack.run("logs", "flood", "--lines=1", "--said=no")
             if "that was all" not in last:
                 sys.exit(f"the last line is missing: {last}")
-            result = args.lines / took, statistics.median(restarts), stack.memory(), stack.processor() - before
+            costs = statistics.median(restarts), stack.memory(), stack.processor() - before
+            result = args.lines / took, first, *costs
             return result, readers.count if readers else 0
     finally:
         stack.end()
@@ -243,13 +248,13 @@ def main():
             count = max(count, readers)
             print(f"  {'stalled' if stalled else 'alone':8}" + " ".join(f"{value:10.1f}" for value in result), file=sys.stderr)
     print(f"{args.lines} lines, {args.rounds} rounds, median (best); {count} readers\n")
-    print("| readers | lines/s | restart, ms | supervisor, MiB | processor, s |")
-    print("|---|---|---|---|---|")
+    print("| readers | lines/s | first flood, lines/s | restart, ms | supervisor, MiB | processor, s |")
+    print("|---|---|---|---|---|---|")
     medians = {}
     for stalled, all in samples.items():
-        rates, *others = zip(*all)
+        rates, firsts, *others = zip(*all)
         medians[stalled] = statistics.median(rates)
-        cells = [f"{medians[stalled]:.0f} ({max(rates):.0f})"]
+        cells = [f"{statistics.median(values):.0f} ({max(values):.0f})" for values in (rates, firsts)]
         cells += [f"{statistics.median(values):.1f} ({min(values):.1f})" for values in others]
         print(f"| {'stalled' if stalled else 'none'} | " + " | ".join(cells) + " |")
     print(f"\nthroughput with stalled readers: {medians[True] / medians[False]:.2f} of that without")
