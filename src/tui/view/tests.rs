@@ -154,6 +154,19 @@ fn scrolling_back_pauses_and_coming_back_follows() {
 }
 
 #[test]
+fn the_log_of_a_service_that_is_removed_gives_way_to_that_of_the_selected_one() {
+    let (state, _) = press(shown((80, 24), 4, true), &[KeyPress::Down, KeyPress::Down]);
+    let (state, _) = press(state, &[KeyPress::Tab]);
+    assert!(screen(&state).contains("log of db"), "{}", screen(&state));
+    let (state, commands) = update(state, TuiEvent::Stack(Box::new(stack(2)), true));
+    assert!(screen(&state).contains("log of web"), "{}", screen(&state));
+    assert!(matches!(&commands[..], [.., TuiCommand::Load(_, _, PageRange::Tail)]), "{commands:?}");
+    // Nothing is asked for again while it is there.
+    let (_, commands) = update(state, TuiEvent::Stack(Box::new(stack(2)), true));
+    assert_eq!(commands, []);
+}
+
+#[test]
 fn keys_of_a_typed_line_do_nothing_else() {
     let state = shown((80, 24), 4, true);
     let (state, commands) = press(typed(state, "/qrs"), &[KeyPress::Esc]);
