@@ -6,6 +6,17 @@ use std::fmt::{Display, Write};
 /// How many characters of user text a message repeats.
 const MAX_QUOTED: usize = 60;
 
+/// Returns the start of a line, at most this long and not ending within a character of UTF-8.
+pub fn start_of(line: &[u8], most: usize) -> &[u8] {
+    if line.len() <= most {
+        return line;
+    }
+    let is_inside = |byte: u8| byte & 0b1100_0000 == 0b1000_0000;
+    // A character has up to three such bytes.
+    let end = (most.saturating_sub(3)..=most).rev().find(|&end| !is_inside(line[end]));
+    &line[..end.unwrap_or(most)]
+}
+
 /// Escapes control characters, and characters that are invisible or change the direction of text:
 /// they could move the cursor or disguise a command.
 pub fn escape_control(text: &str) -> String {

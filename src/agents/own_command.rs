@@ -4,12 +4,13 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 
+use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
 
 /// Most of what is kept of an output, in bytes: far more than any answer passes on.
@@ -27,9 +28,14 @@ pub(super) struct OwnProgram {
 #[derive(Debug)]
 pub(super) struct CommandResult {
     pub success: bool,
+    /// Its arguments do not fit: they come from the agent.
+    pub misused: bool,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
+
+/// What to do about arguments that do not fit.
+const SEE_SCHEMA: &str = "see the input schema of the tool";
 
 /// How errors are printed with `--json`.
 #[derive(Deserialize)]
@@ -38,6 +44,11 @@ struct PrintedError {
 }
 
 impl CommandResult {
+    fn of(status: ExitStatus, stderr: Vec<u8>) -> CommandResult {
+        let misused = status.code() == Some(ExitCode::USAGE.0);
+        CommandResult { success: status.success(), misused, stdout: Vec::new(), stderr }
+    }
+
     /// Returns what it printed.
     ///
     /// # Errors
@@ -55,7 +66,13 @@ impl CommandResult {
         }
         let text = text.trim().trim_start_matches("error: ");
         let text = if text.is_empty() { "the command failed without a message" } else { text };
-        Message::new(MessageClass::Internal, text)
+        if !self.misused {
+            return Message::new(MessageClass::Internal, text);
+        }
+        // How to go on is said for people who type commands.
+        let text = text.split("\n\nUsage:").next().unwrap_or_default();
+        let text = text.split("\n\nFor more information").next().unwrap_or_default();
+        Message::new(MessageClass::Usage, text).help(SEE_SCHEMA)
     }
 }
 
@@ -85,7 +102,7 @@ impl OwnProgram {
         let (mut child, stdout, stderr) = spawn(command).map_err(|error| not_started(&error))?;
         let (stdout, stderr) = tokio::join!(read(stdout), read(stderr));
         let status = child.wait().await.map_err(|error| not_started(&error))?;
-        Ok(CommandResult { success: status.success(), stdout, stderr })
+        Ok(CommandResult { stdout, ..CommandResult::of(status, stderr) })
     }
 
     /// Runs a command and hands over each line of its output, until it ends or `take` returns false.
@@ -123,7 +140,7 @@ impl OwnProgram {
             None => errors.await,
         };
         let status = child.wait().await.map_err(|error| not_started(&error))?;
-        CommandResult { success: status.success(), stdout: Vec::new(), stderr }.output().map(drop)
+        CommandResult::of(status, stderr).output().map(drop)
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -162,18 +179,45 @@ async fn read(mut output: impl AsyncRead + Unpin) -> Vec<u8> {
 }
 
 fn not_started(error: &io::Error) -> Message {
+    // A NUL byte, or more than a command line can have.
+    if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong) {
+        return Message::new(MessageClass::Usage, format!("the arguments cannot be used: {error}"))
+            .help(SEE_SCHEMA);
+    }
     Message::new(MessageClass::Limit, format!("cannot run a command of devstack: {error}"))
         .help("check `ulimit -a`: the system may be out of processes, memory or file descriptors")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
     use super::*;
 
     fn failed(stderr: &str) -> Message {
-        CommandResult { success: false, stdout: Vec::new(), stderr: stderr.into() }
-            .output()
-            .unwrap_err()
+        exited(1, stderr)
+    }
+
+    fn exited(code: i32, stderr: &str) -> Message {
+        CommandResult::of(ExitStatus::from_raw(code << 8), stderr.into()).output().unwrap_err()
+    }
+
+    #[test]
+    fn arguments_that_do_not_fit_are_a_mistake_of_the_agent() {
+        let printed = "error: invalid value '(' for '--grep <PATTERN>': unclosed group\n\nFor more information, try '--help'.\n";
+        let message = exited(2, printed);
+        assert_eq!(message.class, MessageClass::Usage);
+        assert_eq!(message.text, "invalid value '(' for '--grep <PATTERN>': unclosed group");
+        assert_eq!(failed(printed).class, MessageClass::Internal);
+    }
+
+    #[tokio::test]
+    async fn what_no_command_line_can_have_is_a_mistake_of_the_agent() {
+        let program = OwnProgram { program: "/bin/true".into(), files: Vec::new() };
+        for argument in ["a\0b".to_owned(), "a".repeat(16 << 20)] {
+            let message = program.run(&[&argument]).await.unwrap_err();
+            assert_eq!(message.class, MessageClass::Usage, "{message:?}");
+        }
     }
 
     #[test]

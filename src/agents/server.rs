@@ -24,6 +24,7 @@ use super::tool_call::ToolCall;
 use super::tools::tools;
 use crate::model::{Message, MessageClass};
 use crate::sync::lock_unpoisoned;
+use crate::text::quote;
 
 /// How many calls work at once; more wait for their turn.
 const CALLS: usize = 16;
@@ -109,7 +110,7 @@ impl ServerHandler for AgentServer {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(call) = ToolCall::parse(&request.name, request.arguments.clone()) else {
-            let text = format!("unknown tool `{}`", crate::text::one_line(&request.name));
+            let text = format!("unknown tool {}", quote(&request.name));
             return Err(ErrorData::invalid_params(text, None));
         };
         let answer = async { self.answer(call?, &request, &context).await };
@@ -141,7 +142,7 @@ impl ServerHandler for AgentServer {
                 Ok(ReadResourceResult::new(vec![contents]).into())
             }
             None => {
-                let text = format!("unknown resource `{}`", crate::text::one_line(&request.uri));
+                let text = format!("unknown resource {}", quote(&request.uri));
                 Err(ErrorData::resource_not_found(text, None))
             }
         }

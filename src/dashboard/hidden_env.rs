@@ -5,13 +5,16 @@ use serde_json::{Value, json};
 use crate::model::EnvView;
 
 /// Words that names of secrets are made of.
-const WORDS: [&str; 16] = [
-    "AUTH", "COOKIE", "CRED", "CREDENTIALS", "CREDS", "DSN", "KEY", "KEYS", "PASS", "PASSPHRASE",
-    "PAT", "PRIVATE", "PW", "PWD", "SALT", "SESSION",
+const WORDS: [&str; 18] = [
+    "AUTH", "BEARER", "COOKIE", "CRED", "CREDENTIALS", "CREDS", "DSN", "JWT", "KEY", "KEYS",
+    "PASS", "PASSPHRASE", "PAT", "PRIVATE", "PW", "PWD", "SALT", "SESSION",
 ];
 
 /// Parts of such words.
-const PARTS: [&str; 6] = ["APIKEY", "CREDENTIAL", "PASSWD", "PASSWORD", "SECRET", "TOKEN"];
+const PARTS: [&str; 9] = [
+    "ACCESSKEY", "APIKEY", "CREDENTIAL", "ENCRYPTIONKEY", "PASSWD", "PASSWORD", "PRIVATEKEY",
+    "SECRET", "TOKEN",
+];
 
 /// Directories.
 const DIRECTORIES: [&str; 2] = ["PWD", "OLDPWD"];
@@ -50,20 +53,58 @@ fn hide(value: &mut Value, secret: bool) {
 }
 
 fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let word = |word: &str| WORDS.contains(&word) || PARTS.iter().any(|part| word.contains(part));
-    !DIRECTORIES.contains(&&*name) && name.split(|c: char| !c.is_ascii_alphanumeric()).any(word)
+    let word = |word: &str| {
+        let word = word.to_ascii_uppercase();
+        WORDS.contains(&&*word) || PARTS.iter().any(|part| word.contains(part))
+    };
+    !DIRECTORIES.contains(&name) && words(name).any(|one| word(&one))
 }
 
-/// Whether it is a URL with a user and a password, or the text of a private key.
+/// Returns the words of a name such as `DB_PASS` or `dbPass`.
+fn words(name: &str) -> impl Iterator<Item = String> {
+    let mut spaced = String::new();
+    let mut was_small = false;
+    for c in name.chars() {
+        if !c.is_ascii_alphanumeric() || (was_small && c.is_ascii_uppercase()) {
+            spaced.push(' ');
+        }
+        if c.is_ascii_alphanumeric() {
+            spaced.push(c);
+        }
+        was_small = c.is_ascii_lowercase();
+    }
+    let words: Vec<String> = spaced.split(' ').map(str::to_owned).collect();
+    words.into_iter()
+}
+
+/// Whether there is a URL with a user and a password in it, a setting such as `password=…`, or the
+/// text of a private key.
 fn has_password(value: &str) -> bool {
-    let url = value.split_once("://").is_some_and(|(_, rest)| {
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        authority.rsplit_once('@').is_some_and(|(user, _)| {
-            user.split_once(':').is_some_and(|(_, password)| !password.is_empty())
-        })
-    });
-    url || value.contains("PRIVATE KEY-----")
+    let is_end = |c: char| c.is_whitespace() || c == ',';
+    let mut urls = value.split("://").skip(1).filter_map(|rest| rest.split(is_end).next());
+    let mut settings = value.split(|c: char| is_end(c) || matches!(c, '?' | '&' | ';'));
+    let is_secret_setting = |setting: &str| {
+        let setting = setting.split_once('=');
+        setting.is_some_and(|(name, value)| !value.is_empty() && is_secret_name(name))
+    };
+    urls.any(has_user_password)
+        || settings.any(is_secret_setting)
+        || value.contains("PRIVATE KEY-----")
+}
+
+/// Whether what follows `://` begins with a user and a password, which some do not encode.
+fn has_user_password(rest: &str) -> bool {
+    let Some((_, rest)) = rest.split_once(':').filter(|(user, _)| !user.contains(['/', '@']))
+    else {
+        return false;
+    };
+    let Some((password, _)) = rest.split_once('@').filter(|(password, _)| !password.is_empty())
+    else {
+        return false;
+    };
+    // A port, and a path with an `@`.
+    let port = password.split_once(['/', '?', '#']).map(|(port, _)| port);
+    !port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -82,6 +123,10 @@ mod tests {
             "SMTP_PASS",
             "APP_KEY",
             "DJANGO_SECRET",
+            "dbPass",
+            "apiKey",
+            "MYPRIVATEKEY",
+            "JWT",
         ] {
             assert!(is_secret_name(name), "{name}");
         }
@@ -95,8 +140,22 @@ mod tests {
     fn urls_with_passwords_are_known() {
         assert!(has_password("postgres://me:pw@localhost:5432/shop"));
         assert!(has_password("redis://:pw@localhost"));
-        for plain in ["postgres://me@localhost/shop", "http://localhost:80/a:b@c", "me:pw@host", ""]
-        {
+        assert!(has_password("http://a:1,http://me:pw@b"));
+        assert!(has_password("postgres://me:p/w@localhost/shop"));
+        assert!(has_password("postgres://me:p#w@localhost/shop"));
+        assert!(has_password("jdbc:postgresql://db/shop?user=me&password=pw"));
+        assert!(has_password("Server=db;User Id=me;Password=pw;"));
+        assert!(has_password("host=db user=me password='pw'"));
+        assert!(has_password("serve --api-key=k1"));
+        for plain in [
+            "postgres://me@localhost/shop",
+            "http://localhost:80/a:b@c",
+            "me:pw@host",
+            "",
+            "http://a/?q=1&sort=name",
+            "password=",
+            "http://a/b:c@d",
+        ] {
             assert!(!has_password(plain), "{plain}");
         }
     }

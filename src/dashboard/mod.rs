@@ -19,6 +19,7 @@ mod dashboard_token;
 mod hidden_env;
 mod launch_codes;
 mod page_files;
+mod patient_stream;
 mod reply;
 mod serve_alone;
 mod service_runs;

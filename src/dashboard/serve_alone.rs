@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use super::api::CodeBody;
+use super::patient_stream::PatientStream;
 use super::{Dashboard, DashboardToken};
 
 /// The port, unless it is in use. It is not among those that services get.
@@ -27,6 +28,8 @@ const USUAL_PORT: u16 = 7779;
 const MAX_CONNECTIONS: usize = 256;
 /// How long a client may be silent before its request.
 const HEAD_TIME: Duration = Duration::from_secs(60);
+/// How long a client may take nothing of what it asked for.
+const STALLED: Duration = Duration::from_secs(60);
 /// The limit for the head of a request.
 const HEAD_SIZE: usize = 64 << 10;
 /// Delay after a failed accept.
@@ -105,7 +108,8 @@ async fn connection(stream: TcpStream, dashboard: Dashboard, origins: &[String])
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(HEAD_SIZE);
-    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+    let stream = TokioIo::new(PatientStream::new(stream, STALLED));
+    if let Err(error) = builder.serve_connection(stream, service).await {
         tracing::debug!(%error, "a browser's connection ended");
     }
 }

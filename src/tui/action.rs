@@ -111,7 +111,7 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
         UserAction::First => log::show_start(state),
         UserAction::Follow => match state.log.position {
             LogPosition::Follow => Vec::new(),
-            LogPosition::EndsAt(_) => log::show_end(state),
+            LogPosition::EndsAt(..) => log::show_end(state),
         },
         UserAction::CopyLine => copy(state, log::chosen_line(state), "the line"),
         UserAction::CopyScreen => copy(state, log::shown_text(state), "what is shown of the log"),

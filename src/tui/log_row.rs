@@ -1,5 +1,6 @@
 use crate::log::{LogItem, StatusTone, escape_filter};
 use crate::model::{Name, OutputStream};
+use crate::text::start_of;
 
 /// A line of the log as the TUI keeps it: short enough that thousands of them cost little.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl LogRow {
 /// Removes what controls a terminal, except for colors, and cuts long lines.
 fn cut(line: &[u8]) -> Box<str> {
     let is_long = line.len() > TEXT_MAX;
-    let mut text = escape_filter::colored(&line[..line.len().min(TEXT_MAX)]);
+    let mut text = escape_filter::colored(start_of(line, TEXT_MAX));
     if is_long {
         text.push('…');
     }
@@ -78,5 +79,8 @@ mod tests {
         assert_eq!(&*cut(hostile), "\x1b[31mred\x1b[0m ok\u{fffd}1m");
         assert_eq!(&*cut(b"10%\r20%\r"), "20%");
         assert_eq!(cut(&[b'x'; 10_000]).len(), TEXT_MAX + "…".len());
+        // Not within a character.
+        let wide = "語".repeat(10_000);
+        assert_eq!(&*cut(wide.as_bytes()), wide[..TEXT_MAX / 3 * 3].to_owned() + "…");
     }
 }

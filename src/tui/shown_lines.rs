@@ -50,7 +50,7 @@ impl LogViewFilter {
             }
         }
         if !words.is_empty() {
-            filter.patterns.push(search_pattern(&words.join(" ")));
+            filter.patterns.push(search_pattern(&words.join(" ")).regex().as_str().to_owned());
         }
         Ok(filter)
     }
@@ -85,15 +85,14 @@ fn level_pattern(level: &str) -> Result<String, String> {
     Ok(format!(r"(?i)\b(?:{})\b", words.join("|")))
 }
 
-/// Returns the regular expression for what the user looks for: as typed if it is one, else as plain
-/// text. Without capitals, case does not matter.
-pub fn search_pattern(text: &str) -> String {
+/// Returns the pattern for what the user looks for: as typed if it is a regular expression, else as
+/// plain text. Without capitals, case does not matter.
+pub fn search_pattern(text: &str) -> LogPattern {
     let case = if text.chars().any(char::is_uppercase) { "" } else { "(?i)" };
-    let pattern = format!("{case}{text}");
-    match LogPattern::new(&pattern) {
-        Ok(_) => pattern,
-        Err(_) => format!("{case}{}", regex::escape(text)),
-    }
+    let plain = || LogPattern::new(&format!("{case}{}", regex::escape(text)));
+    LogPattern::new(&format!("{case}{text}"))
+        .or_else(|_| plain())
+        .expect("what can be typed is short")
 }
 
 #[cfg(test)]
@@ -119,8 +118,10 @@ mod tests {
 
     #[test]
     fn capitals_and_what_is_no_regex_count_as_typed() {
-        assert_eq!(search_pattern("time.*out"), "(?i)time.*out");
-        assert_eq!(search_pattern("GET /"), "GET /");
-        assert_eq!(search_pattern("f(x"), r"(?i)f\(x");
+        for (typed, pattern) in
+            [("time.*out", "(?i)time.*out"), ("GET /", "GET /"), ("f(x", r"(?i)f\(x")]
+        {
+            assert_eq!(search_pattern(typed).regex().as_str(), pattern);
+        }
     }
 }

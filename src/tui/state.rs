@@ -1,6 +1,7 @@
 use super::command::{Notice, TuiRequest};
 use super::log_window::LogWindow;
 use super::shown_lines::{LogViewFilter, ShownLines};
+use crate::control::LogPattern;
 use crate::log::ServicePalette;
 use crate::model::{Name, ServiceView, Snapshot};
 
@@ -52,8 +53,8 @@ pub struct LogPane {
     pub loading: bool,
     /// Nothing wanted was stored after the window when it was last looked for.
     pub at_end: bool,
-    /// What the user looks for, as a regular expression.
-    pub search: Option<String>,
+    /// What the user looks for.
+    pub search: Option<LogPattern>,
     /// The line that was found last.
     pub hit: Option<u64>,
     /// Whether to show times.
@@ -66,8 +67,8 @@ pub enum LogPosition {
     /// The end, with every new line.
     #[default]
     Follow,
-    /// The row with this number is the last one.
-    EndsAt(u64),
+    /// The row with this number is the last one; so many of its lines on the screen are below the end.
+    EndsAt(u64, usize),
 }
 
 /// What covers the log.
@@ -134,12 +135,20 @@ impl LogPane {
         self.filter.view(self.only.as_ref())
     }
 
+    /// Returns how many lines of the last row that is shown are below the end.
+    pub fn below(&self) -> usize {
+        match self.position {
+            LogPosition::Follow => 0,
+            LogPosition::EndsAt(_, below) => below,
+        }
+    }
+
     /// Returns the index of the last row that is shown; `None` without rows.
     pub fn last_shown(&self) -> Option<usize> {
         let newest = self.window.len().checked_sub(1)?;
         Some(match self.position {
             LogPosition::Follow => newest,
-            LogPosition::EndsAt(seq) => self.window.index_of(seq).min(newest),
+            LogPosition::EndsAt(seq, _) => self.window.index_of(seq).min(newest),
         })
     }
 }

@@ -144,6 +144,26 @@ def hostile(page):
     assert page.title().endswith("devstack"), page.title()
 
 
+def endless(page):
+    """Of lines without an end, a tab keeps the start; text made to be slow to read is not."""
+    kept, cut = page.evaluate(
+        """async () => {
+          const { shortened } = await import("/state.js");
+          const kept = shortened({ seq: 1, line: "x".repeat(1_000_000) });
+          return [kept.line.length, kept.cut];
+        }"""
+    )
+    assert (kept, cut) == (8_000, 992_000), (kept, cut)
+    page.evaluate(
+        """() => import("/ansi.js").then(({ plain }) => setTimeout(() => {
+          const slow = ["\\u009d".repeat(7_998) + "\\u001b", "\\u001b[" + "!".repeat(7_990) + "\\u0001", "\\u0090".repeat(7_998) + "\\u001b"];
+          for (let count = 0; count < 300; count += 1) plain(slow[count % slow.length]);
+          document.body.dataset.read = "";
+        }))"""
+    )
+    expect(page.locator("body[data-read]")).to_have_count(1)
+
+
 def buttons(page):
     """Everything that can be pressed for a service."""
     go(page, "services")
@@ -380,7 +400,7 @@ def main():
             page = watch(context.new_page())
             page.goto(dashboard.url)
             shows(page)
-            for part in [hostile, logs, buttons, keyboard, secrets, others]:
+            for part in [hostile, endless, logs, buttons, keyboard, secrets, others]:
                 step(part.__name__)
                 part(page)
             context.close()

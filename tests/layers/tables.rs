@@ -256,8 +256,8 @@ pub const LAYERS: [Layer; 31] = [
     Layer {
         path: "src/agents",
         only: Some(&[
-            "agents", "control", "config", "ports", "model", "log", "text", "sync", "atomic_file",
-            "regular_file", "json_document",
+            "agents", "control", "config", "exit_code", "ports", "model", "log", "text", "sync",
+            "atomic_file", "regular_file", "json_document",
         ]),
         never: &[],
         only_dependencies: None,

@@ -4,12 +4,14 @@ import { h } from "./dom.js";
 
 const ESC = "\u001b";
 // CSI, OSC and the like, strings such as DCS, and escapes of two characters; also as single C1 characters.
-const SEQUENCE = /(?:\u001b\[|\u009b)([0-9;:?<=>!]*)[ -/]*([@-~])|(?:\u001b\]|\u009d)[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c|$)|(?:\u001b[PX^_]|[\u0090\u0098\u009e\u009f])[^\u001b\u009c]*(?:\u001b\\|\u009c|$)|\u001b[ -/]*[0-~]?/g;
+// No two parts that repeat can match the same character, and no string goes on over the start of another: the time that
+// hostile text takes grows with its length only.
+const SEQUENCE = /(?:\u001b\[|\u009b)([0-?]*)[ -/]*([@-~])|(?:\u001b\]|\u009d)[^\u0007\u001b\u0090\u0098\u009b-\u009f]*(?:\u0007|\u001b\\|\u009c|$)|(?:\u001b[PX^_]|[\u0090\u0098\u009e\u009f])[^\u001b\u0090\u0098\u009b-\u009f]*(?:\u001b\\|\u009c|$)|\u001b[ -/]*[0-~]?/g;
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 // They would reorder what stands beside them.
 const BIDI = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 // Longer lines are cut: nobody reads them here.
-const MAX = 8_000;
+export const MAX = 8_000;
 const MAX_PARTS = 500;
 
 export const clean = (text) => text.replace(CONTROL, "").replace(BIDI, "\ufffd");
@@ -85,11 +87,11 @@ function classes(style) {
   return names.join(" ");
 }
 
-// The nodes for one line.
-export function nodes(line) {
-  const cut = line.length > MAX;
+// The nodes for one line, of which so many characters were cut off before.
+export function nodes(line, gone = 0) {
   const text = redrawn(line.slice(0, MAX));
-  const more = cut ? [h("span", { class: "note" }, ` … ${line.length - MAX} more characters`)] : [];
+  const left = Math.max(0, line.length - MAX) + gone;
+  const more = left ? [h("span", { class: "note" }, ` … ${left} more characters`)] : [];
   if (!text.includes(ESC) && !text.includes("\u009b")) return [clean(text), ...more];
   const parts = [];
   const style = blank();

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { link } from "./address.js";
 import { nodes, plain } from "./ansi.js";
 import { button, clock, h, plural, replace } from "./dom.js";
-import { notice, on, state } from "./state.js";
+import { notice, on, shortened, state } from "./state.js";
 
 const MAX_ROWS = 1_000;
 const BEFORE = 2_000;
@@ -119,10 +119,10 @@ class LogView {
     // The event of a scroll comes with the next frame, and more lines may come before it.
     this.scrolled();
     const match = this.matcher();
-    const fresh = added.filter(match);
-    this.rows.append(...fresh.map((item) => this.line(item)));
     // Where somebody reads, nothing moves.
     const limit = MAX_ROWS + this.extra + (this.following ? 0 : MAX_ROWS * 4);
+    const fresh = added.filter(match);
+    this.rows.append(...fresh.slice(-limit).map((item) => this.line(item)));
     while (this.rows.childElementCount > limit) {
       this.rows.firstElementChild.remove();
       this.older.hidden = false;
@@ -139,7 +139,7 @@ class LogView {
     return h("div", { class: `line ${tone}`, "data-seq": item.seq },
       h("a", { class: "at", tabindex: -1, href: link(this.id, "logs", { line: item.seq, at, ...(item.service ? { service: item.service } : {}) }), title: "Link to this line" }, clock(at, true)),
       h("span", { class: `who color${color(item.service ?? "devstack")}` }, item.service ?? "devstack"),
-      h("span", { class: "what" }, item.text !== undefined ? nodes(item.text) : nodes(content(item))));
+      h("span", { class: "what" }, nodes(content(item), item.cut)));
   }
 
   // All kept lines that match, from the files of the stack.
@@ -171,7 +171,7 @@ class LogView {
     this.rows.setAttribute("aria-busy", "true");
     try {
       await api.follow("logs", { stack: this.id, ...query }, ({ what, item }) => {
-        if (what === "log" && item.missed === undefined) found.push(item);
+        if (what === "log" && item.missed === undefined) found.push(shortened(item));
         if (what === "end") more = item;
       }, this.aborter.signal);
     } catch (error) {

@@ -1,5 +1,6 @@
 // What this tab knows: the stacks, the one it follows, its log, and whether it is connected.
 
+import { MAX } from "./ansi.js";
 import * as api from "./api.js";
 import { plural, duration } from "./dom.js";
 
@@ -7,6 +8,8 @@ const SILENCE = 12_000;
 const HIDE_AFTER = 5_000;
 const RETRY = [500, 1_000, 2_000, 5_000];
 const MAX_LINES = 10_000;
+// Of all lines together: a tab must not grow with what services print.
+const MAX_CHARS = 8_000_000;
 const MAX_EVENTS = 500;
 const REFRESH = 300;
 const USAGE = 3_000;
@@ -210,16 +213,36 @@ function queueLine(item, missed) {
     }
     seen.seq = Math.max(seen.seq, item.seq);
   }
-  if (queue.push(item) === 1) requestAnimationFrame(flush);
+  const count = queue.push(shortened(item));
+  if (count === 1) requestAnimationFrame(flush);
+  // A window that is covered may paint nothing for long.
+  else if (count >= MAX_LINES) flush();
 }
 
 function flush() {
+  if (!queue.length) return;
   const added = queue;
   queue = [];
   for (const item of added) state.lines.push(item);
-  const dropped = Math.max(0, state.lines.length - MAX_LINES);
-  state.lines.splice(0, dropped);
+  let chars = 0;
+  let from = state.lines.length;
+  while (from > 0 && state.lines.length - from < MAX_LINES && chars < MAX_CHARS) {
+    from -= 1;
+    chars += size(state.lines[from]);
+  }
+  state.lines.splice(0, from);
   emit("lines", { added });
+}
+
+const size = (item) => (item.line ?? item.line_base64 ?? item.text ?? "").length;
+
+// A line without what is not shown of it. Browsers keep the whole of a string of which a part is in use: it is copied.
+export function shortened(item) {
+  const [key, most] = item.line_base64 === undefined ? ["line", MAX] : ["line_base64", Math.ceil(MAX / 3) * 4];
+  const text = item[key] ?? "";
+  if (text.length <= most) return item;
+  const copy = new TextDecoder().decode(new TextEncoder().encode(text.slice(0, most)));
+  return { ...item, [key]: copy, cut: text.length - most };
 }
 
 function keepUsage(next) {

@@ -2,8 +2,8 @@ use std::io::{self, Stdout, Write, stdout};
 use std::sync::{Mutex, Once};
 use std::thread::{self, ThreadId};
 
-use ratatui::backend::{Backend, CrosstermBackend};
-use ratatui::buffer::Buffer;
+use ratatui::backend::{Backend, ClearType, CrosstermBackend};
+use ratatui::buffer::{Buffer, CellWidth};
 use ratatui::layout::{Position, Rect};
 
 use crate::encoding::to_base64;
@@ -121,7 +121,15 @@ impl TuiScreen {
             }
         };
         self.backend.hide_cursor()?;
-        self.backend.draw(shown.diff(&buffer).into_iter())?;
+        let rows: Vec<u16> = (0..buffer.area.height).filter(|y| is_doubtful(&shown, *y)).collect();
+        let changes = shown.diff(&buffer);
+        let mut again: Vec<u16> = changes.iter().map(|(_, y, _)| *y).collect();
+        again.dedup();
+        again.retain(|y| rows.contains(y) || is_doubtful(&buffer, *y));
+        self.backend.draw(changes.into_iter().filter(|(_, y, _)| !again.contains(y)))?;
+        for y in again {
+            self.draw_row(&buffer, y)?;
+        }
         if let Some(cursor) = cursor {
             self.backend.set_cursor_position(cursor)?;
             self.backend.show_cursor()?;
@@ -129,6 +137,24 @@ impl TuiScreen {
         Write::flush(&mut self.backend)?;
         self.shown = Some(buffer);
         Ok(())
+    }
+
+    /// Paints a row from left to right on nothing, and says where each cell is: whatever the terminal
+    /// makes of one, the others are in their places and nothing is left of what was there.
+    fn draw_row(&mut self, buffer: &Buffer, y: u16) -> io::Result<()> {
+        self.backend.set_cursor_position(Position::new(0, y))?;
+        self.backend.clear_region(ClearType::CurrentLine)?;
+        let mut x = 0;
+        let mut run = Vec::new();
+        while x < buffer.area.width {
+            let cell = &buffer[(x, y)];
+            run.push((x, y, cell));
+            x += cell.symbol().cell_width().max(1);
+            if is_width_doubtful(cell.symbol()) {
+                self.backend.draw(std::mem::take(&mut run).into_iter())?;
+            }
+        }
+        self.backend.draw(run.into_iter())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -145,11 +171,37 @@ impl Drop for TuiScreen {
     }
 }
 
+fn is_doubtful(buffer: &Buffer, y: u16) -> bool {
+    (0..buffer.area.width).any(|x| is_width_doubtful(buffer[(x, y)].symbol()))
+}
+
+/// Whether terminals disagree about how many columns it takes: what combines, is wide or is an emoji.
+fn is_width_doubtful(symbol: &str) -> bool {
+    let mut chars = symbol.chars();
+    let is_sure = |c| matches!(c, '\0'..='\u{2ff}' | '\u{370}'..='\u{482}' | '\u{2010}'..='\u{2027}' | '\u{2190}'..='\u{21ff}' | '\u{2500}'..='\u{25ff}');
+    chars.next().is_some_and(|c| !is_sure(c)) || chars.next().is_some()
+}
+
 /// Gives the terminal back, unless that was done.
 fn give_back() {
     if let Some((_, raw)) = lock_unpoisoned(&TAKEN).take() {
         // If the terminal is gone, there is nothing to restore.
         let _ = stdout().write_all(LEAVE).and_then(|()| stdout().flush());
         drop(raw);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_all_terminals_agree_about_is_sure() {
+        for symbol in ["a", " ", "é", "─", "…", "Я", "→"] {
+            assert!(!is_width_doubtful(symbol), "{symbol}");
+        }
+        for symbol in ["e\u{301}", "\u{e33}", "❤\u{fe0f}", "語", "👨", "\u{1f1e9}\u{1f1ea}"] {
+            assert!(is_width_doubtful(symbol), "{symbol}");
+        }
     }
 }

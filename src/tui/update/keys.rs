@@ -242,7 +242,8 @@ fn on_palette_key(state: &mut TuiState, key: KeyPress) -> Vec<TuiCommand> {
 }
 
 fn on_text_key(state: &mut TuiState, key: KeyPress) -> Vec<TuiCommand> {
-    let page = text_height(state) as i64;
+    let (_, height) = text_height(state);
+    let page = height as i64;
     match key {
         KeyPress::Esc | KeyPress::Enter | KeyPress::Char('q' | '?' | 'w') => close_overlay(state),
         KeyPress::Down | KeyPress::Char('j') => scroll_text(state, 1),
@@ -256,9 +257,9 @@ fn on_text_key(state: &mut TuiState, key: KeyPress) -> Vec<TuiCommand> {
 }
 
 fn scroll_text(state: &mut TuiState, lines: i64) -> Vec<TuiCommand> {
-    let height = text_height(state);
-    if let Overlay::Text(_, all, from) = &mut state.overlay {
-        let most = all.len().saturating_sub(height) as i64;
+    let (count, height) = text_height(state);
+    if let Overlay::Text(_, _, from) = &mut state.overlay {
+        let most = count.saturating_sub(height) as i64;
         *from = (*from as i64).saturating_add(lines).clamp(0, most) as usize;
     }
     Vec::new()

@@ -1,10 +1,12 @@
 //! Which part of the log is shown, and which part has to be read for it.
 
+use std::cmp::Reverse;
+
 use crate::tui::command::{Notice, PageRange, SearchFrom, TuiCommand};
 use crate::tui::log_window::LogWindow;
 use crate::tui::shown_lines::search_pattern;
 use crate::tui::state::{LogPosition, TuiState};
-use crate::tui::view::{log_height, row_height};
+use crate::tui::view::{hit_line, log_height, row_height};
 
 /// Rows of a page that is read.
 pub const PAGE_ROWS: usize = 400;
@@ -56,44 +58,90 @@ fn stop_following(state: &mut TuiState) -> Vec<TuiCommand> {
         return Vec::new();
     }
     let newest = log.window.end_seq().map_or(0, |end| end - 1);
-    log.position = LogPosition::EndsAt(newest);
+    log.position = LogPosition::EndsAt(newest, 0);
     vec![TuiCommand::StopFollowing]
 }
 
 /// Puts the row with this index at the top.
 pub fn to_row(state: &mut TuiState, top: usize) {
-    let bottom = last_from(state, top);
-    end_at(state, bottom);
+    let end = down(state, before(top), log_height(state));
+    end_at(state, end);
 }
 
-/// Puts the line with this number in the middle.
+/// Puts the line with this number in the middle: what was found in it, if it is long.
 pub fn center(state: &mut TuiState, seq: u64) {
     let middle = state.log.window.index_of(seq);
-    let (mut at, mut height) = (middle, 0);
-    while height < log_height(state) / 2 && at + 1 < state.log.window.len() {
-        at += 1;
-        height += height_of(state, at);
-    }
-    let least = last_from(state, 0);
-    end_at(state, at.max(least));
+    let hit = state.log.window.row(middle).map_or(0, |row| hit_line(state, row));
+    let end = down(state, before(middle), hit + 1 + log_height(state) / 2);
+    let least = down(state, before(0), log_height(state));
+    end_at(state, end.max(least));
 }
 
-/// Scrolls by this many rows: down, or up if negative.
-pub fn scroll(state: &mut TuiState, rows: i64) -> Vec<TuiCommand> {
-    let Some(last) = state.log.last_shown() else { return Vec::new() };
-    let newest = state.log.window.len() - 1;
-    if rows > 0 && last == newest {
+/// Scrolls by this many lines of the screen: down, or up if negative.
+pub fn scroll(state: &mut TuiState, lines: i64) -> Vec<TuiCommand> {
+    let Some(end) = shown_end_place(state) else { return Vec::new() };
+    if lines > 0 && end == newest(state) {
         return follow_at_end(state);
     }
-    if rows > 0 && state.log.position == LogPosition::Follow {
+    if lines > 0 && state.log.position == LogPosition::Follow {
         return Vec::new();
     }
-    let least = last_from(state, 0);
-    let wanted = (last as i64).saturating_add(rows).max(least as i64).min(newest as i64);
+    let count = usize::try_from(lines.unsigned_abs()).unwrap_or(usize::MAX);
+    let wanted = match lines > 0 {
+        true => down(state, end, count),
+        false => up(state, end, count).max(down(state, before(0), log_height(state))),
+    };
     let mut commands = stop_following(state);
-    end_at(state, wanted as usize);
+    end_at(state, wanted);
     commands.extend(load_ahead(state));
     commands
+}
+
+/// A line of the screen in the window: the index after its row, and how many lines of that row are
+/// below it. The index 0 is the place before all rows. Later lines are greater.
+type LinePlace = (usize, Reverse<usize>);
+
+/// Returns the place of the line before a row.
+fn before(index: usize) -> LinePlace {
+    (index, Reverse(0))
+}
+
+fn newest(state: &TuiState) -> LinePlace {
+    (state.log.window.len(), Reverse(0))
+}
+
+fn shown_end_place(state: &TuiState) -> Option<LinePlace> {
+    let last = state.log.last_shown()?;
+    // The terminal may have become wider since.
+    let below = state.log.below().min(height_of(state, last).saturating_sub(1));
+    Some((last + 1, Reverse(below)))
+}
+
+/// Returns the place this many lines further down, or the end.
+fn down(
+    state: &TuiState,
+    (mut rows, Reverse(mut below)): LinePlace,
+    mut lines: usize,
+) -> LinePlace {
+    while lines > below && rows < state.log.window.len() {
+        lines -= below;
+        below = height_of(state, rows);
+        rows += 1;
+    }
+    (rows, Reverse(below.saturating_sub(lines)))
+}
+
+/// Returns the place this many lines further up, or that of the first line.
+fn up(state: &TuiState, (mut rows, Reverse(mut below)): LinePlace, mut lines: usize) -> LinePlace {
+    while rows > 0 {
+        let above = height_of(state, rows - 1).saturating_sub(below + 1);
+        if lines <= above || rows == 1 {
+            return (rows, Reverse(below + lines.min(above)));
+        }
+        lines -= above + 1;
+        (rows, below) = (rows - 1, 0);
+    }
+    (rows, Reverse(below))
 }
 
 /// Follows again once the last row is shown and nothing was stored after it.
@@ -107,10 +155,10 @@ fn follow_at_end(state: &mut TuiState) -> Vec<TuiCommand> {
     vec![TuiCommand::Follow(log.generation, log.view(), from)]
 }
 
-/// Scrolls by a page.
+/// Scrolls by a page, except for a line.
 pub fn scroll_page(state: &mut TuiState, down: bool) -> Vec<TuiCommand> {
-    let shown = shown(state).len().max(2) as i64 - 1;
-    scroll(state, if down { shown } else { -shown })
+    let lines = log_height(state).max(2) as i64 - 1;
+    scroll(state, if down { lines } else { -lines })
 }
 
 /// Reads what may be looked at next.
@@ -140,7 +188,8 @@ pub fn shown(state: &TuiState) -> std::ops::Range<usize> {
     let Some(last) = state.log.last_shown() else { return 0..0 };
     let (mut first, mut height) = (last + 1, 0);
     while first > 0 {
-        height += height_of(state, first - 1);
+        let below = if first == last + 1 { state.log.below() } else { 0 };
+        height += height_of(state, first - 1).saturating_sub(below);
         if height > log_height(state) && first <= last {
             break;
         }
@@ -149,22 +198,9 @@ pub fn shown(state: &TuiState) -> std::ops::Range<usize> {
     first..last + 1
 }
 
-/// Returns the index of the last row that fits if this one is the first.
-fn last_from(state: &TuiState, top: usize) -> usize {
-    let (mut at, mut height) = (top, height_of(state, top));
-    while at + 1 < state.log.window.len() {
-        height += height_of(state, at + 1);
-        if height > log_height(state) {
-            break;
-        }
-        at += 1;
-    }
-    at
-}
-
-fn end_at(state: &mut TuiState, index: usize) {
-    if let Some(row) = state.log.window.row(index) {
-        state.log.position = LogPosition::EndsAt(row.seq);
+fn end_at(state: &mut TuiState, (rows, Reverse(below)): LinePlace) {
+    if let Some(row) = rows.checked_sub(1).and_then(|index| state.log.window.row(index)) {
+        state.log.position = LogPosition::EndsAt(row.seq, below);
     }
 }
 
@@ -195,7 +231,7 @@ pub fn search_on(state: &mut TuiState, forward: bool) -> Vec<TuiCommand> {
         (None, false) => SearchFrom::Before(shown_end),
     };
     let mut view = log.view();
-    view.patterns.push(pattern.clone());
+    view.patterns.push(pattern.regex().as_str().to_owned());
     let commands = vec![TuiCommand::Search(log.generation, view, from)];
     state.notice = Some(Notice::done("searching the stored log …"));
     commands
@@ -206,7 +242,7 @@ fn shown_end(state: &TuiState) -> u64 {
     let log = &state.log;
     match log.position {
         LogPosition::Follow => u64::MAX,
-        LogPosition::EndsAt(_) => {
+        LogPosition::EndsAt(..) => {
             let last = log.last_shown().and_then(|at| log.window.row(at));
             last.map_or(u64::MAX, |row| row.seq + 1)
         }

@@ -7,7 +7,7 @@ use super::command::{Notice, PageRange, SearchFrom, TuiCommand, TuiEnd, TuiEvent
 use super::log_window::LogWindow;
 use super::state::{LogPosition, Overlay, TuiState};
 use crate::log::ServicePalette;
-use crate::model::Snapshot;
+use crate::model::{Name, Snapshot};
 
 /// Returns the state after an event, and what to do.
 pub fn update(mut state: TuiState, event: TuiEvent) -> (TuiState, Vec<TuiCommand>) {
@@ -83,7 +83,16 @@ fn show_stack(state: &mut TuiState, mut stack: Snapshot, measured: bool) -> Vec<
     let last = stack.services.len().saturating_sub(1);
     state.selected = place.unwrap_or(state.selected.min(last));
     (state.stack, state.palette) = (Some(stack), palette);
-    if is_first { log::show_end(state) } else { Vec::new() }
+    let is_there = |name: &Name| state.services().iter().any(|view| view.name == *name);
+    if !is_first && state.log.only.as_ref().is_none_or(is_there) {
+        return Vec::new();
+    }
+    // Its service was removed: the log is that of the selected one.
+    if state.log.only.is_some() {
+        state.log.only = state.service().map(|view| view.name.clone());
+        log::clear(state);
+    }
+    log::show_end(state)
 }
 
 fn on_change(state: &mut TuiState) -> Vec<TuiCommand> {
@@ -130,7 +139,7 @@ fn on_page(
         }
         PageRange::Around(seq) => {
             (log.window, log.at_end) = (LogWindow::new(rows, false), false);
-            log.position = LogPosition::EndsAt(seq);
+            log.position = LogPosition::EndsAt(seq, 0);
             log::center(state, seq);
             Vec::new()
         }

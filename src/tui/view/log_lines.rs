@@ -1,9 +1,10 @@
 use ratatui::style::Style;
-use regex::Regex;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use regex::bytes::Regex;
 
 use super::colored_text::pieces;
+use super::graphemes::{columns, each_grapheme};
 use super::theme::Theme;
+use crate::control::LogPattern;
 use crate::log::ServicePalette;
 use crate::tui::log_row::{LogRow, RowSource};
 use crate::tui::state::TuiState;
@@ -19,7 +20,7 @@ pub struct LogLines<'a> {
     /// Columns of the names; 0: none are shown.
     names: usize,
     timestamps: bool,
-    search: Option<Regex>,
+    search: Option<&'a Regex>,
 }
 
 /// Columns between tab stops.
@@ -34,7 +35,7 @@ impl<'a> LogLines<'a> {
             Some(_) => 0,
             None => state.palette.width().min(width / 4),
         };
-        let search = state.log.search.as_ref().and_then(|pattern| Regex::new(pattern).ok());
+        let search = state.log.search.as_ref().map(LogPattern::regex);
         let timestamps = state.log.timestamps && width > 4 * TIME;
         LogLines { palette: &state.palette, theme, width, names, timestamps, search }
     }
@@ -71,13 +72,23 @@ impl<'a> LogLines<'a> {
         lines.lines
     }
 
+    /// Returns which of the lines of a row has what the user looks for.
+    pub fn hit_line(&self, row: &LogRow) -> usize {
+        let hit = self.theme.hit();
+        let is_hit = |line: &ScreenLine| line.iter().any(|(_, style)| *style == hit);
+        self.of(row).iter().position(is_hit).unwrap_or(0)
+    }
+
     /// Marks what the user looks for, also where it changes its color.
     fn marked(&self, pieces: Vec<(&str, Style)>) -> Vec<(String, Style)> {
-        let Some(search) = &self.search else {
+        let Some(search) = self.search else {
             return pieces.into_iter().map(|(text, style)| (text.to_owned(), style)).collect();
         };
         let whole: String = pieces.iter().map(|(text, _)| *text).collect();
-        let hits: Vec<_> = search.find_iter(&whole).map(|hit| hit.range()).collect();
+        let hits = search.find_iter(whole.as_bytes()).map(|hit| hit.range());
+        // A pattern may look for bytes that are parts of characters.
+        let is_text = |hit: &std::ops::Range<usize>| whole.get(hit.clone()).is_some();
+        let hits: Vec<_> = hits.filter(is_text).collect();
         let (mut marked, mut start) = (Vec::new(), 0);
         for (text, style) in pieces {
             let end = start + text.len();
@@ -106,27 +117,31 @@ struct LineBreaker {
 impl LineBreaker {
     fn add(&mut self, text: &str, style: Style) {
         let mut run = String::new();
-        for c in text.chars() {
-            if c == '\n' {
+        for part in text.split_inclusive(['\n', '\t']) {
+            each_grapheme(part.trim_end_matches(['\n', '\t']), |symbol, width| {
+                self.make_room(width, &mut run, style);
+                run.push_str(symbol);
+                self.column += width;
+            });
+            if part.ends_with('\t') {
+                let width = TAB - (self.column - self.indent) % TAB;
+                self.make_room(width, &mut run, style);
+                run.extend(std::iter::repeat_n(' ', width));
+                self.column += width;
+            } else if part.ends_with('\n') {
                 self.push(&mut run, style);
                 self.new_line();
-                continue;
             }
-            let width = match c {
-                '\t' => TAB - (self.column - self.indent) % TAB,
-                c => c.width().unwrap_or(0),
-            };
-            if self.column + width > self.width && self.column > self.indent {
-                self.push(&mut run, style);
-                self.new_line();
-            }
-            match c {
-                '\t' => run.extend(std::iter::repeat_n(' ', width)),
-                c => run.push(c),
-            }
-            self.column += width;
         }
         self.push(&mut run, style);
+    }
+
+    /// Begins another line if so many columns do not fit.
+    fn make_room(&mut self, width: usize, run: &mut String, style: Style) {
+        if self.column + width > self.width && self.column > self.indent {
+            self.push(run, style);
+            self.new_line();
+        }
     }
 
     fn push(&mut self, run: &mut String, style: Style) {
@@ -142,25 +157,24 @@ impl LineBreaker {
 }
 
 /// Pads or cuts a text to a number of columns.
-pub fn fitted(text: &str, columns: usize) -> String {
-    let width = text.width();
-    if width <= columns {
-        return format!("{text}{}", " ".repeat(columns - width));
+pub fn fitted(text: &str, room: usize) -> String {
+    let width = columns(text);
+    if width <= room {
+        return format!("{text}{}", " ".repeat(room - width));
     }
-    let (mut cut, mut used) = (String::new(), 0);
-    for c in text.chars() {
-        let width = c.width().unwrap_or(0);
-        if used + width + 1 > columns {
-            break;
+    let (mut cut, mut used, mut is_full) = (String::new(), 0, false);
+    each_grapheme(text, |symbol, width| {
+        is_full |= used + width + 1 > room;
+        if !is_full {
+            cut.push_str(symbol);
+            used += width;
         }
-        cut.push(c);
-        used += width;
-    }
-    if columns > 0 {
+    });
+    if room > 0 {
         cut.push('…');
         used += 1;
     }
-    cut + &" ".repeat(columns - used)
+    cut + &" ".repeat(room - used)
 }
 
 fn time(at: i64) -> String {

@@ -2,6 +2,7 @@
 
 mod colored_text;
 mod frame;
+mod graphemes;
 mod log_lines;
 mod overlays;
 mod services;
@@ -50,6 +51,12 @@ pub fn row_height(state: &TuiState, row: &LogRow) -> usize {
     LogLines::new(state, frame.log.width, Theme { color: state.color }).of(row).len()
 }
 
+/// Returns which line of a row has what the user looks for.
+pub fn hit_line(state: &TuiState, row: &LogRow) -> usize {
+    let Some(frame) = Frame::of(state) else { return 0 };
+    LogLines::new(state, frame.log.width, Theme { color: state.color }).hit_line(row)
+}
+
 fn paint_title(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) {
     if area.height == 0 {
         return;
@@ -63,12 +70,13 @@ fn paint_title(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) 
         parts.push(format!("filter: {}", log.filter.text));
     }
     if let Some(pattern) = &log.search {
+        let pattern = pattern.regex().as_str();
         parts.push(format!("search: {}", pattern.strip_prefix("(?i)").unwrap_or(pattern)));
     }
     parts.push(match log.position {
         _ if log.loading && log.window.len() == 0 => "reading …".to_owned(),
         LogPosition::Follow => "following".to_owned(),
-        LogPosition::EndsAt(_) => "paused, G follows".to_owned(),
+        LogPosition::EndsAt(..) => "paused, G follows".to_owned(),
     });
     let line = "─".repeat(area.width.into());
     buffer.set_stringn(area.x, area.y, line, area.width.into(), theme.dim());
@@ -83,11 +91,15 @@ fn paint_log(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) {
     let painter = LogLines::new(state, area.width, theme);
     // From the last line up.
     let mut lines = Vec::new();
+    let mut below = state.log.below();
     for row in state.log.window.back_from(last) {
         if lines.len() >= height {
             break;
         }
-        lines.extend(painter.of(row).into_iter().rev());
+        let row = painter.of(row);
+        let shown = row.len() - below.min(row.len() - 1);
+        lines.extend(row.into_iter().take(shown).rev());
+        below = 0;
     }
     lines.truncate(height);
     for (at, line) in lines.iter().rev().enumerate() {

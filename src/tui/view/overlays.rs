@@ -1,8 +1,10 @@
+use std::collections::VecDeque;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::frame::Frame;
+use super::graphemes::{columns, each_grapheme};
 use super::log_lines::fitted;
 use super::theme::Theme;
 use crate::tui::palette::palette_entries;
@@ -19,16 +21,17 @@ pub fn paint(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) ->
             Some(paint_palette(state, (typed, *selected), area, theme, buffer))
         }
         Overlay::Text(title, lines, from) => {
+            let lines = broken(lines, area);
             let inner = paint_box(title, place(area, lines.len()), theme, buffer);
-            let shown = lines.iter().skip(*from);
-            for (y, line) in (inner.y..inner.bottom()).zip(shown) {
-                let line = crate::text::one_line(&line.replace('\t', "        "));
+            // The terminal may have become larger since.
+            let from = (*from).min(lines.len().saturating_sub(inner.height.into()));
+            for (y, line) in (inner.y..inner.bottom()).zip(&lines[from..]) {
                 buffer.set_stringn(inner.x, y, line, inner.width.into(), theme.plain());
             }
             let below = lines.len().saturating_sub(from + usize::from(inner.height));
-            if below > 0 || *from > 0 {
+            if below > 0 || from > 0 {
                 let text = format!(" {below} more below ");
-                let x = inner.right().saturating_sub(u16::try_from(text.width()).unwrap_or(0));
+                let x = inner.right().saturating_sub(u16::try_from(columns(&text)).unwrap_or(0));
                 buffer.set_stringn(x, inner.bottom(), text, inner.width.into(), theme.dim());
             }
             None
@@ -57,7 +60,7 @@ fn paint_palette(
     let room = usize::from(inner.height.saturating_sub(1));
     let selected = selected.min(entries.len().saturating_sub(1));
     let first = (selected + 1).saturating_sub(room);
-    let labels = entries.iter().map(|entry| entry.label.width() + 2).max().unwrap_or(0);
+    let labels = entries.iter().map(|entry| columns(&entry.label) + 2).max().unwrap_or(0);
     let labels = labels.min(width * 2 / 3);
     let shown = entries.iter().enumerate().skip(first);
     for (y, (at, entry)) in (inner.y + 1..inner.bottom()).zip(shown) {
@@ -73,11 +76,34 @@ fn paint_palette(
     Position::new(x.min(inner.right() - 1), inner.y)
 }
 
-/// Returns how many lines of a text are shown at once.
-pub fn text_height(state: &TuiState) -> usize {
-    let Overlay::Text(_, lines, _) = &state.overlay else { return 1 };
-    let area = Frame::of(state).map(|frame| place(frame.overlay, lines.len()));
-    area.map_or(1, |area| usize::from(area.height.saturating_sub(2)).max(1))
+/// Returns how many lines of the screen a text has, and how many are shown at once.
+pub fn text_height(state: &TuiState) -> (usize, usize) {
+    let (Overlay::Text(_, lines, _), Some(frame)) = (&state.overlay, Frame::of(state)) else {
+        return (1, 1);
+    };
+    let count = broken(lines, frame.overlay).len();
+    let height = place(frame.overlay, count).height;
+    (count, usize::from(height.saturating_sub(2)).max(1))
+}
+
+/// Breaks lines that are longer than a box is wide.
+fn broken(lines: &[String], area: Rect) -> Vec<String> {
+    let width = usize::from(place(area, 1).width.saturating_sub(4));
+    let mut all = Vec::new();
+    for line in lines {
+        let line = crate::text::one_line(&line.replace('\t', "        "));
+        let (mut part, mut used) = (String::new(), 0);
+        each_grapheme(&line, |symbol, columns| {
+            if used + columns > width && used > 0 {
+                all.push(std::mem::take(&mut part));
+                used = 0;
+            }
+            part.push_str(symbol);
+            used += columns;
+        });
+        all.push(part);
+    }
+    all
 }
 
 /// Returns where a box with so many lines is.
@@ -118,22 +144,19 @@ pub fn input_label(purpose: &InputPurpose) -> String {
 }
 
 /// Returns the end of a text that fits into these columns.
-pub fn end_of(text: &str, columns: usize) -> &str {
+pub fn end_of(text: &str, room: usize) -> String {
+    let mut symbols = VecDeque::new();
     let mut used = 0;
-    let fits = |c: char| {
-        used += c.width().unwrap_or(0);
-        used <= columns
-    };
-    let shown: usize = text
-        .chars()
-        .rev()
-        .take_while({
-            let mut fits = fits;
-            move |c| fits(*c)
-        })
-        .map(char::len_utf8)
-        .sum();
-    &text[text.len() - shown..]
+    each_grapheme(text, |symbol, width| {
+        symbols.push_back((symbol.to_owned(), width));
+        used += width;
+        while used > room
+            && let Some((_, width)) = symbols.pop_front()
+        {
+            used -= width;
+        }
+    });
+    symbols.into_iter().map(|(symbol, _)| symbol).collect()
 }
 
 /// Returns the keys that are worth a line: as many as fit.
@@ -141,7 +164,7 @@ pub fn key_hints(state: &TuiState, width: usize) -> String {
     let close = if state.over_log { "q plain log" } else { "q close" };
     let scroll = match state.log.position {
         LogPosition::Follow => "PgUp back",
-        LogPosition::EndsAt(_) => "G follow",
+        LogPosition::EndsAt(..) => "G follow",
     };
     let solo = if state.log.only.is_some() { "Tab all" } else { "Tab one" };
     let hints = [
@@ -150,7 +173,7 @@ pub fn key_hints(state: &TuiState, width: usize) -> String {
     ];
     let mut text = String::new();
     for hint in hints {
-        if text.width() + hint.width() + 3 > width {
+        if columns(&text) + columns(hint) + 3 > width {
             break;
         }
         if !text.is_empty() {

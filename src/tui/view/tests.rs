@@ -4,6 +4,7 @@ use super::view;
 use crate::log::LogItem;
 use crate::tui::command::{PageRange, TuiCommand, TuiEnd, TuiEvent};
 use crate::tui::fixture::stack;
+use crate::tui::shown_lines::search_pattern;
 use crate::tui::{KeyPress, LogRow, TuiState, UserInput, update};
 
 fn row(seq: u64, service: &str, text: &str) -> LogRow {
@@ -109,7 +110,7 @@ fn without_colors_there_are_none() {
     };
     assert!(is_colored(&shown((120, 40), 4, true)));
     let mut plain = shown((120, 40), 4, false);
-    plain.log.search = Some("request".to_owned());
+    plain.log.search = Some(search_pattern("request"));
     assert!(!is_colored(&plain));
 }
 
@@ -153,6 +154,19 @@ fn scrolling_back_pauses_and_coming_back_follows() {
 }
 
 #[test]
+fn the_log_of_a_service_that_is_removed_gives_way_to_that_of_the_selected_one() {
+    let (state, _) = press(shown((80, 24), 4, true), &[KeyPress::Down, KeyPress::Down]);
+    let (state, _) = press(state, &[KeyPress::Tab]);
+    assert!(screen(&state).contains("log of db"), "{}", screen(&state));
+    let (state, commands) = update(state, TuiEvent::Stack(Box::new(stack(2)), true));
+    assert!(screen(&state).contains("log of web"), "{}", screen(&state));
+    assert!(matches!(&commands[..], [.., TuiCommand::Load(_, _, PageRange::Tail)]), "{commands:?}");
+    // Nothing is asked for again while it is there.
+    let (_, commands) = update(state, TuiEvent::Stack(Box::new(stack(2)), true));
+    assert_eq!(commands, []);
+}
+
+#[test]
 fn keys_of_a_typed_line_do_nothing_else() {
     let state = shown((80, 24), 4, true);
     let (state, commands) = press(typed(state, "/qrs"), &[KeyPress::Esc]);
@@ -161,4 +175,101 @@ fn keys_of_a_typed_line_do_nothing_else() {
     assert_eq!(commands, []);
     let (_, commands) = press(state, &[KeyPress::Char('q')]);
     assert_eq!(commands, [TuiCommand::Leave(TuiEnd::Closed)]);
+}
+
+/// A state whose log has these rows.
+fn with_rows(size: (u16, u16), texts: &[&str]) -> TuiState {
+    let rows = texts.iter().zip(0..).map(|(text, seq)| row(seq, "api", text)).collect();
+    let state = TuiState::new(size, false, true);
+    let (state, _) = update(state, TuiEvent::Stack(Box::new(stack(2)), true));
+    let generation = state.log.generation;
+    let end = texts.len() as u64;
+    update(state, TuiEvent::Page { generation, range: PageRange::Tail, rows, end }).0
+}
+
+/// A line that takes more than a screen: `0001`, `0002` and so on, 15 to a line of 81 columns.
+fn long_text() -> String {
+    (1..=600).map(|number| format!("{number:04} ")).collect()
+}
+
+#[test]
+fn every_part_of_a_line_that_is_longer_than_the_screen_can_be_reached() {
+    let long = long_text();
+    let mut state = with_rows((81, 24), &["first", &long, "last"]);
+    let mut seen = String::new();
+    for _ in 0..10 {
+        seen += &screen(&state);
+        state = press(state, &[KeyPress::PageUp]).0;
+    }
+    let missing = (1..=600).map(|number| format!("{number:04}")).find(|word| !seen.contains(word));
+    assert_eq!(missing, None);
+    assert!(screen(&state).contains("first"), "{}", screen(&state));
+    // Line by line it goes back to the end.
+    let (mut down, mut steps) = (state.clone(), 0);
+    while !screen(&down).contains("last") && steps < 1000 {
+        down = press(down, &[KeyPress::Char('J')]).0;
+        steps += 1;
+    }
+    assert!((2..100).contains(&steps), "{steps}");
+    // The start is shown from its first word on.
+    let (start, _) = press(state, &[KeyPress::Char('g')]);
+    assert!(screen(&start).contains("0001 "), "{}", screen(&start));
+}
+
+#[test]
+fn every_part_of_a_text_that_is_wider_than_its_box_can_be_reached() {
+    let state = shown((79, 24), 4, true);
+    let text = format!("short\n{}\nlast", long_text());
+    let (mut state, _) = update(state, TuiEvent::Text("why api".to_owned(), text));
+    let mut seen = String::new();
+    for _ in 0..10 {
+        seen += &screen(&state);
+        state = press(state, &[KeyPress::PageDown]).0;
+    }
+    let seen: String = seen.replace(['\n', '│', ' '], "");
+    let missing = (1..=600).map(|number| format!("{number:04}")).find(|word| !seen.contains(word));
+    assert_eq!(missing, None);
+    assert!(screen(&state).contains("last"), "{}", screen(&state));
+    assert!(screen(&press(state, &[KeyPress::Home]).0).contains("short"));
+}
+
+#[test]
+fn what_is_found_in_a_long_line_is_shown() {
+    let long = long_text();
+    let mut texts = vec!["before"; 30];
+    texts.extend([long.as_str(), "after"]);
+    for word in ["0005", "0300", "0599"] {
+        let state = typed(with_rows((81, 24), &texts), &format!("/{word}"));
+        let (state, commands) = press(state, &[KeyPress::Enter]);
+        let [TuiCommand::Search(generation, _, from)] = &commands[..] else {
+            panic!("{commands:?}")
+        };
+        let (state, _) = update(state, TuiEvent::Found(*generation, *from, Some(30)));
+        let shown = screen(&state);
+        let is_shown = |line: &&str| line.contains(word) && !line.contains("search");
+        assert!(shown.lines().any(|line| is_shown(&line)), "{shown}");
+    }
+}
+
+#[test]
+fn characters_with_what_combines_with_them_take_what_they_take() {
+    let cases =
+        ["\u{2764}\u{fe0f}", "1\u{fe0f}\u{20e3}", "e\u{301}", "\u{1f468}\u{200d}\u{1f469}", "語"];
+    for symbol in cases {
+        let state = with_rows((60, 24), &[&symbol.repeat(100)]);
+        let shown = screen(&state);
+        assert_eq!(shown.matches(symbol).count(), 100, "{symbol}: {shown}");
+        // Typed text shows its end.
+        let (state, _) = press(typed(state, "/"), &[]);
+        let paste = TuiEvent::Input(UserInput::Paste(symbol.repeat(60) + "end"));
+        let (state, _) = update(state, paste);
+        assert!(screen(&state).contains(&format!("{symbol}end")), "{}", screen(&state));
+    }
+}
+
+#[test]
+fn a_pattern_that_matches_parts_of_characters_marks_nothing() {
+    let mut state = with_rows((80, 24), &["日本語 x"]);
+    state.log.search = Some(search_pattern(r"(?-u:\xe6|\x97)"));
+    assert!(screen(&state).contains("日本語 x"));
 }
