@@ -20,6 +20,7 @@ use super::door_state::{DoorState, JoinedStack};
 use super::door_stream::DoorStream;
 use super::exchange_feed::send_exchanges;
 use super::message::{DoorJoin, DoorReply, DoorRequest};
+use super::network_watch::NetworkWatch;
 use super::waker;
 use crate::control::ControlClient;
 use crate::https::HttpsConfig;
@@ -67,6 +68,7 @@ pub async fn serve(
 /// What the tasks of the process share.
 struct FrontDoor {
     state: RefCell<DoorState>,
+    networks: RefCell<NetworkWatch>,
     routes: watch::Sender<Arc<RouteTable>>,
     proxy: Rc<Proxy>,
     /// Counts changes of what stacks are told.
@@ -90,6 +92,7 @@ impl FrontDoor {
         let proxy = Rc::new(proxy);
         Rc::new(FrontDoor {
             state: RefCell::default(),
+            networks: RefCell::default(),
             routes,
             proxy,
             changes: watch::Sender::new(0),
@@ -309,12 +312,20 @@ impl FrontDoor {
 
     /// Makes routes, front ports and sockets fit the snapshots.
     fn update_routes(self: &Rc<Self>) {
-        let (changed, table) = {
+        let (changed, table, is_open) = {
             let mut state = self.state.borrow_mut();
             let changed = state.settle(|listener| self.clone().accept(listener));
-            (changed, state.routes())
+            (changed, state.routes(), state.is_open())
         };
         self.routes.send_replace(Arc::new(table));
+        self.networks.borrow_mut().follow(is_open, || {
+            let door = Rc::downgrade(self);
+            Box::new(move || {
+                if let Some(door) = door.upgrade() {
+                    door.update_routes();
+                }
+            })
+        });
         if changed {
             self.tell_all();
         }

@@ -29,6 +29,7 @@ mod membership;
 mod membership_step;
 mod message;
 mod name_claim;
+mod network_watch;
 mod open_addresses;
 mod port_choice;
 mod waker;
