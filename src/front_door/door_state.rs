@@ -125,7 +125,8 @@ impl DoorState {
     fn front_trouble(&self, wanted: Option<u16>) -> Option<Message> {
         let (port, error) = wanted.and_then(|port| Some((port, self.front_errors.get(&port)?)))?;
         let text = format!("cannot listen on front port {port}: {error}");
-        Some(Message::new(MessageClass::Port, text).help("free it, or choose another `front`"))
+        let help = "free it, choose another `front`, or end stacks that have front ports";
+        Some(Message::new(MessageClass::Port, text).help(help))
     }
 
     fn network_trouble(&self, stack: &Path) -> Option<Message> {
