@@ -19,6 +19,7 @@ use super::door_files::{DoorFiles, write_label};
 use super::door_state::{DoorState, JoinedStack};
 use super::door_stream::DoorStream;
 use super::exchange_feed::send_exchanges;
+use super::failed_lines::add_last_lines;
 use super::message::{DoorJoin, DoorReply, DoorRequest};
 use super::network_watch::NetworkWatch;
 use super::waker;
@@ -274,7 +275,8 @@ impl FrontDoor {
                     if !batch.iter().any(|line| concerns(known.as_deref(), line)) {
                         continue;
                     }
-                    let Ok(snapshot) = client.stack().await else { break };
+                    let Ok(mut snapshot) = client.stack().await else { break };
+                    add_last_lines(&client, known.as_deref(), &mut snapshot).await;
                     if let Some(stack) = self.state.borrow_mut().stacks.get_mut(&id) {
                         stack.snapshot = Some(Arc::new(snapshot));
                     }

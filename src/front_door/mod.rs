@@ -24,6 +24,7 @@ mod door_files;
 mod door_state;
 mod door_stream;
 mod exchange_feed;
+mod failed_lines;
 mod front_ports;
 mod membership;
 mod membership_step;
