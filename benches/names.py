@@ -9,6 +9,9 @@ Linux and Python 3.9 are needed. All processes run on this machine, on loopback;
 Requests come at a steady rate, each over a connection of its own, from threads of this script. A request counts as an
 error if it is not answered with 200. An answer is old if it is from a run before one that was ready when the request
 began.
+
+Of slow requests that no kill explains, it says where their time went: in the front door, as `devstack requests` has it, or
+outside of it, where this script and the machine are. `--debug` takes the debug build, `--smoke` makes everything short.
 """
 
 import argparse
@@ -25,11 +28,16 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60
 THREADS = 16
+# In seconds: what is longer is looked into.
+SLOW = 0.1
+# How late a thread of this script is woken up while the machine is busy with something else, in seconds.
+LATE = 0.05
 
 
 class Stack:
@@ -116,11 +124,14 @@ class Load:
         self.number, self.began = 0, time.monotonic()
         # Of each name, the processes of the runs known to have been ready, oldest first.
         self.runs = {name: [] for name in names}
-        # Answers: name, when it was sent, how long it took. Errors: the same, and why.
+        # Answers: name, when it was sent, how long it took, its number. Errors: the same, and why.
         self.answers, self.errors, self.old = [], [], 0
+        # When this script got no processor: from, to.
+        self.stalls = []
 
     def __enter__(self):
         self.threads = [threading.Thread(target=self.work) for _ in range(THREADS)]
+        self.threads.append(threading.Thread(target=self.watch_clock))
         for thread in self.threads:
             thread.start()
         return self
@@ -130,6 +141,15 @@ class Load:
         for thread in self.threads:
             thread.join()
 
+    def watch_clock(self):
+        last = time.monotonic()
+        while not self.ended.is_set():
+            time.sleep(0.005)
+            now = time.monotonic()
+            if now - last > LATE:
+                self.stalls.append((last, now))
+            last = now
+
     def work(self):
         while not self.ended.is_set():
             with self.lock:
@@ -137,18 +157,18 @@ class Load:
                 number = self.number
             due = self.began + number / self.rate
             time.sleep(max(0, due - time.monotonic()))
-            self.one(self.names[number % len(self.names)])
+            self.one(self.names[number % len(self.names)], number)
 
-    def one(self, name):
+    def one(self, name, number):
         known, sent = len(self.runs[name]), time.monotonic()
         try:
-            status, body = self.stack.ask(name)
+            status, body = self.stack.ask(name, f"/{number}")
         except OSError as error:
-            return self.errors.append((name, sent, time.monotonic() - sent, str(error)))
+            return self.errors.append((name, sent, time.monotonic() - sent, number, str(error)))
         took = time.monotonic() - sent
         if status != 200:
-            return self.errors.append((name, sent, took, f"{status}: {body[:200]}"))
-        self.answers.append((name, sent, took))
+            return self.errors.append((name, sent, took, number, f"{status}: {body[:200]}"))
+        self.answers.append((name, sent, took, number))
         runs, pid = self.runs[name], json.loads(body)["pid"]
         if pid in runs and runs.index(pid) + 1 < known:
             self.old += 1
@@ -158,7 +178,7 @@ class Load:
             self.runs[name].append(pid)
 
     def summary(self):
-        times = sorted(took * 1000 for _, _, took in self.answers)
+        times = sorted(took * 1000 for _, _, took, _ in self.answers)
         seconds = time.monotonic() - self.began
         return (
             f"{len(times)} answers in {seconds:.0f} s, {len(self.errors)} errors, {self.old} of an old run; "
@@ -238,13 +258,35 @@ def rolling(args):
         stack.end()
 
 
+def recorded(stack):
+    """What the front door has recorded of slow requests, by their numbers."""
+    lines = stack.run("requests", "--json", "--slow", "20ms", "-n", "1000").splitlines()
+    records = [json.loads(line) for line in lines]
+    return {int(one["target"][1:]): one for one in records if one["target"][1:].isdigit()}
+
+
+def place_of(answer, load, records):
+    """Where the time of a slow request went."""
+    _, sent, took, number = answer
+    stalled = sum(max(0, min(to, sent + took) - max(since, sent)) for since, to in load.stalls)
+    record = records.get(number)
+    if record and record["parked_ms"] > took * 500:
+        return "waiting in the front door"
+    if record and (record["total_ms"] or 0) > took * 500:
+        return "with the service"
+    if stalled > took / 2:
+        return "on a machine that was busy"
+    return "outside the front door" if record else "unknown"
+
+
 def kills(args):
     names = ["web", "api", "auth"]
     # The limit of crashes is not for these.
     limits = 'restart = { policy = "always", max = 1000, window = "1s", delay = "50ms", max_delay = "100ms" }\n'
     stack = Stack(args.devstack, config(*(service(args.misbehave, name, limits) for name in names))).start()
     dice = random.Random(args.seed)
-    killed, back = [], []
+    # Each kill: of what, when, when it was seen to be over.
+    killed, back, records = [], [], {}
     try:
         stack.wait_ready(*names)
         with Load(stack, names, args.rate) as load:
@@ -253,26 +295,38 @@ def kills(args):
                 pid = stack.door() if victim == "the front door" else stack.services()[victim].get("pid")
                 if not pid:
                     continue
+                if any(took > SLOW for _, _, took, _ in load.answers[-200:]):
+                    records.update(recorded(stack))
                 at = time.monotonic()
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                killed.append((victim, at))
                 if victim == "the front door":
                     wait("another front door answers", lambda: all(stack.answers(name) for name in names))
                     back.append(time.monotonic() - at)
                 else:
                     next_run(stack, victim, pid)
+                killed.append((victim, at, time.monotonic()))
                 time.sleep(dice.random() * 0.1)
-        doors = [at for victim, at in killed if victim == "the front door"]
+            records.update(recorded(stack))
+        doors = [(at, until) for victim, at, until in killed if victim == "the front door"]
         # Sent to a front door that was killed before it could answer.
-        within = [one for one in load.errors if any(one[1] <= at <= one[1] + one[2] + 0.05 for at in doors)]
-        waited = sum(
-            took > 0.1 and not any(victim in (name, "the front door") and sent - 1 <= at <= sent + took for victim, at in killed)
-            for name, sent, took in load.answers
-        )
+        within = [one for one in load.errors if any(one[1] <= at <= one[1] + one[2] + 0.05 for at, _ in doors)]
+        waited = [
+            answer
+            for answer in load.answers
+            if answer[2] > SLOW
+            and not any(
+                victim in (answer[0], "the front door") and at <= answer[1] + answer[2] and answer[1] <= until
+                for victim, at, until in killed
+            )
+        ]
         print(f"{len(killed)} kills at {args.rate} requests/s, seed {args.seed}: {load.summary()}")
         print(f"  {len(within)} of the errors within a front door that was killed ({len(doors)} times)")
-        print(f"  {waited} requests waited for longer than 0.1 s although neither their service nor the front door was killed")
+        print(f"  {len(waited)} requests took longer than {SLOW} s although neither their service nor the front door was killed")
+        for place, count in Counter(place_of(answer, load, records) for answer in waited).items():
+            print(f"    {count} of them {place}")
+        stalled = sum(to - since for since, to in load.stalls)
+        print(f"  the script got no processor for {len(load.stalls)} times {LATE} s or longer, {stalled:.1f} s in all")
         if back:
             print(f"  all names are served again {statistics.median(back) * 1000:.0f} ms after a front door is killed, at most {max(back) * 1000:.0f} ms")
         load.errors = [one for one in load.errors if one not in within]
@@ -281,21 +335,39 @@ def kills(args):
         stack.end()
 
 
+def add_programs(parser):
+    parser.add_argument("--debug", action="store_true", help="the debug build")
+    parser.add_argument("--smoke", action="store_true", help="everything short: whether it works, not how fast")
+    parser.add_argument("--devstack", type=os.path.abspath)
+    parser.add_argument("--misbehave", type=os.path.abspath)
+
+
+def find_programs(args):
+    target = ROOT / "target" / ("debug" if args.debug else "release")
+    args.devstack = args.devstack or str(target / "devstack")
+    args.misbehave = args.misbehave or str(target / "examples" / "misbehave")
+    for program in (args.devstack, args.misbehave):
+        if not os.access(program, os.X_OK):
+            sys.exit(f"{program} is not there: build it as this script says at the top")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    target = ROOT / "target" / "release"
-    parser.add_argument("--devstack", type=os.path.abspath, default=str(target / "devstack"))
-    parser.add_argument("--misbehave", type=os.path.abspath, default=str(target / "examples" / "misbehave"))
+    add_programs(parser)
     parser.add_argument("--rate", type=int, default=200, help="requests a second")
-    parser.add_argument("--saves", type=int, default=100)
-    parser.add_argument("--rolls", type=int, default=20)
-    parser.add_argument("--kills", type=int, default=500)
+    parser.add_argument("--saves", type=int)
+    parser.add_argument("--rolls", type=int)
+    parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=["saves", "rolling", "kills"])
     args = parser.parse_args()
+    find_programs(args)
+    for count, usual, short in [("saves", 100, 5), ("rolls", 20, 1), ("kills", 500, 10)]:
+        if getattr(args, count) is None:
+            setattr(args, count, short if args.smoke else usual)
     parts = {"saves": saves, "rolling": rolling, "kills": kills}
     loads = [part(args) for name, part in parts.items() if args.only in (None, name)]
-    for name, _, took, why in [error for load in loads for error in load.errors][:20]:
+    for name, _, took, _, why in [error for load in loads for error in load.errors][:20]:
         print(f"  error: {name} after {took * 1000:.0f} ms: {why}")
     if any(load.errors or load.old for load in loads):
         sys.exit(1)

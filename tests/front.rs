@@ -175,6 +175,76 @@ fn answer_to(project: &TestProject, socket: &Path, user: Option<&str>) -> String
 }
 
 #[test]
+fn other_users_learn_of_a_failed_service_but_not_what_it_printed() {
+    if !require("root, to be another user", rustix::process::geteuid().is_root())
+        || ["setpriv", "curl"].into_iter().any(|program| require_program(program).is_none())
+    {
+        return;
+    }
+    let names = Names { home: TestProject::new(), port: free_port() };
+    let failing =
+        "command = \"echo sesame-4711; exit 3\"\nrestart = \"no\"\nproxy = true\nport = \"auto\"\n";
+    let shop = names.project("shop", &format!("{WEB}[services.api]\n{failing}"));
+    let up = names.devstack(&shop, &["up"]).start();
+    names.wait_for("web.shop.localhost", 200);
+    names.wait_for("api.shop.localhost", 503);
+    let get = |user: Option<&str>, address: &str, name: &str| {
+        let become_user =
+            user.map(|id| ["setpriv", "--clear-groups", "--reuid", id, "--regid", id]);
+        let host = format!("Host: {name}.localhost:{}", names.port);
+        let url = format!("http://{address}:{}/", names.port);
+        let curl = ["curl", "-s", "--noproxy", "*", "-H", &host, &url];
+        let words: Vec<&str> = become_user.into_iter().flatten().chain(curl).collect();
+        shop.program(words[0]).args(&words[1..]).run().expect_code(0).stdout
+    };
+    for address in ["127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"] {
+        let own = get(None, address, "api.shop");
+        assert!(own.contains("error: api failed: exited with code 3\nsesame-4711\n"), "{own}");
+        let others = get(Some("4321"), address, "api.shop");
+        assert!(others.contains("error: api failed: "), "{address}: {others}");
+        assert!(!others.contains("sesame"), "{address}: {others}");
+        // Nor which names there are.
+        assert!(get(None, address, "x").contains("web.shop.localhost"));
+        let others = get(Some("4321"), address, "x");
+        assert!(others.contains("error: ") && !others.contains("shop"), "{address}: {others}");
+    }
+    up.end();
+    names.finish([shop]);
+}
+
+#[test]
+fn more_ports_than_the_front_door_can_have_are_refused_and_the_others_survive_its_end() {
+    let (names, shop) = Names::new();
+    let up = names.up(&shop);
+    names.wait_for("web.shop.localhost", 200);
+    let mut fronts = Vec::new();
+    let refused = loop {
+        let port = free_port();
+        let args = ["front", "--port", &port.to_string()];
+        let ended = names.devstack(&shop, &args).run();
+        if ended.code() != 0 {
+            break ended.stderr;
+        }
+        fronts.push(port);
+        assert!(fronts.len() < 64, "{fronts:?}");
+    };
+    assert!(refused.contains("of at most 64 sockets"), "{refused}");
+    let first = names.door();
+    crate::support::kill_processes(&[first]);
+    names.wait_for("web.shop.localhost", 200);
+    for port in fronts {
+        eventually("the front port", || {
+            let host = format!("localhost:{port}");
+            let reply = crate::support::http_get_named(port, &host, "/").ok()?;
+            (reply.status == 200).then_some(())
+        });
+    }
+    assert_ne!(names.door(), first);
+    up.end();
+    names.finish([shop]);
+}
+
+#[test]
 fn the_control_socket_hears_its_own_user_only() {
     if !require("root, to be another user", rustix::process::geteuid().is_root())
         || ["setpriv", "curl"].into_iter().any(|program| require_program(program).is_none())

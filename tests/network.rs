@@ -311,6 +311,38 @@ fn the_front_door_serves_open_services_to_other_machines() {
 }
 
 #[test]
+fn the_front_door_follows_addresses_that_come_and_go() {
+    let project = TestProject::new();
+    write(
+        &project,
+        "[services.web]\ncommand = ['{misbehave}', 'listen', '--http']\nport = 'auto'\nready = { http = '/' }\n",
+    );
+    if in_namespace(&project, "true", &[]).is_none() || require_program("curl").is_none() {
+        return;
+    }
+    let devstack = env!("CARGO_BIN_EXE_devstack");
+    // Nothing happens to the service meanwhile, and at first there is no network at all.
+    let script = format!(
+        "{ASK}\nserved() {{ {devstack} proxy | grep -q \"//$1:7780 \"; }}
+         until {devstack} proxy | grep -q ':7780 '; do :; done
+         for address in 192.168.77.5 10.77.0.9; do
+             served $address && exit 7
+             ip address add $address/24 dev lo
+             until served $address; do :; done
+             ask $address:7780 $address:7780
+         done
+         ip address del 192.168.77.5/24 dev lo
+         while served 192.168.77.5; do :; done
+         ask 10.77.0.9:7780 10.77.0.9:7780"
+    );
+    let run = ["run", "--no-strict-ports", "--proxy", "--lan", "--", "sh", "-c", &script];
+    let ended =
+        enter(&project, &["-Urn"], "true").unset("DEVSTACK_PROXY").args(run).run().expect_code(0);
+    assert_eq!(ended.stdout, "200\n200\n200\n", "{ended:?}");
+    finish(project);
+}
+
+#[test]
 fn without_lan_the_front_door_listens_on_loopback_only() {
     let project = TestProject::new();
     write(

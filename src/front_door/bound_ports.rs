@@ -52,6 +52,8 @@ impl BoundPorts {
         if self.0.keys().any(|at| at.ip().is_loopback() && at.port() == port) {
             return Ok(());
         }
+        // IPv4 and IPv6: both, or none.
+        self.check_room(2)?;
         bind(port)?.into_iter().try_for_each(|socket| self.add(socket, &accept))
     }
 
@@ -67,7 +69,20 @@ impl BoundPorts {
         if self.0.contains_key(&address) {
             return Ok(());
         }
+        self.check_room(1)?;
         self.add(TcpListener::bind(address)?, &accept)
+    }
+
+    /// Each stack gets a copy of each socket, within one message.
+    fn check_room(&self, more: usize) -> io::Result<()> {
+        if self.0.len() + more <= MAX_DESCRIPTORS {
+            return Ok(());
+        }
+        let most =
+            format!("the proxy already has {} of at most {MAX_DESCRIPTORS} sockets", self.0.len());
+        Err(io::Error::other(format!(
+            "{most}; it needs two for each port and one for each network address"
+        )))
     }
 
     fn add<F: Future<Output = ()> + 'static>(
@@ -76,10 +91,6 @@ impl BoundPorts {
         accept: &impl Fn(tokio::net::TcpListener) -> F,
     ) -> io::Result<()> {
         let address = socket.local_addr()?;
-        // Each stack gets a copy of each.
-        if self.0.len() >= MAX_DESCRIPTORS {
-            return Err(io::Error::other("the proxy listens on too many ports"));
-        }
         if let Entry::Vacant(free) = self.0.entry(address) {
             socket.set_nonblocking(true)?;
             let listener = tokio::net::TcpListener::from_std(socket.try_clone()?)?;
@@ -105,5 +116,40 @@ impl BoundPorts {
     /// Returns the numbers of the ports.
     pub fn ports(&self) -> BTreeSet<u16> {
         self.0.keys().map(SocketAddr::port).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn beyond_the_limit_a_port_is_refused_as_a_whole() {
+        let work = async {
+            let accept = |_| async {};
+            let mut bound = BoundPorts::default();
+            let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+            for _ in 0..MAX_DESCRIPTORS - 1 {
+                bound.open_at(any, accept).unwrap();
+            }
+            let (free, _) = {
+                let held = TcpListener::bind(any).unwrap();
+                (held.local_addr().unwrap().port(), held)
+            };
+            // One socket is left, and a port takes two.
+            for _ in 0..2 {
+                let refused = bound.open(free, accept).unwrap_err().to_string();
+                assert!(refused.contains("63 of at most 64 sockets"), "{refused}");
+            }
+            assert!(!bound.ports().contains(&free));
+            bound.open_at(any, accept).unwrap();
+            assert!(bound.open_at(any, accept).is_err());
+            assert_eq!(bound.sockets().len(), MAX_DESCRIPTORS);
+        };
+        LocalSet::new().run_until(work).await;
     }
 }

@@ -19,7 +19,9 @@ use super::door_files::{DoorFiles, write_label};
 use super::door_state::{DoorState, JoinedStack};
 use super::door_stream::DoorStream;
 use super::exchange_feed::send_exchanges;
+use super::failed_lines::add_last_lines;
 use super::message::{DoorJoin, DoorReply, DoorRequest};
+use super::network_watch::NetworkWatch;
 use super::waker;
 use crate::control::ControlClient;
 use crate::https::HttpsConfig;
@@ -67,6 +69,7 @@ pub async fn serve(
 /// What the tasks of the process share.
 struct FrontDoor {
     state: RefCell<DoorState>,
+    networks: RefCell<NetworkWatch>,
     routes: watch::Sender<Arc<RouteTable>>,
     proxy: Rc<Proxy>,
     /// Counts changes of what stacks are told.
@@ -90,6 +93,7 @@ impl FrontDoor {
         let proxy = Rc::new(proxy);
         Rc::new(FrontDoor {
             state: RefCell::default(),
+            networks: RefCell::default(),
             routes,
             proxy,
             changes: watch::Sender::new(0),
@@ -271,7 +275,8 @@ impl FrontDoor {
                     if !batch.iter().any(|line| concerns(known.as_deref(), line)) {
                         continue;
                     }
-                    let Ok(snapshot) = client.stack().await else { break };
+                    let Ok(mut snapshot) = client.stack().await else { break };
+                    add_last_lines(&client, known.as_deref(), &mut snapshot).await;
                     if let Some(stack) = self.state.borrow_mut().stacks.get_mut(&id) {
                         stack.snapshot = Some(Arc::new(snapshot));
                     }
@@ -309,12 +314,20 @@ impl FrontDoor {
 
     /// Makes routes, front ports and sockets fit the snapshots.
     fn update_routes(self: &Rc<Self>) {
-        let (changed, table) = {
+        let (changed, table, is_open) = {
             let mut state = self.state.borrow_mut();
             let changed = state.settle(|listener| self.clone().accept(listener));
-            (changed, state.routes())
+            (changed, state.routes(), state.is_open())
         };
         self.routes.send_replace(Arc::new(table));
+        self.networks.borrow_mut().follow(is_open, || {
+            let door = Rc::downgrade(self);
+            Box::new(move || {
+                if let Some(door) = door.upgrade() {
+                    door.update_routes();
+                }
+            })
+        });
         if changed {
             self.tell_all();
         }

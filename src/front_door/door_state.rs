@@ -54,11 +54,7 @@ impl DoorState {
                 front_errors.insert(port, error.to_string());
             }
         }
-        let open_stacks = stacks.values().filter_map(|stack| {
-            let snapshot = stack.snapshot.as_deref()?;
-            let fronts = fronts.of(&stack.socket);
-            Some(OpenStack { socket: &stack.socket, snapshot, fronts })
-        });
+        let open_stacks = stacks.values().filter_map(|stack| stack.as_open(fronts));
         let addresses = OpenAddresses::of(open_stacks, NetworkInterface::list);
         let needed = stacks.values().map(|stack| stack.port).chain(fronts.ports()).collect();
         ports.keep(&needed, &addresses.all());
@@ -71,6 +67,14 @@ impl DoorState {
         moved
             || (fronts.ports(), &*network_errors) != (before.0, &before.1)
             || !front_errors.is_empty()
+    }
+
+    /// Whether a service is open to other machines, even if there is no network at the moment.
+    pub fn is_open(&self) -> bool {
+        self.stacks
+            .values()
+            .filter_map(|stack| stack.as_open(&self.fronts))
+            .any(|stack| stack.is_open())
     }
 
     /// Returns the routes of all stacks.
@@ -121,7 +125,8 @@ impl DoorState {
     fn front_trouble(&self, wanted: Option<u16>) -> Option<Message> {
         let (port, error) = wanted.and_then(|port| Some((port, self.front_errors.get(&port)?)))?;
         let text = format!("cannot listen on front port {port}: {error}");
-        Some(Message::new(MessageClass::Port, text).help("free it, or choose another `front`"))
+        let help = "free it, choose another `front`, or end stacks that have front ports";
+        Some(Message::new(MessageClass::Port, text).help(help))
     }
 
     fn network_trouble(&self, stack: &Path) -> Option<Message> {
@@ -137,6 +142,12 @@ impl DoorState {
 impl JoinedStack {
     fn proxy(&self) -> Option<&StackProxy> {
         self.snapshot.as_ref()?.proxy.as_ref()
+    }
+
+    /// Returns what decides about addresses; `None`: that is not known yet.
+    fn as_open(&self, fronts: &FrontPorts) -> Option<OpenStack<'_>> {
+        let snapshot = self.snapshot.as_deref()?;
+        Some(OpenStack { socket: &self.socket, snapshot, fronts: fronts.of(&self.socket) })
     }
 
     /// Returns the front port that its file names.

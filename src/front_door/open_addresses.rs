@@ -38,8 +38,7 @@ impl OpenAddresses {
         stacks: impl IntoIterator<Item = OpenStack<'s>>,
         networks: impl FnOnce() -> Vec<NetworkInterface>,
     ) -> OpenAddresses {
-        let stacks: Vec<OpenStack<'_>> =
-            stacks.into_iter().filter(|stack| stack.open().next().is_some()).collect();
+        let stacks: Vec<OpenStack<'_>> = stacks.into_iter().filter(OpenStack::is_open).collect();
         let mut found = OpenAddresses::default();
         if stacks.is_empty() {
             return found;
@@ -89,6 +88,10 @@ impl OpenAddresses {
 }
 
 impl OpenStack<'_> {
+    pub fn is_open(&self) -> bool {
+        self.open().next().is_some()
+    }
+
     /// Returns the services that have a name and are open.
     fn open(&self) -> impl Iterator<Item = &ServiceView> {
         let named = self.snapshot.services.iter().filter(|view| view.proxy.is_some());

@@ -1,3 +1,4 @@
+use std::cell::OnceCell;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -5,6 +6,7 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::shared_stream::{SharedStream, StreamHandle};
+use crate::sys::sockets::connection_user;
 
 /// How often to look whether a client has left while unread bytes of it hide that.
 const LOOK: Duration = Duration::from_millis(250);
@@ -18,6 +20,9 @@ pub(super) struct ProxyClient {
     pub ip: IpAddr,
     /// Where it reached the proxy.
     pub reached: SocketAddr,
+    peer: SocketAddr,
+    /// Whether it is of the same user, once that was asked.
+    own: OnceCell<bool>,
 }
 
 impl ProxyClient {
@@ -27,13 +32,22 @@ impl ProxyClient {
         let reached = SocketAddr::new(local.ip().to_canonical(), local.port());
         let stream = SharedStream::new(stream)?;
         let ip = peer.ip().to_canonical();
-        let client = ProxyClient { stream: stream.clone(), tls_name: None, ip, reached };
+        let peer = SocketAddr::new(ip, peer.port());
+        let own = OnceCell::new();
+        let client = ProxyClient { stream: stream.clone(), tls_name: None, ip, reached, peer, own };
         Ok((client, stream))
     }
 
     /// Whether it may be on another machine.
     pub fn is_remote(&self) -> bool {
         !(self.ip.is_loopback() && self.reached.ip().is_loopback())
+    }
+
+    /// Whether it may see what concerns nobody but the user who runs the stacks: it is of this user,
+    /// or of root. The others of this machine reach loopback, too. Takes a few system calls, once.
+    pub fn is_own(&self) -> bool {
+        let ask = || may_see(connection_user(self.peer, self.reached));
+        !self.is_remote() && *self.own.get_or_init(ask)
     }
 
     /// Returns the scheme of its requests.
@@ -52,4 +66,9 @@ impl ProxyClient {
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+/// Whether the user of a connection may. Unknown ones may not.
+fn may_see(user: Option<u32>) -> bool {
+    user.is_some_and(|user| user == 0 || user == rustix::process::geteuid().as_raw())
 }

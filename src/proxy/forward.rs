@@ -126,7 +126,7 @@ impl Forwarder {
                 delivered.with(exchange)
             }
             Err(refusal) => {
-                let refusal = if self.client.is_remote() { refusal.brief() } else { refusal };
+                let refusal = if self.client.is_own() { refusal } else { refusal.brief() };
                 let response = refusal.response(format);
                 exchange.refused(&refusal, &response);
                 response

@@ -90,7 +90,7 @@ impl Refusal {
         Refusal::new(StatusCode::MISDIRECTED_REQUEST, MessageClass::Denied, "unknown host")
     }
 
-    /// Without paths, commands and lines of logs, which are for the user of this machine.
+    /// Without names, paths, commands and lines of logs, which are for the user who runs the stacks.
     pub fn brief(mut self) -> Refusal {
         self.message.help.clear();
         self.message.detail.clear();

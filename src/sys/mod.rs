@@ -25,9 +25,11 @@ pub(crate) mod wait;
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
-    credentials, inotify, kill_on_close, mounts, open_path, process, run_mark, sockets,
+    credentials, inotify, kill_on_close, mounts, network_changes, open_path, process, run_mark,
+    sockets,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use macos::{
-    credentials, inotify, kill_on_close, mounts, open_path, process, run_mark, sockets,
+    credentials, inotify, kill_on_close, mounts, network_changes, open_path, process, run_mark,
+    sockets,
 };

@@ -224,7 +224,7 @@ pub const LAYERS: [Layer; 31] = [
         path: "src/front_door",
         only: Some(&[
             "front_door", "proxy", "https", "control", "supervisor", "process", "ports", "model",
-            "sys",
+            "log", "sys",
         ]),
         never: &[],
         only_dependencies: None,

@@ -1,7 +1,7 @@
 //! Lists TCP sockets over netlink (`sock_diag(7)`). Much cheaper than `/proc/net/tcp`.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
@@ -54,6 +54,56 @@ pub fn listeners(port: Option<u16>) -> io::Result<Vec<ListeningSocket>> {
 /// Returns the local ends of connections of this port that are being closed or are in `TIME_WAIT`.
 pub fn closed(port: u16) -> io::Result<Vec<ListeningSocket>> {
     sockets(CLOSED, Some(port))
+}
+
+/// Returns the user of the socket of this machine that is connected from `source` to `destination`.
+pub fn connection_user(source: SocketAddr, destination: SocketAddr) -> io::Result<u32> {
+    let socket = open()?;
+    let kernel = SocketAddrNetlink::new(0, 0);
+    let request = connection_request(source, destination);
+    rustix::net::sendto(&socket, &request, SendFlags::empty(), &kernel)?;
+    let mut buffer = [0_u8; 1024];
+    let length = rustix::net::recv(&socket, &mut buffer, RecvFlags::empty())?.0;
+    read_user(&buffer[..length], source.port(), destination.port())
+}
+
+fn connection_request(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let family = if source.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let mut bytes = dump_request(family, u32::MAX, None);
+    // One socket instead of a dump.
+    bytes[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+    let id = &mut bytes[HEADER + 8..];
+    for (at, end) in [source, destination].into_iter().enumerate() {
+        id[at * 2..][..2].copy_from_slice(&end.port().to_be_bytes());
+        let address = &mut id[4 + at * 16..][..16];
+        match end.ip() {
+            IpAddr::V4(ip) => address[..4].copy_from_slice(&ip.octets()),
+            IpAddr::V6(ip) => address.copy_from_slice(&ip.octets()),
+        }
+    }
+    // No cookie: whichever socket has these addresses.
+    id[40..48].fill(0xff);
+    bytes
+}
+
+/// Reads the answer. Without a connection the kernel answers with a listener of the same port.
+fn read_user(bytes: &[u8], source: u16, destination: u16) -> io::Result<u32> {
+    let length = bytes.first_chunk::<4>().map_or(0, |length| u32::from_ne_bytes(*length)) as usize;
+    if length < HEADER || length > bytes.len() {
+        return Err(io::Error::other("truncated reply from the kernel"));
+    }
+    let body = &bytes[HEADER..length];
+    match u16::from_ne_bytes([bytes[4], bytes[5]]) {
+        NLMSG_ERROR => Err(refusal(body)),
+        SOCK_DIAG_BY_FAMILY if body.len() >= ANSWER => {
+            let port = |at: usize| u16::from_be_bytes([body[at], body[at + 1]]);
+            match (port(4), port(6)) == (source, destination) {
+                true => Ok(u32_at(body, 64)),
+                false => Err(io::ErrorKind::NotFound.into()),
+            }
+        }
+        _ => Err(io::Error::other("unexpected reply from the kernel")),
+    }
 }
 
 fn sockets(states: u32, port: Option<u16>) -> io::Result<Vec<ListeningSocket>> {
@@ -194,6 +244,7 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let _ = read_datagram(bytes, &mut found);
     // A wildcard of both families counts as two.
     assert!(found.len() <= bytes.len() / (HEADER + ANSWER) * 2);
+    assert!(read_user(bytes, 0, 0).is_err() || bytes.len() >= HEADER + ANSWER);
 }
 
 #[cfg(test)]

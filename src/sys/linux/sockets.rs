@@ -1,7 +1,7 @@
 //! TCP and Unix sockets: from `sock_diag`, or from `/proc/net` without it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tracing::debug;
 
@@ -39,6 +39,47 @@ pub(crate) fn listeners(port: Option<u16>) -> Option<Vec<ListeningSocket>> {
 /// `sock_diag`.
 pub(crate) fn has_closed_connections(port: u16) -> bool {
     sock_diag::closed(port).is_ok_and(|found| !found.is_empty())
+}
+
+/// Returns the user of the socket of this machine that is connected from `source` to `destination`;
+/// `None` if the system does not show it.
+pub(crate) fn connection_user(source: SocketAddr, destination: SocketAddr) -> Option<u32> {
+    match sock_diag::connection_user(source, destination) {
+        Ok(user) => Some(user),
+        // There is none, rather than no `sock_diag`.
+        Err(error) if error.raw_os_error().is_none() => None,
+        Err(_) => proc_connection_user(source, destination),
+    }
+}
+
+fn proc_connection_user(source: SocketAddr, destination: SocketAddr) -> Option<u32> {
+    let ends = [table_address(source), table_address(destination)];
+    // A client that uses IPv6 for IPv4 is in the other table.
+    let mapped = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) => SocketAddr::from((ip.to_ipv6_mapped(), address.port())),
+        IpAddr::V6(_) => address,
+    };
+    let six = [table_address(mapped(source)), table_address(mapped(destination))];
+    let in_table = |table: &str, ends: &[String; 2]| {
+        let text = std::fs::read_to_string(table).ok()?;
+        text.lines().find_map(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let found = words.get(1..3)? == ends.as_slice();
+            found.then(|| words.get(7)?.parse().ok()).flatten()
+        })
+    };
+    in_table("/proc/net/tcp", &ends).or_else(|| in_table("/proc/net/tcp6", &six))
+}
+
+/// Returns an address as these tables have it.
+fn table_address(address: SocketAddr) -> String {
+    let bytes = match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = bytes.as_chunks::<4>().0.iter();
+    let words: String = words.map(|word| format!("{:08X}", u32::from_ne_bytes(*word))).collect();
+    format!("{words}:{:04X}", address.port())
 }
 
 fn proc_listeners(port: Option<u16>) -> Option<Vec<ListeningSocket>> {
@@ -133,7 +174,7 @@ fn lives(pid: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
+    use std::net::{TcpListener, TcpStream};
 
     use super::*;
 
@@ -149,6 +190,30 @@ mod tests {
             let proc_net = here(proc_listeners(port).unwrap());
             assert_eq!(proc_net, here(listeners(port).unwrap()));
             assert!(proc_net.is_some());
+        }
+    }
+
+    #[test]
+    fn the_user_of_a_connection_is_known_and_that_of_a_listener_is_none() {
+        let own = Some(rustix::process::geteuid().as_raw());
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(held) = TcpListener::bind(address) else { continue };
+            let at = held.local_addr().unwrap();
+            // Also of a client that uses IPv6 for IPv4.
+            let mapped: SocketAddr = match at.ip() {
+                IpAddr::V4(ip) => (ip.to_ipv6_mapped(), at.port()).into(),
+                IpAddr::V6(_) => at,
+            };
+            for to in [at, mapped] {
+                let Ok(client) = TcpStream::connect(to) else { continue };
+                let (_accepted, peer) = held.accept().unwrap();
+                assert_eq!(connection_user(peer, at), own, "{to}");
+                assert_eq!(proc_connection_user(peer, at), own, "{to}");
+                drop(client);
+            }
+            for user in [connection_user, proc_connection_user] {
+                assert_eq!(user(at, (at.ip(), 1).into()), None);
+            }
         }
     }
 

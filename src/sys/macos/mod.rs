@@ -4,6 +4,7 @@ pub(crate) mod credentials;
 pub(crate) mod inotify;
 pub(crate) mod kill_on_close;
 pub(crate) mod mounts;
+pub(crate) mod network_changes;
 pub(crate) mod open_path;
 pub(crate) mod process;
 mod process_list;

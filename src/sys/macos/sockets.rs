@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, c_int};
 use std::mem::MaybeUninit;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::process_list::processes;
 use crate::sys::listening_socket::ListeningSocket;
@@ -85,6 +85,21 @@ pub(crate) fn sockets_of_all(tree: &[u32], sockets: &BTreeSet<u64>) -> Option<BT
     Some(held.filter(|socket| sockets.contains(socket)).collect())
 }
 
+/// Returns this user if a process of this user is connected from `source` to `destination`. Those of
+/// others are hidden.
+pub(crate) fn connection_user(source: SocketAddr, destination: SocketAddr) -> Option<u32> {
+    let is_it = |pid: u32| {
+        let Ok(pid) = c_int::try_from(pid) else { return false };
+        descriptors(pid).into_iter().filter_map(|fd| socket_info(pid, fd)).any(|info| {
+            info.kind == KIND_TCP
+                && info.state != STATE_LISTEN
+                && port(info.local_port) == source.port()
+                && port(info.foreign_port) == destination.port()
+        })
+    };
+    processes().into_iter().any(is_it).then(|| rustix::process::geteuid().as_raw())
+}
+
 /// Unix sockets are not supported here.
 pub(crate) fn unix_listeners() -> BTreeMap<u64, String> {
     BTreeMap::new()
@@ -151,9 +166,6 @@ fn read_listener(info: &SocketFdInfo) -> Option<ListeningSocket> {
     if info.kind != KIND_TCP || info.state != STATE_LISTEN {
         return None;
     }
-    // The port is in network byte order, in the low half of an int.
-    let [high, low, ..] = info.local_port.to_ne_bytes();
-    let port = u16::from_be_bytes([high, low]);
     // A dual-stack wildcard has both flags.
     let address = if info.version & IPV4 != 0 && info.version & IPV6 == 0 {
         let [.., a, b, c, d] = info.local_address;
@@ -162,8 +174,14 @@ fn read_listener(info: &SocketFdInfo) -> Option<ListeningSocket> {
         IpAddr::from(Ipv6Addr::from(info.local_address))
     };
     Some(ListeningSocket {
-        address: (address.to_canonical(), port).into(),
+        address: (address.to_canonical(), port(info.local_port)).into(),
         socket: info.socket,
         uid: None,
     })
+}
+
+/// Reads a port, which is in network byte order in the low half of an int.
+fn port(number: c_int) -> u16 {
+    let [high, low, ..] = number.to_ne_bytes();
+    u16::from_be_bytes([high, low])
 }
