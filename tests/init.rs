@@ -251,6 +251,17 @@ fn a_trial_ends_when_a_service_keeps_crashing() {
 }
 
 #[test]
+fn a_service_that_ends_at_once_with_success_does_not_work() {
+    let project = TestProject::new();
+    project.write("Procfile", "worker: exec tail -f /dev/null\nclock: exit 0\n");
+    let tried = project.devstack(["init", "--try"]).run().expect_code(1);
+    assert!(tried.stdout.contains("clock: done"), "{tried:?}");
+    assert!(tried.stderr.contains("not everything got ready"), "{tried:?}");
+    assert!(!tried.stdout.contains("everything works"), "{tried:?}");
+    project.finish();
+}
+
+#[test]
 fn a_trial_reports_what_does_not_get_ready() {
     let project = TestProject::new();
     project.write("Procfile", "web: exec /nowhere/program\n");

@@ -225,7 +225,7 @@ fn no_text_of_a_repository_controls_the_terminal() {
     }
     let text = format!(
         "[services.api]\ncommand = [\"sh\", \"-c\", \"echo '{escaped}'; while sleep 60; do :; done\", \"{escaped}\"]\nport = \"auto\"\nready = {{ delay = \"0s\" }}\n\
-         description = \"{escaped}\"\nenv = {{ A = \"{escaped}\", \"B\\u001b[2J\\u009b\" = \"1\" }}\nwatch = [\"\\u001b\\u009b2J\\u202e*\"]\n"
+         description = \"{escaped}\"\nactions.seed = {{ command = \"printf '{escaped}'\", help = \"{escaped}\" }}\nenv = {{ A = \"{escaped}\", \"B\\u001b[2J\\u009b\" = \"1\" }}\nwatch = [\"\\u001b\\u009b2J\\u202e*\"]\n"
     );
     fs::write(dir.join("devstack.toml"), text).expect("it is ours");
     let up = project.devstack(["up", "-d"]).dir(&dir).run();
@@ -252,6 +252,27 @@ fn no_text_of_a_repository_controls_the_terminal() {
             "up",
             "restart api",
             "export vscode --dry-run",
+            "export compose",
+            "export kubernetes",
+            "export systemd",
+            "export procfile",
+            "changes",
+            "changes --json",
+            "do",
+            "do --json",
+            "do api seed --json",
+            "do api nothing",
+            "requests",
+            "requests --json",
+            "proxy",
+            "proxy --json",
+            "front",
+            "front --json",
+            "trust --dry-run",
+            "data list",
+            "data list --json",
+            "agents init --dry-run",
+            "init",
         ] {
             if terminal && command == "up" {
                 continue;
@@ -262,10 +283,31 @@ fn no_text_of_a_repository_controls_the_terminal() {
             assert_clean(command, &(ended.stdout + &ended.stderr), terminal);
         }
     }
-    for command in ["logs", "logs --json", "env api"] {
+    // What a shell makes of `*` is an argument.
+    for words in [
+        ["ports", HOSTILE],
+        ["data", HOSTILE],
+        [HOSTILE, "up"],
+        ["completions", HOSTILE],
+        ["why", HOSTILE],
+        ["presets", HOSTILE],
+        ["-f", HOSTILE],
+        ["trust", HOSTILE],
+    ] {
+        for terminal in [false, true] {
+            let run = project.devstack(words).dir(&dir);
+            let run = if terminal { run.terminal(40, 120) } else { run };
+            let ended = run.run();
+            assert_ne!(ended.code(), 0, "{words:?}: {ended:?}");
+            assert_clean(words[0], &(ended.stdout + &ended.stderr), terminal);
+        }
+    }
+    for command in ["logs", "logs --json", "env api", "do api seed"] {
         let shown = project.devstack(command.split(' ')).dir(&dir).terminal(40, 120).run();
         assert_clean(command, &shown.stdout, true);
     }
+    let exact = project.devstack(["do", "api", "seed"]).dir(&dir).run().expect_code(0);
+    assert_eq!(exact.stdout, HOSTILE, "and what an action prints");
     let exact = project.devstack(["env", "api", "--format", "shell"]).dir(&dir).run();
     assert!(exact.stdout.contains(HOSTILE), "a pipe gets exact values: {exact:?}");
     let logs = project.devstack(["logs", "--no-prefix"]).dir(&dir).run();

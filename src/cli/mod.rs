@@ -47,8 +47,11 @@ pub fn main() -> ExitCode {
             }
             // Help and version were requested; anything else is an error.
             let code = if error.use_stderr() { ExitCode::USAGE } else { ExitCode::OK };
-            match context::is_github() && error.use_stderr() {
+            match error.use_stderr() {
                 // It repeats arguments.
+                true if context::color(&stderr()) => {
+                    render::warn(&error.render().ansi().to_string());
+                }
                 true => render::warn(&error.render().to_string()),
                 false => drop(error.print()),
             }

@@ -46,7 +46,7 @@ mod tests;
 
 pub use crate::sys::reader_closed::reader_closed;
 pub use capture::LogCapture;
-pub use format::{LineFormatter, LogOutput, LogStyle};
+pub use format::{LineFormatter, LogOutput, LogStyle, PassedOutput};
 pub(crate) use last_lines::last_lines;
 pub use line_split::MAX_LINE;
 pub use log_item::LogItem;

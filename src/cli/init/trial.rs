@@ -13,8 +13,8 @@ use crate::control::ControlClient;
 use crate::exit_code::ExitCode;
 use crate::import::{ImportedCommand, ImportedService, ImportedStack, NEED_NOT_LISTEN, ProbeTest};
 use crate::model::{
-    CONFIG_FILE, DisplayDuration, ListenAddress, Message, MessageClass, Phase, ServiceView,
-    Snapshot,
+    CONFIG_FILE, DisplayDuration, ListenAddress, Message, MessageClass, Phase, ServiceKindView,
+    ServiceView, Snapshot,
 };
 use crate::ports;
 use crate::presets::detect_bind_hints;
@@ -229,8 +229,12 @@ fn report(seen: &TrialResult) -> Result<ExitCode, CommandError> {
     };
     let mut all_well = true;
     for view in &snapshot.services {
-        let is_well =
-            matches!(view.phase, Phase::Ready | Phase::Done | Phase::Idle | Phase::Asleep);
+        let is_well = match view.phase {
+            Phase::Ready | Phase::Idle | Phase::Asleep => true,
+            // A service that has ended serves nothing.
+            Phase::Done => view.kind != ServiceKindView::Service,
+            _ => false,
+        };
         all_well &= is_well;
         print(&format!("  {}\n", one_line(&result_of(view))))?;
         if let Some(moved) = moved_port(view) {

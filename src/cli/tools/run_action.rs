@@ -1,4 +1,4 @@
-use std::io::{Write, stderr, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::PathBuf;
 
 use anstyle::Style;
@@ -14,6 +14,7 @@ use crate::cli::render::{CommandError, Table, TableCell, clean_stdout, warn};
 use crate::cli::start::{StackPreview, UpPreviewArgs};
 use crate::control::{ActionStream, ClientError, ControlClient, find_services};
 use crate::exit_code::ExitCode;
+use crate::log::PassedOutput;
 use crate::model::{
     ActionRequest, ActionStop, ActionUpdate, ActionView, Message, MessageClass, Name, OutputStream,
     signal_number,
@@ -89,6 +90,7 @@ async fn follow(
     let mut number = None;
     let mut stopped_by = None;
     let mut interrupts = Interrupts::listen()?;
+    let mut outputs = [on_terminal(&stdout()), on_terminal(&stderr())];
     loop {
         let update = tokio::select! {
             biased;
@@ -129,12 +131,12 @@ async fn follow(
             ActionUpdate::Output { .. } | ActionUpdate::Missed { .. } if options.json => {}
             ActionUpdate::Output { stream: OutputStream::Stdout, .. } => {
                 let mut out = stdout().lock();
-                out.write_all(&update.bytes())?;
+                out.write_all(&passed(&mut outputs[0], update.bytes()))?;
                 out.flush()?;
             }
             ActionUpdate::Output { stream: OutputStream::Stderr, .. } => {
                 // If that fails, the exit code still reports the result.
-                let _ = stderr().write_all(&update.bytes());
+                let _ = stderr().write_all(&passed(&mut outputs[1], update.bytes()));
             }
             ActionUpdate::Missed { bytes } => warn(&format!("note: {bytes} bytes were missed\n")),
             ActionUpdate::Ended { exit, cause } => {
@@ -149,6 +151,18 @@ async fn follow(
                 return Err(ClientError::Refused(error.clone()).into());
             }
         }
+    }
+}
+
+/// Returns the filter of an output that is a terminal. Any other gets all bytes as they are.
+fn on_terminal(output: &impl IsTerminal) -> Option<PassedOutput> {
+    output.is_terminal().then(|| PassedOutput::new(context::color(output)))
+}
+
+fn passed(filter: &mut Option<PassedOutput>, bytes: Vec<u8>) -> Vec<u8> {
+    match filter {
+        Some(filter) => filter.pass(&bytes),
+        None => bytes,
     }
 }
 
