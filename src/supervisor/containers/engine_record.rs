@@ -21,8 +21,7 @@ pub struct EngineRecord {
 impl EngineRecord {
     /// Of a stack that has nothing there yet.
     pub fn new(processes: Arc<ProcessManager>) -> EngineRecord {
-        let token = processes.token().to_owned();
-        let has = StackContainers { token, ..StackContainers::default() };
+        let has = StackContainers::of_token(processes.token().to_owned());
         EngineRecord { processes, has: Arc::new(Mutex::new(has)), writing: Arc::default() }
     }
 
