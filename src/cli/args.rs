@@ -268,7 +268,7 @@ pub struct StartupArgs {
     pub timeout: Option<Duration>,
 }
 
-/// A command about the stack of this folder, or about all of them.
+/// A command about the stack of this directory, or about all of them.
 #[derive(Debug, Args)]
 pub struct ScopeArgs {
     #[command(flatten)]
