@@ -18,7 +18,7 @@ use super::tool_call::{
 };
 use crate::control::{ClientError, ControlClient, ProjectRecord};
 use crate::log::LogItem;
-use crate::model::{EnvView, Message, MessageClass, PlanView, Snapshot};
+use crate::model::{DisplayDuration, EnvView, Message, MessageClass, PlanView, Snapshot};
 use crate::ports::PortReport;
 use crate::ports::report::PortRow;
 use crate::text::join;
@@ -116,7 +116,7 @@ impl StackTools {
             ),
             Err(_) => String::new(),
         };
-        let text = format!("not there within {}s: {open}", time.as_secs());
+        let text = format!("not ready within {}: {open}", DisplayDuration(time));
         Message::new(MessageClass::ReadyTimeout, text)
             .help("nothing was stopped; use `why` on a service, or `wait` to wait longer")
     }
