@@ -64,7 +64,7 @@ impl EngineRecord {
         let before = has.creations.len();
         has.creations.retain(|known| known != name);
         if has.creations.len() < before {
-            // Not awaited: without it, somebody waits in vain for a while.
+            // Not awaited: without it, a later cleanup only waits in vain for a while.
             spawn_blocking(self.writer());
         }
     }
