@@ -47,7 +47,9 @@ fn six_bits(digit: u8) -> Option<u8> {
 pub(crate) fn percent_encode(text: impl AsRef<[u8]>, out: &mut String) {
     for &byte in text.as_ref() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(byte as char),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+                out.push(byte as char);
+            }
             _ => out.push_str(&format!("%{byte:02X}")),
         }
     }

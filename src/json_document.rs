@@ -1,4 +1,4 @@
-//! JSON files of other programs, edited so that every byte that nobody changes stays.
+//! JSON files of other programs, edited in place: all bytes but those of an edit stay.
 
 use std::fmt;
 

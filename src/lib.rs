@@ -93,7 +93,7 @@
 //! | How does a line get from a pipe to its file? | `log/capture/log_capture.rs`, `log/store/service_log.rs` |
 //! | How does a log line become JSON? | `log/log_item.rs` from the types in `log/log_line.rs` and `log/status_line.rs` |
 //! | What follows a project directory that is renamed or loses `.devstack`? | `supervisor/project_place.rs`; the lock: `control/instance/held_locks.rs` |
-//! | How does a container start and end, and when is it ready? | before the start: `supervisor/containers/image_preparation.rs`; its command line: `container/command_line.rs`; its end: `supervisor/containers/container_run.rs`; ready: `supervisor/containers/container_sight.rs` |
+//! | What creates a container, what ends it, and when is it ready? | the program of the engine, run like any command with the words of `container/command_line.rs`; before that: `supervisor/containers/image_preparation.rs`; its end: `supervisor/containers/container_run.rs`; ready: `supervisor/containers/container_sight.rs` |
 //! | What removes the containers of a devstack that was killed? | the guard: `supervisor/containers/last_act.rs`; the next command: `supervisor/containers/leftovers.rs` |
 //! | What limits the log files on disk? | `log/store/service_log_state.rs` rotates and removes them, `log/store/log_dir.rs` those of earlier starts; defaults: `model/stack.rs` |
 //! | Where are the probes? | `probe/http.rs`, `probe/tcp.rs`, `probe/exec.rs`; one task each: `probe/readiness.rs` |
@@ -111,7 +111,7 @@
 //! | What does a key of the TUI do? | `tui/update/keys.rs`, `tui/action.rs`; the screen: `tui/view/`; keys, socket and terminal: `tui/session/`; the plain log meanwhile: `log/format/print_backlog.rs` |
 //! | What answers `devstack ps`, `why`, `down`? | `control/server/router.rs` (`ps` is `GET /v1/stack`); the snapshot: `supervisor/snapshot.rs`; the table: `cli/render/ps.rs` |
 //! | What does a command do? | `cli/args.rs` lists them, `cli/mod.rs` calls them |
-//! | What may a coding agent do, and when must a person agree? | `agents/tools.rs` lists the tools; `agents/consent.rs` |
+//! | What answers a tool of `devstack mcp`, and when must a person agree? | `agents/stack_tools.rs` does it, `agents/answers.rs` writes it; `agents/tools.rs` lists the tools; `agents/consent.rs` |
 //! | What of a stack may be exported, and how are secrets left out? | `config/resolve/portable/texts.rs`; the formats: `export/compose.rs` and its neighbors |
 //! | What does a second `up` do? | with `-d`: `cli/start/join.rs`, after the comparison in `cli/start/stack_request.rs`; without: `cli/start/existing.rs`; the refusal: `control/instance/mod.rs` |
 //! | What does CI learn of a run? | `cli/start/run/`: `run_result.rs`, `junit.rs`, `ci_host.rs`; what the start waited for: `cli/start/timeline/` |
@@ -119,7 +119,7 @@
 //! | What becomes of a front door that is killed? | `front_door/membership_step.rs` decides, `front_door/membership.rs` does it; the sockets are taken over in `front_door/door.rs` |
 //! | Where do exit codes come from? | of `devstack run`: a time limit, or a command that cannot start, `cli/start/run/command_run.rs`; the rest of 120 to 127, `cli/start/run/run_outcome.rs`. Others follow from the class of the error: `exit_code.rs`, which lists all numbers |
 //! | What does `why` say? | `engine/explain.rs` |
-//! | Which service gets a request to a name, and when is it sent again? | `proxy/route_table.rs`; waiting, repeating: `proxy/forward.rs`; what the client gets instead: `proxy/refusal.rs` |
+//! | Which service gets a request to a name, where does it wait, and when is it sent again? | `proxy/route_table.rs`; waiting and repeating: `proxy/forward.rs`; what the client gets instead: `proxy/refusal.rs` |
 //!
 //! # Ports
 //!

@@ -42,6 +42,14 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(sum)
 }
 
+/// Returns a duration as [`parse_duration`] and other programs read it, whole: `90s` or `1500ms`.
+pub fn whole_duration(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{}s", time.as_secs()),
+        _ => format!("{}ms", time.as_millis()),
+    }
+}
+
 fn is_in_number(c: char) -> bool {
     c.is_ascii_digit() || c == '.'
 }

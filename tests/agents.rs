@@ -201,7 +201,7 @@ fn a_cancelled_wait_ends() {
     // The server answers others, and ends with its client although a wait was open.
     assert_eq!(agent.data("status", json!({}))["state"], "starting");
     let late = agent.failure("wait", json!({ "timeout_seconds": 1 }));
-    assert!(late.contains("not there within 1s: api is starting"), "{late}");
+    assert!(late.contains("not ready within 1s: api is starting"), "{late}");
     agent.send_call("wait", json!({ "timeout_seconds": 3600 }));
     agent.end();
     project.devstack(["down"]).run().expect_code(0);

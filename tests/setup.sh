@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Installs what single tests need with apt-get: `ip` for namespaces of networks (Linux only), the shells that completions
-# are tried in, `man`, vim and git that save and check out, tmux, which is a terminal, Python's YAML parser, and engines of containers. Safe to run again.
+# Installs what single tests need with apt-get (Linux only): `ip` for network namespaces, shells for completions, `man`, vim and
+# git, tmux as a terminal, Python's YAML parser, and container engines. Safe to run again.
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+readonly NAME=setup
+. tests/setup_steps.sh
 
 [ "$(uname)" = Linux ] || exit 0
 declare -A package=([ip]=iproute2 [zsh]=zsh [fish]=fish [man]=man-db [vim]=vim [git]=git [tmux]=tmux)
@@ -22,13 +25,5 @@ if command -v python3 >/dev/null 2>&1 && ! python3 -c 'import yaml' 2>/dev/null;
     missing+=(python3-yaml)
 fi
 [ "${#missing[@]}" -gt 0 ] || exit 0
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "setup: install ${missing[*]} first (this script knows apt-get)" >&2
-    exit 1
-fi
-if [ "$(id -u)" = 0 ]; then sudo=(); else sudo=(sudo -n); fi
-install() {
-    ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" </dev/null >/dev/null
-}
-echo "setup: installing ${missing[*]} with apt-get"
-install --no-install-recommends install "${missing[@]}" || { install update && install --no-install-recommends install "${missing[@]}"; }
+command -v apt-get >/dev/null 2>&1 || fail "install ${missing[*]} first (this script knows apt-get)"
+apt_packages "${missing[@]}"

@@ -3,16 +3,19 @@
 say() { printf '%s: %s\n' "$NAME" "$*"; }
 fail() { printf '%s: %s\n' "$NAME" "$*" >&2; exit 1; }
 
+# At a terminal sudo may ask for a password; elsewhere it must not.
+if [ "$(id -u)" = 0 ]; then sudo=()
+elif [ -t 0 ]; then sudo=(sudo)
+else sudo=(sudo -n)
+fi
+as_root() { ${sudo[@]+"${sudo[@]}"} "$@"; }
+
 # Installs packages with apt-get.
 apt_packages() {
     say "installing $* with apt-get"
-    local sudo log
-    if [ "$(id -u)" = 0 ]; then sudo=()
-    elif [ -t 0 ]; then sudo=(sudo)
-    else sudo=(sudo -n)
-    fi
+    local log
     log=$(mktemp)
-    get() { ${sudo[@]+"${sudo[@]}"} env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1 </dev/null; }
+    get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1 </dev/null; }
     get --no-install-recommends install "$@" || {
         get update || { cat "$log" >&2; fail "apt-get update failed: is this machine offline, or root not to be had?"; }
         get --no-install-recommends install "$@" || { cat "$log" >&2; fail "apt-get install failed"; }

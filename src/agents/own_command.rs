@@ -93,7 +93,7 @@ impl OwnProgram {
         self.finish(self.command(args).kill_on_drop(true)).await
     }
 
-    /// Runs a command to its end, which comes even if nobody waits for it.
+    /// Runs a command to its end, which comes even if this future is dropped.
     pub async fn run_detached(&self, args: &[&str]) -> Result<CommandResult, Message> {
         self.finish(&mut self.command(args)).await
     }

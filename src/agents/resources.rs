@@ -10,36 +10,17 @@ const SCHEMA: &str = "devstack://schema";
 /// What the address of a guide page begins with.
 const GUIDE: &str = "devstack://guide/";
 
-const PAGES: &[(&str, &str)] = &[
-    ("actions", include_str!("../../docs/guide/actions.md")),
-    ("again", include_str!("../../docs/guide/again.md")),
-    ("agents", include_str!("../../docs/guide/agents.md")),
-    ("background", include_str!("../../docs/guide/background.md")),
-    ("change", include_str!("../../docs/guide/change.md")),
-    ("ci", include_str!("../../docs/guide/ci.md")),
-    ("ci-reports", include_str!("../../docs/guide/ci-reports.md")),
-    ("configuration", include_str!("../../docs/guide/configuration.md")),
-    ("containers", include_str!("../../docs/guide/containers.md")),
-    ("dashboard", include_str!("../../docs/guide/dashboard.md")),
-    ("data", include_str!("../../docs/guide/data.md")),
-    ("debugging", include_str!("../../docs/guide/debugging.md")),
-    ("environment", include_str!("../../docs/guide/environment.md")),
-    ("exit-codes", include_str!("../../docs/guide/exit-codes.md")),
-    ("export", include_str!("../../docs/guide/export.md")),
-    ("getting-started", include_str!("../../docs/guide/getting-started.md")),
-    ("https", include_str!("../../docs/guide/https.md")),
-    ("include", include_str!("../../docs/guide/include.md")),
-    ("init", include_str!("../../docs/guide/init.md")),
-    ("lazy", include_str!("../../docs/guide/lazy.md")),
-    ("logs", include_str!("../../docs/guide/logs.md")),
-    ("names", include_str!("../../docs/guide/names.md")),
-    ("performance", include_str!("../../docs/guide/performance.md")),
-    ("ports", include_str!("../../docs/guide/ports.md")),
-    ("presets", include_str!("../../docs/guide/presets.md")),
-    ("promises", include_str!("../../docs/guide/promises.md")),
-    ("requests", include_str!("../../docs/guide/requests.md")),
-    ("trust", include_str!("../../docs/guide/trust.md")),
-    ("tui", include_str!("../../docs/guide/tui.md")),
+macro_rules! guide_pages {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../docs/guide/", $name, ".md")))),*]
+    };
+}
+
+const PAGES: &[(&str, &str)] = guide_pages![
+    "actions" "again" "agents" "background" "change" "ci" "ci-reports" "configuration"
+    "containers" "dashboard" "data" "debugging" "environment" "exit-codes" "export"
+    "getting-started" "https" "include" "init" "lazy" "logs" "names" "performance"
+    "ports" "presets" "promises" "requests" "trust" "tui"
 ];
 
 /// Returns all resources.

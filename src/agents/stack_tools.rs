@@ -17,7 +17,9 @@ use super::tool_call::{
     StopArguments, ToolCall, UpArguments, WaitArguments,
 };
 use crate::control::{ClientError, ControlClient, ProjectRecord};
-use crate::model::{CursorKind, CursorText, EnvView, Message, MessageClass, PlanView, Snapshot};
+use crate::model::{
+    CursorKind, CursorText, DisplayDuration, EnvView, Message, MessageClass, PlanView, Snapshot,
+};
 use crate::ports::PortReport;
 use crate::ports::report::PortRow;
 use crate::text::join;
@@ -115,7 +117,7 @@ impl StackTools {
             ),
             Err(_) => String::new(),
         };
-        let text = format!("not there within {}s: {open}", time.as_secs());
+        let text = format!("not ready within {}: {open}", DisplayDuration(time));
         Message::new(MessageClass::ReadyTimeout, text)
             .help("nothing was stopped; use `why` on a service, or `wait` to wait longer")
     }

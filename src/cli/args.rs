@@ -112,7 +112,7 @@ pub enum CliCommand {
     Up(UpArgs),
     /// Start the stack, run a command once it is ready, stop everything and exit with its code
     Run(RunArgs),
-    /// Write a devstack.toml for what is in this directory
+    /// Write a devstack.toml for the project in this directory
     Init(InitArgs),
     /// Stop the stack running in this directory, or all of this user's stacks with --all
     Down(ScopeArgs),
@@ -120,9 +120,9 @@ pub enum CliCommand {
     Ps(ScopeArgs),
     /// Show the output of services
     Logs(LogsArgs),
-    /// Show what has happened in the running stack, for programs that look again later
+    /// Show events of the running stack, for programs that poll
     Changes(ChangesArgs),
-    /// Show what went through the names of services
+    /// Show requests to the names of services
     Requests(RequestsArgs),
     /// Start services of the running stack and their dependencies
     Start(ServicesArgs),
@@ -138,7 +138,7 @@ pub enum CliCommand {
     Debug(DebugArgs),
     /// Attach to a service's terminal until Ctrl-]
     Attach(AttachArgs),
-    /// Show services and log of the running stack on the whole terminal, with keys for everything
+    /// Show and control the running stack on the whole terminal
     Tui(TuiArgs),
     /// Show a service's environment, of its process or of its next start
     Env(EnvArgs),
@@ -156,7 +156,7 @@ pub enum CliCommand {
     Ports(PortsArgs),
     /// List the names under which services of this user are served
     Proxy(ProxyArgs),
-    /// Let http://localhost:PORT lead to the primary service of this stack
+    /// Serve the primary service of this stack at http://localhost:PORT
     Front(FrontArgs),
     /// Serve coding agents on stdin and stdout (Model Context Protocol)
     Mcp(McpArgs),
@@ -166,7 +166,7 @@ pub enum CliCommand {
     Presets(PresetsArgs),
     /// List the data that stacks keep, or remove what is left of deleted projects
     Data(DataArgs),
-    /// Make https work for the names of services: create a CA and let this machine trust it
+    /// Make https work for the names of services: create a CA and add it to trust stores
     Trust(TrustArgs),
     /// Check the configuration without starting anything
     Check(CheckArgs),
@@ -268,7 +268,7 @@ pub struct StartupArgs {
     pub timeout: Option<Duration>,
 }
 
-/// A command about the stack of this folder, or about all of them.
+/// A command about the stack of this directory, or about all of them.
 #[derive(Debug, Args)]
 pub struct ScopeArgs {
     #[command(flatten)]

@@ -112,18 +112,19 @@ impl Engine {
         left: Vec<Survivor>,
         effects: &mut Vec<Effect>,
     ) {
-        let kill = match tree {
-            KilledTree::Run(run) => self.live_run_mut(run).and_then(|live| live.kill_mut()),
+        match tree {
+            KilledTree::Run(run) => {
+                let kill = self.live_run_mut(run).and_then(|live| live.kill_mut());
+                if let Some(kill) = kill.filter(|kill| **kill == KillProgress::Overdue) {
+                    *kill = KillProgress::Survived(left);
+                }
+            }
             KilledTree::Job(job) => {
                 let mut states = self.services.values_mut();
-                let state = states.find(|state| state.saves.runs_job(job));
-                return state
-                    .into_iter()
-                    .for_each(|state| state.job_survived(left.clone(), effects));
+                if let Some(state) = states.find(|state| state.saves.runs_job(job)) {
+                    state.job_survived(left, effects);
+                }
             }
-        };
-        if let Some(kill) = kill.filter(|kill| **kill == KillProgress::Overdue) {
-            *kill = KillProgress::Survived(left);
         }
     }
 

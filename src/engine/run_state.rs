@@ -195,25 +195,19 @@ impl LiveRun {
 
     /// How far its end is; `None`: it is up.
     pub fn kill(&self) -> Option<&KillProgress> {
-        match &self.stage {
-            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => Some(kill),
-            RunStage::Launching { .. }
-            | RunStage::Starting { .. }
-            | RunStage::Late { .. }
-            | RunStage::Ready { .. }
-            | RunStage::Unhealthy { .. } => None,
-        }
+        let (RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. }) = &self.stage
+        else {
+            return None;
+        };
+        Some(kill)
     }
 
     pub fn kill_mut(&mut self) -> Option<&mut KillProgress> {
-        match &mut self.stage {
-            RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. } => Some(kill),
-            RunStage::Launching { .. }
-            | RunStage::Starting { .. }
-            | RunStage::Late { .. }
-            | RunStage::Ready { .. }
-            | RunStage::Unhealthy { .. } => None,
-        }
+        let (RunStage::Stopping { kill, .. } | RunStage::Draining { kill, .. }) = &mut self.stage
+        else {
+            return None;
+        };
+        Some(kill)
     }
 
     /// Why it cannot be stopped, once that is known.

@@ -13,6 +13,7 @@ use crate::model::{
     PortableStack, PortableText, PortableVariable, PullPolicy, RestartPolicy, ServiceKind, TtyMode,
     VolumeMount, VolumeSource, is_loopback, signal_name,
 };
+use crate::units::whole_duration;
 
 /// What a Compose file depends on beside the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +65,7 @@ impl ComposeService<'_> {
         let signal = signal_name(service.stop.signal).filter(|name| *name != "TERM");
         let signal = signal.map(|name| format!("SIG{name}"));
         let stops = service.kind == ServiceKind::Service;
-        let grace = stops.then(|| duration(service.stop.grace));
+        let grace = stops.then(|| whole_duration(service.stop.grace));
         let description = service.description.as_deref().filter(|text| !text.is_empty());
         let labels = description.map(|text| YamlTable::default().with("description", escape(text)));
         let scale = (service.replicas > 1).then(|| u64::from(service.replicas));
@@ -269,10 +270,10 @@ impl ComposeService<'_> {
         let start_interval = service.ready.interval.max(Duration::from_secs(1));
         let table = YamlTable::default()
             .with("test", vec!["CMD-SHELL".to_owned(), escape(&test.join(" && "))])
-            .with("interval", duration(interval))
+            .with("interval", whole_duration(interval))
             .with("retries", u64::from(retries))
-            .with("start_period", duration(service.ready.timeout))
-            .with("start_interval", duration(start_interval));
+            .with("start_period", whole_duration(service.ready.timeout))
+            .with("start_interval", whole_duration(start_interval));
         Some(table)
     }
 
@@ -386,14 +387,6 @@ fn has_brace(text: &PortableText) -> bool {
 /// Writes text that Compose must leave as it is.
 fn escape(text: &str) -> String {
     text.replace('$', "$$")
-}
-
-/// Formats a duration as Compose reads it.
-fn duration(time: Duration) -> String {
-    match time.subsec_millis() {
-        0 => format!("{}s", time.as_secs()),
-        _ => format!("{}ms", time.as_millis()),
-    }
 }
 
 /// Returns `path` relative to `dir`, both absolute.

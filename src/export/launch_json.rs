@@ -76,7 +76,7 @@ mod tests {
     use super::LaunchJson;
 
     #[test]
-    fn the_nearest_folder_in_the_repository_is_taken() {
+    fn the_nearest_directory_in_the_repository_is_taken() {
         let place = tempfile::tempdir().unwrap();
         let root = place.path();
         let stack = root.join("repo/apps/shop");

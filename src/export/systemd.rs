@@ -2,7 +2,6 @@
 //! target for the whole stack.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::{Export, ExportNotes, ExportedFile, shell};
 use crate::model::{
@@ -11,6 +10,7 @@ use crate::model::{
     signal_name,
 };
 use crate::text::{join, one_line};
+use crate::units::whole_duration;
 
 /// Writes a stack as units.
 ///
@@ -102,7 +102,7 @@ impl ServiceUnit<'_> {
             unit.set("Requires", socket).set("After", socket);
         }
         let restart = &service.restart;
-        unit.set("StartLimitIntervalSec", &duration(restart.window));
+        unit.set("StartLimitIntervalSec", &whole_duration(restart.window));
         unit.set("StartLimitBurst", &restart.max_failures.to_string());
         self.service_section(&mut unit, &sockets);
         unit.0
@@ -141,7 +141,7 @@ impl ServiceUnit<'_> {
             unit.set("ExecStop", &self.shell(&(self.exports() + &shell::command(command))));
         }
         if service.kind == ServiceKind::Service {
-            unit.set("TimeoutStartSec", &duration(service.ready.timeout));
+            unit.set("TimeoutStartSec", &whole_duration(service.ready.timeout));
         }
         let restart = match (service.restart.policy, service.kind) {
             (RestartPolicy::No, _) => "no",
@@ -150,14 +150,14 @@ impl ServiceUnit<'_> {
             }
             (RestartPolicy::Always, ServiceKind::Service) => "always",
         };
-        unit.set("Restart", restart).set("RestartSec", &duration(service.restart.delay));
+        unit.set("Restart", restart).set("RestartSec", &whole_duration(service.restart.delay));
         if service.success_codes.iter().ne([&0]) {
             unit.set("SuccessExitStatus", &join(&service.success_codes, " "));
         }
         if let Some(signal) = signal_name(service.stop.signal).filter(|name| *name != "TERM") {
             unit.set("KillSignal", &format!("SIG{signal}"));
         }
-        unit.set("KillMode", "mixed").set("TimeoutStopSec", &duration(service.stop.grace));
+        unit.set("KillMode", "mixed").set("TimeoutStopSec", &whole_duration(service.stop.grace));
     }
 
     fn socket_text(&self, port: &PortablePort) -> String {
@@ -325,12 +325,4 @@ fn escaped(text: &str) -> String {
 fn line(text: &str) -> String {
     let last = text.len() - text.trim_end_matches('\\').len();
     escaped(text) + if last % 2 == 1 { "\\" } else { "" }
-}
-
-/// Formats a duration as systemd reads it.
-fn duration(time: Duration) -> String {
-    match time.subsec_millis() {
-        0 => format!("{}s", time.as_secs()),
-        _ => format!("{}ms", time.as_millis()),
-    }
 }

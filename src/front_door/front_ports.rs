@@ -36,7 +36,7 @@ impl FrontPorts {
         self.owners.keys().copied().collect()
     }
 
-    /// Drops a port on which nobody can listen.
+    /// Drops a port that cannot be listened on.
     pub fn drop_port(&mut self, port: u16) {
         self.owners.remove(&port);
     }

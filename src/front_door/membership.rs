@@ -68,7 +68,7 @@ impl Membership {
                     self.start().await;
                 }
                 MembershipStep::GiveUp(why) => {
-                    // Nobody accepts what would wait in these sockets.
+                    // Connections in these sockets would wait for nothing.
                     kept = KeptDoor::default();
                     let text = format!("services have no names for now: {why}");
                     let message = Message::new(MessageClass::Port, text)

@@ -101,7 +101,7 @@ pub fn claim(
     Ok(Some(ClaimedNames { place, notes, _lock: lock }))
 }
 
-/// Locks the first free domain. Also returns who has the first one, if somebody has.
+/// Locks the first free domain. Also returns the owner of the first one, if it has one.
 fn claim_domain(
     files: &DoorFiles,
     wanted: &str,

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::model::{Condition, MAIN_PORT, RestartPolicy};
 use crate::text::one_line;
+use crate::units::whole_duration;
 
 impl ImportedStack {
     /// Returns it as the text of `devstack.toml`. `source` says what it was read from.
@@ -250,7 +251,7 @@ impl InlineTable {
 
     fn set_time(&mut self, key: &str, time: Option<Duration>) {
         if let Some(time) = time {
-            self.set(key, duration(time));
+            self.set(key, whole_duration(time));
         }
     }
 
@@ -313,11 +314,4 @@ fn list(texts: impl Iterator<Item = String>) -> Value {
 
 fn path_text(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-fn duration(time: Duration) -> String {
-    match time.subsec_millis() {
-        0 => format!("{}s", time.as_secs()),
-        _ => format!("{}ms", time.as_millis()),
-    }
 }

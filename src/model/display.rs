@@ -71,14 +71,16 @@ impl fmt::Display for DisplayAge {
     }
 }
 
-/// Displays a number of bytes as `64 kB`, `10 MB` or `12.5 GB`.
+/// Displays a number of bytes as `48 B`, `64 kB`, `10 MB` or `12.5 GB`.
 pub struct DisplaySize(pub u64);
 
 impl fmt::Display for DisplaySize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const KB: u64 = 1_000;
         const MB: u64 = 1_000_000;
         match self.0 {
-            bytes @ 0..MB => write!(f, "{} kB", bytes / 1_000),
+            bytes @ 0..KB => write!(f, "{bytes} B"),
+            bytes @ KB..MB => write!(f, "{} kB", bytes / KB),
             bytes @ MB..10_000_000_000 => write!(f, "{} MB", bytes / MB),
             bytes => write!(f, "{:.1} GB", bytes as f64 / 1e9),
         }
@@ -122,7 +124,8 @@ mod tests {
         for (seconds, text) in ages {
             assert_eq!(DisplayAge(Duration::from_secs(seconds)).to_string(), text);
         }
-        let sizes = [(1_999, "1 kB"), (10_000_000, "10 MB"), (12_500_000_000, "12.5 GB")];
+        let sizes =
+            [(48, "48 B"), (1_999, "1 kB"), (10_000_000, "10 MB"), (12_500_000_000, "12.5 GB")];
         for (bytes, text) in sizes {
             assert_eq!(DisplaySize(bytes).to_string(), text);
         }

@@ -96,7 +96,7 @@ mod tests {
     #[test]
     #[ignore = "the slow one of `a_devstack_that_is_slow_to_listen_keeps_its_port`, which starts it"]
     fn binds_and_does_not_listen() {
-        let Some(place) = std::env::var_os("LEASE_FOLDER") else { return };
+        let Some(place) = std::env::var_os("LEASE_DIR") else { return };
         let number: u16 = std::env::var("LEASE_NUMBER").unwrap().parse().unwrap();
         let file = File::create(Path::new(&place).join(format!("{number}.lock"))).unwrap();
         write_label(&file, &LeaseLabel::of(Path::new("/slow")));
@@ -115,7 +115,7 @@ mod tests {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture"])
             .arg("ports::announce::tests::binds_and_does_not_listen")
-            .env("LEASE_FOLDER", slow.path())
+            .env("LEASE_DIR", slow.path())
             .env("LEASE_NUMBER", number.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

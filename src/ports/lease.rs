@@ -320,7 +320,7 @@ pub(super) mod tests {
         let first = LeaseDir::open(&place.path().join("a/leases")).unwrap();
         let second = LeaseDir::open(&place.path().join("a/leases")).unwrap();
         let LeaseAttempt::Taken(lease) = first.take(number, Path::new("/home/x/shop")) else {
-            panic!("a fresh folder has no leases");
+            panic!("a fresh directory has no leases");
         };
         match second.take(number, Path::new("/y")) {
             LeaseAttempt::Held(lease_owner) => {
@@ -385,7 +385,7 @@ pub(super) mod tests {
     #[test]
     #[ignore = "the holder of `a_killed_holder_leaves_nothing`, which starts it"]
     fn holds_until_it_is_killed() {
-        let Some(place) = std::env::var_os("LEASE_FOLDER") else { return };
+        let Some(place) = std::env::var_os("LEASE_DIR") else { return };
         let number = std::env::var("LEASE_NUMBER").unwrap().parse().unwrap();
         let leases = LeaseDir::open(Path::new(&place)).unwrap();
         let lease = leases.take(number, Path::new("/killed"));
@@ -405,7 +405,7 @@ pub(super) mod tests {
         let mut holder = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture"])
             .arg("ports::lease::tests::holds_until_it_is_killed")
-            .env("LEASE_FOLDER", place.path())
+            .env("LEASE_DIR", place.path())
             .env("LEASE_NUMBER", number.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -449,7 +449,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_folder_is_private_and_must_be_a_folder() {
+    fn the_directory_is_private_and_must_be_a_directory() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("leases");
         std::fs::create_dir(&path).unwrap();
@@ -466,7 +466,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_lease_is_seen_from_another_folder_and_its_label_is_replaced() {
+    fn a_lease_is_seen_from_another_directory_and_its_label_is_replaced() {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let number = numbers() + 4;
         let first = LeaseDir::open(one.path()).unwrap();

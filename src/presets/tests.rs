@@ -7,7 +7,7 @@ fn words(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_file_of_the_folder_is_a_preset() {
+fn every_file_of_the_directory_is_a_preset() {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/src/presets");
     let files = std::fs::read_dir(dir).expect("the directory exists");
     let files = files.map(|entry| entry.expect("readable").path());

@@ -108,7 +108,7 @@ impl Supervisor {
         }
     }
 
-    /// Shows the names of services, or tells why nobody serves them.
+    /// Shows the names of services, or why they are not served.
     pub(super) fn set_names(&mut self, served: Result<Option<Message>, Message>) {
         self.snapshot = None;
         self.names.send_replace(Some(served.is_ok()));

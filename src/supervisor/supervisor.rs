@@ -131,7 +131,7 @@ pub struct Supervisor {
     pub(super) start_done: watch::Sender<bool>,
     /// Whether a service with a name has been ready or asleep.
     pub(super) serves: watch::Sender<bool>,
-    /// Whether the names of services are served; `None`: nobody has tried yet.
+    /// Whether the names of services are served; `None`: not tried yet.
     pub(super) names: watch::Sender<Option<bool>>,
     pub(super) terminal_size: TerminalSizeFn,
     pub(super) qr: bool,
@@ -232,7 +232,7 @@ impl Supervisor {
         self.serves.subscribe()
     }
 
-    /// Subscribes to whether names are served; `None`: nobody has tried yet.
+    /// Subscribes to whether names are served; `None`: not tried yet.
     pub fn names(&self) -> watch::Receiver<Option<bool>> {
         self.names.subscribe()
     }

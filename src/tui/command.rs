@@ -108,7 +108,7 @@ pub enum TuiEvent {
     Stack(Box<Snapshot>, bool),
     /// Something happened in the stack.
     Changed,
-    /// Nobody has touched a key for a while: CPU and memory are no longer measured.
+    /// No key was pressed for a while: CPU and memory are no longer measured.
     Idle,
     /// A page of the log. `end` is the number after its last line, as far as it is known.
     Page { generation: u64, range: PageRange, rows: Vec<LogRow>, end: u64 },

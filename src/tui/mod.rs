@@ -10,7 +10,7 @@
 //! asks for what `restart` asks for. [`update()`] and [`view()`] are pure; [`TuiSession`] reads keys, the
 //! socket and the terminal. Of the log it holds a window of some thousand rows, and reads others in
 //! pages when they are looked at. It has no timer, except that CPU and memory are measured while
-//! somebody uses the keys.
+//! keys are being pressed.
 
 mod action;
 mod command;

@@ -16,7 +16,7 @@ use super::output_files::OutputFiles;
 use super::poll_schedule::PollSchedule;
 use super::tree::{ChangedFile, FileTree, FilterId, UnknownFile};
 use super::watch_set::{WatchReason, WatchSet};
-use super::watched_files::{ROUNDS_MAX, WatchedFiles, nearest_folder};
+use super::watched_files::{ROUNDS_MAX, WatchedFiles, nearest_dir};
 use crate::model::{WatchAction, WatchConfig, WatchId};
 use crate::sys::file_clock::file_time_now;
 
@@ -192,8 +192,7 @@ impl WatchWorker {
         for place in self.cover.reload_mounts() {
             let below = |dir: &&PathBuf| dir.starts_with(&place);
             let tops = self.tree.tops_below(&place).into_iter();
-            let others =
-                self.files.folders().iter().chain(&self.missing_dirs).filter(below).cloned();
+            let others = self.files.dirs().iter().chain(&self.missing_dirs).filter(below).cloned();
             let absent = self.tree.absent().into_iter().filter(|start| start.starts_with(&place));
             let all: BTreeSet<PathBuf> = tops.chain(others).chain(absent).collect();
             all.into_iter().for_each(|dir| self.inbox.push_replaced(dir));
@@ -251,7 +250,7 @@ impl WatchWorker {
             self.tree.watch_links(&mut self.cover);
             let absent = self.tree.absent();
             let need: BTreeSet<PathBuf> =
-                absent.iter().filter_map(|start| nearest_folder(start.parent()?)).collect();
+                absent.iter().filter_map(|start| nearest_dir(start.parent()?)).collect();
             if !self.cover.set_watched(&mut self.missing_dirs, need, WatchReason::Await) {
                 break;
             }
@@ -291,7 +290,7 @@ impl WatchWorker {
         let begin = Instant::now();
         self.cover.retry();
         let mut dirs = self.cover.polled();
-        dirs.extend(self.tree.folders_of(&self.polls.forced()));
+        dirs.extend(self.tree.dirs_of(&self.polls.forced()));
         let differing = dirs.iter().flat_map(|dir| self.tree.changed_stat(dir));
         let absent = self.tree.absent().into_iter().filter(|start| start.is_dir());
         let all: BTreeSet<PathBuf> =

@@ -107,7 +107,7 @@ impl WatchedFiles {
         save_stage(touch, before.as_ref(), PathKind::at(path)).unwrap_or(SaveStage::Other)
     }
 
-    pub fn folders(&self) -> &BTreeSet<PathBuf> {
+    pub fn dirs(&self) -> &BTreeSet<PathBuf> {
         &self.dirs
     }
 
@@ -118,7 +118,7 @@ impl WatchedFiles {
         for _ in 0..ROUNDS_MAX {
             let paths = self.known.values().flat_map(|known| &known.paths);
             let need: BTreeSet<PathBuf> =
-                paths.filter_map(|path| nearest_folder(path.parent()?)).collect();
+                paths.filter_map(|path| nearest_dir(path.parent()?)).collect();
             if !cover.set_watched(&mut self.dirs, need, WatchReason::Config) {
                 break;
             }
@@ -129,7 +129,7 @@ impl WatchedFiles {
 }
 
 /// Returns the nearest existing directory at or above `path`.
-pub(super) fn nearest_folder(path: &Path) -> Option<PathBuf> {
+pub(super) fn nearest_dir(path: &Path) -> Option<PathBuf> {
     path.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned)
 }
 
@@ -153,7 +153,7 @@ fn look_hashed(path: &Path) -> Option<Fingerprint> {
 fn look(path: &Path) -> Option<Fingerprint> {
     match PathKind::at(path) {
         PathKind::File(mark) | PathKind::Link { mark, dir: false } => Some(mark),
-        PathKind::Folder | PathKind::Link { .. } | PathKind::Special | PathKind::Output => {
+        PathKind::Dir | PathKind::Link { .. } | PathKind::Special | PathKind::Output => {
             Some(Fingerprint::of_text(b"no file"))
         }
         PathKind::Missing => None,

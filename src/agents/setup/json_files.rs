@@ -1,5 +1,5 @@
 //! Merges `.mcp.json`, which lists servers for agents, and `.claude/launch.json`, which lists what an
-//! agent can preview. Every byte that nobody changes stays.
+//! agent can preview. All other bytes stay.
 
 use jsonc_parser::cst::{CstArray, CstInputValue, CstObject};
 

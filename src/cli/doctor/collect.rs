@@ -136,7 +136,7 @@ fn configuration(sources: &ConfigSources) -> (ConfigStatus, PathBuf) {
 fn stack(config: &Config) -> StackFacts {
     let running = running(config.dir());
     let mine = running.clone().unwrap_or_default();
-    let leases = lease_folder();
+    let leases = lease_dir();
     let remembered = StateDir::existing(config.dir()).map(|dir| dir.port_history());
     let ports = PortAllocator::look(&leases, remembered.as_deref(), config.dir());
     let situation = LoadConstraints { held_ports: mine, ..LoadConstraints::default() };
@@ -184,7 +184,7 @@ fn running(dir: &Path) -> Option<BTreeMap<PortKey, u16>> {
     Some(ports.collect())
 }
 
-fn lease_folder() -> PathBuf {
+fn lease_dir() -> PathBuf {
     RuntimeDir::existing().map(|dir| dir.port_leases()).unwrap_or_default()
 }
 
@@ -225,6 +225,6 @@ fn left(dir: &Path) -> OrphanFacts {
     OrphanFacts {
         stacks: recorded.chain(lost).collect(),
         sockets: abandoned.iter().filter_map(|one| one.socket.clone()).collect(),
-        leases: LeaseDir::find(&lease_folder()).map_or(Vec::new(), |leases| leases.stale()),
+        leases: LeaseDir::find(&lease_dir()).map_or(Vec::new(), |leases| leases.stale()),
     }
 }

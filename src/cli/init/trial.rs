@@ -104,7 +104,7 @@ impl TrialResult {
 /// port, and stops it.
 async fn start_and_stop(dir: &Path, signals: &mut SignalListener) -> io::Result<TrialEnd> {
     let mut up = devstack(dir, &["up", "--detach"])?;
-    // Read all the time: nobody waits for a full pipe.
+    // Read all the time, so the pipe is never full.
     let errors = up.stderr.take().map(|mut output| {
         std::thread::spawn(move || {
             let mut text = Vec::new();

@@ -82,7 +82,7 @@ fn names(snapshot: &Snapshot, stack: &DoorStack) -> Vec<ServedName> {
     let all = views.filter_map(|view| Some(named(view, view.origin.clone()?)));
     let (Some(primary), Some(proxy)) = (primary, &snapshot.proxy) else { return all.collect() };
     let fronts = stack.fronts.iter().map(|port| proxy.front_origin(*port));
-    // Nobody can have a certificate for an address.
+    // The CA permits no certificate for an address.
     let network = stack.network.iter().map(|address| format!("http://{address}"));
     let others = [proxy.own_origin()].into_iter().chain(fronts).chain(network);
     all.chain(others.map(|url| named(primary, url))).collect()

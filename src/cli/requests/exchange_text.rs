@@ -36,7 +36,7 @@ impl ExchangeRows {
     pub fn line(&self, record: &ExchangeRecord) -> String {
         let style = if self.color { style(record) } else { Style::new() };
         let at = Timestamp::from_millisecond(record.at).unwrap_or_default();
-        let size = record.response.as_ref().map(|response| display_size(response.bytes));
+        let size = record.response.as_ref().map(|response| DisplaySize(response.bytes).to_string());
         let cells = self.cells([
             record.id.to_string(),
             at.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string(),
@@ -77,7 +77,7 @@ fn notes(record: &ExchangeRecord) -> Vec<String> {
         notes.push(format!("waited {}", display_time(record.parked_ms)));
     }
     if let Some(protocol) = &record.upgrade {
-        let sent = display_size(record.request.bytes);
+        let sent = DisplaySize(record.request.bytes);
         notes.push(format!("{} {sent} sent", one_line(protocol)));
     }
     let error = record.error.as_deref().map(one_line).unwrap_or_default();
@@ -137,7 +137,7 @@ fn message(message: &RecordedMessage, upgraded: bool) -> String {
     if message.bytes == 0 || upgraded {
         return text;
     }
-    let (kept, all) = (message.body.len() as u64, display_size(message.bytes));
+    let (kept, all) = (message.body.len() as u64, DisplaySize(message.bytes));
     let _ = match message.text() {
         _ if kept == 0 => writeln!(text, "\n({all}, not recorded)"),
         // An encoding such as gzip, an image.
@@ -145,7 +145,7 @@ fn message(message: &RecordedMessage, upgraded: bool) -> String {
         Some(body) => writeln!(text, "\n{}", clean(body, false).trim_end_matches('\n')),
     };
     if message.text().is_some() && kept > 0 && kept < message.bytes {
-        let _ = writeln!(text, "(the first {} of {all})", display_size(kept));
+        let _ = writeln!(text, "(the first {} of {all})", DisplaySize(kept));
     }
     text
 }
@@ -166,14 +166,6 @@ pub(super) fn display_time(ms: f64) -> String {
     }
     // Large or odd numbers can only come from another version.
     DisplayDuration(Duration::try_from_secs_f64(ms / 1000.0).unwrap_or_default()).to_string()
-}
-
-/// Returns `48 B` or `12 kB`.
-pub(super) fn display_size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} B"),
-        _ => DisplaySize(bytes).to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::exchange_text::display_size;
 use crate::encoding::{percent_decode, rfc3339, to_base64};
+use crate::model::DisplaySize;
 use crate::proxy::{ExchangeRecord, HIDDEN, RecordedMessage};
 
 /// Returns the text of an archive.
@@ -126,7 +126,7 @@ fn mime_type(message: &RecordedMessage) -> &str {
 fn cut(message: &RecordedMessage) -> Option<String> {
     let kept = message.body.len() as u64;
     (kept < message.bytes)
-        .then(|| format!("the first {} of {}", display_size(kept), display_size(message.bytes)))
+        .then(|| format!("the first {} of {}", DisplaySize(kept), DisplaySize(message.bytes)))
 }
 
 #[cfg(test)]

@@ -13,13 +13,13 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::exchange_text::{display_size, display_status, display_time};
+use super::exchange_text::{display_status, display_time};
 use super::recorded_stack::RecordedStack;
 use crate::cli::render::{CommandError, clean_stdout};
 use crate::control::CaDir;
 use crate::exit_code::ExitCode;
 use crate::https::{self, LocalCa};
-use crate::model::{Message, MessageClass};
+use crate::model::{DisplaySize, Message, MessageClass};
 use crate::proxy::{ExchangeRecord, RecordedMessage};
 use crate::text::one_line;
 
@@ -90,7 +90,7 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(
             }
         }
         let took = display_time(begun.elapsed().as_secs_f64() * 1000.0);
-        writeln!(out, " in {took}, {}", display_size(compared.bytes))?;
+        writeln!(out, " in {took}, {}", DisplaySize(compared.bytes))?;
         out.write_all(
             differences(record, head.status.as_u16(), &head.headers, &compared).as_bytes(),
         )?;
@@ -116,7 +116,7 @@ fn again(record: &ExchangeRecord) -> Result<Request<Full<Bytes>>, Message> {
     }
     let message = &record.request;
     if !message.whole {
-        let (kept, all) = (display_size(message.body.len() as u64), display_size(message.bytes));
+        let (kept, all) = (DisplaySize(message.body.len() as u64), DisplaySize(message.bytes));
         let why = format!("only {kept} of its body were recorded, and {all} came");
         return Err(refused(why, "record more with `bodies` in [stack.proxy]: bodies = \"1MiB\""));
     }
@@ -196,7 +196,7 @@ fn differences(
             _ => {}
         }
     }
-    let was = display_size(old.bytes);
+    let was = DisplaySize(old.bytes);
     match body.is_same() {
         Some(false) => lines.push(format!("body: differs, was {was}")),
         None if body.bytes != old.bytes => lines.push(format!("body: differs, was {was}")),

@@ -260,7 +260,7 @@ fn build_supervisor(
 fn open_logs(plan: &StartOptions, ground: &StartContext) -> StackLog {
     let terminal = plan.on_terminal();
     let style = context::log_style(terminal, plan.shown);
-    // Whoever reads the log of a job sees which service printed a line.
+    // The log of a job shows which service printed a line.
     let style = LogStyle { prefix: style.prefix || style.github, ..style };
     let logs = StackLog::open(&ground.state_dir.logs(), style, plan.place.output());
     logs.set_retention(ground.stack.logs);

@@ -29,13 +29,13 @@ devstack do api seed 50      runs the action seed of api; count is 50")]
 pub struct DoArgs {
     #[command(flatten)]
     pub files: FileArgs,
-    /// Let it run in the background; its output is in the log of the service
+    /// Run it in the background; its output goes to the log of the service
     #[arg(long, conflicts_with = "stop")]
     pub detach: bool,
-    /// End it where it runs
+    /// Stop the action if it is running
     #[arg(long)]
     pub stop: bool,
-    /// Print JSON: the actions, or one object for each thing that happens
+    /// Print JSON: the actions, or one object per event
     #[arg(long)]
     pub json: bool,
     /// Service name
@@ -44,7 +44,7 @@ pub struct DoArgs {
     /// Action of the service
     #[arg(value_name = "ACTION")]
     pub action: Option<String>,
-    /// Values of its arguments
+    /// Arguments of the action
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     pub args: Vec<String>,
 }

@@ -45,7 +45,7 @@ impl ImportTrust {
 
     /// Whether a file may be used. The first one that may not is reported by [`Self::finish`].
     pub fn allows(&self, path: &Path) -> bool {
-        // What cannot be read is reported by whoever reads it.
+        // What cannot be read is reported when it is read.
         let Ok(owners) = file_owners(path) else { return true };
         let here = path.parent().unwrap_or(&self.root);
         let above = here.ancestors().skip(1).take_while(|dir| dir.starts_with(&self.root));

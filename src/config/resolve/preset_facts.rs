@@ -2,7 +2,6 @@
 //! framework's own reloader watches.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use crate::model::{Message, MessageClass, UrlFormat};
 use crate::presets::FrameworkReloader;
@@ -12,6 +11,7 @@ use crate::config::diagnostics::LoadReport;
 use crate::config::env::{EnvFileSet, EnvResolver, layers};
 use crate::config::spec::{ServiceSpec, StackSpec};
 use crate::config::template::{Expand, ExpandError, Template, TemplatePart, expand};
+use crate::encoding::percent_encode;
 
 pub(super) fn apply_preset_facts(
     spec: &mut StackSpec,
@@ -69,14 +69,7 @@ fn encoded(template: &Template, environment: &mut EnvResolver<'_>) -> Result<Str
             | TemplatePart::Stack { .. }
             | TemplatePart::Variable { .. } => {
                 let value = expand(std::slice::from_ref(part), template.at, environment)?;
-                for byte in value.bytes() {
-                    match byte {
-                        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                            url.push(byte.into());
-                        }
-                        _ => write!(url, "%{byte:02X}").expect("writing to a String never fails"),
-                    }
-                }
+                percent_encode(value, &mut url);
             }
         }
     }

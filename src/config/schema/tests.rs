@@ -144,11 +144,11 @@ fn file_with(table: &str, name: &str, value: &str) -> String {
 }
 
 /// A directory with the files that the examples of keys name.
-fn folder() -> TempDir {
-    let dir = tempfile::tempdir().expect("a folder");
-    fs::create_dir(dir.path().join("api")).expect("a folder");
+fn dir() -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::create_dir(dir.path().join("api")).expect("a directory");
     for (name, service) in [("billing", "bill"), ("search", "find")] {
-        fs::create_dir(dir.path().join(name)).expect("a folder");
+        fs::create_dir(dir.path().join(name)).expect("a directory");
         let text = format!("[services.{service}]\ncommand = 'x'\n");
         fs::write(dir.path().join(name).join("devstack.toml"), text).expect("a file");
     }
@@ -173,7 +173,7 @@ fn stack_of(dir: &TempDir, text: &str) -> Result<Stack, String> {
 
 #[test]
 fn what_is_said_of_every_key_is_so() {
-    let dir = folder();
+    let dir = dir();
     for (table, keys) in misplaced::all() {
         for key in keys {
             check(&dir, table, key);
@@ -203,7 +203,7 @@ fn check(dir: &TempDir, table: &str, key: &SchemaKey) {
 /// Writing a default explicitly changes nothing.
 #[test]
 fn defaults_are_those_of_the_checker() {
-    let dir = folder();
+    let dir = dir();
     for (table, keys) in misplaced::all() {
         for key in keys {
             let Some(default) = key.default else { continue };

@@ -29,7 +29,7 @@ pub(super) enum DirLockError {
 /// The lock of the project directory itself, which stays when `.devstack` is removed. It proves
 /// little, since any program may take it, but a devstack that needs the file waits a while for its
 /// holder to lock the new one.
-pub(super) type FolderLock = Option<File>;
+pub(super) type LockedDir = Option<File>;
 
 impl DirLock {
     /// Also takes the lock of the directory itself, unless that is held already. Waits a second at
@@ -38,18 +38,18 @@ impl DirLock {
     pub fn take(
         places: &UserDirs,
         project: &Path,
-        folder: &mut FolderLock,
+        locked_dir: &mut LockedDir,
     ) -> Result<DirLock, DirLockError> {
         let mut holder = None;
         for left in (0..TRIES).rev() {
             let file = open(places, project).map_err(|_| DirLockError::NoLocks)?;
             let is_file = file.metadata().is_ok_and(|found| found.is_file());
-            if let Some(folder) = folder.take_if(|_| !is_file) {
-                return Ok(DirLock(folder));
+            if let Some(locked_dir) = locked_dir.take_if(|_| !is_file) {
+                return Ok(DirLock(locked_dir));
             }
             // Network file systems may have none, or only for files that can be written.
             if try_lock(&file).map_err(|_| DirLockError::NoLocks)? {
-                if !is_file || lock_folder(places, project, folder) || left == 0 {
+                if !is_file || lock_dir(places, project, locked_dir) || left == 0 {
                     return Ok(DirLock(file));
                 }
             } else {
@@ -69,7 +69,7 @@ impl DirLock {
     }
 
     /// Returns the lock of the directory itself if this is it.
-    pub fn into_folder(self) -> FolderLock {
+    pub fn into_locked_dir(self) -> LockedDir {
         Some(self).filter(|lock| !lock.is_file()).map(|lock| lock.0)
     }
 
@@ -101,13 +101,13 @@ impl DirLock {
 }
 
 /// Locks the user's own project directory. Returns false if another process has it locked.
-fn lock_folder(places: &UserDirs, project: &Path, folder: &mut FolderLock) -> bool {
-    if folder.is_none() {
-        *folder = open_folder(places, project).ok();
+fn lock_dir(places: &UserDirs, project: &Path, locked_dir: &mut LockedDir) -> bool {
+    if locked_dir.is_none() {
+        *locked_dir = open_dir(places, project).ok();
     }
-    let locked = folder.as_ref().map(File::try_lock);
+    let locked = locked_dir.as_ref().map(File::try_lock);
     let busy = matches!(locked, Some(Err(TryLockError::WouldBlock)));
-    folder.take_if(|_| !matches!(locked, Some(Ok(()))));
+    locked_dir.take_if(|_| !matches!(locked, Some(Ok(()))));
     !busy
 }
 
@@ -126,10 +126,10 @@ pub(super) fn find_held(places: &UserDirs, project: &Path) -> Option<(PathBuf, F
 }
 
 fn open(places: &UserDirs, project: &Path) -> io::Result<File> {
-    open_file(places, project).or_else(|_| open_folder(places, project))
+    open_file(places, project).or_else(|_| open_dir(places, project))
 }
 
-fn open_folder(places: &UserDirs, project: &Path) -> io::Result<File> {
+fn open_dir(places: &UserDirs, project: &Path) -> io::Result<File> {
     let found = fs::metadata(project)?;
     let own = found.is_dir() && found.uid() == places.uid;
     if own { File::open(project) } else { Err(io::ErrorKind::PermissionDenied.into()) }

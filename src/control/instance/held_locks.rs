@@ -3,7 +3,7 @@ use std::io;
 use std::path::Path;
 
 use super::AlreadyRunning;
-use super::dir_lock::{DirLock, DirLockError, FolderLock};
+use super::dir_lock::{DirLock, DirLockError, LockedDir};
 use super::project_record::ProjectRecord;
 use super::record::InstanceRecord;
 use super::user_dirs::UserDirs;
@@ -15,7 +15,7 @@ pub(super) struct HeldLocks {
     pub lock: File,
     /// `None` where the file system has no locks.
     pub dir_lock: Option<DirLock>,
-    pub folder: FolderLock,
+    pub locked_dir: LockedDir,
     /// Whether another devstack took the lock while its file was missing.
     pub robbed: bool,
     pub holder: InstanceRecord,
@@ -49,10 +49,10 @@ impl HeldLocks {
         let lost =
             self.dir_lock.as_ref().map_or(self.robbed, |lock| lock.is_lost(&self.places, dir));
         if lost {
-            if let Some(folder) = self.dir_lock.take().and_then(DirLock::into_folder) {
-                self.folder = Some(folder);
+            if let Some(locked_dir) = self.dir_lock.take().and_then(DirLock::into_locked_dir) {
+                self.locked_dir = Some(locked_dir);
             }
-            match DirLock::take(&self.places, dir, &mut self.folder) {
+            match DirLock::take(&self.places, dir, &mut self.locked_dir) {
                 Ok(lock) => (self.dir_lock, self.robbed) = (Some(lock), false),
                 // The directory is gone, or cannot be written at the moment.
                 Err(DirLockError::NoLocks) => return None,

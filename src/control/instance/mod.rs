@@ -51,7 +51,7 @@ pub struct InstanceLock {
     left_token: Option<String>,
     /// The project directory. While it is open, its inode number is not reused, even after
     /// deletion, and the system can tell where it was moved.
-    _folder: Option<File>,
+    _project: Option<File>,
 }
 
 /// Another devstack runs in this directory.
@@ -163,8 +163,8 @@ impl InstanceLock {
         if !try_lock(&lock).map_err(trouble)? {
             return Err(ClaimError::Busy(already_running(&lock)));
         }
-        let mut folder = None;
-        let dir_lock = match DirLock::take(places, project_dir, &mut folder) {
+        let mut locked_dir = None;
+        let dir_lock = match DirLock::take(places, project_dir, &mut locked_dir) {
             Ok(dir_lock) => Some(dir_lock),
             Err(DirLockError::NoLocks) => None,
             Err(DirLockError::Busy(holder)) => {
@@ -180,10 +180,10 @@ impl InstanceLock {
         holder.token.clone_from(&left_token);
         let places = places.clone();
         let (robbed, ended, unclean) = (false, false, left_token.is_some());
-        let held = HeldLocks { lock, dir_lock, folder, robbed, holder, places, ended, unclean };
+        let held = HeldLocks { lock, dir_lock, locked_dir, robbed, holder, places, ended, unclean };
         held.write().map_err(trouble)?;
-        let _folder = File::open(project_dir).ok();
-        Ok(InstanceLock { held: Arc::new(Mutex::new(held)), socket, left_token, _folder })
+        let _project = File::open(project_dir).ok();
+        Ok(InstanceLock { held: Arc::new(Mutex::new(held)), socket, left_token, _project })
     }
 
     /// Returns a function that keeps the lock with its directory, which may have been moved to a

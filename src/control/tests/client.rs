@@ -148,7 +148,7 @@ async fn a_devstack_that_does_not_answer_is_busy() {
 }
 
 #[tokio::test]
-async fn down_waits_until_the_folder_is_free() {
+async fn down_waits_until_the_directory_is_free() {
     let dir = tempfile::tempdir().unwrap();
     let project = dir.path().join("project");
     std::fs::create_dir(&project).unwrap();

@@ -26,7 +26,7 @@ impl Home {
         Home { dir, places }
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
+    fn dir(&self, name: &str) -> PathBuf {
         let dir = self.dir.path().join(name);
         fs::create_dir_all(&dir).unwrap();
         dir
@@ -59,9 +59,9 @@ fn is_busy(result: Result<InstanceLock, ClaimError>) -> bool {
 }
 
 #[test]
-fn a_folder_has_one_devstack() {
+fn a_directory_has_one_devstack() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     assert!(home.find(&project).is_none());
     let instance = home.claim(&project).unwrap();
     assert!(is_busy(home.claim(&project)));
@@ -77,9 +77,9 @@ fn a_folder_has_one_devstack() {
 }
 
 #[test]
-fn one_that_is_about_to_end_keeps_its_folder_until_it_has() {
+fn one_that_is_about_to_end_keeps_its_directory_until_it_has() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     let instance = home.claim(&project).unwrap();
     let socket = instance.socket().to_owned();
     let _listener = instance.listen().unwrap();
@@ -91,16 +91,16 @@ fn one_that_is_about_to_end_keeps_its_folder_until_it_has() {
 }
 
 #[test]
-fn another_folder_is_another_stack() {
+fn another_directory_is_another_stack() {
     let home = Home::new();
-    let _one = home.claim(&home.folder("one")).unwrap();
-    let _two = home.claim(&home.folder("two")).unwrap();
+    let _one = home.claim(&home.dir("one")).unwrap();
+    let _two = home.claim(&home.dir("two")).unwrap();
 }
 
 #[test]
 fn of_twenty_claims_at_once_one_wins() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     for _ in 0..20 {
         let start = Barrier::new(20);
         let results: Vec<_> = std::thread::scope(|scope| {
@@ -119,7 +119,7 @@ fn of_twenty_claims_at_once_one_wins() {
 #[test]
 fn looking_does_not_keep_out() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     drop(home.claim(&project).unwrap());
     let done = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -139,7 +139,7 @@ fn looking_does_not_keep_out() {
 #[test]
 fn what_a_killed_devstack_left_heals() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     let instance = home.claim(&project).unwrap();
     let socket = instance.socket().to_owned();
     drop(instance);
@@ -165,7 +165,7 @@ fn what_a_killed_devstack_left_heals() {
 const CHILD: &str = "DEVSTACK_TEST_CLAIM";
 
 #[test]
-fn a_devstack_that_is_killed_frees_its_folder() {
+fn a_devstack_that_is_killed_frees_its_directory() {
     if let Some(dir) = std::env::var_os(CHILD).map(PathBuf::from) {
         let places = UserDirs::new(uid(), None, None, dir.clone());
         let instance = InstanceLock::claim_in(&places, &dir, "killed").unwrap();
@@ -181,7 +181,7 @@ fn a_devstack_that_is_killed_frees_its_folder() {
         .args([
             "--exact",
             "--nocapture",
-            "control::tests::instance::a_devstack_that_is_killed_frees_its_folder",
+            "control::tests::instance::a_devstack_that_is_killed_frees_its_directory",
         ])
         .env(CHILD, home.dir.path())
         .stdin(std::process::Stdio::piped())
@@ -209,7 +209,7 @@ fn a_devstack_that_is_killed_frees_its_folder() {
 #[test]
 fn a_lock_file_of_garbage_is_no_obstacle() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     let instance = home.claim(&project).unwrap();
     let lock = instance.socket().with_extension("lock");
     fs::write(&lock, b"\0\xff{{{").unwrap();
@@ -221,9 +221,9 @@ fn a_lock_file_of_garbage_is_no_obstacle() {
 }
 
 #[test]
-fn a_project_is_the_folder_and_not_its_name() {
+fn a_project_is_the_directory_and_not_its_name() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     let link = home.dir.path().join("link");
     symlink(&project, &link).unwrap();
     assert_eq!(directory_id(&project, 1).unwrap(), directory_id(&link, 1).unwrap());
@@ -237,13 +237,13 @@ fn a_project_is_the_folder_and_not_its_name() {
     assert!(is_busy(home.claim(&moved)));
     assert_eq!(home.find(&moved).unwrap().dir, fs::canonicalize(&moved).unwrap());
     // A new directory at the old path is another project.
-    home.claim(&home.folder("project")).unwrap();
+    home.claim(&home.dir("project")).unwrap();
 }
 
 #[test]
 fn a_deep_project_has_a_short_socket() {
     let home = Home::new();
-    let mut project = home.folder("deep");
+    let mut project = home.dir("deep");
     while project.as_os_str().len() < 3_000 {
         project.push("a-folder-with-a-name-that-goes-on-for-a-while-as-they-do");
     }
@@ -255,26 +255,26 @@ fn a_deep_project_has_a_short_socket() {
 }
 
 #[test]
-fn a_long_runtime_folder_is_passed_over() {
+fn a_long_runtime_directory_is_passed_over() {
     let home = Home::new();
-    let long = home.folder(&"r".repeat(100));
-    let temp = home.folder("temp");
+    let long = home.dir(&"r".repeat(100));
+    let temp = home.dir("temp");
     let places = UserDirs::new(uid(), Some(long), None, temp.clone());
     assert_eq!(places.runtime_dir().unwrap(), temp.join(format!("devstack-{}", uid())));
-    let project = home.folder("project");
+    let project = home.dir("project");
     InstanceLock::claim_in(&places, &project, "shop").unwrap().listen().unwrap();
 }
 
 #[test]
-fn a_folder_that_others_can_enter_is_passed_over() {
+fn a_directory_that_others_can_enter_is_passed_over() {
     let home = Home::new();
-    let (loose, linked, temp) = (home.folder("a/devstack"), home.folder("b"), home.folder("c"));
+    let (loose, linked, temp) = (home.dir("a/devstack"), home.dir("b"), home.dir("c"));
     fs::set_permissions(&loose, fs::Permissions::from_mode(0o755)).unwrap();
-    symlink(home.folder("elsewhere"), linked.join("devstack")).unwrap();
+    symlink(home.dir("elsewhere"), linked.join("devstack")).unwrap();
     let runtime = loose.parent().map(Path::to_owned);
     let places = UserDirs::new(uid(), runtime, Some(linked), temp.clone());
     assert_eq!(places.runtime_dir().unwrap().parent(), Some(temp.as_path()));
-    let stranger = UserDirs::new(uid() + 1, Some(home.folder("d")), None, home.folder("e"));
+    let stranger = UserDirs::new(uid() + 1, Some(home.dir("d")), None, home.dir("e"));
     // Our directories are unusable for another user; `/tmp` only works if the name is not taken.
     assert!(stranger.runtime_dirs().iter().all(|dir| !dir.starts_with(home.dir.path())));
 }
@@ -282,7 +282,7 @@ fn a_folder_that_others_can_enter_is_passed_over() {
 #[test]
 fn another_environment_finds_the_same_stack() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     let state = home.dir.path().join("state");
     let cron = UserDirs::new(uid(), None, Some(state.clone()), home.dir.path().to_owned());
     let instance = InstanceLock::claim_in(&cron, &project, "shop").unwrap();
@@ -293,15 +293,15 @@ fn another_environment_finds_the_same_stack() {
 
 /// Another home, and another runtime directory that is not among those of the first.
 #[test]
-fn a_folder_has_one_devstack_whatever_the_environment() {
+fn a_directory_has_one_devstack_whatever_the_environment() {
     let (one, two) = (Home::new(), Home::new());
-    let project = one.folder("project");
+    let project = one.dir("project");
     let instance = one.claim(&project).unwrap();
     assert!(is_busy(two.claim(&project)));
     assert_eq!(two.find(&project).unwrap().socket, instance.socket());
     assert!(two.find(&project).unwrap().is_running());
     // A runtime directory of its own is out of reach, and keeps nothing apart here.
-    let job = two.places.clone().with_only(two.folder("job"));
+    let job = two.places.clone().with_only(two.dir("job"));
     fs::set_permissions(two.dir.path().join("job"), PermissionsExt::from_mode(0o700)).unwrap();
     let refused = InstanceLock::claim_in(&job, &project, "shop").unwrap_err();
     let ClaimError::Busy(busy @ AlreadyRunning::Elsewhere(Some(_))) = refused else {
@@ -319,9 +319,9 @@ fn a_folder_has_one_devstack_whatever_the_environment() {
 
 /// What cannot be written is locked itself. For root a file stands where the directory should be.
 #[test]
-fn a_folder_that_cannot_be_written_has_one_devstack_too() {
+fn a_directory_that_cannot_be_written_has_one_devstack_too() {
     let (one, two) = (Home::new(), Home::new());
-    let project = one.folder("project");
+    let project = one.dir("project");
     fs::write(project.join(".devstack"), "").unwrap();
     let instance = one.claim(&project).unwrap();
     let refused = two.claim(&project).unwrap_err();
@@ -333,9 +333,9 @@ fn a_folder_that_cannot_be_written_has_one_devstack_too() {
 #[test]
 fn a_stack_is_found_from_below_but_not_from_another_project() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     let _instance = home.claim(&project).unwrap();
-    let below = home.folder("project/src/deep");
+    let below = home.dir("project/src/deep");
     assert_eq!(home.find(&below).unwrap().dir, fs::canonicalize(&project).unwrap());
     fs::write(project.join("src/devstack.toml"), "").unwrap();
     assert!(home.find(&below).is_none());
@@ -344,7 +344,7 @@ fn a_stack_is_found_from_below_but_not_from_another_project() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_cannot_be_claimed() {
+fn a_directory_that_is_not_there_cannot_be_claimed() {
     let home = Home::new();
     assert!(matches!(home.claim(&home.dir.path().join("nowhere")), Err(ClaimError::Failed(_))));
 }
@@ -352,7 +352,7 @@ fn a_folder_that_is_not_there_cannot_be_claimed() {
 #[test]
 fn state_is_kept_beside_the_project() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     assert_eq!(home.places.existing_state_dir(&project, "id"), None);
     let dir = home.places.state_dir(&project, "id").unwrap();
     assert_eq!(dir, project.join(".devstack"));
@@ -368,8 +368,8 @@ fn state_is_kept_beside_the_project() {
 #[test]
 fn state_does_not_follow_a_link_out_of_the_project() {
     let home = Home::new();
-    let project = home.folder("project");
-    let victim = home.folder("victim");
+    let project = home.dir("project");
+    let victim = home.dir("victim");
     symlink(&victim, project.join(".devstack")).unwrap();
     assert!(home.places.state_dir(&project, "id").is_err());
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
@@ -380,7 +380,7 @@ fn a_read_only_project_keeps_its_state_elsewhere() {
     if rustix::process::geteuid().is_root() {
         // Nothing is read-only for root; a directory of another user has the same effect.
         let home = Home::new();
-        let project = home.folder("project");
+        let project = home.dir("project");
         fs::create_dir(project.join(".devstack")).unwrap();
         std::os::unix::fs::chown(project.join(".devstack"), Some(12_345), None).unwrap();
         let dir = home.places.state_dir(&project, "id").unwrap();
@@ -388,7 +388,7 @@ fn a_read_only_project_keeps_its_state_elsewhere() {
         return;
     }
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     fs::set_permissions(&project, fs::Permissions::from_mode(0o555)).unwrap();
     let dir = home.places.state_dir(&project, "id").unwrap();
     assert_eq!(dir, home.dir.path().join("state/devstack/projects/id"));
@@ -398,7 +398,7 @@ fn a_read_only_project_keeps_its_state_elsewhere() {
 #[test]
 fn a_devstack_that_lost_its_lock_file_keeps_others_out() {
     let (home, other) = (Home::new(), Home::new());
-    let project = home.folder("project");
+    let project = home.dir("project");
     let instance = home.claim(&project).unwrap();
     let follow = instance.follower();
     let state = project.join(".devstack");
@@ -414,8 +414,8 @@ fn a_devstack_that_lost_its_lock_file_keeps_others_out() {
     });
     // It waits in vain for a program that is no devstack.
     drop(instance);
-    let folder = fs::File::open(&project).unwrap();
-    folder.lock().unwrap();
+    let locked = fs::File::open(&project).unwrap();
+    locked.lock().unwrap();
     let second = other.claim(&project).unwrap();
     assert!(is_busy(home.claim(&project)));
     drop(second);
@@ -425,7 +425,7 @@ fn a_devstack_that_lost_its_lock_file_keeps_others_out() {
 #[test]
 fn a_lock_that_another_devstack_took_is_taken_back_once_that_has_ended() {
     let (home, other) = (Home::new(), Home::new());
-    let project = home.folder("project");
+    let project = home.dir("project");
     let instance = home.claim(&project).unwrap();
     let follow = instance.follower();
     fs::remove_dir_all(project.join(".devstack")).unwrap();
@@ -445,7 +445,7 @@ fn a_lock_that_another_devstack_took_is_taken_back_once_that_has_ended() {
 #[test]
 fn the_lock_is_taken_again_where_its_file_was_removed_or_replaced() {
     let (home, other) = (Home::new(), Home::new());
-    let project = home.folder("project");
+    let project = home.dir("project");
     let instance = home.claim(&project).unwrap();
     let follow = instance.follower();
     let state = project.join(".devstack");

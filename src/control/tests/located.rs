@@ -30,7 +30,7 @@ impl Home {
         self.dir.path().join("run/devstack")
     }
 
-    fn folder(&self, name: &str) -> PathBuf {
+    fn dir(&self, name: &str) -> PathBuf {
         let dir = self.dir.path().canonicalize().unwrap().join(name);
         fs::create_dir_all(&dir).unwrap();
         dir
@@ -40,7 +40,7 @@ impl Home {
         InstanceLock::claim_in(&self.places, dir, "shop").unwrap()
     }
 
-    fn folders(&self) -> Vec<ProjectDir> {
+    fn dirs(&self) -> Vec<ProjectDir> {
         LocatedInstance::all_in(&self.places).into_iter().map(|one| one.dir).collect()
     }
 
@@ -65,18 +65,18 @@ fn uid() -> u32 {
 }
 
 #[test]
-fn a_folder_is_followed_while_a_stack_runs_in_it() {
+fn a_directory_is_followed_while_a_stack_runs_in_it() {
     let home = Home::new();
-    assert_eq!(home.folders(), []);
-    let (a, b, c) = (home.folder("a"), home.folder("b"), home.folder("c"));
+    assert_eq!(home.dirs(), []);
+    let (a, b, c) = (home.dir("a"), home.dir("b"), home.dir("c"));
     let instances = [&a, &b, &c].map(|dir| home.claim(dir));
-    assert_eq!(home.folders(), [a.clone(), b.clone(), c.clone()].map(ProjectDir::InPlace));
+    assert_eq!(home.dirs(), [a.clone(), b.clone(), c.clone()].map(ProjectDir::InPlace));
     let moved = home.dir.path().canonicalize().unwrap().join("z");
     fs::rename(&b, &moved).unwrap();
     fs::remove_dir_all(&c).unwrap();
     // A new directory at the same path is another project.
     fs::create_dir(&c).unwrap();
-    let seen = home.folders();
+    let seen = home.dirs();
     let expected = match cfg!(target_os = "linux") {
         true => [ProjectDir::InPlace(a), ProjectDir::Deleted(c), ProjectDir::Moved(moved)],
         false => [ProjectDir::InPlace(a), ProjectDir::Missing(b), ProjectDir::Missing(c)],
@@ -86,28 +86,28 @@ fn a_folder_is_followed_while_a_stack_runs_in_it() {
         LocatedInstance::all_in(&home.places).into_iter().map(|one| one.found.holder.unwrap().pid);
     assert!(pids.eq([std::process::id(); 3]));
     drop(instances);
-    assert_eq!(home.folders(), []);
+    assert_eq!(home.dirs(), []);
 }
 
 #[test]
-fn the_number_of_a_deleted_folder_is_given_to_no_other() {
+fn the_number_of_a_deleted_directory_is_given_to_no_other() {
     let home = Home::new();
-    let old = home.folder("old");
+    let old = home.dir("old");
     let _instance = home.claim(&old);
     fs::remove_dir_all(&old).unwrap();
     for round in 0..50 {
         // Many file systems reuse free inode numbers at once.
-        drop(home.claim(&home.folder(&format!("new{round}"))));
+        drop(home.claim(&home.dir(&format!("new{round}"))));
     }
 }
 
 #[test]
 fn stacks_of_another_environment_are_found() {
     let home = Home::new();
-    let (run, state) = (home.folder("login"), home.folder("state"));
+    let (run, state) = (home.dir("login"), home.dir("state"));
     let desktop = UserDirs::new(uid(), Some(run), Some(state.clone()), home.dir.path().to_owned());
     let cron = UserDirs::new(uid(), None, Some(state), home.dir.path().to_owned());
-    let (a, b) = (home.folder("a"), home.folder("b"));
+    let (a, b) = (home.dir("a"), home.dir("b"));
     let _instances = [
         InstanceLock::claim_in(&desktop, &a, "shop").unwrap(),
         InstanceLock::claim_in(&cron, &b, "shop").unwrap(),
@@ -123,7 +123,7 @@ fn stacks_of_another_environment_are_found() {
 #[test]
 fn what_is_no_lock_is_passed_over() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     let instance = home.claim(&project);
     let runtime = home.runtime();
     let lock = instance.socket().with_extension("lock");
@@ -134,17 +134,17 @@ fn what_is_no_lock_is_passed_over() {
     symlink(&lock, runtime.join("2123456789abcdef.lock")).unwrap();
     fs::hard_link(&lock, runtime.join("ffffffffffffffff.lock")).unwrap();
     crate::sys::fifo::make_fifo(&runtime.join("3123456789abcdef.lock"));
-    assert_eq!(home.folders(), [ProjectDir::InPlace(project)]);
+    assert_eq!(home.dirs(), [ProjectDir::InPlace(project)]);
     assert_eq!(CrashedInstance::all_in(&home.places).len(), 0);
     // A devstack that has taken its lock but not yet written its record.
     fs::write(&lock, "").unwrap();
-    assert_eq!(home.folders(), [ProjectDir::Unknown]);
+    assert_eq!(home.dirs(), [ProjectDir::Unknown]);
 }
 
 #[test]
 fn a_killed_one_is_settled_once_and_only_when_nothing_is_left() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     let lock = home.killed(&project, Some("a mark of the killed one"));
     let abandoned = || CrashedInstance::all_in(&home.places);
     let [one] = &abandoned()[..] else { panic!("expected one crashed instance") };
@@ -175,9 +175,9 @@ fn a_killed_one_is_settled_once_and_only_when_nothing_is_left() {
 }
 
 #[test]
-fn a_killed_one_without_its_folder_is_known_by_its_lock() {
+fn a_killed_one_without_its_directory_is_known_by_its_lock() {
     let home = Home::new();
-    let project = home.folder("project");
+    let project = home.dir("project");
     home.killed(&project, None);
     let id = crate::control::instance::directory_id(&project, uid()).unwrap();
     fs::remove_dir_all(&project).unwrap();
@@ -193,7 +193,7 @@ fn a_killed_one_without_its_folder_is_known_by_its_lock() {
 }
 
 #[test]
-fn a_folder_that_was_named_is_the_only_one() {
+fn a_directory_that_was_named_is_the_only_one() {
     let home = Home::new();
     assert_eq!(home.places.runtime_dirs(), Vec::<PathBuf>::new());
     assert_eq!(home.places.runtime_dir().unwrap(), home.runtime());

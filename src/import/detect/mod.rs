@@ -113,7 +113,7 @@ impl Detection {
     fn finish(self, root: &Path) -> ImportedStack {
         let mut names = UniqueNames::default();
         let other = Name::new("app").expect("a valid name");
-        let folder = root.file_name().map(|name| name.to_string_lossy().into_owned());
+        let dir_name = root.file_name().map(|name| name.to_string_lossy().into_owned());
         let mut services = self.services;
         let mut ports = BTreeSet::new();
         // What a service depends on stands before it.
@@ -125,7 +125,7 @@ impl Detection {
             }
             let found = service.name.clone();
             if service.name.is_empty() {
-                service.name = folder.clone().unwrap_or_default();
+                service.name = dir_name.clone().unwrap_or_default();
             }
             service.name = names.take(&service.name, &other).to_string();
             named.push((found, service.name.clone()));

@@ -1,5 +1,5 @@
 //! YAML as nodes that know their line and whether they were read. Readers ask for the keys they
-//! know; what nobody asked for becomes a note, so nothing can be dropped without a word.
+//! know; what is never read becomes a note, so nothing can be dropped without a word.
 
 mod yaml_node;
 mod yaml_scalar;

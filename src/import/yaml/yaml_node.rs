@@ -46,7 +46,7 @@ pub(in crate::import) enum YamlContent {
 /// How far a value was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum NodeProgress {
-    /// Nobody asked for it.
+    /// Not read.
     #[default]
     Unread,
     /// Asked for; the values in it are counted on their own, and a scalar must still be read.

@@ -84,7 +84,7 @@ impl LogCapture {
             if !self.patterns.is_empty() {
                 self.patterns.search_start(stream, &carry.bytes);
             }
-            // Nobody is asked anything at the end of a line of 64 KiB.
+            // A piece of 64 KiB of a longer line is no question.
             if !carry.continues {
                 let bytes = Bytes::copy_from_slice(&carry.bytes);
                 let start = IndexEntry::captured(self.run, stream, unix_millis(), &bytes);

@@ -33,10 +33,10 @@ fn a_hole_is_lost_and_not_read() {
     let bench = LogFixture::new(false);
     bench.run("api", 1, "one\ntwo\n");
     bench.finish();
-    let log = std::fs::File::options().append(true).open(bench.folder().join("api.log")).unwrap();
+    let log = std::fs::File::options().append(true).open(bench.dir().join("api.log")).unwrap();
     log.set_len(INDEXED + HOLE).unwrap();
     std::io::Write::write_all(&mut &log, b"\nlast\n").unwrap();
-    let read = |last| stored_pages(&bench.folder(), None, last, LineFilter::default());
+    let read = |last| stored_pages(&bench.dir(), None, last, LineFilter::default());
     let last: Vec<Vec<u8>> = read(1).flat_map(|page| page.records).map(|line| line.line).collect();
     assert_eq!(last, [b"last"]);
     let mut lost = 0;
@@ -64,7 +64,7 @@ proptest! {
             bench.logs.write_status(StatusText::about(&name("api"), StatusTone::Warning, "odd\nhelp: none"));
         }
         bench.finish();
-        let entries = std::fs::read_dir(bench.folder()).unwrap();
+        let entries = std::fs::read_dir(bench.dir()).unwrap();
         let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         files.sort();
         for (which, damage) in damages {
@@ -87,7 +87,7 @@ proptest! {
         }
         for last in [last, usize::MAX] {
             let wanted = LineFilter { status_mode: StatusMode::With, ..LineFilter::default() };
-            let pages = stored_pages(&bench.folder(), None, last, wanted);
+            let pages = stored_pages(&bench.dir(), None, last, wanted);
             let records: Vec<_> = pages.flat_map(|page| page.records).collect();
             // Overlapping entries can repeat lines, but not without bound.
             prop_assert!(records.len() < 100_000, "{}", records.len());

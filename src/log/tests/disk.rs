@@ -10,11 +10,11 @@ fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
     bench.run("api", 1, "first\n");
     bench.finish();
     let mode = |file: &str| {
-        std::fs::metadata(bench.folder().join(file)).unwrap().permissions().mode() & 0o777
+        std::fs::metadata(bench.dir().join(file)).unwrap().permissions().mode() & 0o777
     };
     assert_eq!((mode("."), mode("api.log"), mode("api.idx")), (0o700, 0o600, 0o600));
-    let logs = StackLog::open(&bench.folder(), LogStyle::new(false), LogOutput::None);
-    assert!(stored(&bench.folder(), 9).is_empty());
+    let logs = StackLog::open(&bench.dir(), LogStyle::new(false), LogOutput::None);
+    assert!(stored(&bench.dir(), 9).is_empty());
     let (mut capture, _) = logs.capture(&name("api"), RunId(1), Vec::new());
     capture.push(OutputStream::Stdout, b"second\n");
     wait_stored(&logs);
@@ -25,7 +25,7 @@ fn files_are_for_this_user_only_and_the_last_ones_are_kept() {
 }
 
 #[test]
-fn without_a_folder_the_last_lines_are_in_memory_and_it_is_said_once() {
+fn without_a_directory_the_last_lines_are_in_memory_and_it_is_said_once() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("logs"), "a file").unwrap();
     let screen = GatedOutput::default();
@@ -112,7 +112,7 @@ async fn files_that_were_taken_away_are_made_again_and_no_link_is_followed() {
     bench.run("api", 1, "one\n");
     let precious = bench.dir.path().join("precious");
     std::fs::write(&precious, "mine").unwrap();
-    let log = bench.folder().join("api.log");
+    let log = bench.dir().join("api.log");
     std::fs::remove_file(&log).unwrap();
     symlink(&precious, &log).unwrap();
     look_now(&bench);
@@ -140,7 +140,7 @@ async fn a_file_that_was_made_read_only_is_still_written() {
     bench.run("api", 1, "one\n");
     for file in ["api.log", "api.idx"] {
         let read_only = std::fs::Permissions::from_mode(0o400);
-        std::fs::set_permissions(bench.folder().join(file), read_only).unwrap();
+        std::fs::set_permissions(bench.dir().join(file), read_only).unwrap();
     }
     look_now(&bench);
     bench.run("api", 2, "two\n");
@@ -150,7 +150,7 @@ async fn a_file_that_was_made_read_only_is_still_written() {
 }
 
 #[test]
-fn a_linked_folder_is_not_used() {
+fn a_linked_directory_is_not_used() {
     let dir = tempfile::tempdir().unwrap();
     let other = dir.path().join("other");
     std::fs::create_dir(&other).unwrap();
@@ -163,14 +163,14 @@ fn a_linked_folder_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_gone_is_as_bad_as_a_full_disk() {
+async fn a_directory_that_is_gone_is_as_bad_as_a_full_disk() {
     let bench = LogFixture::new(false);
     let mut reader = bench.logs.reader(None, 0, true);
     let gone = bench.dir.path().join("gone");
-    std::fs::rename(bench.folder(), &gone).unwrap();
+    std::fs::rename(bench.dir(), &gone).unwrap();
     std::fs::remove_dir_all(&gone).unwrap();
     // It cannot be created again.
-    std::fs::write(bench.folder(), "").unwrap();
+    std::fs::write(bench.dir(), "").unwrap();
     bench.run("api", 1, "one\n");
     assert_eq!(bench.logs.take_warnings().len(), 1);
     let counts = bench.logs.counts(&name("api"));
@@ -210,8 +210,8 @@ async fn files_deleted_to_make_room_are_closed_before_new_ones_are_made() {
     service_log.fail_once(&bench.logs.inner.notes);
     bench.run("api", 2, "two\n");
     // Without their directory new files cannot be created yet, as on a disk full of the old ones.
-    std::fs::remove_dir_all(bench.folder()).unwrap();
-    std::fs::write(bench.folder(), "").unwrap();
+    std::fs::remove_dir_all(bench.dir()).unwrap();
+    std::fs::write(bench.dir(), "").unwrap();
     look_now(&bench);
     bench.run("api", 3, "three\n");
     assert!(matches!(service_log.extent().base.kind, SegmentKind::Memory(_)));

@@ -67,7 +67,7 @@ proptest! {
                     TroubleStep::Delete => {
                         for file in ["api.log", "web.log", "web.idx"] {
                             // May not exist yet.
-                            let _ = std::fs::remove_file(bench.folder().join(file));
+                            let _ = std::fs::remove_file(bench.dir().join(file));
                         }
                     }
                     TroubleStep::Flush => bench.wait_stored(),
@@ -91,7 +91,7 @@ proptest! {
 async fn late_reader_counts_removed_lines() {
     let bench = LogFixture::new(false);
     bench.run("api", 1, "one\ntwo\n");
-    std::fs::remove_file(bench.folder().join("api.log")).unwrap();
+    std::fs::remove_file(bench.dir().join("api.log")).unwrap();
     bench.logs.inner.service_logs()[0].look_now();
     bench.run("api", 2, "three\n");
     let page = bench.logs.reader(None, usize::MAX, false).next_page().await.unwrap();

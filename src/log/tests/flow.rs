@@ -58,7 +58,7 @@ fn long_lines_of_two_services_are_not_mixed_and_count_once() {
     bench.wait_stored();
     let last = |name: &str, count| {
         let only = [Name::new(name).unwrap()];
-        let pages = stored_pages(&bench.folder(), Some(&only), count, LineFilter::default());
+        let pages = stored_pages(&bench.dir(), Some(&only), count, LineFilter::default());
         let all: Vec<_> = pages.flat_map(|page| page.records).collect();
         assert!(all.iter().all(|line| !line.open && !line.continues));
         lines(&all)

@@ -64,7 +64,7 @@ async fn what_is_pushed_without_room_is_bounded_and_counted_where_it_is_missing(
     let counts = bench.logs.counts(&name("api"));
     assert_eq!(counts.held(), 0);
     let mut live = bench.logs.reader(None, usize::MAX, false);
-    let stored = stored_pages(&bench.folder(), None, usize::MAX, LineFilter::default());
+    let stored = stored_pages(&bench.dir(), None, usize::MAX, LineFilter::default());
     let mut pages: Vec<_> = stored.collect();
     while let Some(page) = live.next_page().await {
         pages.push(page);

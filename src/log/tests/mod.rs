@@ -118,13 +118,13 @@ impl LogFixture {
         LogFixture { dir, screen, logs }
     }
 
-    fn folder(&self) -> std::path::PathBuf {
+    fn dir(&self) -> std::path::PathBuf {
         self.dir.path().join("logs")
     }
 
     fn file(&self, file: &str) -> Vec<u8> {
         self.wait_stored();
-        std::fs::read(self.folder().join(file)).unwrap()
+        std::fs::read(self.dir().join(file)).unwrap()
     }
 
     /// Runs a service that prints `text` to standard output and exits.
@@ -148,7 +148,7 @@ impl LogFixture {
 
     fn stored(&self) -> Vec<LogLine> {
         self.wait_stored();
-        stored(&self.folder(), usize::MAX)
+        stored(&self.dir(), usize::MAX)
     }
 }
 

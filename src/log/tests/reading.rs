@@ -28,7 +28,7 @@ async fn the_last_lines_of_each_service_in_order() {
     assert!(read(None, 0).await.is_empty());
     assert!(read(Some(vec![name("other")]), 5).await.is_empty());
     bench.finish();
-    assert_eq!(texts(&stored(&bench.folder(), 3)), texts(&read(None, 3).await));
+    assert_eq!(texts(&stored(&bench.dir(), 3)), texts(&read(None, 3).await));
 }
 
 #[tokio::test]
@@ -131,7 +131,7 @@ fn the_log_of_a_crash_is_readable() {
     let whole = texts(&bench.stored());
     let index = bench.file("api.idx");
     for torn in crate::log::store::IndexHeader::SIZE..index.len() {
-        std::fs::write(bench.folder().join("api.idx"), &index[..torn]).unwrap();
+        std::fs::write(bench.dir().join("api.idx"), &index[..torn]).unwrap();
         let mut seen = texts(&bench.stored());
         seen.sort();
         let mut expected = whole.clone();
@@ -139,12 +139,12 @@ fn the_log_of_a_crash_is_readable() {
         assert_eq!(seen, expected, "index of {torn} bytes");
     }
     // The index refers to bytes that never reached the disk.
-    std::fs::write(bench.folder().join("api.idx"), &index).unwrap();
+    std::fs::write(bench.dir().join("api.idx"), &index).unwrap();
     let log = bench.file("api.log");
-    std::fs::write(bench.folder().join("api.log"), &log[..log.len() - 1]).unwrap();
+    std::fs::write(bench.dir().join("api.log"), &log[..log.len() - 1]).unwrap();
     assert_eq!(bench.stored().len(), 40);
     // Not an index at all: that log is skipped.
-    std::fs::write(bench.folder().join("api.idx"), b"junk").unwrap();
+    std::fs::write(bench.dir().join("api.idx"), b"junk").unwrap();
     assert_eq!(bench.stored().len(), 20);
 }
 

@@ -41,7 +41,7 @@ fn numbers(page: &LogPage) -> Vec<u64> {
 /// Returns the file names in order, once removals have left at most `count`.
 fn files(bench: &LogFixture, count: usize) -> Vec<String> {
     loop {
-        let entries = std::fs::read_dir(bench.folder()).unwrap();
+        let entries = std::fs::read_dir(bench.dir()).unwrap();
         let mut names: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         // The id of this start.
@@ -63,13 +63,11 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
     assert_eq!(names.len(), 6, "{names:?}");
     let old = &names[..4];
     assert!(old[0].ends_with(".idx") && old[1].ends_with(".log"), "{names:?}");
-    let sizes: Vec<u64> = names
-        .iter()
-        .map(|name| std::fs::metadata(bench.folder().join(name)).unwrap().len())
-        .collect();
+    let sizes: Vec<u64> =
+        names.iter().map(|name| std::fs::metadata(bench.dir().join(name)).unwrap().len()).collect();
     assert!(sizes.chunks(2).all(|pair| pair[0] + pair[1] <= 1000), "{sizes:?}");
     // The end is kept, and the rest is counted as missed.
-    let stored = stored_pages(&bench.folder(), None, usize::MAX, LineFilter::default());
+    let stored = stored_pages(&bench.dir(), None, usize::MAX, LineFilter::default());
     let (mut seen, mut missed) = (Vec::new(), LogSize::ZERO);
     for page in stored {
         missed += page.missed.total();
@@ -87,7 +85,7 @@ async fn full_files_are_put_away_and_the_newest_are_kept() {
         let live = bench.logs.reader(None, last, false);
         assert_eq!(rest(live).await, (expected.clone(), LogSize::ZERO), "{last}");
         let texts: Vec<Vec<u8>> =
-            super::stored(&bench.folder(), last).into_iter().map(|record| record.line).collect();
+            super::stored(&bench.dir(), last).into_iter().map(|record| record.line).collect();
         let lines: Vec<String> =
             expected.iter().map(|number| line(*number).trim_end().to_owned()).collect();
         assert_eq!(texts, lines.iter().map(|text| text.as_bytes().to_vec()).collect::<Vec<_>>());
@@ -123,7 +121,7 @@ async fn a_reader_that_sleeps_keeps_nothing_that_was_removed() {
     assert_eq!(numbers(&first).last(), Some(&29));
     fill(&bench, 30..300);
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
-    let dir = bench.folder();
+    let dir = bench.dir();
     let held: Vec<_> = open
         .filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok())
         .filter(|path| path.parent() == Some(&dir))
@@ -155,25 +153,25 @@ fn rotation_killed_halfway_leaves_a_whole_log() {
     bench.finish();
     let whole = texts(&bench.stored());
     assert_eq!(whole.len(), 30);
-    let read = |name: &str| std::fs::read(bench.folder().join(name)).unwrap();
+    let read = |name: &str| std::fs::read(bench.dir().join(name)).unwrap();
     let (log, index) = (read("api.log"), read("api.idx"));
     let header = IndexHeader::decode(index.first_chunk().unwrap()).unwrap();
     let number = header.number;
     // First the log has its new name, then the index too, then there is a new log without an index.
     let rename = |from: &str, to: &str| {
-        std::fs::rename(bench.folder().join(from), bench.folder().join(to)).unwrap();
+        std::fs::rename(bench.dir().join(from), bench.dir().join(to)).unwrap();
     };
     rename("api.log", &format!("api.{number}.log"));
     assert_eq!(texts(&bench.stored()), whole);
     rename("api.idx", &format!("api.{number}.idx"));
     assert_eq!(texts(&bench.stored()), whole);
-    std::fs::write(bench.folder().join("api.log"), "").unwrap();
+    std::fs::write(bench.dir().join("api.log"), "").unwrap();
     assert_eq!(texts(&bench.stored()), whole);
     // An old index without its log does not apply to any other.
-    std::fs::remove_file(bench.folder().join(format!("api.{number}.log"))).unwrap();
-    std::fs::write(bench.folder().join("api.log"), &log).unwrap();
+    std::fs::remove_file(bench.dir().join(format!("api.{number}.log"))).unwrap();
+    std::fs::write(bench.dir().join("api.log"), &log).unwrap();
     assert!(texts(&bench.stored()).len() < 30);
-    std::fs::write(bench.folder().join("api.idx"), &index).unwrap();
+    std::fs::write(bench.dir().join("api.idx"), &index).unwrap();
     assert_eq!(texts(&bench.stored()), whole);
 }
 
@@ -226,7 +224,7 @@ async fn files_count_lines_lost_in_memory() {
     bench.finish();
     let dropped = bench.logs.counts(&name("api")).dropped;
     assert!(dropped > 0);
-    let stored = stored_pages(&bench.folder(), None, usize::MAX, LineFilter::default());
+    let stored = stored_pages(&bench.dir(), None, usize::MAX, LineFilter::default());
     let (mut seen, mut missed) = (Vec::new(), LogSize::ZERO);
     for page in stored {
         missed += page.missed.total();
@@ -292,7 +290,7 @@ proptest! {
                     RotationStep::Look => log.look_now(),
                     RotationStep::Delete => {
                         // May not exist.
-                        let _ = std::fs::remove_file(bench.folder().join("api.log"));
+                        let _ = std::fs::remove_file(bench.dir().join("api.log"));
                     }
                     RotationStep::Flush => bench.wait_stored(),
                     RotationStep::Read => {
@@ -327,8 +325,8 @@ fn a_file_whose_index_was_never_written_goes_on_where_the_one_before_ended() {
     bench.finish();
     let whole = texts(&bench.stored());
     let index = bench.file("api.idx");
-    std::fs::write(bench.folder().join("api.idx"), &index[..IndexHeader::SIZE]).unwrap();
+    std::fs::write(bench.dir().join("api.idx"), &index[..IndexHeader::SIZE]).unwrap();
     assert_eq!(texts(&bench.stored()), whole);
-    assert_eq!(texts(&stored(&bench.folder(), 1000)), whole);
-    assert_eq!(texts(&stored(&bench.folder(), 1))[1..], whole[25..]);
+    assert_eq!(texts(&stored(&bench.dir(), 1000)), whole);
+    assert_eq!(texts(&stored(&bench.dir(), 1))[1..], whole[25..]);
 }

@@ -14,7 +14,7 @@ async fn found(bench: &LogFixture, last: usize, wanted: &LineFilter) -> Vec<Stri
         assert!(!page.records.is_empty() || !page.missed.is_empty());
         seen.extend(texts(&page.records));
     }
-    let stored = stored_pages(&bench.folder(), None, last, wanted.clone());
+    let stored = stored_pages(&bench.dir(), None, last, wanted.clone());
     let stored: Vec<String> = stored.flat_map(|page| texts(&page.records)).collect();
     assert_eq!(stored, seen);
     seen

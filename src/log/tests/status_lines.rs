@@ -36,7 +36,7 @@ fn after_the_end(
     last: usize,
     wanted: LineFilter,
 ) -> Vec<String> {
-    let stored = stored_pages(&bench.folder(), services, last, wanted);
+    let stored = stored_pages(&bench.dir(), services, last, wanted);
     stored.flat_map(|page| show(page.items)).collect()
 }
 
@@ -126,7 +126,7 @@ async fn status_lines_are_rotated_and_slow_readers_count_lost_ones() {
     }
     assert_eq!(missed + heard.len() as u64, 500);
     assert!(missed > 400 && heard.last().unwrap() == "* number 499", "{missed} {heard:?}");
-    let files = std::fs::read_dir(bench.folder()).unwrap();
+    let files = std::fs::read_dir(bench.dir()).unwrap();
     let size: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
     // The newest, a rotated one, and perhaps one that is being removed.
     assert!(size <= 12_000, "{size}");

@@ -16,3 +16,10 @@ pub struct StackContainers {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adopted: Vec<String>,
 }
+
+impl StackContainers {
+    /// A stack of which only the token is known.
+    pub fn of_token(token: String) -> StackContainers {
+        StackContainers { token, ..StackContainers::default() }
+    }
+}

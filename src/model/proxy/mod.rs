@@ -10,7 +10,7 @@ pub struct StackProxy {
     pub domain: String,
     /// The port on which the proxy listens.
     pub port: u16,
-    /// Whether there was a local CA when the stack started: without, nobody can use `https`.
+    /// Whether there was a local CA when the stack started: without one, `https` does not work.
     #[serde(default)]
     pub has_ca: bool,
     /// What its file says about `https`.

@@ -259,7 +259,7 @@ fn many_stacks_at_once_get_disjoint_numbers() {
 fn what_does_not_work_is_said_and_left_out() {
     let place = tempfile::tempdir().unwrap();
     let file = place.path().join("file");
-    std::fs::write(&file, "no folder").unwrap();
+    std::fs::write(&file, "no directory").unwrap();
     let mut ports = PortAllocator::open(&file, &file.join("ports.json"), place.path());
     let given = ports.assign(&[any("api")], &BTreeMap::new()).unwrap();
     assert!(given[&of("api")].number >= 1024);

@@ -201,7 +201,7 @@ fn last_times_number_must_still_be_allowed() {
 }
 
 #[test]
-fn any_has_its_own_slot_by_folder_and_name() {
+fn any_has_its_own_slot_by_directory_and_name() {
     let first = numbers(&[any("a"), any("b")], &mut world(&[]));
     assert_eq!(first, numbers(&[any("a"), any("b")], &mut world(&[])));
     assert_ne!(first[0], first[1]);

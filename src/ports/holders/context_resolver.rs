@@ -34,7 +34,7 @@ impl ContextResolver {
         if let Some(service) = self.service(process, &above) {
             return Some(service);
         }
-        if let Some(dir) = self.stack_folder(process.pid) {
+        if let Some(dir) = self.stack_dir(process.pid) {
             return Some(HolderContext::Stack { dir });
         }
         let groups = system::control_groups(Some(process.pid)).unwrap_or_default();
@@ -63,12 +63,12 @@ impl ContextResolver {
             name.map(|name| truncate_escaped(&name, LONGEST_NAME)).filter(|name| !name.is_empty())
         };
         // The guard's parent is devstack.
-        let dir = above.get(at + 1).and_then(|(pid, _)| self.stack_folder(*pid));
+        let dir = above.get(at + 1).and_then(|(pid, _)| self.stack_dir(*pid));
         Some(HolderContext::Service { stack: shown(stack), service: shown(service), dir })
     }
 
-    fn stack_folder(&mut self, pid: u32) -> Option<PathBuf> {
-        self.dirs.entry(pid).or_insert_with(|| system::stack_folder(pid)).clone()
+    fn stack_dir(&mut self, pid: u32) -> Option<PathBuf> {
+        self.dirs.entry(pid).or_insert_with(|| system::stack_dir(pid)).clone()
     }
 }
 

@@ -51,18 +51,18 @@ impl HolderContext {
     /// Returns how to stop the holder through its manager, if it has one.
     pub fn stop_hint(&self) -> Option<String> {
         match self {
-            HolderContext::Service { service, dir: folder, .. } => {
+            HolderContext::Service { service, dir, .. } => {
                 let command = match service {
                     Some(service) => format!("`devstack stop {service}`"),
                     None => "`devstack down`".to_owned(),
                 };
-                let place = folder
+                let place = dir
                     .as_ref()
                     .map_or(String::new(), |dir| format!(" in {}", display_home_relative(dir)));
                 Some(format!("stop it with {command}{place}"))
             }
-            HolderContext::Stack { dir: folder } => {
-                Some(format!("stop it with `devstack down` in {}", display_home_relative(folder)))
+            HolderContext::Stack { dir } => {
+                Some(format!("stop it with `devstack down` in {}", display_home_relative(dir)))
             }
             HolderContext::Container { id, name, engine, .. } => {
                 let command = engine.unwrap_or(ContainerEngine::Docker);
@@ -89,7 +89,7 @@ impl HolderContext {
 impl fmt::Display for HolderContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            HolderContext::Service { stack, service, dir: folder } => {
+            HolderContext::Service { stack, service, dir } => {
                 match service {
                     Some(service) => write!(f, "service {service}")?,
                     None => f.write_str("a service")?,
@@ -98,11 +98,11 @@ impl fmt::Display for HolderContext {
                     Some(stack) => write!(f, " of stack {stack}")?,
                     None => f.write_str(" of a stack")?,
                 }
-                let Some(dir) = folder else { return Ok(()) };
+                let Some(dir) = dir else { return Ok(()) };
                 write!(f, " in {}", display_home_relative(dir))
             }
-            HolderContext::Stack { dir: folder } => {
-                write!(f, "devstack in {}", display_home_relative(folder))
+            HolderContext::Stack { dir } => {
+                write!(f, "devstack in {}", display_home_relative(dir))
             }
             HolderContext::Container { id, name, address, .. } => {
                 match id {

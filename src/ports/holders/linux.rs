@@ -164,7 +164,7 @@ pub(super) fn control_groups(pid: Option<u32>) -> Option<String> {
 }
 
 /// Returns the project directory of a devstack process, from the lock files it has open.
-pub(super) fn stack_folder(pid: u32) -> Option<PathBuf> {
+pub(super) fn stack_dir(pid: u32) -> Option<PathBuf> {
     // The lock of the instance is no lease.
     lease_label(pid, b".lock", |label| label.dir.is_some()).ok()??.dir
 }

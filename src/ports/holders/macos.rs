@@ -105,6 +105,6 @@ pub(crate) fn control_groups(_pid: Option<u32>) -> Option<String> {
 }
 
 /// Open files of other processes are not inspected here.
-pub(crate) fn stack_folder(_pid: u32) -> Option<PathBuf> {
+pub(crate) fn stack_dir(_pid: u32) -> Option<PathBuf> {
     None
 }

@@ -45,7 +45,7 @@ impl StressStack {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--ignored", "--exact", "--nocapture", "ports::tests::stress::stress_child"])
             .env("CROWD_LEASES", leases)
-            .env("CROWD_FOLDER", dir)
+            .env("CROWD_DIR", dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -74,7 +74,7 @@ impl StressStack {
 #[test]
 #[ignore = "a process of `twenty_starts_at_once_share_no_port_and_keep_theirs`, which starts it"]
 fn stress_child() {
-    let Some(dir) = std::env::var_os("CROWD_FOLDER").map(PathBuf::from) else { return };
+    let Some(dir) = std::env::var_os("CROWD_DIR").map(PathBuf::from) else { return };
     let leases = PathBuf::from(std::env::var_os("CROWD_LEASES").unwrap());
     println!("\nhere");
     let mut input = std::io::stdin().lines();

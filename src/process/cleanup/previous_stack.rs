@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::orphan_scan::OrphanScan;
 use super::process_identity::{ProcessIdentity, wait_for_exits};
-use super::process_record::{MIN_TOKEN_LEN, ProcessRecord};
+use super::process_record::ProcessRecord;
 use crate::model::{Message, MessageClass, StackContainers};
 use crate::sys::process;
 
@@ -36,19 +36,6 @@ pub struct CleanupReport {
 }
 
 impl CleanupReport {
-    /// Combines two reports.
-    pub fn and(mut self, other: CleanupReport) -> CleanupReport {
-        self.ended.extend(other.ended);
-        self.alive.extend(other.alive);
-        self.trouble = self.trouble.or(other.trouble);
-        let known = |one: &StackContainers| self.containers.iter().any(|it| it.token == one.token);
-        let more: Vec<_> = other.containers.into_iter().filter(|one| !known(one)).collect();
-        self.containers.extend(more);
-        self.removed.extend(other.removed);
-        self.engine_trouble.extend(other.engine_trouble);
-        self
-    }
-
     /// Whether no orphan is known to be left.
     pub fn is_clean(&self) -> bool {
         self.alive.is_empty() && self.trouble.is_none() && self.engine_trouble.is_empty()
@@ -96,64 +83,59 @@ fn names(who: &[(u32, String)]) -> String {
 /// for up to six seconds if there are orphans. The caller must hold the instance lock and have
 /// started nothing yet.
 pub fn clean_up(record: Option<&Path>, token: Option<&str>) -> CleanupReport {
-    let by_record = record.map_or(CleanupReport::default(), clean_up_by_record);
+    let mut swept = CleanupReport::default();
+    let known = record.and_then(|record| clean_up_by_record(record, &mut swept));
     // Even if there is a record: it may be of another devstack.
-    by_record.and(token.map_or(CleanupReport::default(), clean_up_by_token))
-}
-
-fn clean_up_by_record(record: &Path) -> CleanupReport {
-    let mut swept = CleanupReport::default();
-    match ProcessRecord::read(record) {
-        Ok(None) => {}
-        Ok(Some(found)) if is_alive(&found, record) => {}
-        Ok(Some(found)) => {
-            if found.is_at(record) {
-                terminate(&found, &mut swept);
-                swept.containers.extend(found.containers());
-            }
-            if swept.alive.is_empty()
-                && let Err(error) = std::fs::remove_file(record)
-            {
-                swept.trouble = Some(format!("cannot remove {}: {error}", record.display()));
-            }
+    if let Some(lost) = token.and_then(ProcessRecord::from_token) {
+        if known.as_ref() != Some(&lost.token) {
+            terminate(&lost, &mut swept);
         }
-        Err(error) => swept.trouble = Some(error.to_string()),
+        if !swept.containers.iter().any(|one| one.token == lost.token) {
+            swept.containers.push(StackContainers::of_token(lost.token));
+        }
     }
     swept
 }
 
-/// Like `clean_up`, by token, when the record is lost. The supervisor must be gone.
-fn clean_up_by_token(token: &str) -> CleanupReport {
-    let mut swept = CleanupReport::default();
-    if token.len() >= MIN_TOKEN_LEN {
-        terminate(&ProcessRecord::from_token(token.to_owned()), &mut swept);
-        let token = token.to_owned();
-        swept.containers.push(StackContainers { token, ..StackContainers::default() });
+/// Returns the token of the stack whose processes it has ended.
+fn clean_up_by_record(record: &Path, swept: &mut CleanupReport) -> Option<String> {
+    let found = match ProcessRecord::read(record) {
+        Ok(found) => found.filter(|found| !is_alive(found, record))?,
+        Err(error) => {
+            swept.trouble = Some(error.to_string());
+            return None;
+        }
+    };
+    let is_own = found.is_at(record);
+    if is_own {
+        terminate(&found, swept);
+        swept.containers.extend(found.containers());
     }
-    swept
+    if swept.alive.is_empty()
+        && let Err(error) = std::fs::remove_file(record)
+    {
+        swept.trouble = Some(format!("cannot remove {}: {error}", record.display()));
+    }
+    is_own.then_some(found.token)
 }
 
 /// Finds the orphans of a stack by its token, when the record is lost. Changes nothing.
 pub fn find_orphans_by_token(token: &str) -> Vec<(u32, String)> {
-    if token.len() < MIN_TOKEN_LEN {
-        return Vec::new();
-    }
-    list(&ProcessRecord::from_token(token.to_owned()))
+    ProcessRecord::from_token(token).map_or(Vec::new(), |lost| list(&lost))
+}
+
+/// Returns the record of a stack whose supervisor is gone.
+fn left_record(path: &Path) -> io::Result<Option<ProcessRecord>> {
+    let is_left = |found: &ProcessRecord| found.is_at(path) && !is_alive(found, path);
+    Ok(ProcessRecord::peek(path)?.filter(is_left))
 }
 
 /// Returns where a stack whose supervisor is gone may have left containers. Changes nothing.
 pub fn left_containers(record: Option<&Path>, token: Option<&str>) -> Vec<StackContainers> {
-    let mut left = Vec::new();
-    if let Some(path) = record
-        && let Ok(Some(found)) = ProcessRecord::peek(path)
-        && found.is_at(path)
-        && !is_alive(&found, path)
-    {
-        left.extend(found.containers());
-    }
+    let found = record.and_then(|path| left_record(path).ok()?);
+    let mut left: Vec<_> = found.and_then(|found| found.containers()).into_iter().collect();
     let token = token.filter(|token| !left.iter().any(|known| known.token == **token));
-    let of = |token: &str| StackContainers { token: token.to_owned(), ..Default::default() };
-    left.extend(token.map(of));
+    left.extend(token.map(|token| StackContainers::of_token(token.to_owned())));
     left
 }
 
@@ -162,14 +144,8 @@ pub fn left_containers(record: Option<&Path>, token: Option<&str>) -> Vec<StackC
 /// # Errors
 /// When the record cannot be read.
 pub fn find_orphans(record: Option<&Path>, token: Option<&str>) -> io::Result<Vec<(u32, String)>> {
-    let mut orphans = Vec::new();
-    if let Some(path) = record
-        && let Some(found) = ProcessRecord::peek(path)?
-        && found.is_at(path)
-        && !is_alive(&found, path)
-    {
-        orphans = list(&found);
-    }
+    let found = record.map_or(Ok(None), left_record)?;
+    let mut orphans = found.map_or(Vec::new(), |found| list(&found));
     orphans.extend(token.map_or_else(Vec::new, find_orphans_by_token));
     orphans.sort();
     orphans.dedup();
@@ -199,8 +175,8 @@ fn terminate(record: &ProcessRecord, swept: &mut CleanupReport) {
             let alive: BTreeSet<ProcessIdentity> = scene.orphans.keys().copied().collect();
             let shown = |(who, name): (ProcessIdentity, String)| (who.pid, name);
             let (alive, ended) = seen.into_iter().partition(|(who, _)| alive.contains(who));
-            swept.alive = Vec::into_iter(alive).map(shown).collect();
-            swept.ended = Vec::into_iter(ended).map(shown).collect();
+            swept.alive.extend(Vec::into_iter(alive).map(shown));
+            swept.ended.extend(Vec::into_iter(ended).map(shown));
             return;
         }
         for who in scene.orphans.keys().chain(rest) {
@@ -377,11 +353,11 @@ mod tests {
         for short in ["", "token"] {
             assert!(
                 find_orphans_by_token(short).is_empty()
-                    && clean_up_by_token(short).ended.is_empty()
+                    && clean_up(None, Some(short)).ended.is_empty()
             );
         }
         assert_eq!(numbers(&find_orphans_by_token(token)), [main.id()]);
-        assert_eq!(numbers(&clean_up_by_token(token).ended), [main.id()]);
+        assert_eq!(numbers(&clean_up(None, Some(token)).ended), [main.id()]);
         assert_eq!(ended(main).signal(), Some(libc::SIGTERM));
         spared(stranger);
     }

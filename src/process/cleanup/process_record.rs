@@ -17,7 +17,7 @@ const VERSION: u32 = 1;
 const LARGEST: u64 = 4 << 20;
 
 /// A shorter token might match processes that are not ours.
-pub(super) const MIN_TOKEN_LEN: usize = 16;
+const MIN_TOKEN_LEN: usize = 16;
 
 /// What a stack keeps on disk so that its processes can be found after a crash.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,13 +53,16 @@ impl ProcessRecord {
             era: process::boot_id().unwrap_or_default(),
             supervisor: ProcessIdentity::of(std::process::id()),
             guard: ProcessIdentity::of(guard),
-            ..ProcessRecord::from_token(token)
+            version: VERSION,
+            token,
+            ..ProcessRecord::default()
         }
     }
 
-    /// A record of the token alone, when the file is lost.
-    pub fn from_token(token: String) -> ProcessRecord {
-        ProcessRecord { version: VERSION, token, ..ProcessRecord::default() }
+    /// A record of the token alone, when the file is lost; `None` if the token is too short to be one.
+    pub fn from_token(token: &str) -> Option<ProcessRecord> {
+        (token.len() >= MIN_TOKEN_LEN)
+            .then(|| ProcessRecord { token: token.to_owned(), ..ProcessRecord::default() })
     }
 
     /// Reads the file without changing anything. `None` when there is no file.

@@ -13,7 +13,8 @@ use rustix::process::Rlimit;
 use super::keeper_inbox::{KeeperInbox, KeeperRequest};
 use super::keeper_protocol::KeeperReport;
 use super::keeper_relay::{KeeperRelay, send_all};
-use super::kept_runs::{ChildOwnership, KeptRuns};
+use super::kept_run::KILL_AGAIN;
+use super::kept_runs::KeptRuns;
 use crate::process::process_tree::kill_children;
 use crate::sys::fork::exit_now;
 use crate::sys::fork_exec::StartStage;
@@ -24,8 +25,6 @@ use crate::sys::wait::{ChildPoll, poll_child, poll_within, reap};
 const KEEPER_GRACE: Duration = Duration::from_millis(700);
 /// When to give up on processes that survive SIGKILL because they are stuck in the kernel.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
-/// How often to check while killing.
-const KILL_AGAIN: Duration = Duration::from_millis(10);
 
 /// The most children reaped before requests are read: a service may end processes faster than they
 /// can be reaped.
@@ -96,16 +95,12 @@ impl KeeperLoop {
         role: KeeperRole,
         open_files: Rlimit,
     ) -> KeeperLoop {
-        let ownership = match role {
-            KeeperRole::AllRuns | KeeperRole::KeeperPerRun => ChildOwnership::Marked,
-            KeeperRole::OneRun => ChildOwnership::OneRun,
-        };
         KeeperLoop {
             socket,
             signals,
             role,
             inbox: KeeperInbox::default(),
-            kept: KeptRuns::new(ownership, open_files),
+            kept: KeptRuns::new(role, open_files),
             open_files,
             relay: KeeperRelay::default(),
             unreaped: false,

@@ -18,7 +18,7 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 /// The same when the supervisor is gone: all must be over within a second.
 const ABANDONED_GRACE: Duration = Duration::from_millis(400);
 /// How often to kill again, in case a list of children was incomplete.
-const KILL_AGAIN: Duration = Duration::from_millis(10);
+pub(super) const KILL_AGAIN: Duration = Duration::from_millis(10);
 /// How long a tree is killed before it is frozen first: it may grow faster than it is killed.
 const FREEZE_AFTER: Duration = Duration::from_millis(50);
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit};
 
+use super::keeper_loop::KeeperRole;
 use super::keeper_protocol::{KeeperOrder, KeeperReport, RunMessage};
 use super::kept_run::KeptRun;
 use crate::model::SERVICE_VAR;
@@ -27,15 +28,6 @@ const MAX_ALL_GROUPS: usize = 256;
 /// How soon to list the children again when that failed.
 const LIST_AGAIN: Duration = Duration::from_millis(10);
 
-/// Whose the children are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChildOwnership {
-    /// Marks tell the runs apart.
-    Marked,
-    /// There is only one run.
-    OneRun,
-}
-
 /// A run that the system has no room for at the moment.
 #[derive(Debug)]
 struct DelayedStart {
@@ -50,7 +42,7 @@ struct DelayedStart {
 
 #[derive(Debug)]
 pub(crate) struct KeptRuns {
-    ownership: ChildOwnership,
+    role: KeeperRole,
     open_files: Rlimit,
     runs: BTreeMap<u64, KeptRun>,
     delayed: Vec<DelayedStart>,
@@ -73,9 +65,9 @@ struct AdoptedChild {
 
 impl KeptRuns {
     /// `open_files`: the limit that services get.
-    pub fn new(ownership: ChildOwnership, open_files: Rlimit) -> KeptRuns {
+    pub fn new(role: KeeperRole, open_files: Rlimit) -> KeptRuns {
         KeptRuns {
-            ownership,
+            role,
             open_files,
             runs: BTreeMap::new(),
             delayed: Vec::new(),
@@ -228,7 +220,7 @@ impl KeptRuns {
             return;
         };
         self.bereaved.clear();
-        let is_proof = childless || self.ownership == ChildOwnership::Marked;
+        let is_proof = childless || self.role != KeeperRole::OneRun;
         for run in concerned {
             let own = self.owned(&orphans, run);
             let Some(kept) = self.runs.get_mut(&run) else { continue };
@@ -301,7 +293,7 @@ impl KeptRuns {
     /// Returns the runs that a child may belong to: by its mark, else by its session, else by the
     /// service in its environment, else all that are older than it.
     fn owners_of(&mut self, pid: u32) -> Vec<u64> {
-        if self.ownership == ChildOwnership::OneRun {
+        if self.role == KeeperRole::OneRun {
             return self.runs.keys().copied().collect();
         }
         if let Some(mark) = run_mark::of(pid) {

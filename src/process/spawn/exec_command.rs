@@ -33,7 +33,7 @@ pub fn locate_program(
     let Some(text) = word.to_str() else { return Ok(PathBuf::from(word)) };
     find_program(text, dir, path.map(OsString::as_os_str)).map_err(|no| match no {
         ProgramError::Missing(_) => ExecError::Missing(missing(text, dir)),
-        ProgramError::NotExecutable(_) | ProgramError::Folder(_) => {
+        ProgramError::NotExecutable(_) | ProgramError::Directory(_) => {
             ExecError::NotExecutable(spawn_errors::no_program(text, dir, &no))
         }
     })

@@ -12,7 +12,7 @@ pub(super) enum ProgramError {
     /// Not found at these paths.
     Missing(Vec<PathBuf>),
     NotExecutable(PathBuf),
-    Folder(PathBuf),
+    Directory(PathBuf),
 }
 
 /// Finds the program that a word names: on the service's PATH, or relative to its directory if the
@@ -33,7 +33,7 @@ pub(super) fn find_program(
         match check_program(dir.join(OsStr::from_bytes(directory)).join(word)) {
             Ok(file) => return Ok(file),
             Err(ProgramError::NotExecutable(file)) => plain = plain.or(Some(file)),
-            Err(ProgramError::Folder(file)) => tried.push(file),
+            Err(ProgramError::Directory(file)) => tried.push(file),
             Err(ProgramError::Missing(files)) => tried.extend(files),
         }
     }
@@ -42,7 +42,7 @@ pub(super) fn find_program(
 
 fn check_program(file: PathBuf) -> Result<PathBuf, ProgramError> {
     match file.metadata() {
-        Ok(facts) if facts.is_dir() => Err(ProgramError::Folder(file)),
+        Ok(facts) if facts.is_dir() => Err(ProgramError::Directory(file)),
         Ok(facts) if facts.mode() & 0o111 != 0 => Ok(file),
         Ok(_) => Err(ProgramError::NotExecutable(file)),
         // Unreadable counts as missing; if the word has a slash, the exec reports the reason.
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slash_means_from_the_folder_of_the_service() {
+    fn a_slash_means_from_the_directory_of_the_service() {
         let root = tempfile::tempdir().expect("temp dir");
         let tool = file(root.path().join("bin/tool"), 0o755);
         assert_eq!(find_program("bin/tool", root.path(), None), Ok(tool.clone()));
@@ -93,7 +93,7 @@ mod tests {
         assert_eq!(find_program(tool.to_str().expect("UTF-8"), Path::new("/"), None), Ok(tool));
         assert_eq!(
             find_program("./bin", root.path(), None),
-            Err(ProgramError::Folder(root.path().join("./bin")))
+            Err(ProgramError::Directory(root.path().join("./bin")))
         );
         assert_eq!(
             find_program("./x", root.path(), None),

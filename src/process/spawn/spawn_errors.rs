@@ -58,7 +58,7 @@ pub(super) fn no_program(word: &str, dir: &Path, no: &ProgramError) -> Message {
                 .detail(format!("searched PATH: {}", dirs.join(":")))
         }
         ProgramError::NotExecutable(file) => not_executable(file),
-        ProgramError::Folder(file) => {
+        ProgramError::Directory(file) => {
             spawn_error(format!("{} is a directory", file.display()), "name a program inside it")
         }
     }

@@ -55,7 +55,7 @@ enum Flow {
     Drops,
     /// All is taken: little more can come.
     Ends,
-    /// Nobody reads it.
+    /// Its reader is gone.
     Unread,
 }
 

@@ -86,7 +86,7 @@ impl ContainerRun {
                 _ = &mut cancelled => Err(stopped_early()),
                 prepared = prepare(&host, run, &service, group.as_ref(), &shared) => prepared,
             };
-            // From here on, who ends it finds its engine.
+            // From here on, its end finds its engine.
             let prepared = match cancelled.try_recv() {
                 Err(oneshot::error::TryRecvError::Closed) => Err(stopped_early()),
                 Ok(()) | Err(oneshot::error::TryRecvError::Empty) => prepared,
@@ -126,7 +126,7 @@ impl ContainerRun {
 
     /// Ends a run whose container does not run yet; it is then reported as over. Its program is killed
     /// only once the engine has made the container and it is removed: what was asked of the engine would
-    /// come into being later, with nobody to end it.
+    /// come into being later and stay.
     pub fn end_early(&mut self, program: RunHandle) {
         self.preparation = None;
         let (state, record) = (self.state.clone(), self.record.clone());

@@ -21,8 +21,7 @@ pub struct EngineRecord {
 impl EngineRecord {
     /// Of a stack that has nothing there yet.
     pub fn new(processes: Arc<ProcessManager>) -> EngineRecord {
-        let token = processes.token().to_owned();
-        let has = StackContainers { token, ..StackContainers::default() };
+        let has = StackContainers::of_token(processes.token().to_owned());
         EngineRecord { processes, has: Arc::new(Mutex::new(has)), writing: Arc::default() }
     }
 
@@ -65,7 +64,7 @@ impl EngineRecord {
         let before = has.creations.len();
         has.creations.retain(|known| known != name);
         if has.creations.len() < before {
-            // Not awaited: without it, somebody waits in vain for a while.
+            // Not awaited: without it, a later cleanup only waits in vain for a while.
             spawn_blocking(self.writer());
         }
     }

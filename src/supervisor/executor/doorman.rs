@@ -128,7 +128,7 @@ async fn pass_on(
     // Closing the connection is all that can be said in a protocol that is not known.
     let Ok(Some(mut server)) = timeout(PATIENCE, reach(way)).await else { return };
     drop(place);
-    // Whoever sends small pieces wants them to arrive.
+    // Small pieces must arrive at once.
     let _ = client.set_nodelay(true).and(server.set_nodelay(true));
     // An error ends the connection for both sides.
     let _ = copy_bidirectional(&mut client, &mut server).await;

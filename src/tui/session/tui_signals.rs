@@ -66,7 +66,7 @@ impl TuiSignals {
 
 impl Drop for TuiSignals {
     fn drop(&mut self) {
-        // Nobody listens any more, but the program may go on.
+        // Signals are no longer read, but the program may go on.
         sys_signal::reset_suspend_signal();
     }
 }

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use super::frame::Frame;
 use super::log_lines::fitted;
 use super::theme::Theme;
-use crate::model::{ServiceView, StackState};
+use crate::model::{DisplaySize, ServiceView, StackState};
 use crate::tui::state::TuiState;
 
 /// The columns of the list, from the first that is left out in a narrow terminal on.
@@ -20,7 +20,7 @@ struct ListColumns {
 const PHASE: usize = 10;
 const PORT: usize = 6;
 const CPU: usize = 7;
-const MEMORY: usize = 7;
+const MEMORY: usize = 8;
 /// Widest column of names.
 const NAME_MAX: usize = 24;
 /// What is left of a wide list for addresses.
@@ -95,7 +95,7 @@ fn paint_service(
     };
     let name = theme.service(state.palette.color(&view.name));
     let cpu = view.cpu_percent.map(|percent| format!("{percent:.1}%")).unwrap_or_default();
-    let memory = view.memory_bytes.map(size).unwrap_or_default();
+    let memory = view.memory_bytes.map(|bytes| DisplaySize(bytes).to_string()).unwrap_or_default();
     let cells = [
         (format!("{mark}{} ", view.name), columns.name, name),
         (view.phase.to_string(), columns.phase, theme.phase(view.phase)),
@@ -140,16 +140,4 @@ fn title(state: &TuiState) -> String {
 
 fn right(text: &str, columns: usize) -> String {
     format!("{text:>columns$}")
-}
-
-/// Formats a size in few columns: `41M`.
-fn size(bytes: u64) -> String {
-    const UNITS: [(u64, &str); 3] = [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
-    match UNITS.iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) if bytes < 10 * unit => {
-            format!("{:.1}{name}", bytes as f64 / *unit as f64)
-        }
-        Some((unit, name)) => format!("{}{name}", bytes / unit),
-        None => format!("{bytes}B"),
-    }
 }

@@ -41,7 +41,7 @@ pub(crate) fn save_stage(
         PathKind::Missing | PathKind::Special if before.is_none() && !came => None,
         PathKind::Missing | PathKind::Special => Some(SaveStage::Partial),
         _ if came => Some(SaveStage::Partial),
-        PathKind::Folder => Some(SaveStage::Other),
+        PathKind::Dir => Some(SaveStage::Other),
         PathKind::File(mark) | PathKind::Link { mark, .. } => Some(match before {
             Some(before) if mark.len() == 0 && before.len() > 0 => SaveStage::Writing,
             // Other systems do not report that a writer has finished.

@@ -110,13 +110,13 @@ impl IgnoreRules {
     }
 
     /// Judges `path`, which is in the directory of these rules.
-    pub fn verdict(&self, path: &Path, is_folder: bool) -> IgnoreVerdict {
+    pub fn verdict(&self, path: &Path, is_dir: bool) -> IgnoreVerdict {
         let Some(name) = path.file_name() else { return IgnoreVerdict::Plain };
         if is_never(name) {
             IgnoreVerdict::Never
         } else if self
-            .ignores(path, is_folder)
-            .unwrap_or_else(|| is_ignored_by_default(path, name, is_folder))
+            .ignores(path, is_dir)
+            .unwrap_or_else(|| is_ignored_by_default(path, name, is_dir))
         {
             IgnoreVerdict::Ignored
         } else {
@@ -126,11 +126,11 @@ impl IgnoreRules {
 
     /// What the ignore files decide, if anything: an exception overrides the names ignored by
     /// default.
-    fn ignores(&self, path: &Path, is_folder: bool) -> Option<bool> {
+    fn ignores(&self, path: &Path, is_dir: bool) -> Option<bool> {
         let mut rules = Some(self);
         while let Some(here) = rules {
             for own in &here.own {
-                match own.matched(path, is_folder) {
+                match own.matched(path, is_dir) {
                     Match::None => {}
                     Match::Ignore(_) => return Some(true),
                     Match::Whitelist(_) => return Some(false),
@@ -148,12 +148,12 @@ pub(super) fn is_never(name: &OsStr) -> bool {
 }
 
 /// Hidden, built, installed, or written by an editor during a save.
-fn is_ignored_by_default(path: &Path, name: &OsStr, is_folder: bool) -> bool {
+fn is_ignored_by_default(path: &Path, name: &OsStr, is_dir: bool) -> bool {
     let bytes = name.as_encoded_bytes();
     if bytes.starts_with(b".") {
         return true;
     }
-    if is_folder {
+    if is_dir {
         return BUILD_DIRS.iter().any(|built| name == *built)
             || ENVIRONMENT_MARKS.iter().any(|mark| path.join(mark).exists());
     }
@@ -169,7 +169,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn rules_of_deeper_folders_win_and_exceptions_hold() {
+    fn rules_of_deeper_directories_win_and_exceptions_hold() {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path();
         fs::create_dir_all(top.join(".git/info")).unwrap();
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn inside_an_ignored_folder_the_rules_above_do_not_hold() {
+    fn inside_an_ignored_directory_the_rules_above_do_not_hold() {
         let dir = tempfile::tempdir().unwrap();
         let top = dir.path();
         fs::create_dir_all(top.join(".git")).unwrap();

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn excludes_win_and_close_folders() {
+    fn excludes_win_and_close_directories() {
         let filter = filter(&["**/*.py"], &["tests/**", "*_pb2.py"]);
         assert!(filter.accepts_file(Path::new("/p/api/a/b.py"), IgnoreVerdict::Plain));
         assert!(!filter.accepts_file(Path::new("/p/api/a/b_pb2.py"), IgnoreVerdict::Plain));
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_cannot_hold_a_match_are_not_entered() {
+    fn directories_that_cannot_hold_a_match_are_not_entered() {
         let filter = filter(&["src/*.py", "conf.toml", "../shared/**"], &[]);
         assert!(filter.accepts_dir(Path::new("/p/api/src"), IgnoreVerdict::Plain));
         assert!(!filter.accepts_dir(Path::new("/p/api/src/deep"), IgnoreVerdict::Plain));

@@ -66,7 +66,7 @@ impl WatchPattern {
         let last = parts.last().copied().unwrap_or_default();
         Ok(WatchPattern {
             globs: globs(&text, is_special(last))?,
-            dirs: folders(&text, is_special(last))?,
+            dirs: dirs(&text, is_special(last))?,
             literal_prefix: if anywhere {
                 base.clone()
             } else {
@@ -98,7 +98,7 @@ fn globs(text: &str, special_end: bool) -> Result<Vec<Glob>, globset::Error> {
     Ok(list)
 }
 
-fn folders(text: &str, special_end: bool) -> Result<Vec<Glob>, globset::Error> {
+fn dirs(text: &str, special_end: bool) -> Result<Vec<Glob>, globset::Error> {
     let whole = if special_end { text.strip_suffix("/**") } else { Some(text) };
     whole.map(glob).into_iter().collect()
 }
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_folders_that_can_hold_a_match_are_named() {
+    fn only_the_directories_that_can_hold_a_match_are_named() {
         let top = |text| include(text).literal_prefix;
         assert_eq!(top("*.py"), Path::new("/p/api"));
         assert_eq!(top("src/**/*.py"), Path::new("/p/api/src"));

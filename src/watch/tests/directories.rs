@@ -6,7 +6,7 @@ use super::*;
 use crate::sys::fifo::make_fifo;
 
 #[tokio::test]
-async fn files_in_new_nested_folders_are_seen() {
+async fn files_in_new_nested_directories_are_seen() {
     let mut scene = WatchFixture::new();
     scene.begin(scene.watch(&["**/*.py"], &[])).await;
     for number in 0..20 {
@@ -160,7 +160,7 @@ async fn a_release_that_a_link_is_turned_to_is_a_change_and_is_watched() {
 }
 
 #[tokio::test]
-async fn files_and_folders_behind_links_count() {
+async fn files_and_directories_behind_links_count() {
     let mut scene = WatchFixture::new();
     scene.old("devstack.toml", "");
     scene.old("shared/lib/x.py", "x");
@@ -236,7 +236,7 @@ async fn links_in_circles_end() {
 }
 
 #[tokio::test]
-async fn a_folder_that_one_waits_for_and_another_finds_is_both_theirs() {
+async fn a_directory_that_one_waits_for_and_another_finds_is_both_theirs() {
     let mut scene = WatchFixture::new();
     let services = BTreeMap::from([
         (name("all"), scene.watch(&[], &["begin.txt"])),

@@ -37,7 +37,7 @@ async fn what_is_built_ignored_or_excluded_does_not_count() {
 }
 
 #[test]
-fn folders_that_do_not_count_are_not_watched() {
+fn directories_that_do_not_count_are_not_watched() {
     use crate::watch::filter::WatchFilter;
     use crate::watch::tree::{FileTree, UnknownFile};
     use crate::watch::watch_set::WatchSet;
@@ -82,7 +82,7 @@ async fn changed_ignore_rules_hold_from_then_on_and_are_no_change() {
 }
 
 #[tokio::test]
-async fn an_include_that_names_a_built_folder_makes_it_count() {
+async fn an_include_that_names_a_built_directory_makes_it_count() {
     let mut scene = WatchFixture::new();
     fs::create_dir_all(scene.path(".git")).unwrap();
     scene.old(".gitignore", "dist/\n");

@@ -21,7 +21,7 @@ impl FileTree {
         }
         for (path, ids) in starts {
             let missing = |dir: &WatchedDir| !ids.is_subset(&dir.ids);
-            if self.dirs.get(&path).is_none_or(missing) && PathKind::at(&path) == PathKind::Folder {
+            if self.dirs.get(&path).is_none_or(missing) && PathKind::at(&path) == PathKind::Dir {
                 let above = IgnoreRules::above(&path);
                 self.walk_levels(vec![DirVisit { path, ids, above }], unknown, false, cover);
             }
@@ -135,7 +135,7 @@ impl FileTree {
                     seen.insert(name.clone());
                     continue;
                 }
-                PathKind::Missing | PathKind::Folder | PathKind::Special => continue,
+                PathKind::Missing | PathKind::Dir | PathKind::Special => continue,
             };
             if link {
                 ids = self.concerned(&visit.path, &path, entry);

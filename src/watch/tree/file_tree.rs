@@ -115,7 +115,7 @@ impl FileTree {
         unknown.filter(|start| PathKind::at(start) == PathKind::Missing).collect()
     }
 
-    pub fn folders_of(&self, ids: &BTreeSet<FilterId>) -> BTreeSet<PathBuf> {
+    pub fn dirs_of(&self, ids: &BTreeSet<FilterId>) -> BTreeSet<PathBuf> {
         let of = self.dirs.iter().filter(|(_, dir)| !dir.ids.is_disjoint(ids));
         of.map(|(path, _)| path.clone()).collect()
     }
@@ -158,10 +158,9 @@ impl FileTree {
         let before = dir.files.get(name);
         if before.is_none() && dir.filters_for_file(&self.filters, path).is_empty() {
             let enters = || !dir.filters_for_dir(&self.filters, &dir.ids, path).is_empty();
-            let is_folder = || {
-                matches!(PathKind::at(path), PathKind::Folder | PathKind::Link { dir: true, .. })
-            };
-            return (touch.is_create_or_remove() && is_folder() && enters())
+            let is_dir =
+                || matches!(PathKind::at(path), PathKind::Dir | PathKind::Link { dir: true, .. });
+            return (touch.is_create_or_remove() && is_dir() && enters())
                 .then_some(SaveStage::Partial);
         }
         match self.entry(path) {
@@ -201,7 +200,7 @@ impl FileTree {
     fn look_here(&mut self, path: &Path, touch: PathEvent, cover: &mut WatchSet) {
         let entry = self.entry(path);
         if self.dirs.contains_key(path) {
-            if entry != PathKind::Folder {
+            if entry != PathKind::Dir {
                 self.drop_below(path, Some(touch.order), cover);
             } else if !cover.holds(path) {
                 return self.resync(path, touch.order, true, cover);
@@ -215,7 +214,7 @@ impl FileTree {
             self.stale.insert(parent.to_owned());
         }
         match entry {
-            PathKind::Folder => {
+            PathKind::Dir => {
                 let ids = dir.filters_for_dir(&self.filters, &dir.ids, path);
                 if !ids.is_empty() {
                     dir.inner.insert(name.to_owned());
@@ -245,12 +244,12 @@ impl FileTree {
     ) -> BTreeSet<FilterId> {
         let Some(dir) = self.dirs.get(parent) else { return BTreeSet::new() };
         let mut ids = dir.filters_for_file(&self.filters, path);
-        if let PathKind::Link { dir: to_folder, .. } = entry {
-            if to_folder {
+        if let PathKind::Link { dir: to_dir, .. } = entry {
+            if to_dir {
                 ids.extend(dir.filters_for_dir(&self.filters, &dir.ids, path));
             }
             if !ids.is_empty() {
-                self.found_link(path, &ids, to_folder);
+                self.found_link(path, &ids, to_dir);
             }
         } else {
             self.lost_link(path);
@@ -276,7 +275,7 @@ impl FileTree {
                 (entry @ (PathKind::File(_) | PathKind::Link { .. }), Some(before)) => {
                     mark(entry).stat_matches(before)
                 }
-                (PathKind::File(_) | PathKind::Link { .. } | PathKind::Folder, _) => false,
+                (PathKind::File(_) | PathKind::Link { .. } | PathKind::Dir, _) => false,
                 (PathKind::Missing | PathKind::Special, before) => before.is_none(),
                 (PathKind::Output, _) => true,
             };
@@ -387,7 +386,7 @@ impl FileTree {
 pub(super) fn mark(entry: PathKind) -> Fingerprint {
     match entry {
         PathKind::File(mark) | PathKind::Link { mark, .. } => mark,
-        PathKind::Missing | PathKind::Folder | PathKind::Special | PathKind::Output => {
+        PathKind::Missing | PathKind::Dir | PathKind::Special | PathKind::Output => {
             Fingerprint::UNSEEN
         }
     }

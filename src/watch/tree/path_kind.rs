@@ -11,7 +11,7 @@ pub(crate) enum PathKind {
     /// Nonexistent or inaccessible.
     Missing,
     /// A directory that is not a symlink.
-    Folder,
+    Dir,
     File(Fingerprint),
     /// A symlink. Its fingerprint is that of the target file; otherwise that of the target path.
     Link {
@@ -31,7 +31,7 @@ impl PathKind {
         let Ok(meta) = fs::symlink_metadata(path) else { return PathKind::Missing };
         let kind = meta.file_type();
         if kind.is_dir() {
-            PathKind::Folder
+            PathKind::Dir
         } else if kind.is_file() {
             PathKind::File(Fingerprint::of(&meta))
         } else if kind.is_symlink() {

@@ -15,7 +15,7 @@ impl FileTree {
         let Some(dir) = self.dirs.get(path) else { return };
         let visit =
             DirVisit { path: path.to_owned(), ids: dir.ids.clone(), above: dir.above.clone() };
-        if PathKind::at(path) == PathKind::Folder {
+        if PathKind::at(path) == PathKind::Dir {
             self.walk_levels(vec![visit], UnknownFile::New(order), deep, cover);
         } else {
             self.drop_below(path, Some(order), cover);

@@ -147,9 +147,9 @@ impl FileTree {
 
     /// Notes that `path` is a symlink in a known directory with something that these filters
     /// accept.
-    pub(super) fn found_link(&mut self, path: &Path, ids: &BTreeSet<FilterId>, to_folder: bool) {
+    pub(super) fn found_link(&mut self, path: &Path, ids: &BTreeSet<FilterId>, to_dir: bool) {
         let route = ResolvedPath::of(path);
-        let entered = to_folder && should_follow(path, &route.end);
+        let entered = to_dir && should_follow(path, &route.end);
         let known = self.links.names.get(path);
         // Filters may start at this symlink without covering its directory:
         // [`FileTree::recheck_link`] reports to them.
@@ -208,7 +208,7 @@ impl FileTree {
                 filter.clear_aliases();
             }
         }
-        let touched = self.folders_of(&ids);
+        let touched = self.dirs_of(&ids);
         let mut old = BTreeMap::new();
         for path in touched {
             let Some(dir) = self.dirs.get_mut(&path) else { continue };
@@ -229,7 +229,7 @@ impl FileTree {
     pub(super) fn enter_links(&mut self, unknown: UnknownFile, cover: &mut WatchSet) {
         let before = self.changed.len();
         while let Some((path, ids)) = self.linked.pop_first() {
-            if PathKind::at(&path) == PathKind::Folder {
+            if PathKind::at(&path) == PathKind::Dir {
                 let visit = DirVisit { above: IgnoreRules::above(&path), path, ids };
                 // Its files count as being as old as the symlink.
                 self.walk_levels(vec![visit], unknown, false, cover);

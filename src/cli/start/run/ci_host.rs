@@ -14,7 +14,7 @@ use crate::sync::lock_unpoisoned;
 /// How many last lines of a service an annotation and a summary have.
 const LINES: usize = 10;
 
-/// Who reads the log.
+/// Which program shows the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum CiHost {
     GitHub,

@@ -290,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folders_become_slugs() {
+    fn directories_become_slugs() {
         for (dir, name) in [
             ("/home/u/shop", "shop"),
             ("/home/u/My Shop (2)", "my-shop-2"),

@@ -6,7 +6,7 @@ use super::*;
 fn broken_examples_are_explained() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/broken");
     let mut names: Vec<String> = fs::read_dir(&dir)
-        .expect("the folder of broken examples")
+        .expect("the directory of broken examples")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
         .filter(|name| name.ends_with(".toml"))
         .collect();

@@ -116,7 +116,7 @@ fn files_are_found_from_below_and_by_name() {
     assert_eq!(project.stack().dir, project.dir.path());
     project.sources.files = vec!["../../devstack.toml".into(), "../../other.toml".into()];
     let stack = project.stack();
-    assert_eq!(stack.dir, fs::canonicalize(project.dir.path()).expect("a folder"));
+    assert_eq!(stack.dir, fs::canonicalize(project.dir.path()).expect("a directory"));
     assert_eq!(stack.services[&name("api")].ports[0].number, 1234);
     project.sources.files = vec!["no.toml".into(), "..".into()];
     let expected = ["cannot read `no.toml`: no such file", "cannot read `..`: it is a directory"];
@@ -127,7 +127,7 @@ fn files_are_found_from_below_and_by_name() {
 
 #[test]
 fn no_file_at_all_is_explained() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let sources = ConfigSources { cwd: dir.path().to_owned(), ..ConfigSources::default() };
     let error = load(&sources).expect_err("there is no file");
     let text =
@@ -179,7 +179,7 @@ fn passwords_are_never_shown() {
 
 #[test]
 fn a_mistake_without_a_place_has_no_frame() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let sources = ConfigSources { cwd: dir.path().to_owned(), ..ConfigSources::default() };
     let text = load(&sources).expect_err("there is no file").to_string();
     let lines: Vec<&str> = text.lines().collect();

@@ -33,14 +33,14 @@ struct Project {
 
 impl Project {
     fn new(text: &str) -> Project {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a directory");
         let sources = ConfigSources { cwd: dir.path().to_owned(), ..ConfigSources::default() };
         Project { dir, sources }.file("devstack.toml", text)
     }
 
     fn file(self, name: &str, text: impl AsRef<[u8]>) -> Project {
         let path = self.path(name);
-        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
         fs::write(path, text).expect("a file");
         self
     }
