@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_stack_that_starts_again_is_read_on() {
-        let mut page = LogPage::new(after(900), 45);
+        let mut page = LogPage::new(after(900), 50);
         page.push(&printed(r#"{"gap":"the stack was started again after this cursor"}"#));
         page.push(&printed(r#"{"start":"22"}"#));
         assert!(page.push(&line("api", 0, "new start")));

@@ -203,7 +203,7 @@ def buttons(page):
     press("Run stays of api")
     expect(dialog.locator(".line", has_text="running")).to_be_visible()
     dialog.get_by_role("button", name="End it").click()
-    expect(dialog.get_by_role("status")).to_have_text("Ended by signal 15.")
+    expect(dialog.get_by_role("status")).to_have_text("Ended by signal TERM.")
     dialog.get_by_role("button", name="Close").click()
     press("Run stays of api")
     expect(dialog.locator(".line", has_text="running")).to_be_visible()
