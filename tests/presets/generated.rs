@@ -88,5 +88,10 @@ fn a_new_cargo_package() {
     let Some(cargo) = require_program("cargo") else { return };
     let project = TestProject::new();
     project.program(cargo).with_cargo().args(["init", "--name", "hello"]).run().expect_code(0);
-    gets_ready(project, &["hello: done: exit 0"]);
+    // It prints a line and ends: nothing that could get ready.
+    let _alone = lock_usual_ports();
+    let tried = with_toolchains(project.devstack(["init", "--try"])).run().expect_code(1);
+    assert!(tried.stdout.contains("  hello: done: exit 0\n"), "{}", tried.stdout);
+    assert!(tried.stderr.starts_with("error: not everything got ready\n"), "{}", tried.stderr);
+    project.finish();
 }
