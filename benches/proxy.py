@@ -6,10 +6,11 @@
 
 Linux, Python 3.9, `nginx` and `wrk` are needed. All processes run on this machine, on loopback; none is left when the
 script ends. The samples of the three alternate, so that a busy minute hits each of them. Compare ratios of one run.
+
+`--debug --smoke` takes the debug build and makes everything short: whether the script works, not how fast devstack is.
 """
 
 import argparse
-import os
 import re
 import resource
 import shutil
@@ -22,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from names import PATIENCE, ROOT, Stack, free_port, wait
+from names import PATIENCE, Stack, add_programs, find_programs, free_port, wait
 
 UPSTREAM = """
 worker_processes 1; daemon off; pid {dir}/upstream.pid; error_log {dir}/upstream.log;
@@ -201,16 +202,18 @@ def starts(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    target = ROOT / "target" / "release"
-    parser.add_argument("--devstack", type=os.path.abspath, default=str(target / "devstack"))
-    parser.add_argument("--misbehave", type=os.path.abspath, default=str(target / "examples" / "misbehave"))
+    add_programs(parser)
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 50, 500])
-    parser.add_argument("--seconds", type=int, default=2, help="of each sample")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--sockets", type=int, default=1000)
-    parser.add_argument("--starts", type=int, default=15)
+    parser.add_argument("--seconds", type=int, help="of each sample")
+    parser.add_argument("--rounds", type=int)
+    parser.add_argument("--sockets", type=int)
+    parser.add_argument("--starts", type=int)
     parser.add_argument("--only", choices=["overhead", "starts"])
     args = parser.parse_args()
+    find_programs(args)
+    for count, usual, short in [("seconds", 2, 1), ("rounds", 7, 1), ("sockets", 1000, 50), ("starts", 15, 1)]:
+        if getattr(args, count) is None:
+            setattr(args, count, short if args.smoke else usual)
     for program in ("nginx", "wrk"):
         if not shutil.which(program):
             sys.exit(f"`{program}` is not installed")
