@@ -40,67 +40,7 @@ impl Supervisor {
             }
             WakeReason::ActionEnded(end) => self.on_action_end(end),
             WakeReason::Change(change) => self.on_watch_report(change, inputs),
-            WakeReason::Ask(SupervisorRequest::Control(
-                ControlRequest::Debug { names, on },
-                tell,
-            )) => {
-                self.take_switch(names, on, tell);
-            }
-            WakeReason::Ask(SupervisorRequest::Wake(names)) => {
-                inputs.extend(names.into_iter().map(Input::Connected));
-            }
-            WakeReason::Ask(SupervisorRequest::Control(request, tell)) => {
-                if let ControlRequest::Restart(names) = &request
-                    && let Some(refusal) = self.launch_obstacle(names)
-                {
-                    // The client may have left.
-                    return drop(tell.send(Err(refusal)));
-                }
-                let ticket = self.ticket(tell);
-                if request == ControlRequest::Down {
-                    self.end_requests.insert(ticket, None);
-                }
-                inputs.push(request.into_input(ticket));
-            }
-            WakeReason::Ask(SupervisorRequest::ClientLeft) => {
-                let gone = self.waiting.iter().filter(|(_, tell)| tell.is_closed());
-                let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
-                gone.iter().for_each(|ticket| {
-                    self.waiting.remove(ticket);
-                    self.end_requests.remove(ticket);
-                });
-                inputs.extend(gone.into_iter().map(Input::Cancel));
-            }
-            WakeReason::Ask(SupervisorRequest::Snapshot(tell)) => {
-                // The client may have left.
-                let _ = tell.send(self.snapshot());
-            }
-            WakeReason::Ask(SupervisorRequest::SnapshotWithUsage(tell)) => {
-                // The client may have left.
-                let _ = tell.send((self.snapshot(), self.hands.metered_runs()));
-            }
-            WakeReason::Ask(SupervisorRequest::Why(name, tell)) => {
-                // The client may have left.
-                let _ = tell.send(self.explain(&name));
-            }
-            WakeReason::Ask(SupervisorRequest::Plan(tell)) => self.preview_plan(tell),
-            WakeReason::Ask(SupervisorRequest::Attach(name, screen, tell)) => {
-                // The client may have left.
-                let _ = tell.send(self.attach(&name, screen));
-            }
-            WakeReason::Ask(SupervisorRequest::RunAction(order, tell)) => {
-                // The client may have left, which ends the action.
-                let _ = tell.send(self.run_action(&order));
-            }
-            WakeReason::Ask(SupervisorRequest::StopAction(service, action, number, tell)) => {
-                // The client may have left.
-                let _ = tell.send(self.stop_action(&service, &action, number));
-            }
-            WakeReason::Ask(SupervisorRequest::Names(served)) => self.set_names(served),
-            WakeReason::Ask(SupervisorRequest::EnvInputs(name, tell)) => {
-                // The client may have left.
-                let _ = tell.send(self.given(&name));
-            }
+            WakeReason::Ask(request) => self.on_request(request, inputs),
             WakeReason::Previewed(found, tell) => {
                 // The client may have left.
                 let _ = tell.send(self.planned(found));
@@ -121,6 +61,64 @@ impl Supervisor {
                 self.logs.take_warnings().into_iter().for_each(|message| self.note(message));
             }
             WakeReason::Deadline => inputs.push(Input::Tick),
+        }
+    }
+
+    /// Answers what a client asks, or passes it on to the engine. A client may have left when its answer is
+    /// sent.
+    fn on_request(&mut self, request: SupervisorRequest, inputs: &mut Vec<Input>) {
+        match request {
+            SupervisorRequest::Control(ControlRequest::Debug { names, on }, tell) => {
+                self.take_switch(names, on, tell);
+            }
+            SupervisorRequest::Wake(names) => {
+                inputs.extend(names.into_iter().map(Input::Connected));
+            }
+            SupervisorRequest::Control(request, tell) => {
+                if let ControlRequest::Restart(names) = &request
+                    && let Some(refusal) = self.launch_obstacle(names)
+                {
+                    return drop(tell.send(Err(refusal)));
+                }
+                let ticket = self.ticket(tell);
+                if request == ControlRequest::Down {
+                    self.end_requests.insert(ticket, None);
+                }
+                inputs.push(request.into_input(ticket));
+            }
+            SupervisorRequest::ClientLeft => {
+                let gone = self.waiting.iter().filter(|(_, tell)| tell.is_closed());
+                let gone: Vec<Ticket> = gone.map(|(ticket, _)| *ticket).collect();
+                gone.iter().for_each(|ticket| {
+                    self.waiting.remove(ticket);
+                    self.end_requests.remove(ticket);
+                });
+                inputs.extend(gone.into_iter().map(Input::Cancel));
+            }
+            SupervisorRequest::Snapshot(tell) => {
+                let _ = tell.send(self.snapshot());
+            }
+            SupervisorRequest::SnapshotWithUsage(tell) => {
+                let _ = tell.send((self.snapshot(), self.hands.metered_runs()));
+            }
+            SupervisorRequest::Why(name, tell) => {
+                let _ = tell.send(self.explain(&name));
+            }
+            SupervisorRequest::Plan(tell) => self.preview_plan(tell),
+            SupervisorRequest::Attach(name, screen, tell) => {
+                let _ = tell.send(self.attach(&name, screen));
+            }
+            SupervisorRequest::RunAction(order, tell) => {
+                // The client may have left, which ends the action.
+                let _ = tell.send(self.run_action(&order));
+            }
+            SupervisorRequest::StopAction(service, action, number, tell) => {
+                let _ = tell.send(self.stop_action(&service, &action, number));
+            }
+            SupervisorRequest::Names(served) => self.set_names(served),
+            SupervisorRequest::EnvInputs(name, tell) => {
+                let _ = tell.send(self.given(&name));
+            }
         }
     }
 
