@@ -173,7 +173,14 @@ pub fn build_command(
 
 /// Returns what checks the health of a container once, with these words of its image.
 pub fn check_command(place: &ContainerPlace, check: &[String]) -> LaunchConfig {
-    let command = CommandLine::Exec(check.iter().map(|word| word.as_str().into()).collect());
+    inside_command(
+        place,
+        CommandLine::Exec(check.iter().map(|word| word.as_str().into()).collect()),
+    )
+}
+
+/// Returns what runs a command of devstack's own in a container, with nothing of the service's environment.
+pub(super) fn inside_command(place: &ContainerPlace, command: CommandLine) -> LaunchConfig {
     let launch = LaunchConfig {
         command,
         container: None,

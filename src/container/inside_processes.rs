@@ -1,9 +1,7 @@
 //! Ends what a command has started inside a container: ending the program of the engine, in which the
 //! command was asked for, leaves it running.
 
-use std::collections::BTreeMap;
-
-use super::command_line::exec_command;
+use super::command_line::inside_command;
 use crate::model::{CommandLine, ContainerPlace, LaunchConfig};
 
 /// The variable in which the processes of an action carry its mark. They pass it on.
@@ -53,15 +51,7 @@ pub fn action_mark(number: u64) -> String {
 
 /// Returns what signals the processes of an action in its container.
 pub fn signal_command(place: &ContainerPlace, number: u64, signal: &str) -> LaunchConfig {
-    let launch = LaunchConfig {
-        command: CommandLine::exec(script_words(&action_mark(number), signal)),
-        container: None,
-        dir: "/".into(),
-        env: BTreeMap::new(),
-        host: String::new(),
-        requires: None,
-    };
-    exec_command(place, &launch, false)
+    inside_command(place, CommandLine::exec(script_words(&action_mark(number), signal)))
 }
 
 fn script_words(mark: &str, signal: &str) -> [String; 6] {

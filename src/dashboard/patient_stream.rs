@@ -32,7 +32,7 @@ impl<S> PatientStream<S> {
         let patience = self.patience;
         let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(waiting.as_mut().poll(cx));
-        // Whoever writes on gets the error again.
+        // A further write fails as well.
         waiting.as_mut().reset(Instant::now());
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }

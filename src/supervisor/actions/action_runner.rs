@@ -350,7 +350,7 @@ impl ActionTask {
         (exit, self.command.emptied().await)
     }
 
-    /// Tells the client, to whom nothing is told after that.
+    /// Sends the client the last update.
     fn end(
         &self,
         exit: Result<ProcessExit, Message>,
