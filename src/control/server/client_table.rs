@@ -125,7 +125,8 @@ impl ClientPlace {
                 | ClientStay::Waiting => None,
             });
             let oldest = idle.min().filter(|(last, _)| last.elapsed() >= limits.idle_time);
-            evict(oldest.map(|(_, number)| number), &mut clients)?;
+            let made_room = evict(oldest.map(|(_, number)| number), &mut clients);
+            made_room.map_err(|all| if is_greedy { too_many_of_one(pid, own) } else { all })?;
         }
         if let Some(client) = clients.get_mut(&self.number) {
             client.stay = stay;
@@ -195,6 +196,14 @@ fn too_many(clients: &BTreeMap<u64, ServedClient>) -> Message {
     Message::new(MessageClass::Limit, text).help(help)
 }
 
+/// Names a process that has its share already.
+fn too_many_of_one(pid: Option<i32>, count: usize) -> Message {
+    let process = pid.map_or_else(|| "one process".to_owned(), |pid| format!("pid {pid}"));
+    let text = format!("too many clients: {count} of {process} wait or follow already");
+    Message::new(MessageClass::Limit, text)
+        .help("end some of them, or ask again instead of following")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -257,7 +266,7 @@ mod tests {
         assert!(is_evicted(&greedy[0]).await && !is_evicted(&other).await);
         let fifth = admit(7);
         let refusal = fifth.stay(streaming()).unwrap_err();
-        assert_eq!(refusal.text, "too many clients: 7, 4 of them from pid 7");
+        assert_eq!(refusal.text, "too many clients: 3 of pid 7 wait or follow already");
         fifth.stay(ClientStay::Brief).unwrap();
         fifth.stay(ClientStay::Acting).unwrap();
         later.stay(ClientStay::Waiting).unwrap();

@@ -37,8 +37,8 @@ impl ServerLimits {
             connections: 256,
             kept_brief: 32,
             kept_acting: 32,
-            // Half of those that may last. A dashboard has one process for all its tabs.
-            lasting_per_process: 96,
+            // Two thirds of those that may last: enough for a dashboard with 64 tabs.
+            lasting_per_process: 128,
             idle_time: Duration::from_secs(10),
             // Ten times what a thousand names need.
             body: 1024 * 1024,
