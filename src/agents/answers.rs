@@ -183,7 +183,7 @@ mod tests {
         .expect("a view");
         let text = why_answer(&why).text;
         assert_fenced(&text);
-        assert_eq!(text.matches(EVIL).count(), 10, "{text}");
+        assert_eq!(text.matches(EVIL).count(), 9, "{text}");
         let plan = PlanView { notes: vec![hostile_message(MessageClass::Port)], ..fake::plan() };
         assert_fenced(&plan_answer(&plan).text);
         for class in [MessageClass::ReadyTimeout, MessageClass::Exit, MessageClass::Port] {

@@ -30,7 +30,7 @@ pub fn why_answer(why: &WhyView) -> ToolAnswer {
     let message = service.message.as_ref();
     let (first, mut quoted) = message.map(problem).unwrap_or_default();
     let help = message.map(|message| clean_text(&message.help)).unwrap_or_default();
-    if !first.is_empty() {
+    if !first.is_empty() && first != cause {
         said += &format!("problem: {first}\n");
     }
     for line in help.lines() {

@@ -71,12 +71,15 @@ fn service_line(service: &ServiceView) -> String {
 
 /// What may quote the service or other programs.
 fn service_details(service: &ServiceView) -> String {
-    let mut text = String::new();
+    let (mut text, cause) = (String::new(), clean_line(service.cause.as_bytes()));
     if !is_well(service) {
-        text += &format!("{}: {}\n", service.name, clean_line(service.cause.as_bytes()));
+        text += &format!("{}: {cause}\n", service.name);
     }
     if let Some(message) = service.message.as_ref() {
-        text += &format!("{} problem: {}\n", service.name, problem(message).0);
+        let problem = problem(message).0;
+        if is_well(service) || problem != cause {
+            text += &format!("{} problem: {problem}\n", service.name);
+        }
         for help in message.help.lines() {
             text += &format!("{} help: {}\n", service.name, clean_line(help.as_bytes()));
         }
@@ -221,8 +224,8 @@ pub fn ports_answer(rows: &[PortRow]) -> ToolAnswer {
 /// The answer of `ports` about one port of this machine.
 pub fn port_report_answer(report: &PortReport) -> ToolAnswer {
     let detail = cut(clean_text(&report.text()) + "\n", USUAL_BYTES);
-    let state = if report.holders.is_empty() { "nothing listens on" } else { "in use:" };
-    let text = fenced(&format!("{state} port {}\n", report.port), &detail);
+    let state = if report.holders.is_empty() { "nothing listens there" } else { "in use" };
+    let text = fenced(&format!("port {}: {state}\n", report.port), &detail);
     let holders: Vec<String> = report.holders.iter().map(holder_text).collect();
     let port = compact(json!({
         "port": report.port,
