@@ -4,6 +4,7 @@
 mod console;
 mod page;
 mod pages;
+mod reference;
 
 use std::collections::BTreeMap;
 use std::fs;
