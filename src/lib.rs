@@ -62,7 +62,7 @@
 //! | [`supervisor`] | the loop, executor, reload, event feed, signals | all above |
 //! | [`control`] | one devstack per directory; protocol, server and client of its socket | `SupervisorHandle`, terminal, log; the client only model and sys |
 //! | [`front_door`] | names of a stack, the process that serves those of all stacks, and a stack's part in it | [`proxy`], control client, `SupervisorHandle`, ports, log |
-//! | `dashboard` | the page in the browser: who may ask, what is answered, the files of the page | control client, [`front_door`], [`ports`], log |
+//! | `dashboard` | the page in the browser: which requests are allowed and how they are answered, the files of the page | control client, [`front_door`], [`ports`], log |
 //! | [`export`] | files for other programs: Compose, Kubernetes, systemd, Procfiles, VS Code's `launch.json` | model, `atomic_file` |
 //! | [`import`] | the files of other programs, read for `devstack init` | model, config, presets, `regular_file` |
 //! | `agents` | `devstack mcp`: tools for coding agents; `devstack agents init` | control client, config, log, `ports` |

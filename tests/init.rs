@@ -81,10 +81,10 @@ fn what_is_missing_is_noted_and_the_file_passes_the_check() {
         assert_eq!(init.stderr.contains(note), has_env, "{}", init.stderr);
         project.devstack(["check"]).run().expect_code(0);
     }
-    project.write("compose.yaml", "services: {a: {build: ., command: x, env_file: folder}}");
-    fs::create_dir(project.path("folder")).expect("writable");
+    project.write("compose.yaml", "services: {a: {build: ., command: x, env_file: directory}}");
+    fs::create_dir(project.path("directory")).expect("writable");
     let init = project.devstack(["init", "--force", "--from", "compose.yaml"]).run();
-    let note = "the env file `folder` is not carried over: it is not a regular file";
+    let note = "the env file `directory` is not carried over: it is not a regular file";
     assert!(init.expect_code(0).stderr.contains(note));
     project.finish();
 }

@@ -17,7 +17,7 @@ use source::Source;
 fn the_house_is_in_order() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    ["src", "tests"].iter().for_each(|folder| collect(root, &root.join(folder), &mut files));
+    ["src", "tests"].iter().for_each(|dir| collect(root, &root.join(dir), &mut files));
     assert!(files.iter().any(|(path, _)| path == "src/lib.rs"), "the sources are found");
     let findings = check(
         &files,
@@ -48,8 +48,8 @@ fn describe(finding: &Finding) -> String {
 }
 
 /// Every Rust file below, as its path from the root and its text, in the order of paths.
-fn collect(root: &Path, folder: &Path, files: &mut Vec<(String, String)>) {
-    let entries = fs::read_dir(folder).expect("the sources are there");
+fn collect(root: &Path, dir: &Path, files: &mut Vec<(String, String)>) {
+    let entries = fs::read_dir(dir).expect("the sources are there");
     let mut paths: Vec<_> = entries.map(|entry| entry.expect("readable").path()).collect();
     paths.sort();
     for path in paths {
@@ -290,8 +290,8 @@ fn literals_and_comments_are_not_code() {
 
 #[test]
 fn decisions_are_numbered_once() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions");
+    let files = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<std::path::PathBuf> = files.collect();
     files.sort();
     let mut numbers = std::collections::BTreeSet::new();

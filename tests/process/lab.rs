@@ -126,7 +126,7 @@ pub fn lab_with<F: Future<Output = ()>>(guard: GuardHandle, body: impl FnOnce(La
     runtime.block_on(async {
         let (tell, facts) = mpsc::unbounded_channel();
         let processes = ProcessManager::new(guard, tell, false).expect("a socket");
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a directory");
         let (early, told) = (VecDeque::new(), BTreeMap::new());
         let tty = TtyMode::No;
         body(Lab { guard: pid, processes, facts, early, next: 0, tty, dir, told }).await;

@@ -269,7 +269,7 @@ fn result_of(view: &ServiceView) -> String {
     }
 }
 
-/// Says who has the port that a service was to get.
+/// Names the process that has the port meant for a service.
 fn moved_port(view: &ServiceView) -> Option<String> {
     let (wanted, given) = (view.wanted_port?, view.port?);
     if wanted == given {

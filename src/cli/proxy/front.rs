@@ -26,7 +26,7 @@ pub struct FrontArgs {
     pub json: bool,
 }
 
-/// `devstack front`: gives a front port to the stack of this directory, whoever has it.
+/// `devstack front`: gives a front port to the stack of this directory, even if another has it.
 pub(crate) fn front(files: &[PathBuf], args: &FrontArgs) -> Result<ExitCode, CommandError> {
     let client = ControlClient::here(&context::project_dir(files))?;
     let socket = client.socket().to_owned();

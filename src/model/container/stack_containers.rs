@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EngineAddress;
 
-/// What a stack may have in container engines, for those who clean up after it.
+/// What a stack may have in container engines, for what cleans up after it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackContainers {
     /// The token that marks everything of it.
