@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -15,7 +15,6 @@ use crate::model::{
     self, DisplayDuration, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId,
 };
 use crate::ports::PortHolder;
-use crate::sync::lock_unpoisoned;
 
 /// How long a service may listen on wrong ports only before that is reported: some start with a
 /// debugger or metrics port.
@@ -25,25 +24,11 @@ const WRONG_PORT_DELAY: Duration = Duration::from_secs(2);
 const FORWARDER_GRACE: Duration = Duration::from_secs(3);
 
 /// The running probes of a run. Dropping it aborts them and kills their commands.
-pub struct ProbeHandle {
-    task: AbortHandle,
-    failure: Arc<Mutex<Option<String>>>,
-}
-
-impl ProbeHandle {
-    pub(super) fn new(task: AbortHandle, failure: Arc<Mutex<Option<String>>>) -> ProbeHandle {
-        ProbeHandle { task, failure }
-    }
-
-    /// Returns why the latest attempts failed; `None` before the first and when all succeeded.
-    pub fn last_failure(&self) -> Option<String> {
-        lock_unpoisoned(&self.failure).clone()
-    }
-}
+pub struct ProbeHandle(pub(super) AbortHandle);
 
 impl Drop for ProbeHandle {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
@@ -60,7 +45,6 @@ pub fn start_readiness(
     matches: Vec<oneshot::Receiver<String>>,
     reports: mpsc::UnboundedSender<ProbeReport>,
 ) -> ProbeHandle {
-    let failure = Arc::new(Mutex::new(None));
     let (tell, reported) = mpsc::unbounded_channel();
     let (sight, launch) = (Arc::new(sight), Arc::new(launch.clone()));
     let mut tasks = JoinSet::new();
@@ -88,7 +72,7 @@ pub fn start_readiness(
     }
     let watch = ReadinessTracker {
         reporter: ProbeReporter { run, reports },
-        failure: failure.clone(),
+        last_failure: None,
         status: BTreeSet::new(),
         sight,
         seen: BTreeSet::new(),
@@ -99,7 +83,7 @@ pub fn start_readiness(
         watch.run(count, reported).await;
         drop(tasks);
     });
-    ProbeHandle::new(task.abort_handle(), failure)
+    ProbeHandle(task.abort_handle())
 }
 
 /// An update from the task of one probe.
@@ -266,7 +250,8 @@ pub(super) async fn attempt(
 /// Combines the updates of a run's probes.
 struct ReadinessTracker {
     reporter: ProbeReporter,
-    failure: Arc<Mutex<Option<String>>>,
+    /// Why the latest attempts failed, if they did.
+    last_failure: Option<String>,
     /// Findings that are reported only once, by kind and port.
     status: BTreeSet<(&'static str, u16)>,
     sight: Arc<ProbeContext>,
@@ -312,11 +297,10 @@ impl ReadinessTracker {
         }
     }
 
-    fn fail(&self, why: String) {
+    fn fail(&mut self, why: String) {
         let why = Some(why).filter(|why| !why.is_empty());
-        let mut last = lock_unpoisoned(&self.failure);
-        if *last != why {
-            *last = why.clone();
+        if self.last_failure != why {
+            self.last_failure.clone_from(&why);
             if let Some(why) = why {
                 self.reporter.send(ProbeFinding::Failed(why));
             }

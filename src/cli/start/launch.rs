@@ -55,7 +55,7 @@ where
     allocator::limit_heaps();
     let code = plan.refused;
     let internal = |what, error| CommandError::internal(what, &error, code);
-    let guard = GuardHandle::start_with(containers::clean_up_after)
+    let guard = GuardHandle::start(containers::clean_up_after)
         .map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read, so that later changes are not missed.
