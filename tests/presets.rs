@@ -193,7 +193,11 @@ fn postgres_leaves_the_data_of_a_moved_project_alone() {
     let text = project.read("devstack.toml") + "\nrestart = 'no'";
     project.write("devstack.toml", &text);
     let ended = project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(120);
-    assert!(ended.stderr.contains("may be of a project that was here before"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("may belong to a project that was here before"),
+        "{}",
+        ended.stderr
+    );
     assert!(data.join("PG_VERSION").exists() && !link.exists());
     symlink(&data, &link).expect("it is new");
     project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(0);

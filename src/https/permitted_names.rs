@@ -93,7 +93,7 @@ fn check_name(name: &str) -> Result<(), (&'static str, &'static str)> {
     }
     if top == name && name != LOCALHOST && !PRIVATE_DOMAINS.contains(&name) {
         let help = "use a name below it, such as `shop.test`";
-        return Err(("it is a top-level domain, which has sites of others", help));
+        return Err(("it is a top-level domain, with sites of other people", help));
     }
     Ok(())
 }

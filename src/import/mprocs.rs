@@ -11,7 +11,7 @@ use crate::text::quote;
 /// What `cwd` may begin with: the directory of the file.
 const CONFIG_DIR: &str = "<CONFIG_DIR>";
 
-const SCREEN: &str = "not carried over: how mprocs looks has no counterpart";
+const SCREEN: &str = "not carried over: it is for the display of mprocs";
 const OWN_LOGS: &str = "not carried over: `devstack logs` shows what services printed";
 
 const UNSUPPORTED: Unsupported = &[
@@ -69,7 +69,7 @@ fn selected(node: &YamlNode) -> &YamlNode {
         other.accept();
     }
     node.note(match value {
-        Some(_) => "taken for this system only",
+        Some(_) => "only the value for this system is carried over",
         None => "not carried over: it has no value for this system",
     });
     value.unwrap_or(node)

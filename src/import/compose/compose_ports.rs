@@ -55,7 +55,10 @@ pub(super) fn read_ports(service: &YamlNode) -> Vec<ContainerPort> {
             }
             if !targets.insert(port.target) {
                 if is_published {
-                    node.note(format!("not carried over: {} has a port already", port.target));
+                    node.note(format!(
+                        "not carried over: container port {} is published already",
+                        port.target
+                    ));
                 }
                 continue;
             }
@@ -87,7 +90,7 @@ fn read_short(node: &YamlNode, is_published: bool) -> Vec<ContainerPort> {
     note_ip(ip, node);
     let published = published.trim();
     let (Some(targets), Some(published)) = (range(target), published_range(published)) else {
-        node.reject(format!("not carried over: {} is not a port", quote(&text)));
+        node.reject(format!("not carried over: invalid port {}", quote(&text)));
         return Vec::new();
     };
     pairs(targets, published.filter(|_| is_published), None)
@@ -105,7 +108,7 @@ fn read_long(node: &YamlNode) -> Vec<ContainerPort> {
     let targets = text("target").as_deref().and_then(range);
     let published = published_range(&text("published").unwrap_or_default());
     let (Some(targets), Some(published)) = (targets, published) else {
-        node.reject("not carried over: it has no `target` that is a port");
+        node.reject("not carried over: missing or invalid `target`");
         return Vec::new();
     };
     let name = text("name").and_then(|name| Name::nearest(&name)).map(|name| name.to_string());

@@ -77,7 +77,7 @@ pub(super) const UNSUPPORTED: Unsupported = &[
     ("services.*.pid", NO_CONTAINER),
     ("services.*.pids_limit", NO_LIMITS),
     ("services.*.platform", NO_CONTAINER),
-    ("services.*.ports.*.app_protocol", "not carried over: it only informs"),
+    ("services.*.ports.*.app_protocol", "not carried over: it has no effect here"),
     ("services.*.ports.*.mode", "not carried over: it is for a cluster"),
     ("services.*.post_start", HOOKS),
     ("services.*.pre_stop", HOOKS),

@@ -153,7 +153,7 @@ fn found_service(dir: &Path, name: &str, why: &str) -> ImportedService {
     let place = dir.join(why);
     ImportedService {
         name: dir.file_name().map_or(name.to_owned(), |name| name.to_string_lossy().into_owned()),
-        comments: vec![format!("Found by {}.", place.display())],
+        comments: vec![format!("Detected from {}.", place.display())],
         dir: dir.to_owned(),
         ..ImportedService::default()
     }
