@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::bound_ports::BoundPorts;
+use super::door_protocol::{DoorReply, DoorStack, DoorStatus};
 use super::front_ports::FrontPorts;
-use super::message::{DoorReply, DoorStack, DoorStatus};
 use super::open_addresses::{OpenAddresses, OpenStack};
 use crate::model::{Message, MessageClass, Snapshot, StackProxy};
 use crate::ports::NetworkInterface;

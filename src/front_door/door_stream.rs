@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use super::message::{VERSION, Versioned};
+use super::door_protocol::{VERSION, Versioned};
 use crate::sys::process::{RECV_FLAGS, close_on_exec};
 
 /// Of one message, in bytes: more than a hundred paths.
@@ -168,7 +168,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     use super::*;
-    use crate::front_door::message::{DoorReply, DoorRequest};
+    use crate::front_door::door_protocol::{DoorReply, DoorRequest};
 
     #[tokio::test]
     async fn messages_bring_their_descriptors() {

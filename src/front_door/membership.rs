@@ -9,9 +9,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::door_files::{DoorFiles, open_lock};
+use super::door_protocol::{DoorJoin, DoorReply, DoorRequest, connect};
 use super::door_stream::DoorStream;
 use super::membership_step::{JoinAttempts, JoinOutcome, MembershipStep};
-use super::message::{DoorJoin, DoorReply, DoorRequest, connect};
 use crate::model::{Message, MessageClass};
 use crate::process::start_standalone;
 use crate::supervisor::SupervisorHandle;
