@@ -18,10 +18,7 @@ pub struct ClientHost {
 impl ClientHost {
     /// Prepares the browser; must be called before there are threads and before a guard is forked.
     pub fn new() -> ClientHost {
-        let later = |browser: BrowserCommand| {
-            DeferredCommand::new(|url| browser.clone().command(&url)).ok()
-        };
-        ClientHost { browser: BrowserCommand::here().and_then(later) }
+        ClientHost { browser: BrowserCommand::prepare() }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use crate::import::ImportedService;
 use crate::import::substitution::with_defaults;
 use crate::import::yaml::YamlNode;
 use crate::model::Name;
@@ -33,6 +34,21 @@ impl ContainerPort {
             _ if self.target >= FIRST_FREE => self.target,
             port => port + 8000,
         }
+    }
+}
+
+/// Gives a service these ports: the first is the main one and has no name, the others get one each.
+pub(super) fn name_ports(ports: &mut [ContainerPort], service: &mut ImportedService) {
+    let Some((main, more)) = ports.split_first_mut() else { return };
+    main.name = None;
+    service.port = Some(main.preferred());
+    let mut taken = BTreeSet::from(["main".to_owned()]);
+    for port in more {
+        let name = port.name.take().filter(|name| !taken.contains(name));
+        let name = name.unwrap_or_else(|| format!("p{}", port.target));
+        taken.insert(name.clone());
+        service.more_ports.push((name.clone(), port.preferred()));
+        port.name = Some(name);
     }
 }
 
