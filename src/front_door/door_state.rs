@@ -134,7 +134,7 @@ impl DoorState {
         let (address, error) =
             addresses.find_map(|address| Some((address, self.network_errors.get(&address)?)))?;
         let text = format!("other machines cannot use names: cannot listen on {address}: {error}");
-        let help = format!("run `devstack ports {}` to see who has it", address.port());
+        let help = format!("run `devstack ports {}` to see what is using it", address.port());
         Some(Message::new(MessageClass::Port, text).help(help))
     }
 }

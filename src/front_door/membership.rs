@@ -71,8 +71,9 @@ impl Membership {
                     // Connections in these sockets would wait for nothing.
                     kept = KeptDoor::default();
                     let text = format!("services have no names for now: {why}");
-                    let message = Message::new(MessageClass::Port, text)
-                        .help("use the direct addresses; `devstack doctor` shows who has the port");
+                    let message = Message::new(MessageClass::Port, text).help(
+                        "use the direct addresses; `devstack doctor` shows what is using the port",
+                    );
                     self.handle.names_are(Err(message));
                     sleep(LATER).await;
                 }

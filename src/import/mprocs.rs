@@ -32,7 +32,7 @@ const UNSUPPORTED: Unsupported = &[
     ("procs.*.tui", "not carried over: every service has a terminal, see `tty`"),
     ("server", "not carried over: devstack has a control socket of its own"),
     ("on_init", "not carried over: `autostart = false` leaves a service for later"),
-    ("on_all_finished", "not carried over: `devstack up` ends when all tasks are done"),
+    ("on_all_finished", "not carried over: `devstack up` exits when all tasks are done"),
 ];
 
 /// Reads `mprocs.yaml`. `file` is its name for errors and notes.

@@ -194,7 +194,7 @@ fn copy_address(state: &mut TuiState, name: &Name) -> Vec<TuiCommand> {
 
 fn copy(state: &mut TuiState, what: Option<String>, named: &str) -> Vec<TuiCommand> {
     let Some(text) = what.filter(|text| !text.is_empty()) else {
-        state.notice = Some(Notice::failed("there is nothing to copy"));
+        state.notice = Some(Notice::failed("nothing to copy"));
         return Vec::new();
     };
     state.notice =

@@ -192,7 +192,7 @@ fn https(ca: &LocalCaFacts) -> DoctorFinding {
     let check = "https";
     let (expires, expires_soon, stores) = match ca {
         LocalCaFacts::Absent => {
-            let text = "off: there is no local CA (`devstack trust` creates one)";
+            let text = "off: no local CA (`devstack trust` creates one)";
             return DoctorFinding::ok(check, text);
         }
         LocalCaFacts::Unusable(why) => {

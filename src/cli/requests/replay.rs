@@ -51,7 +51,7 @@ pub(super) async fn replay(
         return send(stream, request, &record).await;
     }
     let ca = LocalCa::load(CaDir::locate()?.path())?.ok_or_else(|| {
-        let text = format!("request {} cannot be sent again: there is no local CA", record.id);
+        let text = format!("request {} cannot be sent again: no local CA", record.id);
         Message::new(MessageClass::Usage, text).help("run `devstack trust`")
     })?;
     let name = record.host.rsplit_once(':').map_or(record.host.as_str(), |(name, _)| name);

@@ -209,5 +209,5 @@ async fn a_cleanup_does_not_wait_for_an_engine_that_is_not_there() {
     let (token, adopted) = ("t".to_owned(), Vec::new());
     let stack = StackContainers { token, engines: vec![address], creations, adopted };
     let left = remove_containers(&stack).await;
-    assert_eq!(left.trouble, ["Docker is not running: there is no socket at /nowhere/s"]);
+    assert_eq!(left.trouble, ["Docker is not running: no socket at /nowhere/s"]);
 }
