@@ -5,6 +5,8 @@
 mod ends;
 #[path = "containers/engine.rs"]
 mod engine;
+#[path = "containers/faces.rs"]
+mod faces;
 #[path = "containers/faults.rs"]
 mod faults;
 #[path = "containers/life.rs"]
@@ -57,6 +59,10 @@ with_each_engine! {
         a_container_reaches_a_program
         its_terminal_is_attached_to
         replicas_answer_at_their_name;
+    faces:
+        each_kind_of_readiness_and_health_counts
+        commands_know_its_container
+        a_debugger_inside_is_reached;
     faults:
         what_the_engine_refuses_is_said_once
         it_says_what_keeps_an_image_away
