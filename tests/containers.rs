@@ -47,6 +47,7 @@ with_each_engine! {
         a_port_that_the_command_publishes_is_its_own;
     stores:
         a_data_store_serves_a_program
+        a_database_is_ready_when_it_lets_clients_in
         a_flask_app_uses_two_data_stores;
     ends:
         a_stop_reaches_the_program_and_grace_ends_it
