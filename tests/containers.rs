@@ -1,6 +1,8 @@
 //! Services in containers, with engines that really run. Each test runs with Docker and with Podman.
 #![cfg(target_os = "linux")]
 
+#[path = "containers/by_hand.rs"]
+mod by_hand;
 #[path = "containers/ends.rs"]
 mod ends;
 #[path = "containers/engine.rs"]
@@ -60,6 +62,9 @@ with_each_engine! {
         a_container_reaches_a_program
         its_terminal_is_attached_to
         replicas_answer_at_their_name;
+    by_hand:
+        a_started_container_is_its_own_and_stays
+        what_compose_starts_is_its_own;
     faces:
         each_kind_of_readiness_and_health_counts
         commands_know_its_container
