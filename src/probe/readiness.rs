@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -50,6 +50,8 @@ pub fn start_readiness(
     let mut tasks = JoinSet::new();
     let mut matches = matches.into_iter();
     let begin = Instant::now();
+    let unseen = ready.probes.iter().filter(|probe| looks_from_outside(probe)).count();
+    let unseen = Arc::new(watch::Sender::new(unseen));
     for (index, probe) in ready.probes.iter().enumerate() {
         let single = ProbeTask {
             index,
@@ -58,6 +60,7 @@ pub fn start_readiness(
             begin,
             launch: launch.clone(),
             sight: sight.clone(),
+            unseen: unseen.clone(),
             tell: tell.clone(),
         };
         let matched = match probe {
@@ -100,7 +103,14 @@ struct ProbeTask {
     begin: Instant,
     launch: Arc<LaunchConfig>,
     sight: Arc<ProbeContext>,
+    /// How many probes that look from outside have not succeeded yet.
+    unseen: Arc<watch::Sender<usize>>,
     tell: mpsc::UnboundedSender<(usize, ProbeUpdate)>,
+}
+
+/// Whether a probe needs no process. All others of a container cost much of its engine.
+fn looks_from_outside(probe: &model::Probe) -> bool {
+    matches!(probe, model::Probe::Tcp { .. } | model::Probe::Http { .. })
 }
 
 impl ProbeTask {
@@ -149,6 +159,10 @@ impl ProbeTask {
         if self.sight.is_forwarded() {
             self.say(ProbeUpdate::Failed("its container does not run yet".to_owned()));
             self.sight.started().await;
+            if !looks_from_outside(&self.probe) {
+                // Fails only without a sender, and this task has one.
+                let _ = self.unseen.subscribe().wait_for(|unseen| *unseen == 0).await;
+            }
         }
         for pause in ProbeBackoff::new(first, self.interval) {
             let slow = |what| self.say(ProbeUpdate::Failed(what));
@@ -156,10 +170,10 @@ impl ProbeTask {
                 return;
             };
             match attempt {
-                ProbeAttempt::Held(what) => return self.say(ProbeUpdate::Held(what)),
+                ProbeAttempt::Held(what) => return self.held(what),
                 ProbeAttempt::HeldAt(what, listening) => {
                     self.say(ProbeUpdate::Once(ProbeFinding::ListeningOn(listening)));
-                    return self.say(ProbeUpdate::Held(what));
+                    return self.held(what);
                 }
                 ProbeAttempt::Failed(why) => self.say(ProbeUpdate::Failed(why)),
                 ProbeAttempt::NotListening(port) => self.port_unused(port),
@@ -181,6 +195,13 @@ impl ProbeTask {
             }
             sleep(pause).await;
         }
+    }
+
+    fn held(&self, what: String) {
+        if looks_from_outside(&self.probe) {
+            self.unseen.send_modify(|unseen| *unseen -= 1);
+        }
+        self.say(ProbeUpdate::Held(what));
     }
 
     fn port_unused(&self, port: u16) {

@@ -12,9 +12,12 @@ pub struct StackContainers {
     /// The names of containers and networks whose creation was under way: they may appear late.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub creations: Vec<String>,
-    /// The IDs of containers that commands of the stack have started themselves.
+    /// The IDs of containers that commands of the stack have created themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adopted: Vec<String>,
+    /// The IDs of those of them that stay when they end: they were there before, or are of Compose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub borrowed: Vec<String>,
 }
 
 impl StackContainers {
