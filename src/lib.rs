@@ -203,6 +203,8 @@
 //! - one writer thread writes all log files, with a byte budget per service. One that has used up its
 //!   budget is not read until the disk catches up; others do not notice;
 //! - the printer writes to the terminal, which may block at any time;
+//! - one of low priority reads and encodes the log for clients, from the first that asks: however many
+//!   follow, the loop captures output and answers requests as without them;
 //! - the watcher walks directories and reads files. notify has a thread of its own, and on Linux one
 //!   sleeps until something is mounted;
 //! - tokio's pool reloads, chooses ports, looks for listeners and holders, reads stored logs, measures

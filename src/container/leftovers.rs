@@ -98,8 +98,8 @@ async fn remove_from(
         let client = client.clone();
         removals.spawn(async move { (client.remove(&id).await, name) });
     }
-    for id in stack.borrowed.iter().cloned() {
-        let client = client.clone();
+    for id in &stack.borrowed {
+        let (client, id) = (client.clone(), id.clone());
         removals
             .spawn(async move { (client.stop(&id).await, format!("{} (stopped)", short_id(&id))) });
     }

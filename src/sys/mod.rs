@@ -27,10 +27,10 @@ pub(crate) mod wait;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     credentials, inotify, kill_on_close, mounts, network_changes, open_path, process, run_mark,
-    sockets,
+    sockets, thread_priority,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use macos::{
     credentials, inotify, kill_on_close, mounts, network_changes, open_path, process, run_mark,
-    sockets,
+    sockets, thread_priority,
 };

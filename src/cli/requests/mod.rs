@@ -58,7 +58,7 @@ pub struct RequestsArgs {
     /// Write them to this file as HTTP Archive (HAR), for the tools of browsers
     #[arg(long, value_name = "FILE", conflicts_with_all = ["follow", "json"])]
     pub har: Option<PathBuf>,
-    /// Show the values of authorization, cookie, set-cookie, x-api-key and proxy-authorization headers
+    /// Show the values of headers whose names look secret: authorization, cookie, token, key, session and the like
     #[arg(long)]
     pub secrets: bool,
     /// Print one JSON object per request
