@@ -89,7 +89,7 @@ impl ContainerAdoption {
             let Some(found) = publisher_of(&running, port, self.since) else { continue };
             let Ok(Some(about)) = client.container(&found.id).await else { continue };
             let groups = |pid: &u32| {
-                let groups = read_proc(Path::new(&format!("/proc/{pid}/cgroup")), MAX_GROUPS);
+                let groups = read_proc(format!("/proc/{pid}/cgroup"), MAX_GROUPS);
                 groups.is_some_and(|groups| is_process_of(&groups, &about.id))
             };
             let pid = about.pid.filter(groups);

@@ -2,7 +2,6 @@
 //! does not show.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::container_run::{ContainerRun, ContainerState};
@@ -99,7 +98,7 @@ impl ContainerState {
     pub fn local_pid(&self) -> Option<u32> {
         let facts = self.running.get()?;
         let pid = facts.pid?;
-        let groups = read_proc(&PathBuf::from(format!("/proc/{pid}/cgroup")), MAX_TABLE)?;
+        let groups = read_proc(format!("/proc/{pid}/cgroup"), MAX_TABLE)?;
         is_process_of(&groups, &facts.id).then_some(pid)
     }
 
@@ -141,8 +140,7 @@ impl ContainerState {
 
 /// Returns what listens on a port in the network of a process.
 pub(super) fn listener_of(pid: u32, port: u16) -> InsideListener {
-    let table =
-        |name: &str| read_proc(&PathBuf::from(format!("/proc/{pid}/net/{name}")), MAX_TABLE);
+    let table = |name: &str| read_proc(format!("/proc/{pid}/net/{name}"), MAX_TABLE);
     let tables = [table("tcp").unwrap_or_default(), table("tcp6").unwrap_or_default()];
     inside_listener(&[&tables[0], &tables[1]], port)
 }
