@@ -130,6 +130,79 @@ fn a_prepared_state_directory_leads_nowhere_and_blocks_nothing() {
 }
 
 #[test]
+fn files_of_other_programs_are_not_read_or_written_outside_the_project() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.api]\ncommand = \"python app.py\"\ndebug = { command = \"python -m debugpy --listen $DEBUG_PORT app.py\" }\nport = \"auto\"\n",
+    );
+    let outside = project.outside("home");
+    fs::create_dir_all(&outside).expect("it is ours");
+    let precious = outside.join("launch.json");
+    let secret = "{\"token\": \"hush\"}";
+    fs::write(&precious, secret).expect("it is ours");
+    let vscode = project.path(".vscode");
+    let refused = |why: &str| {
+        for command in ["export vscode", "export vscode --dry-run"] {
+            let ended = project.devstack(command.split(' ')).run();
+            assert_eq!(ended.code(), 1, "{ended:?}");
+            assert!(ended.stderr.contains(why), "{ended:?}");
+            assert!(!(ended.stdout + &ended.stderr).contains("hush"));
+        }
+        assert_eq!(fs::read_to_string(&precious).expect("it stays"), secret);
+        assert_eq!(fs::read_dir(&outside).expect("it stays").count(), 1);
+    };
+    std::os::unix::fs::symlink(&outside, &vscode).expect("it is ours");
+    refused("leads out of the project");
+    fs::remove_file(&vscode).expect("it is ours");
+    fs::create_dir(&vscode).expect("it is ours");
+    let file = vscode.join("launch.json");
+    std::os::unix::fs::symlink(&precious, &file).expect("it is ours");
+    refused("leads out of the project");
+    fs::remove_file(&file).expect("it is ours");
+    std::os::unix::fs::symlink(outside.join("new"), &file).expect("it is ours");
+    refused("symbolic link to nothing");
+    fs::remove_file(&file).expect("it is ours");
+    make_fifo(&file);
+    refused("not a regular file");
+    fs::remove_file(&file).expect("it is ours");
+    fs::write(&file, " ".repeat((1 << 20) + 1)).expect("it is ours");
+    refused("larger than 1 MiB");
+    project.finish();
+}
+
+#[test]
+fn pipes_in_place_of_git_and_package_files_block_nothing() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.web]\ncommand = \"npm run dev\"\nwatch = [\"src/**\"]\nenv_file = { path = \".env\", optional = true }\nrestart = \"never\"\n",
+    );
+    let repository = project.path("pointed");
+    fs::create_dir(&repository).expect("it is ours");
+    let git = project.path(".git");
+    for pipe in ["package.json", ".env", ".gitignore", "pointed/commondir", "pointed/HEAD"] {
+        make_fifo(&project.path(pipe));
+    }
+    let all = || {
+        for command in ["check", "plan", "env web", "doctor", "ps --all", "export vscode"] {
+            // A command that blocks is ended by the limit of the tests, and has no code of its own.
+            let code = project.devstack(command.split(' ')).run().code();
+            assert!((0..=4).contains(&code), "{command} exits with {code}");
+        }
+    };
+    make_fifo(&git);
+    all();
+    fs::remove_file(&git).expect("it is ours");
+    fs::write(&git, "gitdir: pointed\n").expect("it is ours");
+    all();
+    fs::remove_file(project.path(".env")).expect("it is ours");
+    let code = project.devstack(["up"]).run().code();
+    assert!([1, 2, 3].contains(&code), "up exits with {code}");
+    project.finish();
+}
+
+#[test]
 fn data_behind_a_link_of_the_repository_is_not_taken_over() {
     let project = TestProject::new();
     project.write("devstack.toml", "[services.web]\npreset = \"redis\"\n");
