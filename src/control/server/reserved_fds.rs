@@ -3,7 +3,7 @@ use std::io;
 
 use crate::regular_file::open_null;
 
-/// Enough for the commands of a user who finds out what is wrong and stops something.
+/// Enough for the commands that find out what is wrong and stop something.
 const MOST: usize = 8;
 
 /// File descriptors reserved for clients, so that a devstack whose services use up the limit of
