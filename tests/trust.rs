@@ -1,5 +1,8 @@
 //! Files of other users: which are obeyed, and which are refused.
 
+#[path = "trust/faces.rs"]
+mod faces;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -255,6 +258,20 @@ fn data_is_not_written_through_a_link_of_the_repository() {
 /// Writes to the clipboard, clears the screen in two ways, and turns the direction of text.
 const HOSTILE: &str = "\u{1b}]52;c;eA==\u{7}\u{1b}[2J\u{9b}2J\u{202e}\u{2066}";
 
+/// A stack whose texts all contain [`HOSTILE`], as its output does.
+fn hostile_config() -> String {
+    let escaped = escaped();
+    format!(
+        "[services.api]\ncommand = [\"sh\", \"-c\", \"echo '{escaped}'; while sleep 60; do :; done\", \"{escaped}\"]\nport = \"auto\"\nready = {{ delay = \"0s\" }}\n\
+         description = \"{escaped}\"\nactions.seed = {{ command = \"printf '{escaped}'\", help = \"{escaped}\" }}\nenv = {{ A = \"{escaped}\", \"B\\u001b[2J\\u009b\" = \"1\" }}\nwatch = [\"\\u001b\\u009b2J\\u202e*\"]\n"
+    )
+}
+
+/// [`HOSTILE`] as TOML writes it.
+fn escaped() -> String {
+    HOSTILE.chars().map(|c| format!("\\u{:04x}", c as u32)).collect()
+}
+
 /// What reaches a terminal or a file has only line ends, and colors if wanted.
 #[track_caller]
 fn assert_clean(what: &str, text: &str, terminal: bool) {
@@ -279,7 +296,7 @@ fn no_text_of_a_repository_controls_the_terminal() {
     let project = TestProject::new();
     let dir = project.path(format!("w{HOSTILE}"));
     fs::create_dir_all(&dir).expect("it is ours");
-    let escaped: String = HOSTILE.chars().map(|c| format!("\\u{:04x}", c as u32)).collect();
+    let escaped = escaped();
     let check = |text: &str, terminal: bool| {
         fs::write(dir.join("devstack.toml"), text).expect("it is ours");
         let command = project.devstack(["check"]).dir(&dir);
@@ -296,10 +313,7 @@ fn no_text_of_a_repository_controls_the_terminal() {
         check(&format!("[services.api]\ncommand = 'x'\nenv_file = \"{escaped}\""), terminal);
         check(&format!("[services.api]\ncommand = 'x'\ndir = \"{escaped}/x\""), terminal);
     }
-    let text = format!(
-        "[services.api]\ncommand = [\"sh\", \"-c\", \"echo '{escaped}'; while sleep 60; do :; done\", \"{escaped}\"]\nport = \"auto\"\nready = {{ delay = \"0s\" }}\n\
-         description = \"{escaped}\"\nactions.seed = {{ command = \"printf '{escaped}'\", help = \"{escaped}\" }}\nenv = {{ A = \"{escaped}\", \"B\\u001b[2J\\u009b\" = \"1\" }}\nwatch = [\"\\u001b\\u009b2J\\u202e*\"]\n"
-    );
+    let text = hostile_config();
     fs::write(dir.join("devstack.toml"), text).expect("it is ours");
     let up = project.devstack(["up", "-d"]).dir(&dir).run();
     let up = up.expect_code(0);

@@ -6,7 +6,7 @@ use std::path::Path;
 use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstObjectProp};
 use serde_json::{Value, json};
 
-use crate::json_document::JsonDocument;
+use crate::json_document::{JsonDocument, break_array};
 use crate::model::{DebuggerKind, Name};
 
 /// Where a debugger attaches to a service.
@@ -83,7 +83,7 @@ fn upsert(entries: &CstArray, name: &str, wanted: LaunchEntry) {
     let Some(there) = named(entries, name) else {
         let fields = wanted.iter().map(|(key, value)| ((*key).to_owned(), input(value)));
         entries.append(CstInputValue::Object(fields.collect()));
-        entries.ensure_multiline();
+        break_array(entries);
         return;
     };
     // A different kind of debugger: nothing in the old entry fits.
@@ -130,7 +130,7 @@ fn upsert_compound(compounds: &CstArray, attach: &[AttachTarget]) -> Result<(), 
             ("configurations".to_owned(), CstInputValue::Array(titles)),
             ("stopAll".to_owned(), true.into()),
         ]));
-        compounds.ensure_multiline();
+        break_array(compounds);
         return Ok(());
     };
     let members = list(&there, "configurations")?;

@@ -243,7 +243,7 @@ pub const LAYERS: [Layer; 32] = [
         path: "src/dashboard",
         only: Some(&[
             "dashboard", "control", "front_door", "proxy", "ports", "log", "model", "sync",
-            "atomic_file", "regular_file",
+            "atomic_file", "regular_file", "text",
         ]),
         never: &["engine", "supervisor"],
         only_dependencies: None,
