@@ -209,6 +209,26 @@ fn a_cancelled_wait_ends() {
 }
 
 #[test]
+fn waits_keep_no_place_of_short_calls() {
+    let project = known_project(STACK);
+    project.write(
+        "devstack.toml",
+        "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\nready = { log = \"^never$\" }\n",
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("starting");
+    let mut agent = RawClient::start(&project);
+    for _ in 0..40 {
+        agent.send_call("wait", json!({ "timeout_seconds": 3600 }));
+    }
+    assert_eq!(agent.data("status", json!({}))["state"], "starting");
+    assert_eq!(agent.data("why", json!({ "service": "api" }))["phase"], "starting");
+    agent.end();
+    project.devstack(["down"]).run().expect_code(0);
+    up.wait_exit();
+}
+
+#[test]
 fn hostile_output_is_fenced_and_cleaned() {
     let project = known_project(
         r#"

@@ -11,8 +11,8 @@ const FILE: &str = "dashboard.token";
 /// Random bytes of a token; it is written in hexadecimal digits.
 const BYTES: usize = 32;
 
-/// What a browser must know to use the dashboard: all processes of the user can read it, and nobody
-/// else.
+/// What a browser must know to use the dashboard: only processes of the user can
+/// read it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DashboardToken(String);
 

@@ -9,9 +9,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::door_files::{DoorFiles, open_lock};
+use super::door_protocol::{DoorJoin, DoorReply, DoorRequest, connect};
 use super::door_stream::DoorStream;
 use super::membership_step::{JoinAttempts, JoinOutcome, MembershipStep};
-use super::message::{DoorJoin, DoorReply, DoorRequest, connect};
 use crate::model::{Message, MessageClass};
 use crate::process::start_standalone;
 use crate::supervisor::SupervisorHandle;
@@ -71,8 +71,9 @@ impl Membership {
                     // Connections in these sockets would wait for nothing.
                     kept = KeptDoor::default();
                     let text = format!("services have no names for now: {why}");
-                    let message = Message::new(MessageClass::Port, text)
-                        .help("use the direct addresses; `devstack doctor` shows who has the port");
+                    let message = Message::new(MessageClass::Port, text).help(
+                        "use the direct addresses; `devstack doctor` shows what is using the port",
+                    );
                     self.handle.names_are(Err(message));
                     sleep(LATER).await;
                 }

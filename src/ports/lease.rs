@@ -136,12 +136,13 @@ impl LeaseDir {
         Ok(LeaseDir { path: path.to_owned(), pauses: Arc::new(AtomicUsize::new(NAME_PAUSES)) })
     }
 
-    /// Tries to lease `port`. All calls together wait in vain only a fixed number of times.
-    pub fn take(&self, port: u16, dir: &Path) -> LeaseAttempt {
+    #[cfg(test)]
+    pub(crate) fn take(&self, port: u16, dir: &Path) -> LeaseAttempt {
         self.take_believing(Believe::All, port, dir)
     }
 
-    /// Like [`LeaseDir::take`], with some announcements disregarded.
+    /// Tries to lease `port`; some announcements may be disregarded. All calls together wait in vain
+    /// only a fixed number of times.
     pub fn take_believing(&self, believe: Believe, port: u16, dir: &Path) -> LeaseAttempt {
         for _ in 0..TRIES {
             match self.lock(port) {

@@ -1,5 +1,5 @@
-//! `devstack agents init`: makes a project known to coding agents, in files that others write, too.
-//! What is there stays; each file is replaced as a whole or not at all.
+//! `devstack agents init`: makes a project known to coding agents, in files that other tools also
+//! write. Existing content is kept; each file is replaced as a whole or not at all.
 
 mod agents_md;
 mod json_files;

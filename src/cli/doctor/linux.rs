@@ -43,11 +43,6 @@ fn own_processes() -> impl Iterator<Item = PathBuf> {
         .map(|entry| entry.path())
 }
 
-pub(super) fn files() -> Option<(u64, u64)> {
-    let limit = getrlimit(Resource::Nofile);
-    Some((limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX)))
-}
-
 /// Returns the use of processes and threads by this user. Root has no limit.
 pub(super) fn processes() -> Option<LimitUsage> {
     let threads = |process: PathBuf| {

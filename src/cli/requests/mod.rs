@@ -31,7 +31,7 @@ pub struct RequestsArgs {
     /// What to do instead of showing.
     #[command(subcommand)]
     pub command: Option<RequestsCommand>,
-    /// Configuration file; can be repeated, later files override earlier ones
+    /// Configuration file; can be repeated, later files override earlier ones [default: devstack.toml, Procfile.dev or Procfile in this or a parent directory]
     #[arg(long = "file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Service whose requests to show, or the number of one request to show as a whole
@@ -58,7 +58,7 @@ pub struct RequestsArgs {
     /// Write them to this file as HTTP Archive (HAR), for the tools of browsers
     #[arg(long, value_name = "FILE", conflicts_with_all = ["follow", "json"])]
     pub har: Option<PathBuf>,
-    /// Show the values of authorization, cookie, set-cookie, x-api-key and proxy-authorization headers
+    /// Show the values of headers whose names look secret: authorization, cookie, token, key, session and the like
     #[arg(long)]
     pub secrets: bool,
     /// Print one JSON object per request

@@ -7,7 +7,7 @@ use crate::control::ControlClient;
 use crate::model::{EnvView, PlanView, VariableSource, WhyView};
 use crate::process::DeferredCommand;
 use crate::terminal::KeyReader;
-use crate::tui::{Notice, TuiHost, TuiTexts};
+use crate::tui::{Notice, TuiHost, TuiSession, TuiTexts};
 
 /// What commands do for the TUI.
 pub struct ClientHost {
@@ -16,12 +16,12 @@ pub struct ClientHost {
 }
 
 impl ClientHost {
-    /// Prepares the browser; must be called before there are threads and before a guard is forked.
+    /// Prepares the browser, and what gives the terminal back after a kill; must be called before
+    /// there are threads and before a guard is forked.
     pub fn new() -> ClientHost {
-        let later = |browser: BrowserCommand| {
-            DeferredCommand::new(|url| browser.clone().command(&url)).ok()
-        };
-        ClientHost { browser: BrowserCommand::here().and_then(later) }
+        let browser = BrowserCommand::prepare();
+        TuiSession::<ClientHost>::guard_terminal();
+        ClientHost { browser }
     }
 }
 

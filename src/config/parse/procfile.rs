@@ -233,8 +233,8 @@ impl<'t> ProcfileLine<'t> {
             return fault(whole, "the line contains a NUL character".to_owned(), help);
         }
         if whole.contains('\r') {
-            let text = "a carriage return within the line".to_owned();
-            return fault(whole, text, "save the file with line feeds at the ends of its lines");
+            let text = "carriage return within a line".to_owned();
+            return fault(whole, text, "save the file with Unix line endings (LF)");
         }
         let Some((name, command)) = whole.split_once(':') else {
             let help =
@@ -243,7 +243,11 @@ impl<'t> ProcfileLine<'t> {
         };
         let (name, command) = (name.trim_end(), command.trim_start());
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if name.is_empty() || !name.chars().all(fits) {
+        if name.is_empty() {
+            let text = "missing process name".to_owned();
+            return fault(whole, text, "write `name: command`");
+        }
+        if !name.chars().all(fits) {
             let text = format!("invalid process name {}", quote(name));
             return fault(name, text, "use letters, digits, `-` and `_`");
         }

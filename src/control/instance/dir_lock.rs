@@ -73,7 +73,7 @@ impl DirLock {
         Some(self).filter(|lock| !lock.is_file()).map(|lock| lock.0)
     }
 
-    /// Writes who has the lock, if it has room for that.
+    /// Writes the owner of the lock into it, if it has room for that.
     pub fn record(&self, holder: &InstanceRecord) -> io::Result<()> {
         if self.is_file() { holder.write(&self.0) } else { Ok(()) }
     }

@@ -98,7 +98,7 @@ impl ClaimError {
 }
 
 impl AlreadyRunning {
-    /// Returns the message for a user who tried to start another one.
+    /// Returns the message for an attempt to start another one.
     pub fn message(&self) -> Message {
         let here = "see it with `devstack ps` or `devstack logs -f`, stop it with `devstack down`";
         let socket = match self {

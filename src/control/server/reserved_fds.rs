@@ -1,7 +1,7 @@
 use std::fs::File;
 use std::io;
 
-/// Enough for the commands of a user who finds out what is wrong and stops something.
+/// Enough for the commands that find out what is wrong and stop something.
 const MOST: usize = 8;
 
 /// File descriptors reserved for clients, so that a devstack whose services use up the limit of

@@ -97,7 +97,7 @@ function drawStack() {
   const since = state.stacks?.find((one) => one.id === id)?.since;
   replace(node,
     h("h2", null, snapshot.stack, " ", h("span", { class: `phase ${snapshot.state}` }, snapshot.state)),
-    h("p", { class: "about" }, snapshot.dir, ` · pid ${snapshot.supervisor_pid}`, since ? [" · since ", ago(new Date(since).toISOString())] : null),
+    h("p", { class: "about" }, snapshot.dir, ` · pid ${snapshot.supervisor_pid}`, since ? [" · for ", ago(new Date(since).toISOString())] : null),
     h("div", { class: "buttons" },
       button("Restart all", { "data-key": "restart-all", onclick: () => act("restart", runningServices()) }),
       button("Stop the stack", { class: "danger", "data-key": "down", onclick: confirmDown })));

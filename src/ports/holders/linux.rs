@@ -36,7 +36,7 @@ pub(crate) fn probe(port: u16, scope: BindScope) -> PortAvailability {
     };
     one.or_else(|| trial(BindAddress::Both))
         .or_else(|| trial(BindAddress::Wildcard4))
-        .unwrap_or_else(|| PortAvailability::Failed(io::Error::other("there is no network")))
+        .unwrap_or_else(|| PortAvailability::Failed(io::Error::other("no network")))
 }
 
 pub(crate) fn is_in_time_wait(port: u16) -> bool {

@@ -1,5 +1,5 @@
 use std::io::{self, Stdout, Write, stdout};
-use std::sync::{Mutex, Once};
+use std::sync::{Mutex, Once, OnceLock};
 use std::thread::{self, ThreadId};
 
 use ratatui::backend::{Backend, ClearType, CrosstermBackend};
@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::encoding::to_base64;
 use crate::sync::lock_unpoisoned;
-use crate::terminal::RawMode;
+use crate::terminal::{RawMode, ScreenGuard};
 
 /// The terminal while the TUI has it. Dropping it gives it back, and so does a panic.
 pub struct TuiScreen {
@@ -21,6 +21,9 @@ pub struct TuiScreen {
 /// What the panic hook needs: the thread of the TUI, and the settings of the terminal.
 static TAKEN: Mutex<Option<(ThreadId, RawMode)>> = Mutex::new(None);
 
+/// Gives the terminal back if this process is killed.
+static GUARD: OnceLock<ScreenGuard> = OnceLock::new();
+
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?25l\x1b[H\x1b[2J";
 const LEAVE: &[u8] = b"\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?25h\x1b[?1049l";
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
@@ -31,6 +34,16 @@ const COPY_MAX: usize = 74_000;
 const SIZE_MAX: (u16, u16) = (1000, 400);
 
 impl TuiScreen {
+    /// Lets another process give the terminal back if this one is killed. Must be called before there
+    /// are threads or a guard of processes.
+    pub fn guard() {
+        match ScreenGuard::new(LEAVE) {
+            // Only the first one is needed.
+            Ok(guard) => drop(GUARD.set(guard)),
+            Err(error) => tracing::debug!(%error, "nothing gives the terminal back after a kill"),
+        }
+    }
+
     /// Takes the terminal on stdin and stdout.
     pub fn take() -> io::Result<TuiScreen> {
         static HOOK: Once = Once::new();
@@ -60,6 +73,7 @@ impl TuiScreen {
             None => RawMode::begin()?,
         };
         *lock_unpoisoned(&TAKEN) = Some((thread::current().id(), raw));
+        tell_guard(true);
         self.shown = None;
         self.write(ENTER)?;
         self.take_mouse(self.mouse)
@@ -188,6 +202,13 @@ fn give_back() {
         // If the terminal is gone, there is nothing to restore.
         let _ = stdout().write_all(LEAVE).and_then(|()| stdout().flush());
         drop(raw);
+        tell_guard(false);
+    }
+}
+
+fn tell_guard(taken: bool) {
+    if let Some(guard) = GUARD.get() {
+        guard.screen_is(taken);
     }
 }
 

@@ -90,6 +90,12 @@ enum Turn {
 }
 
 impl<H: TuiHost> TuiSession<H> {
+    /// Lets another process give the terminal back if this one is killed. Must be called before there
+    /// are threads or a guard of processes.
+    pub fn guard_terminal() {
+        TuiScreen::guard();
+    }
+
     /// Takes the terminal. `over_log`: `up --tui` shows it.
     ///
     /// # Errors

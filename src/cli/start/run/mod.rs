@@ -94,7 +94,7 @@ pub(crate) fn run(files: Vec<PathBuf>, args: RunArgs) -> Result<ExitCode, Comman
         when_idle: WhenIdle::KeepAlive,
         may_ask: false,
         refused: ExitCode::RUN_FAILED_BEFORE_READY,
-        cover: None,
+        tui: None,
         daemon: None,
     };
     let began = jiff::Timestamp::now();
