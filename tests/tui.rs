@@ -110,6 +110,9 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
         other["phase"] == "ready" && other["pid"] != before
     });
 
+    tui.write(b":requests\r");
+    wait_screen(&tui, SIZE, &["have no names"]);
+
     tui.resize(40, 130);
     wait_screen(&tui, (40, 130), &["MEM ── log"]);
     tui.write(b"q");
@@ -212,6 +215,9 @@ fn a_tui_that_is_killed_gives_the_terminal_back() {
     });
     shell.write(b"\n");
     assert_eq!(shell.wait_code(), 0);
+    // What the killed one left is taken over.
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    project.devstack(["down"]).run().expect_code(0);
     project.finish();
 }
 
