@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::answers::{MOST_BYTES, USUAL_BYTES};
+
 /// One property of an object.
 struct Property {
     name: &'static str,
@@ -66,8 +68,8 @@ fn some_services() -> Value {
     json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
 }
 
-pub(super) fn services_input(must: bool) -> Value {
-    match must {
+pub(super) fn services_input(must_name: bool) -> Value {
+    match must_name {
         true => object([required("services", some_services())]),
         false => object([optional("services", list(text()))]),
     }
@@ -93,7 +95,7 @@ pub(super) fn wait_input() -> Value {
 
 pub(super) fn logs_input() -> Value {
     let lines = json!({ "type": "integer", "minimum": 1, "maximum": 100000 });
-    let bytes = json!({ "type": "integer", "minimum": 500, "maximum": 64000 });
+    let bytes = json!({ "type": "integer", "minimum": 500, "maximum": MOST_BYTES });
     object([
         optional("services", about(list(text()), "default: all")),
         optional("grep", about(text(), "regular expression; (?i) ignores case")),
@@ -107,7 +109,7 @@ pub(super) fn logs_input() -> Value {
                 "newest lines per service to look at; default: 300; with `after`: at most so many lines",
             ),
         ),
-        optional("max_bytes", about(bytes, "default: 4000")),
+        optional("max_bytes", about(bytes, &format!("default: {USUAL_BYTES}"))),
     ])
 }
 

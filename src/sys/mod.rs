@@ -2,6 +2,7 @@
 
 pub(crate) mod allocator;
 pub(crate) mod async_fd;
+pub(crate) mod fd_passing;
 #[cfg(test)]
 pub(crate) mod fifo;
 pub(crate) mod file_clock;

@@ -82,7 +82,7 @@ fn add_service(view: &ServiceView, entries: &mut Vec<PaletteEntry>) {
 fn add_general(state: &TuiState, entries: &mut Vec<PaletteEntry>) {
     let close = match state.over_log {
         true => "back to the plain log",
-        false => "close; the stack goes on",
+        false => "close; the stack keeps running",
     };
     for (label, help, action) in [
         ("search", "/", UserAction::Search),

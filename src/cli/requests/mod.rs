@@ -33,7 +33,7 @@ pub struct RequestsArgs {
     /// What to do instead of showing.
     #[command(subcommand)]
     pub command: Option<RequestsCommand>,
-    /// Configuration file; can be repeated, later files override earlier ones
+    /// Configuration file; can be repeated, later files override earlier ones [default: devstack.toml, Procfile.dev or Procfile in this or a parent directory]
     #[arg(long = "file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Service whose requests to show, or the number of one request to show as a whole

@@ -20,10 +20,7 @@ impl ClientHost {
     /// Prepares the browser, and what gives the terminal back after a kill; must be called before
     /// there are threads and before a guard is forked.
     pub fn new() -> ClientHost {
-        let later = |browser: BrowserCommand| {
-            DeferredCommand::new(|url| browser.clone().command(&url)).ok()
-        };
-        let browser = BrowserCommand::here().and_then(later);
+        let browser = BrowserCommand::prepare();
         match ScreenGuard::new(TuiSession::<ClientHost>::LEAVE) {
             Ok(guard) => {
                 TuiSession::<ClientHost>::guard_terminal(move |taken| guard.screen_is(taken));

@@ -365,7 +365,7 @@ fn ok(what: &impl Serialize) -> Result<ApiResponse, ApiError> {
     Ok(json(StatusCode::OK, what))
 }
 
-/// Returns a JSON response, with a newline for users who read it in a terminal.
+/// Returns a JSON response, with a newline for terminals.
 fn json(status: StatusCode, what: &impl Serialize) -> ApiResponse {
     let mut text = serde_json::to_vec(what).expect("responses serialize to JSON");
     text.push(b'\n');
