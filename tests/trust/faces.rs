@@ -117,22 +117,26 @@ fn the_screen_of_the_tui_shows_what_a_repository_says_without_obeying_it() {
     };
     shown("the start", "following");
     shown("the start", "api");
-    for (keys, text) in [
-        ("w", "api"),
-        ("?", "select a service"),
-        ("\t", "api"),
-        (":env\r", "DEVSTACK"),
-        (":plan\r", "plan"),
-        (":changes\r", "changes"),
-        (":ports\r", "ports"),
-        (":seed", "seed"),
-        ("/\u{202e}\u{9b}x", "x"),
-        ("f\u{202e}\u{9b}y", "y"),
-        ("t", "api"),
+    for (keys, text, close) in [
+        ("w", "why api", "q"),
+        ("?", "select a service", "q"),
+        (":env\r", "DEVSTACK_", "q"),
+        (":plan\r", "plan", "q"),
+        (":changes\r", "changes", "q"),
+        (":ports\r", "ports", "q"),
+        (":seed", "seed", "\x1b"),
+        ("/\u{202e}\u{9b}x", "search: ", "\x1b"),
+        ("f\u{202e}\u{9b}y", "filter (", "\x1b"),
     ] {
         tui.write(keys.as_bytes());
         shown(keys, text);
-        tui.write(b"\x1b");
+        tui.write(close.as_bytes());
+        // Before it is left, the next key could be taken for a part of Escape's.
+        eventually(&format!("{keys:?} to be left"), || (!screen().contains(text)).then_some(()));
+        assert_own_sequences(keys, &tui);
+    }
+    for keys in ["\t", "t"] {
+        tui.write(keys.as_bytes());
         shown(keys, "api");
     }
     // An action and its output.
