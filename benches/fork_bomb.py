@@ -45,9 +45,9 @@ class Group:
             self.pids, cpu = root / "pids" / name, root / "cpu" / name
         else:
             self.pids = cpu = root / name
-        self.folders = list(dict.fromkeys((self.pids, cpu)))
-        for folder in self.folders:
-            folder.mkdir()
+        self.groups = list(dict.fromkeys((self.pids, cpu)))
+        for group in self.groups:
+            group.mkdir()
         (self.pids / "pids.max").write_text(str(processes))
         quota = int(cpus * PERIOD)
         if self.pids == cpu:
@@ -57,7 +57,7 @@ class Group:
 
     def enter(self):
         """Shell words by which a shell joins the group."""
-        return " && ".join(f"echo $$ > {folder}/cgroup.procs" for folder in self.folders)
+        return " && ".join(f"echo $$ > {group}/cgroup.procs" for group in self.groups)
 
     def members(self):
         return [int(pid) for pid in (self.pids / "cgroup.procs").read_text().split()]
@@ -67,9 +67,9 @@ class Group:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        for folder in self.folders:
+        for group in self.groups:
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                group.rmdir()
 
 
 def timed(command, cwd, env):

@@ -3,7 +3,24 @@
 use std::fmt;
 
 use jsonc_parser::ParseOptions;
-use jsonc_parser::cst::CstRootNode;
+use jsonc_parser::cst::{CstArray, CstObject, CstRootNode};
+
+/// Breaking the lines of a list takes time that grows with the square of its length.
+const MAX_BROKEN: usize = 500;
+
+/// Gives each property of an object a line, unless there are too many.
+pub(crate) fn break_object(object: &CstObject) {
+    if object.properties().len() <= MAX_BROKEN {
+        object.ensure_multiline();
+    }
+}
+
+/// Gives each element of an array a line, unless there are too many.
+pub(crate) fn break_array(array: &CstArray) {
+    if array.elements().len() <= MAX_BROKEN {
+        array.ensure_multiline();
+    }
+}
 
 /// A JSON text whose comments and layout are kept.
 pub(crate) struct JsonDocument {

@@ -1,7 +1,7 @@
 //! Coding agents: `devstack mcp`, driven with raw lines and with the official Python client, and `devstack agents init`.
 
 #[path = "agents/client.rs"]
-mod client;
+pub mod client;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -203,6 +203,26 @@ fn a_cancelled_wait_ends() {
     let late = agent.failure("wait", json!({ "timeout_seconds": 1 }));
     assert!(late.contains("not ready within 1s: api is starting"), "{late}");
     agent.send_call("wait", json!({ "timeout_seconds": 3600 }));
+    agent.end();
+    project.devstack(["down"]).run().expect_code(0);
+    up.wait_exit();
+}
+
+#[test]
+fn waits_keep_no_place_of_short_calls() {
+    let project = known_project(STACK);
+    project.write(
+        "devstack.toml",
+        "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\nready = { log = \"^never$\" }\n",
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("starting");
+    let mut agent = RawClient::start(&project);
+    for _ in 0..40 {
+        agent.send_call("wait", json!({ "timeout_seconds": 3600 }));
+    }
+    assert_eq!(agent.data("status", json!({}))["state"], "starting");
+    assert_eq!(agent.data("why", json!({ "service": "api" }))["phase"], "starting");
     agent.end();
     project.devstack(["down"]).run().expect_code(0);
     up.wait_exit();

@@ -345,7 +345,7 @@ const HOPELESS: &[(&str, &str, &str, &str)] = &[
     ),
     ("by-path", "['bin/none']", "bin/none", "is relative to the service's directory"),
     ("plain", "['./plain']", "plain is not executable", "chmod +x "),
-    ("folder", "['./bin']", "bin is a directory", "name a program inside it"),
+    ("directory", "['./bin']", "bin is a directory", "name a program inside it"),
     (
         "interpreter",
         "['./odd']",

@@ -15,10 +15,10 @@ fn project() -> TestProject {
 
 /// The shell, with devstack first in its PATH.
 fn shell(project: &TestProject, shell: &Path, args: &[&str]) -> TestCommand {
-    let folder = PathBuf::from(env!("CARGO_BIN_EXE_devstack"));
-    let folder = folder.parent().expect("it is in a folder").display().to_string();
+    let dir = PathBuf::from(env!("CARGO_BIN_EXE_devstack"));
+    let dir = dir.parent().expect("it is in a directory").display().to_string();
     let path = std::env::var("PATH").unwrap_or_default();
-    project.program(shell).args(args).env("PATH", format!("{folder}:{path}"))
+    project.program(shell).args(args).env("PATH", format!("{dir}:{path}"))
 }
 
 /// What devstack itself offers for the last of these words, as fish reads it: without a shell.

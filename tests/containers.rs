@@ -1,10 +1,14 @@
 //! Services in containers, with engines that really run. Each test runs with Docker and with Podman.
 #![cfg(target_os = "linux")]
 
+#[path = "containers/by_hand.rs"]
+mod by_hand;
 #[path = "containers/ends.rs"]
 mod ends;
 #[path = "containers/engine.rs"]
 mod engine;
+#[path = "containers/faces.rs"]
+mod faces;
 #[path = "containers/faults.rs"]
 mod faults;
 #[path = "containers/life.rs"]
@@ -45,6 +49,7 @@ with_each_engine! {
         a_port_that_the_command_publishes_is_its_own;
     stores:
         a_data_store_serves_a_program
+        a_database_is_ready_when_it_lets_clients_in
         a_flask_app_uses_two_data_stores;
     ends:
         a_stop_reaches_the_program_and_grace_ends_it
@@ -57,6 +62,13 @@ with_each_engine! {
         a_container_reaches_a_program
         its_terminal_is_attached_to
         replicas_answer_at_their_name;
+    by_hand:
+        a_started_container_is_its_own_and_stays
+        what_compose_starts_is_its_own;
+    faces:
+        each_kind_of_readiness_and_health_counts
+        commands_know_its_container
+        a_debugger_inside_is_reached;
     faults:
         what_the_engine_refuses_is_said_once
         it_says_what_keeps_an_image_away

@@ -380,7 +380,7 @@ fn only_the_user_gets_at_the_socket() {
     let mode =
         |path: &std::path::Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
-    assert_eq!(mode(path.parent().expect("a folder")), 0o700);
+    assert_eq!(mode(path.parent().expect("a directory")), 0o700);
     assert_eq!(mode(&project.path(".devstack")), 0o700);
     up.end();
     project.finish();

@@ -25,13 +25,10 @@ fn a_crowd_of_idle_clients_keeps_out_neither_ps_nor_down() {
     };
     let crowd: Vec<_> = (0..256).map(|_| follow("/v1/events")).collect();
     let refused = crowd.iter().filter(|(_, status)| status == "HTTP/1.1 503").count();
-    // Kept for short requests and for those that start or stop.
-    assert_eq!(refused, 64);
-
-    let late = project.devstack(["wait", "api"]).run();
-    assert_ne!(late.code(), 0);
-    let pid = std::process::id();
-    assert!(late.stderr.contains(&format!("of them from pid {pid}")), "{}", late.stderr);
+    // One process gets its share. The rest is for others, who may wait and follow, too.
+    assert_eq!(refused, 128);
+    project.devstack(["wait", "api"]).run().expect_code(0);
+    project.devstack(["logs", "api"]).run().expect_code(0);
     for short in [&["ps"][..], &["why", "api"], &["env", "api"], &["plan"]] {
         project.devstack(short).run().expect_code(0);
     }

@@ -1,4 +1,4 @@
-//! `devstack dashboard`: who gets in, what is answered, and the page in a browser.
+//! `devstack dashboard`: access, answers, and the page in a browser.
 
 #[path = "dashboard/browser.rs"]
 mod browser;

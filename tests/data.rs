@@ -158,6 +158,6 @@ fn without_data_there_is_nothing_to_list() {
         assert_eq!((&*ended.stdout, &*ended.stderr), ("", "no stack of this user keeps data\n"));
     }
     assert_eq!(data(&project, &["gc"]), json!([]));
-    assert!(entries(&project.outside("state")).is_empty(), "looking makes no folders");
+    assert!(entries(&project.outside("state")).is_empty(), "looking makes no directories");
     project.finish();
 }

@@ -4,6 +4,7 @@
 mod console;
 mod page;
 mod pages;
+mod reference;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,8 +23,8 @@ fn docs(name: &str) -> PathBuf {
 }
 
 /// The files of a directory, by name.
-fn files(folder: &Path) -> BTreeMap<String, String> {
-    let Ok(entries) = fs::read_dir(folder) else { return BTreeMap::new() };
+fn files(dir: &Path) -> BTreeMap<String, String> {
+    let Ok(entries) = fs::read_dir(dir) else { return BTreeMap::new() };
     let file = |entry: fs::DirEntry| {
         let name = entry.file_name().to_string_lossy().into_owned();
         (name, fs::read_to_string(entry.path()).expect("text"))
@@ -45,26 +46,26 @@ fn updates() -> bool {
     std::env::var_os(UPDATE).is_some_and(|value| value == "1")
 }
 
-/// Checks that the files of `folder` are these and no others.
-fn committed(folder: &str, made: &BTreeMap<String, String>) {
-    let folder = docs(folder);
+/// Checks that the files of `dir` are these and no others.
+fn committed(dir: &str, made: &BTreeMap<String, String>) {
+    let dir = docs(dir);
     if updates() {
-        fs::create_dir_all(&folder).expect("the repository can be written");
-        for old in files(&folder).into_keys().filter(|name| !made.contains_key(name)) {
-            fs::remove_file(folder.join(old)).expect("the repository can be written");
+        fs::create_dir_all(&dir).expect("the repository can be written");
+        for old in files(&dir).into_keys().filter(|name| !made.contains_key(name)) {
+            fs::remove_file(dir.join(old)).expect("the repository can be written");
         }
         for (name, text) in made {
-            fs::write(folder.join(name), text).expect("the repository can be written");
+            fs::write(dir.join(name), text).expect("the repository can be written");
         }
     }
-    let there = files(&folder);
+    let there = files(&dir);
     let old: Vec<_> = made.iter().filter(|(name, text)| there.get(*name) != Some(text)).collect();
     let old: Vec<_> = old.into_iter().map(|(name, _)| name).collect();
     let surplus: Vec<_> = there.keys().filter(|name| !made.contains_key(*name)).collect();
     assert!(
         old.is_empty() && surplus.is_empty(),
         "{} is not what devstack makes (old: {old:?}, surplus: {surplus:?}): {HOW}",
-        folder.display()
+        dir.display()
     );
 }
 

@@ -34,9 +34,9 @@ fn finding<'a>(found: &'a Value, check: &str) -> (&'a str, &'a str, &'a str) {
 }
 
 /// Every file below a directory with its text.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
-    for entry in fs::read_dir(folder).expect("it is ours").map(Result::unwrap) {
+    for entry in fs::read_dir(dir).expect("it is ours").map(Result::unwrap) {
         let path = entry.path();
         match entry.file_type().expect("it was just listed").is_dir() {
             true => all.extend(files(&path).into_iter().chain([(path, Vec::new())])),

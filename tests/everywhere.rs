@@ -29,7 +29,7 @@ fn runtime(project: &TestProject) -> PathBuf {
     project.outside("run").join("devstack")
 }
 
-/// A command about every stack of this project and no other: those of the person who runs the tests are none of
+/// A command about every stack of this project; those of the user of the tests are none of
 /// their business.
 fn all(project: &TestProject, args: &[&str]) -> TestCommand {
     project.devstack(args).args(["--all"]).env("DEVSTACK_RUNTIME_DIR", runtime(project))
@@ -61,7 +61,7 @@ fn by_name(answer: &Value, name: &str) -> Value {
 
 /// Deletes a directory that may still be written to.
 fn delete(dir: &Path) {
-    eventually("the folder to be deleted", || {
+    eventually("the directory to be deleted", || {
         let _ = fs::remove_dir_all(dir);
         (!dir.exists()).then_some(())
     });
@@ -76,7 +76,7 @@ fn nothing_runs() {
         let ended = all(&project, &[command, "--json"]).run().expect_code(0);
         assert_eq!((ended.json(), &*ended.stderr), (json!({"version": 1, "stacks": []}), ""));
     }
-    assert!(!runtime(&project).exists(), "looking makes no folders");
+    assert!(!runtime(&project).exists(), "looking makes no directories");
     project.finish();
 }
 
@@ -118,13 +118,13 @@ fn every_stack_is_shown_and_stopped_wherever_its_directory_is() {
     let answer = all(&project, &["ps", "--json"]).run().expect_code(0).json();
     let entry = |name: &str| by_name(&answer, name);
     let (after, gone) = if linux { ("after", "deleted") } else { ("before", "gone") };
-    for (name, up, folder, dir) in [
+    for (name, up, state, dir) in [
         ("there", &there, "there", "there"),
         ("before", &moved, if linux { "there" } else { "gone" }, after),
         ("deleted", &deleted, gone, "deleted"),
     ] {
         let entry = entry(name);
-        assert_eq!(entry["folder"], folder, "{entry}");
+        assert_eq!(entry["folder"], state, "{entry}");
         assert_eq!(entry["dir"], home.join(dir).display().to_string());
         assert_eq!((&entry["pid"], &entry["error"]), (&json!(up.pid()), &Value::Null));
         assert_eq!(entry["devstack"], env!("CARGO_PKG_VERSION"));
@@ -208,13 +208,13 @@ fn other_versions_are_stopped_too() {
     const LOCK: &str = "0123456789abcdef.lock";
     let project = TestProject::new();
     let works = start(&project, &project.path("works"), ONE);
-    let folder = runtime(&project);
-    let dir = project.dir().display().to_string();
-    let said = json!({"pid": std::process::id(), "stack": "future", "dir": dir, "since_ms": 0, "devstack": "9.1.0"});
-    fs::write(folder.join(LOCK), said.to_string()).expect("the folder is ours");
-    let lock = File::open(folder.join(LOCK)).expect("it is there");
+    let dir = runtime(&project);
+    let own = project.dir().display().to_string();
+    let said = json!({"pid": std::process::id(), "stack": "future", "dir": own, "since_ms": 0, "devstack": "9.1.0"});
+    fs::write(dir.join(LOCK), said.to_string()).expect("the directory is ours");
+    let lock = File::open(dir.join(LOCK)).expect("it is there");
     lock.lock().expect("it is free");
-    let socket = folder.join(LOCK).with_extension("sock");
+    let socket = dir.join(LOCK).with_extension("sock");
     let listener = UnixListener::bind(&socket).expect("a socket");
     // Another protocol, in which everything is answered in the same way; asked to go, it goes.
     let future = std::thread::spawn(move || {
@@ -300,9 +300,9 @@ fn orphans_of_killed_stacks_are_killed_even_if_their_directory_is_gone() {
     assert!(doctor.contains("run `kill ") && !doctor.contains("down --all"), "{doctor}");
 
     let answer = all(&project, &["down", "--json"]).run().expect_code(0).json();
-    for (name, folder) in [("there", "there"), ("moved", "gone"), ("deleted", "gone")] {
+    for (name, state) in [("there", "there"), ("moved", "gone"), ("deleted", "gone")] {
         let entry = by_name(&answer, name);
-        assert_eq!((&entry["folder"], &entry["error"]), (&json!(folder), &Value::Null));
+        assert_eq!((&entry["folder"], &entry["error"]), (&json!(state), &Value::Null));
         let text = entry["text"].as_str().expect("a text");
         assert!(
             text.contains("terminated leftover processes of an earlier devstack: misbehave (pid "),

@@ -54,10 +54,10 @@ fn edit(file: &Path, old: &str, new: &str) {
 
 #[test]
 fn every_example_passes_the_check() {
-    let folders = fs::read_dir(repository().join("examples")).expect("it is in the repository");
-    let folders = folders.map(|entry| entry.expect("readable").path()).chain([repository().into()]);
+    let dirs = fs::read_dir(repository().join("examples")).expect("it is in the repository");
+    let dirs = dirs.map(|entry| entry.expect("readable").path()).chain([repository().into()]);
     let files: Vec<PathBuf> =
-        folders.map(|folder| folder.join("devstack.toml")).filter(|file| file.is_file()).collect();
+        dirs.map(|dir| dir.join("devstack.toml")).filter(|file| file.is_file()).collect();
     assert!(files.len() >= 2, "{files:?}");
     let project = TestProject::new();
     for file in files {
@@ -348,8 +348,8 @@ fn the_story_of_ports_is_true() {
 
     // The other one is first now, and both have what they had.
     let again = after("# A directory gets");
-    let up = |folder: &str| {
-        let command = format!("$ cd {folder}; devstack up");
+    let up = |dir: &str| {
+        let command = format!("$ cd {dir}; devstack up");
         again.iter().position(|line| *line == command).expect("it starts")
     };
     let (second, first) = (up("shop-2"), up("shop"));
@@ -362,6 +362,6 @@ fn the_story_of_ports_is_true() {
         assert!(killed[0].starts_with("terminated ") && killed[1] == "port 5000 is free", "{text}");
         assert_eq!(ready(killed, "api"), "http://127.0.0.1:5000");
     }
-    assert!(!text.contains(&repository().display().to_string()), "it leaves the folder alone");
+    assert!(!text.contains(&repository().display().to_string()), "it leaves the directory alone");
     project.finish();
 }

@@ -65,10 +65,10 @@ fn tool(name: &str) -> Option<PathBuf> {
 /// Exports a stack in a format and has the program of the format judge it.
 #[track_caller]
 fn judge(project: &TestProject, format: &str, args: &[&str]) {
-    let folder = project.outside("tmp").join(format).display().to_string();
+    let dir = project.outside("tmp").join(format).display().to_string();
     let written = match format {
-        "systemd" => folder,
-        format => format!("{folder}/{format}.yaml"),
+        "systemd" => dir,
+        format => format!("{dir}/{format}.yaml"),
     };
     let args = [&[format, "--force", "--output", &written], args].concat();
     export(project, &args);
@@ -119,8 +119,8 @@ fn every_format_is_accepted_by_its_program() {
 fn the_stacks_of_this_repository_can_be_exported() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let examples = fs::read_dir(root.join("examples")).expect("it is in the repository");
-    let folders = examples.map(|entry| entry.expect("readable").path()).chain([root.to_owned()]);
-    let files = folders.map(|folder| folder.join("devstack.toml")).filter(|file| file.is_file());
+    let dirs = examples.map(|entry| entry.expect("readable").path()).chain([root.to_owned()]);
+    let files = dirs.map(|dir| dir.join("devstack.toml")).filter(|file| file.is_file());
     let files: Vec<PathBuf> = files.collect();
     assert!(files.len() >= 4, "{files:?}");
     let project = TestProject::new();

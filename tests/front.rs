@@ -46,7 +46,7 @@ impl Browser {
     }
 }
 
-/// A provider that sends whoever signs in back to where the request says, with a code.
+/// A provider that sends the browser back after a sign-in to where the request says, with a code.
 struct SignIn(TcpListener);
 
 impl SignIn {
@@ -267,7 +267,7 @@ fn the_control_socket_hears_its_own_user_only() {
     let heard = "\"what\":\"refused\"";
     assert!(answer_to(&shop, &socket, None).contains(heard));
     assert_eq!(answer_to(&shop, &socket, Some("4321")), "");
-    // Nor if somebody has opened all of its directories.
+    // Nor if all of its directories are open to others.
     let above = runtime.ancestors().take_while(|dir| *dir != Path::new("/tmp"));
     let opened: Vec<(&Path, u32)> =
         above.chain([socket.as_path()]).map(|path| (path, mode(path))).collect();

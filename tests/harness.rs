@@ -56,21 +56,21 @@ fn projects_do_not_see_each_other() {
 #[test]
 fn a_socket_file_fails_the_test_unless_its_owner_was_killed() {
     let project = TestProject::new();
-    let _socket =
-        UnixListener::bind(project.outside("run").join("left.sock")).expect("the folder is ours");
+    let _socket = UnixListener::bind(project.outside("run").join("left.sock"))
+        .expect("the directory is ours");
     assert!(failure(|| project.finish()).contains("left.sock"));
 
     let project = TestProject::new();
-    let _socket =
-        UnixListener::bind(project.outside("run").join("left.sock")).expect("the folder is ours");
+    let _socket = UnixListener::bind(project.outside("run").join("left.sock"))
+        .expect("the directory is ours");
     let running = project.misbehave(["run"]).start();
     running.kill9();
     project.sockets_must_go();
     assert!(failure(|| project.finish()).contains("left.sock"));
 
     let project = TestProject::new();
-    let _socket =
-        UnixListener::bind(project.outside("run").join("left.sock")).expect("the folder is ours");
+    let _socket = UnixListener::bind(project.outside("run").join("left.sock"))
+        .expect("the directory is ours");
     project.misbehave(["run"]).start().kill9();
     project.finish();
 }

@@ -195,24 +195,24 @@ mod linux {
         shop(&project, "one", port, "");
         let up = project.devstack(["up"]).dir("one").start();
         up.wait_for("is up");
-        let folder = project.path("one").display().to_string();
-        let said = format!("service api of stack shop in {folder} (pid ");
-        let in_folder = format!("stop it with `devstack stop api` in {folder}");
-        denied(&project, port, &[&said, "which is managed by another devstack", &in_folder]);
+        let dir = project.path("one").display().to_string();
+        let said = format!("service api of stack shop in {dir} (pid ");
+        let in_dir = format!("stop it with `devstack stop api` in {dir}");
+        denied(&project, port, &[&said, "which is managed by another devstack", &in_dir]);
 
         let seen = project.devstack(["ports", &port.to_string(), "--json"]).run().json();
         let context = &seen["holders"][0]["context"];
         assert_eq!(context["kind"], "service");
         assert_eq!([&context["stack"], &context["service"]], ["shop", "api"]);
-        assert_eq!(context["folder"], folder);
-        assert_eq!(seen["leased_by"], folder);
+        assert_eq!(context["folder"], dir);
+        assert_eq!(seen["leased_by"], dir);
         // In its own stack it needs no such introduction.
         let table = project.devstack(["ports"]).dir("one").run().expect_code(0).stdout;
         assert!(table.contains("misbehave (pid ") && !table.contains("of stack"), "{table}");
 
         shop(&project, "two", port, "");
         let other = project.devstack(["up"]).dir("two").run().expect_code(1);
-        let leased = format!("port {port} is reserved by service api of stack shop in {folder}");
+        let leased = format!("port {port} is reserved by service api of stack shop in {dir}");
         assert!(other.stderr.contains(&leased), "{}", other.stderr);
         up.end();
         project.finish();
@@ -370,7 +370,7 @@ time.sleep(1000)
                 misbehave().display()
             )
         };
-        let theirs = other.folder().join("devstack.toml");
+        let theirs = other.dir().join("devstack.toml");
         std::fs::write(&theirs, text("fail")).expect("we are root");
         let devstack = Path::new(env!("CARGO_BIN_EXE_devstack"));
         let up = other.program(&project, devstack).args(["up"]).start();
@@ -380,8 +380,8 @@ time.sleep(1000)
         let refused = project.devstack(["up"]).run().expect_code(1);
         let leased = format!(
             "port {port} is reserved by service api of stack {} of user nobody in {}",
-            other.folder().file_name().expect("a name").to_string_lossy().to_lowercase(),
-            other.folder().display()
+            other.dir().file_name().expect("a name").to_string_lossy().to_lowercase(),
+            other.dir().display()
         );
         assert!(refused.stderr.contains(&leased), "{}", refused.stderr);
         project.write("devstack.toml", &text("next"));
@@ -423,7 +423,7 @@ time.sleep(1000)
             .program("unshare")
             .args(["-pfm", "--mount-proc", "--kill-child", "sh", "-ec", HIDDEN, "sh", devstack])
             .args([misbehave()])
-            .args([&port.to_string(), &other.folder().display().to_string()])
+            .args([&port.to_string(), &other.dir().display().to_string()])
             .run();
         let hidden = !ended.stderr.contains("mount:") && !ended.stderr.contains("unshare:");
         if !require("a /proc that can be mounted with hidepid", hidden) {

@@ -72,19 +72,18 @@ fn what_is_missing_is_noted_and_the_file_passes_the_check() {
     for (file, text) in files {
         project.write(file, text);
         let init = project.devstack(["init", "--force", "--from", file]).run().expect_code(0);
-        let note = format!(
-            "note: {file}: services.a: `dir` is left out, because there is no directory `gone`"
-        );
+        let note =
+            format!("note: {file}: services.a: `dir` is left out: no such directory: `gone`");
         assert!(init.stderr.contains(&note), "{}", init.stderr);
         let has_env = text.contains("env_file");
         let note = "the env file `gone.env` is missing, so it is optional";
         assert_eq!(init.stderr.contains(note), has_env, "{}", init.stderr);
         project.devstack(["check"]).run().expect_code(0);
     }
-    project.write("compose.yaml", "services: {a: {build: ., command: x, env_file: folder}}");
-    fs::create_dir(project.path("folder")).expect("writable");
+    project.write("compose.yaml", "services: {a: {build: ., command: x, env_file: directory}}");
+    fs::create_dir(project.path("directory")).expect("writable");
     let init = project.devstack(["init", "--force", "--from", "compose.yaml"]).run();
-    let note = "the env file `folder` is not carried over: it is not a regular file";
+    let note = "the env file `directory` is not carried over: it is not a regular file";
     assert!(init.expect_code(0).stderr.contains(note));
     project.finish();
 }
@@ -276,7 +275,7 @@ fn a_trial_reports_what_does_not_get_ready() {
 fn up_at_a_terminal_offers_to_write_the_file_and_starts_it() {
     let project = TestProject::new();
     project.write("mprocs.yaml", "procs:\n  one:\n    shell: exec tail -f /dev/null\n");
-    let question = "no devstack.toml here; write one from mprocs.yaml with one and start it? [Y/n]";
+    let question = "no devstack.toml in this directory; write one from mprocs.yaml with one and start it? [Y/n]";
     let up = project.devstack(["up"]).terminal(24, 160).start();
     up.wait_for(question);
     up.write(b"n\n");

@@ -58,7 +58,7 @@ fn where_no_more_processes_are_allowed_what_runs_runs_on() {
     let Some(other) = OtherUser::new() else { return };
     for limit in [4, 8, 11, 14, 17] {
         let project = TestProject::new();
-        std::fs::write(other.folder().join("devstack.toml"), services(14)).expect("we are root");
+        std::fs::write(other.dir().join("devstack.toml"), services(14)).expect("we are root");
         // In a namespace of its own only its own processes count.
         let unshare = || other.program(&project, "/usr/bin/unshare".as_ref()).args(["-Ur"]);
         let number = format!("--nproc={limit}");
@@ -199,7 +199,7 @@ fn where_processes_of_others_are_hidden_nothing_is_left() {
          stop = {{ grace = \"100ms\" }}\n",
         misbehave().display()
     );
-    std::fs::write(other.folder().join("devstack.toml"), toml).expect("we are root");
+    std::fs::write(other.dir().join("devstack.toml"), toml).expect("we are root");
     let script = "mount -o remount,hidepid=2 /proc || exit 99
         cd \"$2\"
         setpriv --reuid 65534 --regid 65534 --clear-groups \
@@ -207,10 +207,10 @@ fn where_processes_of_others_are_hidden_nothing_is_left() {
         wait $!
         echo \"code $?\"
         ps -e -o comm | grep -c misbehave";
-    let folder = other.folder().to_str().expect("a plain path");
+    let dir = other.dir().to_str().expect("a plain path");
     let up = project
         .program("unshare")
-        .args(["-pfm", "--mount-proc", "--kill-child", "sh", "-c", script, "sh", DEVSTACK, folder])
+        .args(["-pfm", "--mount-proc", "--kill-child", "sh", "-c", script, "sh", DEVSTACK, dir])
         .start();
     if !require("a /proc that can be mounted with hidepid", up.is_running()) {
         return;

@@ -229,7 +229,7 @@ fn what_is_no_file_any_more_changes_nothing_until_it_is_one_again() {
     let elsewhere = stack.project.outside("tmp").join("linked.toml");
     fs::write(&elsewhere, stack.project.read("devstack.toml")).expect("ours");
     type Make<'a> = &'a dyn Fn();
-    let folder: Make<'_> = &|| fs::create_dir(&path).expect("free");
+    let dir: Make<'_> = &|| fs::create_dir(&path).expect("free");
     let fifo: Make<'_> = &|| make_fifo(&path);
     let dangling: Make<'_> = &|| symlink("nowhere", &path).expect("free");
     let device: Make<'_> = &|| symlink("/dev/zero", &path).expect("free");
@@ -247,7 +247,7 @@ fn what_is_no_file_any_more_changes_nothing_until_it_is_one_again() {
         true => fs::remove_dir(&path).expect("empty"),
         false => fs::remove_file(&path).expect("there"),
     };
-    let makes = [folder, fifo, dangling, device, itself, large, nul, bomb, latin, cycle];
+    let makes = [dir, fifo, dangling, device, itself, large, nul, bomb, latin, cycle];
     for (index, make) in makes.into_iter().enumerate() {
         let here = stack.up.here();
         remove();

@@ -135,7 +135,7 @@ fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
     }
     // No more files than were asked for, and none larger.
     for name in &names {
-        let logs = std::fs::read_dir(project.path(".devstack/logs")).expect("the folder");
+        let logs = std::fs::read_dir(project.path(".devstack/logs")).expect("the directory");
         let ours = logs.filter_map(|entry| {
             let entry = entry.expect("an entry");
             let file = entry.file_name().into_string().expect("a name");

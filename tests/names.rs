@@ -390,7 +390,7 @@ depends_on = ["db"]
 start = "lazy"
 "#;
 
-/// What is listed as served; asking for that wakes nobody.
+/// What is listed as served; asking for that wakes no service.
 fn is_served(names: &Names, project: &TestProject, url: &str) {
     eventually("a name", || {
         let list = names.devstack(project, &["proxy"]).run().stdout;

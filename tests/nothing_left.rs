@@ -260,7 +260,7 @@ fn a_start_that_is_interrupted_leaves_nothing() {
 fn the_next_start_heals_what_a_killed_one_left() {
     let (project, up) = hiding();
     up.kill9();
-    eventually("the folder to be free", || project.alive().is_empty().then_some(()));
+    eventually("the directory to be free", || project.alive().is_empty().then_some(()));
     assert_eq!(project.try_ps().code(), 3);
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");

@@ -317,8 +317,8 @@ fn a_real_terminal_is_neither_asked_nor_changed() {
         echo x > done
         "#,
     );
-    let folder = tempfile::tempdir().expect("a folder");
-    let socket = folder.path().join("tmux");
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("tmux");
     let tmux = project.program(tmux).args(["-f", "/dev/null", "-S"]).args([&socket]).args([
         "set-option",
         "-g",

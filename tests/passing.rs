@@ -501,7 +501,7 @@ fn restarts_of_a_node_server_refuse_no_connection() {
     let Some(node) = require_program("node") else { return };
     let project = TestProject::new();
     let port = free_port();
-    let script = folder().join("serve.js");
+    let script = dir().join("serve.js");
     let command = format!("[\"{}\", \"{}\"]", node.display(), script.display());
     let up = up(&project, &web(&command, port, ""));
     refuses_no_connection(project, &up, port, 20);
@@ -514,12 +514,9 @@ fn restarts_of_gunicorn_refuse_no_connection() {
     }
     let project = TestProject::new();
     let port = free_port();
-    let gunicorn = folder().join(".venv/bin/gunicorn");
-    let command = format!(
-        "[\"{}\", \"--chdir\", \"{}\", \"app:wsgi\"]",
-        gunicorn.display(),
-        folder().display()
-    );
+    let gunicorn = dir().join(".venv/bin/gunicorn");
+    let command =
+        format!("[\"{}\", \"--chdir\", \"{}\", \"app:wsgi\"]", gunicorn.display(), dir().display());
     let up = up(&project, &web(&command, port, "stop = { grace = \"60s\" }"));
     refuses_no_connection(project, &up, port, 20);
 }
@@ -531,9 +528,9 @@ fn uvicorn_takes_its_socket_by_number() {
     }
     let project = TestProject::new();
     let port = free_port();
-    let uvicorn = folder().join(".venv/bin/uvicorn");
+    let uvicorn = dir().join(".venv/bin/uvicorn");
     let command =
-        format!("\"{} app:asgi --app-dir {} --fd 3\"", uvicorn.display(), folder().display());
+        format!("\"{} app:asgi --app-dir {} --fd 3\"", uvicorn.display(), dir().display());
     let up = up(&project, &web(&command, port, "stop = { grace = \"60s\" }"));
     up.wait_for("is up");
     let first = http_get(port, "/").body;
@@ -544,11 +541,11 @@ fn uvicorn_takes_its_socket_by_number() {
     project.finish();
 }
 
-fn folder() -> PathBuf {
+fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/passing")
 }
 
 fn is_set_up() -> bool {
-    let there = folder().join(".venv/installed").is_file();
+    let there = dir().join(".venv/installed").is_file();
     require("examples/passing set up (examples/passing/setup.sh)", there)
 }

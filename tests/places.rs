@@ -60,7 +60,7 @@ fn a_command_in_a_deleted_directory_still_reaches_its_stack() {
     let shell = project.program("/bin/sh").args(["-c", script, DEVSTACK, &gate_path]);
     let shell = shell.dir(&dir).start();
     shell.wait_for("here");
-    eventually("the folder to be deleted", || {
+    eventually("the directory to be deleted", || {
         // Logs may be written meanwhile.
         let _ = fs::remove_dir_all(&dir);
         (!dir.exists()).then_some(())

@@ -94,7 +94,8 @@ fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
 
 /// Every file of the project directory.
 fn tree(project: &TestProject) -> Vec<String> {
-    let entries = fs::read_dir(project.dir()).expect("a folder").map(|entry| entry.expect("one"));
+    let entries =
+        fs::read_dir(project.dir()).expect("a directory").map(|entry| entry.expect("one"));
     let mut names: Vec<String> =
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     names.sort();

@@ -295,19 +295,19 @@ fn two_copies_of_a_stack_share_no_port() {
             "[services.s{at}]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {wish}\n"
         );
     }
-    let folders = ["one", "two", "three"];
-    folders.iter().for_each(|dir| drop(project.write(format!("{dir}/devstack.toml"), &text)));
-    let ups = folders.map(|dir| project.devstack(["up"]).dir(dir).start());
+    let dirs = ["one", "two", "three"];
+    dirs.iter().for_each(|dir| drop(project.write(format!("{dir}/devstack.toml"), &text)));
+    let ups = dirs.map(|dir| project.devstack(["up"]).dir(dir).start());
     ups.iter().for_each(|up| drop(up.wait_for("is up")));
     let mut all = BTreeSet::new();
-    for dir in folders {
+    for dir in dirs {
         let ps = project.devstack(["ps", "--json"]).dir(dir).run().expect_code(0).json();
         let services = ps["services"].as_array().expect("a list");
         for port in services.iter().map(|service| service["port"].as_u64()) {
             assert!(all.insert(port.expect("all have ports")), "{port:?} twice");
         }
     }
-    assert_eq!(all.len(), folders.len() * usize::from(SERVICES));
+    assert_eq!(all.len(), dirs.len() * usize::from(SERVICES));
     ups.iter().for_each(crate::support::RunningProgram::end);
     project.finish();
 }

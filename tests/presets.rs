@@ -19,7 +19,7 @@ mod lives;
 use life::reply;
 
 /// Programs that are not on the PATH of every user.
-const SERVER_FOLDERS: [&str; 4] =
+const SERVER_DIRS: [&str; 4] =
     ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin", "target/presets/bin"];
 
 fn repository() -> &'static Path {
@@ -72,8 +72,7 @@ impl Moved {
 
 /// Where a program is; the test ends without it.
 fn has(program: &str) -> bool {
-    let there =
-        SERVER_FOLDERS.iter().any(|folder| repository().join(folder).join(program).exists());
+    let there = SERVER_DIRS.iter().any(|dir| repository().join(dir).join(program).exists());
     there || require_program(program).is_some()
 }
 
@@ -173,7 +172,7 @@ fn postgres_alone_makes_its_data_takes_its_port_and_starts_again() {
     again.end();
     // For root the data is not within the project.
     if data.starts_with("/var/lib/devstack/data") {
-        fs::remove_dir_all(data.parent().expect("a folder of this stack")).expect("it is ours");
+        fs::remove_dir_all(data.parent().expect("a directory of this stack")).expect("it is ours");
     }
 }
 
@@ -194,11 +193,15 @@ fn postgres_leaves_the_data_of_a_moved_project_alone() {
     let text = project.read("devstack.toml") + "\nrestart = 'no'";
     project.write("devstack.toml", &text);
     let ended = project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(120);
-    assert!(ended.stderr.contains("may be of a project that was here before"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("may belong to a project that was here before"),
+        "{}",
+        ended.stderr
+    );
     assert!(data.join("PG_VERSION").exists() && !link.exists());
     symlink(&data, &link).expect("it is new");
     project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(0);
-    fs::remove_dir_all(data.parent().expect("a folder of this stack")).expect("it is ours");
+    fs::remove_dir_all(data.parent().expect("a directory of this stack")).expect("it is ours");
     project.finish();
 }
 

@@ -20,7 +20,7 @@ fn a_procfile_runs_and_edits_of_it_are_applied() {
     let up = project.devstack(["up"]).start();
     up.wait_for("is up");
     let lines = up.lines().join("\n");
-    assert!(lines.contains("using Procfile, because there is no devstack.toml"), "{lines}");
+    assert!(lines.contains("using Procfile: no devstack.toml found"), "{lines}");
     assert!(lines.contains("run `devstack init`"), "{lines}");
     assert!(lines.contains("Procfile:3: process `my_worker` is service `my-worker`"), "{lines}");
     let ps = project.ps();

@@ -66,9 +66,9 @@ impl Said {
 }
 
 /// Every file below a directory, without sockets and pipes.
-fn files(folder: &Path) -> Vec<PathBuf> {
+fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => found.extend(files(&entry.path())),
             Ok(kind) if kind.is_file() => found.push(entry.path()),
@@ -88,8 +88,8 @@ fn no_file_holds_a_secret(project: &TestProject) {
     let mut all = files(&project.path(".devstack"));
     assert!(!all.is_empty(), "there is something to search");
     all.extend(files(&project.path(".vscode")));
-    for folder in ["run", "state", "home", "config", "cache", "tmp"] {
-        all.extend(files(&project.outside(folder)));
+    for dir in ["run", "state", "home", "config", "cache", "tmp"] {
+        all.extend(files(&project.outside(dir)));
     }
     for file in all {
         let bytes = fs::read(&file).unwrap_or_default();

@@ -4,6 +4,7 @@ use std::num::NonZero;
 
 use crate::support::{
     CTRL_C, CTRL_Z, RunningProgram, Signal, Source, TestProject, TtySettings, eventually, service,
+    signal_all,
 };
 
 const SIZE: (u16, u16) = (24, 80);
@@ -109,6 +110,9 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
         other["phase"] == "ready" && other["pid"] != before
     });
 
+    tui.write(b":requests\r");
+    wait_screen(&tui, SIZE, &["have no names"]);
+
     tui.resize(40, 130);
     wait_screen(&tui, (40, 130), &["MEM ── log"]);
     tui.write(b"q");
@@ -189,6 +193,31 @@ fn a_tui_that_is_ended_gives_the_terminal_back() {
     assert_eq!(tui.wait_code(), 0);
     tui.wait_for("the stack has stopped");
     assert_eq!(tui.settings(), usual);
+    project.finish();
+}
+
+#[test]
+fn a_tui_that_is_killed_gives_the_terminal_back() {
+    let project = TestProject::new();
+    project.write("devstack.toml", STACK);
+    let usual = usual_settings(&project);
+    // In a shell: the end of the first process of a terminal would end the terminal.
+    let script = r#""$0" up --tui; echo the shell goes on; read -r line"#;
+    let shell = project.program("sh").args(["-c", script, env!("CARGO_BIN_EXE_devstack")]);
+    let shell = shell.terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&shell, SIZE, &["WARN at the end", "q plain log"]);
+    assert!(is_alternate(&shell));
+    let pid = project.ps()["supervisor_pid"].as_u64().expect("a pid");
+    signal_all(&[pid.try_into().expect("a pid")], Signal::KILL);
+    shell.wait_for("the shell goes on");
+    eventually("the terminal as before", || {
+        (!is_alternate(&shell) && shell.settings() == usual).then_some(())
+    });
+    shell.write(b"\n");
+    assert_eq!(shell.wait_code(), 0);
+    // What the killed one left is taken over.
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    project.devstack(["down"]).run().expect_code(0);
     project.finish();
 }
 

@@ -1,4 +1,4 @@
-//! Names while services restart and requests go on: nobody is refused, and nobody gets an old run.
+//! Names while services restart and requests go on: none is refused, and none gets an old run.
 //! `benches/names.py` does the same for longer.
 
 #[cfg(target_os = "linux")]

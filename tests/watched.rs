@@ -183,15 +183,15 @@ fn polling_is_not_too_often() {
 
 /// An overlay reports no changes in the directories below it.
 #[test]
-fn folders_that_others_change_unseen_are_polled_and_said_once() {
+fn directories_that_others_change_unseen_are_polled_and_said_once() {
     if !require("user namespaces", user_namespaces()) {
         return;
     }
     let project = TestProject::new();
     watching(&project, "watch = [\"**/*.py\"]");
     project.write("lower/deep/a.py", "1");
-    for folder in ["upper", "work", "src/over"] {
-        fs::create_dir(project.path(folder)).expect("it is new");
+    for dir in ["upper", "work", "src/over"] {
+        fs::create_dir(project.path(dir)).expect("it is new");
     }
     let script = r#"
         mount -t overlay over -o lowerdir=lower,upperdir=upper,workdir=work src/over || exit 9

@@ -61,9 +61,9 @@ down() {
     "$DEVSTACK" down
 }
 
-for folder in old-app shop shop-2; do
-    mkdir "$place/$folder"
-    cp "$here/server.py" "$here/devstack.toml" "$place/$folder"
+for dir in old-app shop shop-2; do
+    mkdir "$place/$dir"
+    cp "$here/server.py" "$here/devstack.toml" "$place/$dir"
 done
 rm "$place/old-app/devstack.toml"
 
@@ -90,8 +90,8 @@ cd ../shop-2
 devstack ports
 
 say "Each page talks to the API of its own stack."
-for folder in shop shop-2; do
-    cd "$place/$folder"
+for dir in shop shop-2; do
+    cd "$place/$dir"
     url=$("$DEVSTACK" ps --json | python3 -c '
 import json, sys
 print(next(service["url"] for service in json.load(sys.stdin)["services"] if service["name"] == "web"))')

@@ -69,7 +69,7 @@ impl CommandResult {
         if !self.misused {
             return Message::new(MessageClass::Internal, text);
         }
-        // How to go on is said for people who type commands.
+        // The message tells people what to type next.
         let text = text.split("\n\nUsage:").next().unwrap_or_default();
         let text = text.split("\n\nFor more information").next().unwrap_or_default();
         Message::new(MessageClass::Usage, text).help(SEE_SCHEMA)

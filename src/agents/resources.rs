@@ -20,7 +20,7 @@ const PAGES: &[(&str, &str)] = guide_pages![
     "actions" "again" "agents" "background" "change" "ci" "ci-reports" "configuration"
     "containers" "dashboard" "data" "debugging" "environment" "exit-codes" "export"
     "getting-started" "https" "include" "init" "lazy" "logs" "names" "performance"
-    "ports" "presets" "promises" "requests" "trust" "tui"
+    "performance-names" "ports" "presets" "promises" "reload" "requests" "trust" "tui"
 ];
 
 /// Returns all resources.

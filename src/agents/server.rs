@@ -26,8 +26,12 @@ use crate::model::{Message, MessageClass};
 use crate::sync::lock_unpoisoned;
 use crate::text::quote;
 
-/// How many calls work at once; more wait for their turn.
-const CALLS: usize = 16;
+/// How many short calls work at once; more wait for their turn.
+const CALLS: usize = 12;
+
+/// How many calls work at once that wait for services or an action. Apart from the short ones, which
+/// they must not keep waiting; few, because a stack has many agents and each keeps a place in it.
+const LASTING_CALLS: usize = 4;
 
 /// What every client reads first.
 const INSTRUCTIONS: &str = "devstack runs the services of this project (databases, servers, workers) and keeps their \
@@ -45,6 +49,7 @@ pub async fn serve(dir: PathBuf, files: Vec<PathBuf>) -> io::Result<()> {
         tools: StackTools { dir, commands: OwnProgram::current(files)? },
         limit: Arc::new(Mutex::new(MutationLimit::default())),
         calls: Arc::new(Semaphore::new(CALLS)),
+        lasting: Arc::new(Semaphore::new(LASTING_CALLS)),
     };
     let running = match server.serve(rmcp::transport::io::stdio_pipes()).await {
         Ok(running) => running,
@@ -61,6 +66,7 @@ struct AgentServer {
     tools: StackTools,
     limit: Arc<Mutex<MutationLimit>>,
     calls: Arc<Semaphore>,
+    lasting: Arc<Semaphore>,
 }
 
 impl AgentServer {
@@ -83,7 +89,8 @@ impl AgentServer {
             }
         }
         // A person may think for long; only work counts.
-        let _turn = self.calls.acquire().await;
+        let turns = if call.lasts() { &self.lasting } else { &self.calls };
+        let _turn = turns.acquire().await;
         self.tools.call(call).await.map(|answer| success(answer).into())
     }
 }

@@ -71,6 +71,24 @@ impl ToolCall {
             | ToolCall::Requests(_) => false,
         }
     }
+
+    /// Whether it can take minutes.
+    pub fn lasts(&self) -> bool {
+        match self {
+            ToolCall::Up(_) | ToolCall::Wait(_) | ToolCall::RunAction(_) => true,
+            ToolCall::Status(_)
+            | ToolCall::Logs(_)
+            | ToolCall::Why(_)
+            | ToolCall::Restart(_)
+            | ToolCall::Stop(_)
+            | ToolCall::Debug(_)
+            | ToolCall::Ports(_)
+            | ToolCall::Check(_)
+            | ToolCall::Plan(_)
+            | ToolCall::Env(_)
+            | ToolCall::Requests(_) => false,
+        }
+    }
 }
 
 fn read<T: DeserializeOwned>(tool: &str, object: Value) -> Result<T, Message> {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::answers::{MOST_BYTES, USUAL_BYTES};
+
 /// One property of an object.
 struct Property {
     name: &'static str,
@@ -66,8 +68,8 @@ fn some_services() -> Value {
     json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 })
 }
 
-pub(super) fn services_input(must: bool) -> Value {
-    match must {
+pub(super) fn services_input(must_name: bool) -> Value {
+    match must_name {
         true => object([required("services", some_services())]),
         false => object([optional("services", list(text()))]),
     }
@@ -93,7 +95,7 @@ pub(super) fn wait_input() -> Value {
 
 pub(super) fn logs_input() -> Value {
     let lines = json!({ "type": "integer", "minimum": 1, "maximum": 100000 });
-    let bytes = json!({ "type": "integer", "minimum": 500, "maximum": 64000 });
+    let bytes = json!({ "type": "integer", "minimum": 500, "maximum": MOST_BYTES });
     object([
         optional("services", about(list(text()), "default: all")),
         optional("grep", about(text(), "regular expression; (?i) ignores case")),
@@ -107,7 +109,7 @@ pub(super) fn logs_input() -> Value {
                 "newest lines per service to look at; default: 300; with `after`: at most so many lines",
             ),
         ),
-        optional("max_bytes", about(bytes, "default: 4000")),
+        optional("max_bytes", about(bytes, &format!("default: {USUAL_BYTES}"))),
     ])
 }
 
@@ -135,7 +137,12 @@ pub(super) fn action_input() -> Value {
 }
 
 pub(super) fn action_output() -> Value {
-    object([required("succeeded", kind("boolean")), required("output", about(text(), "untrusted"))])
+    object([required("succeeded", kind("boolean")), required("output", untrusted())])
+}
+
+/// A text that services or other programs have a part in.
+fn untrusted() -> Value {
+    about(text(), "untrusted")
 }
 
 pub(super) fn text_output() -> Value {
@@ -150,10 +157,10 @@ pub(super) fn stack_output() -> Value {
         optional("port", count()),
         optional("wanted_port", count()),
         optional("restarts", count()),
-        optional("cause", text()),
+        optional("cause", untrusted()),
         optional("exit", kind("object")),
-        optional("problem", text()),
-        optional("help", text()),
+        optional("problem", untrusted()),
+        optional("help", untrusted()),
         optional("actions", list(text())),
     ]);
     object([
@@ -182,17 +189,17 @@ pub(super) fn why_output() -> Value {
         required("service", text()),
         required("phase", text()),
         required("since", text()),
-        optional("cause", text()),
-        optional("next", text()),
+        optional("cause", untrusted()),
+        optional("next", untrusted()),
         optional("url", text()),
-        optional("problem", text()),
-        optional("help", text()),
-        optional("details", about(text(), "untrusted")),
+        optional("problem", untrusted()),
+        optional("help", untrusted()),
+        optional("details", untrusted()),
         optional("exits", list(text())),
-        optional("waits_for", list(text())),
-        optional("trigger", text()),
-        optional("moved", list(text())),
-        optional("log", about(list(text()), "untrusted")),
+        optional("waits_for", list(untrusted())),
+        optional("trigger", untrusted()),
+        optional("moved", list(untrusted())),
+        optional("log", list(untrusted())),
     ])
 }
 
@@ -202,12 +209,12 @@ pub(super) fn ports_output() -> Value {
         optional("name", text()),
         required("port", count()),
         optional("wanted", count()),
-        optional("wanted_holder", text()),
+        optional("wanted_holder", untrusted()),
         required("listening", kind("boolean")),
-        optional("holder", text()),
+        optional("holder", untrusted()),
         optional("listens_elsewhere", list(count())),
     ]);
-    object([required("ports", list(port)), optional("text", text())])
+    object([required("ports", list(port)), optional("text", untrusted())])
 }
 
 pub(super) fn check_output() -> Value {
@@ -231,7 +238,7 @@ pub(super) fn plan_output() -> Value {
         required("stack", text()),
         required("changes", list(change)),
         required("unchanged", list(text())),
-        required("notes", list(text())),
+        required("notes", list(untrusted())),
     ])
 }
 

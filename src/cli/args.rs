@@ -289,7 +289,7 @@ pub struct ExportArgs {
     pub what: ExportTarget,
 }
 
-/// For whom something is exported.
+/// The program that something is exported for.
 #[derive(Debug, Subcommand)]
 pub enum ExportTarget {
     /// Print a Compose file for Docker or Podman

@@ -30,6 +30,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// How long the removal of a container may take.
 const REMOVE_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a container that only stops may take for it.
+const STOP_GRACE: Duration = Duration::from_secs(5);
+
 /// How long the first answer may take, with which an engine is found.
 const PING_LIMIT: Duration = Duration::from_secs(3);
 
@@ -123,6 +126,20 @@ impl EngineClient {
         let path = format!("/containers/json?all={all}{filters}");
         let list = self.get::<Vec<SummaryReply>>(&path).await?;
         Ok(list.into_iter().map(SummaryReply::summary).collect())
+    }
+
+    /// Asks a container to stop, kills it if it does not, and waits until it has ended. Returns whether
+    /// it ran.
+    ///
+    /// # Errors
+    /// The engine does not answer, or cannot stop it.
+    pub async fn stop(&self, id: &str) -> Result<bool, EngineError> {
+        if !self.container(id).await?.is_some_and(|facts| facts.running) {
+            return Ok(false);
+        }
+        let path = format!("/containers/{id}/stop?t={}", STOP_GRACE.as_secs());
+        let stopped = self.ask_within(REMOVE_LIMIT, Method::POST, &path, None).await;
+        found(stopped).map(|stopped| stopped.is_some())
     }
 
     /// Kills and removes a container with its anonymous volumes, and waits until it is gone.

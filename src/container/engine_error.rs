@@ -71,7 +71,7 @@ fn unreachable_engine(engine: ContainerEngine, socket: &Path, error: &io::Error)
         return Message::new(MessageClass::Container, text).help(help);
     }
     let why = match error.kind() {
-        io::ErrorKind::NotFound => format!("there is no socket at {place}"),
+        io::ErrorKind::NotFound => format!("no socket at {place}"),
         _ => format!("{place}: {error}"),
     };
     let text = match engine {

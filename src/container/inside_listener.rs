@@ -50,12 +50,6 @@ fn listening_at(row: &str) -> Option<(IpAddr, u16)> {
     Some((address, port))
 }
 
-/// Whether a process whose control groups these are belongs to a container. Of another machine, such
-/// as that of Docker Desktop, the same pid is any process here.
-pub fn is_process_of(control_groups: &str, container: &str) -> bool {
-    !container.is_empty() && control_groups.contains(container)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,13 +76,5 @@ mod tests {
         assert_eq!(of(&[loopback, own], ""), InsideListener::Reachable);
         assert_eq!(of(&[loopback], any6), InsideListener::Reachable);
         assert_eq!(inside_listener(&["", "garbage\n0: x\n0: 0:0 0 0A"], 0), InsideListener::None);
-    }
-
-    #[test]
-    fn a_process_is_of_the_container_that_its_control_groups_name() {
-        assert!(is_process_of("9:name=systemd:/docker/7c21f443b1e5\n", "7c21f443b1e5"));
-        assert!(is_process_of("0::/machine.slice/libpod-7c21f443b1e5.scope", "7c21f443b1e5"));
-        assert!(!is_process_of("0::/user.slice", "7c21f443b1e5"));
-        assert!(!is_process_of("0::/", ""));
     }
 }

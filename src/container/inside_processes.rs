@@ -86,7 +86,7 @@ mod tests {
             let mut ender = Command::new(sh);
             assert!(ender.args(words).status().expect("sh exists").success());
             assert_eq!(ours.wait().expect("our child").signal(), Some(number));
-            // The descendant without the mark has gone as well: nobody has its output open.
+            // The descendant without the mark has gone as well: no process has its output open.
             let mut rest = String::new();
             ours.stderr.take().expect("piped").read_to_string(&mut rest).expect("an end");
             assert_eq!(other.try_wait().expect("our child"), None);

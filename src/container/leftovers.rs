@@ -32,6 +32,11 @@ pub async fn find_containers(stack: &StackContainers) -> ContainerLeftovers {
                 left.containers.push(short_id(id));
             }
         }
+        for id in &stack.borrowed {
+            if client.container(id).await.is_ok_and(|one| one.is_some_and(|facts| facts.running)) {
+                left.containers.push(short_id(id));
+            }
+        }
         match client.containers_of(&stack.token).await {
             Ok(found) => left.containers.extend(found.into_iter().map(|one| one.name)),
             Err(error) => left.trouble.push(client.message(&error).text),
@@ -40,7 +45,8 @@ pub async fn find_containers(stack: &StackContainers) -> ContainerLeftovers {
     left
 }
 
-/// Removes all containers of a stack, then its networks. Named volumes stay. If creations were under
+/// Removes all containers of a stack but those that stay when they end, then its networks. Named
+/// volumes stay. If creations were under
 /// way, waits until they have appeared, for at most five seconds.
 pub async fn remove_containers(stack: &StackContainers) -> ContainerLeftovers {
     let begin = Instant::now();
@@ -91,6 +97,11 @@ async fn remove_from(
     for (id, name) in own.chain(adopted) {
         let client = client.clone();
         removals.spawn(async move { (client.remove(&id).await, name) });
+    }
+    for id in &stack.borrowed {
+        let (client, id) = (client.clone(), id.clone());
+        removals
+            .spawn(async move { (client.stop(&id).await, format!("{} (stopped)", short_id(&id))) });
     }
     let mut failed = None;
     while let Some(done) = removals.join_next().await {

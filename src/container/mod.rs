@@ -6,6 +6,7 @@
 //! listens, and that nothing of it is left. See `docs/decisions/0025-containers.md`.
 
 mod command_line;
+mod control_group;
 mod discovery;
 mod engine_client;
 mod engine_error;
@@ -20,6 +21,7 @@ mod reply;
 pub use command_line::{
     ContainerCommand, build_command, check_command, exec_command, exec_words, pull_command,
 };
+pub use control_group::{is_process_of, member_lists};
 pub use discovery::{DiscoveryFacts, EngineCandidate, candidates, find_engine};
 pub use engine_client::EngineClient;
 pub use engine_error::EngineError;
@@ -27,7 +29,7 @@ pub use failure_text::{
     RefusedStart, build_failed, image_missing, out_of_memory, pull_failed, start_refused,
     still_running,
 };
-pub use inside_listener::{InsideListener, inside_listener, is_process_of};
+pub use inside_listener::{InsideListener, inside_listener};
 pub use inside_processes::{ACTION_MARK, action_mark, signal_command};
 pub use labels::ContainerLabels;
 pub use leftovers::{ContainerLeftovers, find_containers, remove_containers};

@@ -1,5 +1,8 @@
 use super::reply::ContainerSummary;
 
+/// The label of what Compose has made, which it keeps for its next start.
+const COMPOSE: &str = "com.docker.compose.project";
+
 /// A container that a program of the user started and that publishes a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForeignContainer {
@@ -9,19 +12,22 @@ pub struct ForeignContainer {
     pub name: String,
     /// The port inside.
     pub inside: u16,
+    /// Whether it stays when it ends.
+    pub stays: bool,
 }
 
-/// Returns the container that publishes a port outside, if it was created since this second: by
-/// then, nothing else can have had the port.
+/// Returns the container that publishes a port outside. One that was created before this second, or by
+/// Compose, stays when it ends.
 pub fn publisher_of(
     running: &[ContainerSummary],
     port: u16,
     since: i64,
 ) -> Option<ForeignContainer> {
-    let mut recent = running.iter().filter(|one| one.created >= since);
-    recent.find_map(|one| {
+    running.iter().find_map(|one| {
         let (_, inside) = one.published.iter().find(|(outside, _)| *outside == port)?;
-        Some(ForeignContainer { id: one.id.clone(), name: one.name.clone(), inside: *inside })
+        let stays = one.created < since || one.labels.contains_key(COMPOSE);
+        let (id, name) = (one.id.clone(), one.name.clone());
+        Some(ForeignContainer { id, name, inside: *inside, stays })
     })
 }
 
@@ -32,21 +38,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_container_is_ours_if_it_came_after_the_start() {
-        let one = |id: &str, created, published: &[(u16, u16)]| ContainerSummary {
+    fn what_was_there_before_or_is_of_compose_stays() {
+        let one = |id: &str, created, published: &[(u16, u16)], label: &str| ContainerSummary {
             id: id.to_owned(),
             name: format!("{id}-name"),
             created,
-            labels: BTreeMap::new(),
+            labels: BTreeMap::from([(label.to_owned(), "x".to_owned())]),
             published: published.to_vec(),
         };
         let all = [
-            one("old", 99, &[(8080, 80)]),
-            one("other", 120, &[(9000, 8080)]),
-            one("new", 100, &[(1, 2), (8080, 81)]),
+            one("old", 99, &[(8080, 80)], "a"),
+            one("other", 120, &[(1, 2), (9000, 8080)], "a"),
+            one("composed", 120, &[(7000, 81)], COMPOSE),
         ];
-        let found = publisher_of(&all, 8080, 100).map(|found| (found.name, found.inside));
-        assert_eq!(found, Some(("new-name".to_owned(), 81)));
-        assert_eq!(publisher_of(&all[..2], 8080, 100), None);
+        let found = |port| {
+            let found = publisher_of(&all, port, 100)?;
+            Some((found.name, found.inside, found.stays))
+        };
+        assert_eq!(found(8080), Some(("old-name".to_owned(), 80, true)));
+        assert_eq!(found(9000), Some(("other-name".to_owned(), 8080, false)));
+        assert_eq!(found(7000), Some(("composed-name".to_owned(), 81, true)));
+        assert_eq!(found(80), None);
     }
 }

@@ -15,6 +15,8 @@ pub struct ContainerFacts {
     pub id: String,
     /// Whether it runs.
     pub running: bool,
+    /// When it was last started, in seconds since 1970.
+    pub started: Option<i64>,
     /// The pid of its first process, where the engine runs. `None`: it has none.
     pub pid: Option<u32>,
     /// The words of its HEALTHCHECK, as a command. `None`: it has none.
@@ -135,6 +137,8 @@ struct StateReply {
     exit_code: i32,
     #[serde(default)]
     error: String,
+    #[serde(default)]
+    started_at: String,
     health: Option<HealthReply>,
 }
 
@@ -160,7 +164,9 @@ struct BindingReply {
 
 impl ContainerReply {
     pub fn facts(self) -> ContainerFacts {
-        let StateReply { running, pid, oom_killed, exit_code, error, health } = self.state;
+        let StateReply { running, pid, oom_killed, exit_code, error, started_at, health } =
+            self.state;
+        let started = started_at.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_second);
         let health = health.and_then(|health| match health.status.as_str() {
             "starting" => Some(ContainerHealth::Starting),
             "healthy" => Some(ContainerHealth::Healthy),
@@ -182,6 +188,7 @@ impl ContainerReply {
         ContainerFacts {
             id: self.id,
             running,
+            started,
             pid,
             healthcheck: self.config.and_then(ConfigReply::healthcheck),
             health,

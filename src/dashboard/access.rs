@@ -1,4 +1,4 @@
-//! Who may ask: decided before anything else is looked at.
+//! Which requests are allowed: decided before anything else is looked at.
 
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use hyper::http::request::Parts;

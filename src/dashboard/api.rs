@@ -140,7 +140,7 @@ pub(super) struct StopActionBody {
     stop: ActionStop,
 }
 
-/// Asks an action to end. Whoever runs it learns when it has.
+/// Asks an action to end. The client that runs it learns when it has.
 pub(super) async fn stop_action(body: StopActionBody) -> Result<DashboardResponse, DashboardError> {
     let text = stack_list::client(&body.stack)?.stop_action(&body.stop).await?;
     Ok(reply::json(StatusCode::OK, &json!({ "text": text, "done": true })))

@@ -210,7 +210,7 @@ fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, DashboardErro
 }
 
 fn not_found() -> DashboardError {
-    DashboardError::usage(StatusCode::NOT_FOUND, "there is nothing here")
+    DashboardError::usage(StatusCode::NOT_FOUND, "not found")
 }
 
 fn unauthorized(text: &str) -> DashboardError {

@@ -329,7 +329,7 @@ impl Engine {
         let reported = std::mem::replace(&mut state.reported_warnings, messages.clone());
         let Some(live) = state.live_mut() else { return };
         live.facts.warnings.clone_from(&messages);
-        // Who gives it more time than usual expects that it opens its port late.
+        // A longer time than usual means that it opens its port late.
         let is_usual = live.facts.service.ready.timeout <= USUAL_READY_TIMEOUT;
         if let RunStage::Starting { ready_by: Some(by), .. } = &mut live.stage
             && !messages.is_empty()

@@ -134,7 +134,7 @@ fn exit_class(verdict: &ExitVerdict) -> ExitClass {
 }
 
 impl ServiceState {
-    /// Orders a look at who is to blame for the exit of a run of which nothing is left.
+    /// Orders a look at what caused the exit of a run of which nothing is left.
     fn investigate_exit(&mut self, exit: ProcessExit, effects: &mut Vec<Effect>) {
         let Some(live) = self.live_mut() else { return };
         let verdict = ExitVerdict::Undecided(exit);

@@ -92,6 +92,12 @@ pub(super) enum DesiredState {
     Yes(Cause),
 }
 
+impl DesiredState {
+    pub fn is_yes(&self) -> bool {
+        matches!(self, DesiredState::Yes(_))
+    }
+}
+
 impl ServiceState {
     pub fn new(service: Arc<Service>, want: DesiredState, now: EngineTime) -> ServiceState {
         ServiceState {
@@ -124,13 +130,7 @@ impl ServiceState {
     }
 
     pub fn wanted(&self) -> bool {
-        match self.desired {
-            DesiredState::Yes(_) => true,
-            DesiredState::No
-            | DesiredState::Stopped
-            | DesiredState::Removed
-            | DesiredState::Asleep(_) => false,
-        }
+        self.desired.is_yes()
     }
 
     pub fn is_asleep(&self) -> bool {

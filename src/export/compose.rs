@@ -296,29 +296,18 @@ impl ComposeService<'_> {
 
     fn note(&self, notes: &mut ExportNotes) {
         let service = self.service;
-        if service.stop.command.is_some() {
-            notes.lose("`stop.command`", service);
-        }
-        if service.success_codes.iter().ne([&0]) {
-            notes.lose("`success_codes`", service);
-        }
-        if service.health.as_ref().is_some_and(|health| health.action == HealthAction::Restart) {
-            notes.lose("`health.action = \"restart\"`", service);
-        }
-        if service.ports.iter().any(|port| port.activated) {
-            notes.lose("`port.pass`", service);
-        }
-        for probe in &service.ready.probes {
-            match probe {
-                PortableProbe::Log => notes.lose("`ready.log`", service),
-                PortableProbe::Delay(_) => notes.lose("`ready.delay`", service),
-                PortableProbe::Notify => notes.lose("`ready.notify`", service),
-                PortableProbe::Tcp(_)
-                | PortableProbe::Http(_)
-                | PortableProbe::Exec(_)
-                | PortableProbe::Healthcheck => {}
-            }
-        }
+        let restarts =
+            service.health.as_ref().is_some_and(|health| health.action == HealthAction::Restart);
+        let waits_for =
+            |is_such: fn(&PortableProbe) -> bool| service.ready.probes.iter().any(is_such);
+        let lost = [
+            ("`stop.command`", service.stop.command.is_some()),
+            ("`health.action = \"restart\"`", restarts),
+            ("`ready.log`", waits_for(|probe| matches!(probe, PortableProbe::Log))),
+            ("`ready.delay`", waits_for(|probe| matches!(probe, PortableProbe::Delay(_)))),
+            ("`ready.notify`", waits_for(|probe| matches!(probe, PortableProbe::Notify))),
+        ];
+        notes.lose_those(service, &lost);
         let texts = service.env.values();
         let command = service.command.texts().iter();
         let usual = self.place.dir.join(".env");

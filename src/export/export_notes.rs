@@ -43,6 +43,7 @@ impl ExportNotes {
     fn add_common(&mut self, service: &PortableService) {
         let ports = || service.ports.iter();
         let moves = ports().any(|port| port.on_conflict != ConflictPolicy::Next);
+        let (in_compose, in_systemd) = (self.format == "compose", self.format == "systemd");
         let found = [
             ("`watch`", service.watches),
             ("`debug`", service.debuggable),
@@ -52,14 +53,15 @@ impl ExportNotes {
             ("`port.env`", ports().any(|port| port.variable.is_some())),
             ("`restart`: its delays and limits", self.loses_restart(&service.restart)),
             ("`port = \"auto\"`: the number is fixed", self.fixes_ports(service)),
-            ("`tty = true`", service.tty == TtyMode::Yes && self.format != "compose"),
+            ("`tty = true`", service.tty == TtyMode::Yes && !in_compose),
             ("`start = \"lazy\"` and `idle`", service.lazy),
             ("`actions`", service.has_actions),
             ("`on_exit = \"shutdown\"`", service.on_exit == OnExit::Shutdown),
+            ("`profiles`", !service.profiles.is_empty() && !in_compose),
+            ("`success_codes`", service.success_codes.iter().ne([&0]) && !in_systemd),
+            ("`port.pass`", ports().any(|port| port.activated) && !in_systemd),
         ];
-        for (what, _) in found.into_iter().filter(|(_, found)| *found) {
-            self.lose(what, service);
-        }
+        self.lose_those(service, &found);
     }
 
     /// Whether it gets a number for a port that may have any. Compose can leave it open.
@@ -87,6 +89,13 @@ impl ExportNotes {
         }
     }
 
+    /// Adds those of which a service has some.
+    pub(super) fn lose_those(&mut self, service: &PortableService, found: &[(&str, bool)]) {
+        for (what, _) in found.iter().filter(|(_, found)| *found) {
+            self.lose(*what, service);
+        }
+    }
+
     /// Adds what is left to do for a service.
     pub(super) fn step(&mut self, service: &PortableService, step: impl Into<String>) {
         let step = step.into();
@@ -103,15 +112,19 @@ impl ExportNotes {
 
     /// Returns the lines for a person: first what to do, then what is lost.
     pub fn lines(&self) -> Vec<String> {
-        self.lines_if(|_| true)
+        self.lines_of(None)
     }
 
-    /// Returns the lines about some services, and about the whole stack.
-    fn lines_if(&self, wanted: impl Fn(&[Name]) -> bool) -> Vec<String> {
+    /// Returns the lines about everything, or those about one service without its name.
+    fn lines_of(&self, only: Option<&Name>) -> Vec<String> {
+        let wanted = |services: &[Name]| only.is_none_or(|name| services.contains(name));
         let steps = self.steps.iter().filter(|(_, services)| wanted(services));
-        let steps = steps.map(|(step, services)| format!("{}: {step}", join(services, ", ")));
+        let steps = steps.map(|(step, services)| match only {
+            Some(_) => step.clone(),
+            None => format!("{}: {step}", join(services, ", ")),
+        });
         let losses = self.losses.iter().filter(|(_, services)| wanted(services));
-        let losses = losses.map(|(what, services)| match services.is_empty() {
+        let losses = losses.map(|(what, services)| match only.is_some() || services.is_empty() {
             true => format!("not carried over: {what}"),
             false => format!("not carried over: {what} ({})", join(services, ", ")),
         });
@@ -126,7 +139,7 @@ impl ExportNotes {
 
     /// Like [`ExportNotes::comment`], for a file about one service.
     pub(super) fn comment_of(&self, service: &PortableService) -> String {
-        self.as_comment(&self.lines_if(|services| services.contains(&service.name)))
+        self.as_comment(&self.lines_of(Some(&service.name)))
     }
 
     fn as_comment(&self, lines: &[String]) -> String {

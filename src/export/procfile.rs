@@ -82,14 +82,9 @@ fn note(stack: &PortableStack, service: &PortableService, notes: &mut ExportNote
         ("`depends_on`: all start at once", !service.depends_on.is_empty()),
         ("`health`", service.health.is_some()),
         ("`stop`", stop.command.is_some() || signal_name(stop.signal) != Some("TERM")),
-        ("`success_codes`", service.success_codes.iter().ne([&0])),
-        ("`profiles`", !service.profiles.is_empty()),
-        ("`port.pass`", service.ports.iter().any(|port| port.activated)),
         ("`restart`: all end when one does", service.kind == ServiceKind::Service),
     ];
-    for (what, _) in lost.into_iter().filter(|(_, lost)| *lost) {
-        notes.lose(what, service);
-    }
+    notes.lose_those(service, &lost);
     for file in service.env_files.iter().filter(|file| file.path != stack.dir.join(".env")) {
         let path = file.path.strip_prefix(&stack.dir).unwrap_or(&file.path).to_string_lossy();
         let step = format!("{path} is not read by default: start with `-e .env,{path}`");

@@ -244,18 +244,13 @@ impl ServiceUnit<'_> {
 
     fn note(&self, notes: &mut ExportNotes) {
         let service = self.service;
-        if service.health.is_some() {
-            notes.lose("`health`", service);
-        }
-        if service.ready.probes.contains(&PortableProbe::Log) {
-            notes.lose("`ready.log`", service);
-        }
-        if !service.profiles.is_empty() {
-            notes.lose("`profiles`", service);
-        }
-        if service.depends_on.values().any(|condition| *condition == Condition::Started) {
-            notes.lose("`depends_on` with `started`: waits until ready", service);
-        }
+        let starts = service.depends_on.values().any(|it| *it == Condition::Started);
+        let lost = [
+            ("`health`", service.health.is_some()),
+            ("`ready.log`", service.ready.probes.contains(&PortableProbe::Log)),
+            ("`depends_on` with `started`: waits until ready", starts),
+        ];
+        notes.lose_those(service, &lost);
         let inherited = self.inherited();
         if !inherited.is_empty() {
             let names = inherited.join(" ");

@@ -16,11 +16,11 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::door_files::{DoorFiles, write_label};
+use super::door_protocol::{DoorJoin, DoorReply, DoorRequest};
 use super::door_state::{DoorState, JoinedStack};
 use super::door_stream::DoorStream;
 use super::exchange_feed::send_exchanges;
 use super::failed_lines::add_last_lines;
-use super::message::{DoorJoin, DoorReply, DoorRequest};
 use super::network_watch::NetworkWatch;
 use super::waker;
 use crate::control::ControlClient;

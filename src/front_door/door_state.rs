@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::bound_ports::BoundPorts;
+use super::door_protocol::{DoorReply, DoorStack, DoorStatus};
 use super::front_ports::FrontPorts;
-use super::message::{DoorReply, DoorStack, DoorStatus};
 use super::open_addresses::{OpenAddresses, OpenStack};
 use crate::model::{Message, MessageClass, Snapshot, StackProxy};
 use crate::ports::NetworkInterface;
@@ -134,7 +134,7 @@ impl DoorState {
         let (address, error) =
             addresses.find_map(|address| Some((address, self.network_errors.get(&address)?)))?;
         let text = format!("other machines cannot use names: cannot listen on {address}: {error}");
-        let help = format!("run `devstack ports {}` to see who has it", address.port());
+        let help = format!("run `devstack ports {}` to see what is using it", address.port());
         Some(Message::new(MessageClass::Port, text).help(help))
     }
 }

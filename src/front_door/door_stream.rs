@@ -1,18 +1,15 @@
 use std::collections::VecDeque;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-};
+use rustix::net::SendFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-use super::message::{VERSION, Versioned};
-use crate::sys::process::{RECV_FLAGS, close_on_exec};
+use super::door_protocol::{VERSION, Versioned};
+use crate::sys::fd_passing::{ReceivedFds, receive_with_fds, send_with_fds};
 
 /// Of one message, in bytes: more than a hundred paths.
 const MAX_MESSAGE: usize = 1024 * 1024;
@@ -60,13 +57,16 @@ impl DoorStream {
         message: &impl Serialize,
         descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
+        if descriptors.len() > MAX_DESCRIPTORS {
+            return Err(invalid("too many descriptors"));
+        }
         let message = Versioned { version: VERSION, message };
         let mut line = serde_json::to_vec(&message).expect("messages serialize to JSON");
         line.push(b'\n');
         let mut descriptors = descriptors;
         let mut rest = line.as_slice();
         while !rest.is_empty() {
-            let send = || send_once(&self.socket, rest, descriptors);
+            let send = || Ok(send_with_fds(&self.socket, rest, descriptors, SendFlags::empty())?);
             let sent = self.socket.async_io(Interest::WRITABLE, send).await?;
             rest = &rest[sent..];
             // They go with the first byte.
@@ -91,10 +91,10 @@ impl DoorStream {
                 return Err(invalid("the message is too long"));
             }
             let mut part = [0; 16 * 1024];
-            let mut arrived = Vec::new();
-            let receive = || receive_once(&self.socket, &mut part, &mut arrived);
-            let count = self.socket.async_io(Interest::READABLE, receive).await?;
-            self.descriptors.extend(arrived);
+            let receive = || Ok(receive_with_fds(&self.socket, &mut part)?);
+            let ReceivedFds { count, fds } =
+                self.socket.async_io(Interest::READABLE, receive).await?;
+            self.descriptors.extend(fds.into_iter().flatten());
             if self.descriptors.len() > MAX_DESCRIPTORS {
                 return Err(invalid("too many descriptors"));
             }
@@ -129,46 +129,13 @@ fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Er
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-fn send_once(
-    socket: &UnixStream,
-    bytes: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(invalid("too many descriptors"));
-    }
-    let parts = [IoSlice::new(bytes)];
-    // Rust programs ignore SIGPIPE: a receiver that is gone is an error here.
-    Ok(rustix::net::sendmsg(socket, &parts, &mut control, SendFlags::empty())?)
-}
-
-fn receive_once(
-    socket: &UnixStream,
-    bytes: &mut [u8],
-    arrived: &mut Vec<OwnedFd>,
-) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [IoSliceMut::new(bytes)];
-    let received = rustix::net::recvmsg(socket, &mut parts, &mut control, RECV_FLAGS)?;
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            arrived.extend(rights);
-        }
-    }
-    arrived.iter().for_each(|fd| close_on_exec(fd.as_fd()));
-    Ok(received.bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
     use std::os::fd::AsFd;
 
     use super::*;
-    use crate::front_door::message::{DoorReply, DoorRequest};
+    use crate::front_door::door_protocol::{DoorReply, DoorRequest};
 
     #[tokio::test]
     async fn messages_bring_their_descriptors() {

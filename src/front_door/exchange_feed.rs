@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
+use super::door_protocol::{DoorRequest, connect};
 use super::door_stream::DoorStream;
-use super::message::{DoorRequest, connect};
 use crate::proxy::{ExchangeRecord, ExchangeRing};
 
 /// Which exchanges to send.

@@ -8,12 +8,12 @@ pub(super) struct FrontPorts {
 }
 
 impl FrontPorts {
-    /// Gives a port to a stack, whoever has it.
+    /// Gives a port to a stack, even if another has it.
     pub fn give(&mut self, port: u16, stack: &Path) {
         self.owners.insert(port, stack.to_owned());
     }
 
-    /// Takes the ports of stacks that are gone away from them, and gives those that nobody has to
+    /// Takes the ports of stacks that are gone away from them, and gives those that are free to
     /// the first stack whose file names them.
     pub fn settle<'s>(&mut self, stacks: impl IntoIterator<Item = (&'s Path, Option<u16>)>) {
         let stacks: Vec<(&Path, Option<u16>)> = stacks.into_iter().collect();

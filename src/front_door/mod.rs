@@ -21,6 +21,7 @@
 mod bound_ports;
 mod door;
 mod door_files;
+mod door_protocol;
 mod door_state;
 mod door_stream;
 mod exchange_feed;
@@ -28,7 +29,6 @@ mod failed_lines;
 mod front_ports;
 mod membership;
 mod membership_step;
-mod message;
 mod name_claim;
 mod network_watch;
 mod open_addresses;
@@ -37,7 +37,7 @@ mod waker;
 
 pub use door::serve;
 pub use door_files::DoorFiles;
+pub use door_protocol::{DoorReply, DoorRequest, DoorStack, DoorStatus, ask};
 pub use exchange_feed::{ExchangeFeed, ExchangeQuery, ExchangeReader};
 pub use membership::Membership;
-pub use message::{DoorReply, DoorRequest, DoorStack, DoorStatus, ask};
 pub use name_claim::{ClaimedNames, DoorSetting, claim};

@@ -1,4 +1,4 @@
-//! HTTPS for the names of services: a CA of this user, and who trusts it.
+//! HTTPS for the names of services: a CA of this user, and the stores that trust it.
 //!
 //! `devstack trust` creates a [`LocalCa`], constrained to `localhost` and the names it was given, and adds
 //! it to the [`stores`] of this machine. The proxy looks at the first byte of a connection: TLS and

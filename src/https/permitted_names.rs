@@ -9,7 +9,7 @@ use crate::text::quote;
 /// Always permitted, with all names below it.
 const LOCALHOST: &str = "localhost";
 
-/// Top-level domains that nobody can register (RFC 2606, 6761, 6762 and ICANN's choice for private use).
+/// Top-level domains that cannot be registered (RFC 2606, 6761, 6762 and ICANN's choice for private use).
 const PRIVATE_DOMAINS: [&str; 5] = ["example", "internal", "invalid", "local", "test"];
 
 /// Maximum length of a name in bytes, and of one of its labels.
@@ -93,7 +93,7 @@ fn check_name(name: &str) -> Result<(), (&'static str, &'static str)> {
     }
     if top == name && name != LOCALHOST && !PRIVATE_DOMAINS.contains(&name) {
         let help = "use a name below it, such as `shop.test`";
-        return Err(("it is a top-level domain, which has sites of others", help));
+        return Err(("it is a top-level domain, with sites of other people", help));
     }
     Ok(())
 }

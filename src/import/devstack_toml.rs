@@ -193,7 +193,6 @@ impl ImportedProbe {
         let mut table = InlineTable::default();
         match &self.test {
             ProbeTest::Started => table.set("tcp", false),
-            ProbeTest::Tcp => table.set("tcp", true),
             ProbeTest::Http(target) => table.set("http", target.as_str()),
             ProbeTest::Exec(command) => table.set("exec", command.to_value()),
             ProbeTest::Log(pattern) => table.set("log", pattern.as_str()),

@@ -15,7 +15,10 @@ pub(super) fn read_env(node: &YamlNode) -> Vec<EnvEntry<'_>> {
     let mut env: Vec<EnvEntry<'_>> = Vec::new();
     let mut add = |name: &str, value: &str, node| {
         if name.is_empty() || name.contains('=') {
-            return YamlNode::reject(node, format!("{} is not a name of a variable", quote(name)));
+            return YamlNode::reject(
+                node,
+                format!("not carried over: invalid variable name {}", quote(name)),
+            );
         }
         env.push((name.to_owned(), to_template(value, node), node));
     };

@@ -135,8 +135,6 @@ impl ImportedProbe {
 pub enum ProbeTest {
     /// Nothing: it is ready once it has started, although it has a port.
     Started,
-    /// Something listens on the main port.
-    Tcp,
     /// GET of a path, such as `/health`, or of a URL.
     Http(String),
     /// A command that exits with 0.

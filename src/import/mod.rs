@@ -77,7 +77,7 @@ fn stack_name(node: &YamlNode) -> Option<String> {
     let text = with_defaults(node.text()?, node);
     let name = Name::nearest(&text).map(|name| name.to_string());
     match &name {
-        None => node.note(format!("not carried over: {} is not a valid name", quote(&text))),
+        None => node.note(format!("not carried over: invalid name {}", quote(&text))),
         Some(name) if *name != text => {
             node.note(format!("becomes `{name}`: names have only a-z, 0-9 and `-`"));
         }
@@ -90,7 +90,7 @@ fn stack_name(node: &YamlNode) -> Option<String> {
 fn replicas(node: &YamlNode) -> Option<u16> {
     let number = node.number::<u16>()?;
     if number > MAX_REPLICAS {
-        node.note(format!("now {MAX_REPLICAS}: there are not more replicas of a service"));
+        node.note(format!("now {MAX_REPLICAS}, the maximum number of replicas"));
     }
     (number > 1).then_some(number.min(MAX_REPLICAS))
 }

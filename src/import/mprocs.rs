@@ -11,7 +11,7 @@ use crate::text::quote;
 /// What `cwd` may begin with: the directory of the file.
 const CONFIG_DIR: &str = "<CONFIG_DIR>";
 
-const SCREEN: &str = "not carried over: how mprocs looks has no counterpart";
+const SCREEN: &str = "not carried over: it is for the display of mprocs";
 const OWN_LOGS: &str = "not carried over: `devstack logs` shows what services printed";
 
 const UNSUPPORTED: Unsupported = &[
@@ -32,7 +32,7 @@ const UNSUPPORTED: Unsupported = &[
     ("procs.*.tui", "not carried over: every service has a terminal, see `tty`"),
     ("server", "not carried over: devstack has a control socket of its own"),
     ("on_init", "not carried over: `autostart = false` leaves a service for later"),
-    ("on_all_finished", "not carried over: `devstack up` ends when all tasks are done"),
+    ("on_all_finished", "not carried over: `devstack up` exits when all tasks are done"),
 ];
 
 /// Reads `mprocs.yaml`. `file` is its name for errors and notes.
@@ -69,7 +69,7 @@ fn selected(node: &YamlNode) -> &YamlNode {
         other.accept();
     }
     node.note(match value {
-        Some(_) => "taken for this system only",
+        Some(_) => "only the value for this system is carried over",
         None => "not carried over: it has no value for this system",
     });
     value.unwrap_or(node)

@@ -19,7 +19,7 @@ use crate::text::quote;
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 const OWN_LOGS: &str = "not carried over: `devstack logs` shows what services printed";
-const SCREEN: &str = "not carried over: how process-compose looks has no counterpart";
+const SCREEN: &str = "not carried over: it is for the display of process-compose";
 const TEMPLATES: &str = "not carried over: values with `{{…}}` must be written out";
 
 const UNSUPPORTED: Unsupported = &[
@@ -191,7 +191,7 @@ fn read_dependencies(node: &YamlNode, names: &ServiceNames) -> Vec<(String, Cond
         };
         match names.get(name) {
             Some(name) => dependencies.push((name.to_owned(), condition)),
-            None => on.reject("not carried over: there is no such process"),
+            None => on.reject("not carried over: unknown process"),
         }
     }
     dependencies
@@ -283,7 +283,7 @@ fn read_http(node: &YamlNode, service: &mut ImportedService) -> Option<ProbeTest
     }
     let is_here = matches!(host.as_str(), "127.0.0.1" | "localhost" | "0.0.0.0" | "::1");
     let Some(number) = number else {
-        node.reject("not carried over: it has no port that is a number");
+        node.reject("not carried over: missing or invalid port");
         return None;
     };
     if !is_here {

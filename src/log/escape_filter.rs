@@ -56,16 +56,18 @@ pub(super) fn moves_cursor(line: &[u8]) -> bool {
 
 /// Removes escape sequences and control characters; invalid UTF-8 becomes U+FFFD.
 pub(crate) fn strip(text: &[u8]) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    EscapeFilter::default().line(text, false, false, &mut out);
-    String::from_utf8(out).expect("the filter writes UTF-8 only")
+    filtered(text, false)
 }
 
 /// Removes escape sequences and control characters except for colors, which end with the line.
 #[cfg(feature = "tui")]
 pub(crate) fn colored(text: &[u8]) -> String {
+    filtered(text, true)
+}
+
+fn filtered(text: &[u8], colors: bool) -> String {
     let mut out = Vec::with_capacity(text.len());
-    EscapeFilter::default().line(text, true, false, &mut out);
+    EscapeFilter::default().line(text, colors, false, &mut out);
     String::from_utf8(out).expect("the filter writes UTF-8 only")
 }
 

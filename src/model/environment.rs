@@ -39,13 +39,6 @@ pub struct EnvView {
     pub variables: Vec<EnvVariable>,
 }
 
-impl EnvView {
-    /// Returns the value of a variable.
-    pub fn get(&self, name: &str) -> Option<OsString> {
-        self.variables.iter().find(|variable| variable.name == name)?.value.get()
-    }
-}
-
 /// The source of a variable in a service's environment, weakest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "source", rename_all = "kebab-case")]

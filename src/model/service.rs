@@ -216,16 +216,6 @@ impl LaunchConfig {
         self.env.get(DATA_VARIABLE).map(Path::new)
     }
 
-    /// Returns what runs, for display, without secrets: the command, or the image with its arguments.
-    pub fn line(&self) -> String {
-        let command = self.command.line();
-        match &self.container {
-            None => command,
-            Some(container) if command.is_empty() => container.image(),
-            Some(container) => format!("{} {command}", container.image()),
-        }
-    }
-
     /// Changes its paths after the project directory was moved, for what a running program still needs.
     pub fn relocate(&mut self, moved: &DirMove) {
         self.dir = moved.path(&self.dir);

@@ -143,8 +143,11 @@ fn bind(trial: BindAttempt, port: u16) -> Result<(), Errno> {
 
 /// Binds a socket the way servers do.
 pub(super) fn bind_reusable(address: BindAddress, port: u16) -> Result<OwnedFd, Errno> {
-    let both = address == BindAddress::Both;
-    let address = address.with(port);
+    bind_server(address.with(port), address == BindAddress::Both)
+}
+
+/// The same at an address; `both`: `[::]` accepts IPv4 too.
+pub(super) fn bind_server(address: SocketAddr, both: bool) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = open(family)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;

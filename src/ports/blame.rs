@@ -17,7 +17,7 @@ pub type HoldersByPort = BTreeMap<u16, Vec<PortHolder>>;
 /// What was seen after a run that exited before it was ready, when nothing of it was left.
 #[derive(Debug, Default)]
 pub struct ExitEvidence {
-    /// Who listens on the service's ports, and on [`suspected_ports`].
+    /// What listens on the service's ports, and on [`suspected_ports`].
     pub holders: HoldersByPort,
     /// The last lines of the run.
     pub lines: Vec<String>,

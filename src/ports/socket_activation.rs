@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, sockopt};
 
 use super::holders::holders_of_port;
 use super::{PortObstacle, availability, conflict_text};
@@ -37,13 +36,7 @@ pub fn reset_listener(socket: impl AsFd) -> io::Result<()> {
 }
 
 fn bind(address: SocketAddr) -> Result<OwnedFd, Errno> {
-    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let socket = availability::open(family)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
-    }
-    rustix::net::bind(&socket, &address)?;
+    let socket = availability::bind_server(address, address.ip().is_unspecified())?;
     rustix::net::listen(&socket, BACKLOG)?;
     Ok(socket)
 }

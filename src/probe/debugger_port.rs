@@ -1,4 +1,3 @@
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -45,5 +44,5 @@ pub fn start_debugger_probe(
             sleep(pause).await;
         }
     });
-    ProbeHandle::new(task.abort_handle(), Arc::new(Mutex::new(None)))
+    ProbeHandle(task.abort_handle())
 }

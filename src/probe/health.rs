@@ -1,4 +1,3 @@
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -9,7 +8,6 @@ use super::probe_report::ProbeReporter;
 use super::readiness::{ProbeHandle, attempt};
 use super::{ProbeContext, ProbeFinding, ProbeReport};
 use crate::model::{HealthConfig, LaunchConfig, Message, MessageClass, RunId};
-use crate::sync::lock_unpoisoned;
 
 /// The shortest pause between rounds, in case none is configured.
 const SHORTEST: Duration = Duration::from_millis(1);
@@ -25,16 +23,14 @@ pub fn start_health(
     sight: ProbeContext,
     reports: mpsc::UnboundedSender<ProbeReport>,
 ) -> ProbeHandle {
-    let failure = Arc::new(Mutex::new(None));
     let care = HealthTask {
         health: health.clone(),
         launch: launch.clone(),
         sight,
         reporter: ProbeReporter { run, reports },
-        failure: failure.clone(),
     };
     let task = tokio::spawn(care.run());
-    ProbeHandle::new(task.abort_handle(), failure)
+    ProbeHandle(task.abort_handle())
 }
 
 struct HealthTask {
@@ -42,7 +38,6 @@ struct HealthTask {
     launch: LaunchConfig,
     sight: ProbeContext,
     reporter: ProbeReporter,
-    failure: Arc<Mutex<Option<String>>>,
 }
 
 enum HealthRound {
@@ -62,14 +57,12 @@ impl HealthTask {
             match self.round().await {
                 HealthRound::Good => {
                     bad = 0;
-                    self.note(None);
                     if well.replace(true) != Some(true) {
                         self.reporter.send(ProbeFinding::Healthy);
                     }
                 }
                 HealthRound::Bad(why) => {
                     bad = self.health.failures.min(bad + 1);
-                    self.note(Some(why.clone()));
                     if bad >= self.health.failures && well.replace(false) != Some(false) {
                         self.reporter.send(ProbeFinding::Unhealthy(why));
                     }
@@ -105,10 +98,6 @@ impl HealthTask {
             }
         }
         HealthRound::Good
-    }
-
-    fn note(&self, why: Option<String>) {
-        *lock_unpoisoned(&self.failure) = why;
     }
 }
 
@@ -181,12 +170,10 @@ mod tests {
                 panic!("not unhealthy")
             };
             assert!(why.contains("failed (exit 1)"), "{why}");
-            assert_eq!(scene.probing.as_ref().unwrap().last_failure(), Some(why));
             let tried = std::fs::read_to_string(scene.dir.path().join("tried")).unwrap();
             assert!(tried.lines().count() >= 3);
             std::fs::write(&good, "").unwrap();
             assert_eq!(scene.next().await, Some(ProbeFinding::Healthy));
-            assert_eq!(scene.probing.as_ref().unwrap().last_failure(), None);
             std::fs::remove_file(&good).unwrap();
         }
         assert!(matches!(scene.next().await, Some(ProbeFinding::Unhealthy(_))));

@@ -1,8 +1,8 @@
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -15,7 +15,6 @@ use crate::model::{
     self, DisplayDuration, LaunchConfig, ListenAddress, Message, MessageClass, ReadyConfig, RunId,
 };
 use crate::ports::PortHolder;
-use crate::sync::lock_unpoisoned;
 
 /// How long a service may listen on wrong ports only before that is reported: some start with a
 /// debugger or metrics port.
@@ -25,25 +24,11 @@ const WRONG_PORT_DELAY: Duration = Duration::from_secs(2);
 const FORWARDER_GRACE: Duration = Duration::from_secs(3);
 
 /// The running probes of a run. Dropping it aborts them and kills their commands.
-pub struct ProbeHandle {
-    task: AbortHandle,
-    failure: Arc<Mutex<Option<String>>>,
-}
-
-impl ProbeHandle {
-    pub(super) fn new(task: AbortHandle, failure: Arc<Mutex<Option<String>>>) -> ProbeHandle {
-        ProbeHandle { task, failure }
-    }
-
-    /// Returns why the latest attempts failed; `None` before the first and when all succeeded.
-    pub fn last_failure(&self) -> Option<String> {
-        lock_unpoisoned(&self.failure).clone()
-    }
-}
+pub struct ProbeHandle(pub(super) AbortHandle);
 
 impl Drop for ProbeHandle {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }
 
@@ -60,12 +45,13 @@ pub fn start_readiness(
     matches: Vec<oneshot::Receiver<String>>,
     reports: mpsc::UnboundedSender<ProbeReport>,
 ) -> ProbeHandle {
-    let failure = Arc::new(Mutex::new(None));
     let (tell, reported) = mpsc::unbounded_channel();
     let (sight, launch) = (Arc::new(sight), Arc::new(launch.clone()));
     let mut tasks = JoinSet::new();
     let mut matches = matches.into_iter();
     let begin = Instant::now();
+    let unseen = ready.probes.iter().filter(|probe| looks_from_outside(probe)).count();
+    let unseen = Arc::new(watch::Sender::new(unseen));
     for (index, probe) in ready.probes.iter().enumerate() {
         let single = ProbeTask {
             index,
@@ -74,6 +60,7 @@ pub fn start_readiness(
             begin,
             launch: launch.clone(),
             sight: sight.clone(),
+            unseen: unseen.clone(),
             tell: tell.clone(),
         };
         let matched = match probe {
@@ -88,7 +75,7 @@ pub fn start_readiness(
     }
     let watch = ReadinessTracker {
         reporter: ProbeReporter { run, reports },
-        failure: failure.clone(),
+        last_failure: None,
         status: BTreeSet::new(),
         sight,
         seen: BTreeSet::new(),
@@ -99,7 +86,7 @@ pub fn start_readiness(
         watch.run(count, reported).await;
         drop(tasks);
     });
-    ProbeHandle::new(task.abort_handle(), failure)
+    ProbeHandle(task.abort_handle())
 }
 
 /// An update from the task of one probe.
@@ -116,7 +103,14 @@ struct ProbeTask {
     begin: Instant,
     launch: Arc<LaunchConfig>,
     sight: Arc<ProbeContext>,
+    /// How many probes that look from outside have not succeeded yet.
+    unseen: Arc<watch::Sender<usize>>,
     tell: mpsc::UnboundedSender<(usize, ProbeUpdate)>,
+}
+
+/// Whether a probe needs no process. All others of a container cost much of its engine.
+fn looks_from_outside(probe: &model::Probe) -> bool {
+    matches!(probe, model::Probe::Tcp { .. } | model::Probe::Http { .. })
 }
 
 impl ProbeTask {
@@ -165,6 +159,10 @@ impl ProbeTask {
         if self.sight.is_forwarded() {
             self.say(ProbeUpdate::Failed("its container does not run yet".to_owned()));
             self.sight.started().await;
+            if !looks_from_outside(&self.probe) {
+                // Fails only without a sender, and this task has one.
+                let _ = self.unseen.subscribe().wait_for(|unseen| *unseen == 0).await;
+            }
         }
         for pause in ProbeBackoff::new(first, self.interval) {
             let slow = |what| self.say(ProbeUpdate::Failed(what));
@@ -172,10 +170,10 @@ impl ProbeTask {
                 return;
             };
             match attempt {
-                ProbeAttempt::Held(what) => return self.say(ProbeUpdate::Held(what)),
+                ProbeAttempt::Held(what) => return self.held(what),
                 ProbeAttempt::HeldAt(what, listening) => {
                     self.say(ProbeUpdate::Once(ProbeFinding::ListeningOn(listening)));
-                    return self.say(ProbeUpdate::Held(what));
+                    return self.held(what);
                 }
                 ProbeAttempt::Failed(why) => self.say(ProbeUpdate::Failed(why)),
                 ProbeAttempt::NotListening(port) => self.port_unused(port),
@@ -197,6 +195,13 @@ impl ProbeTask {
             }
             sleep(pause).await;
         }
+    }
+
+    fn held(&self, what: String) {
+        if looks_from_outside(&self.probe) {
+            self.unseen.send_modify(|unseen| *unseen -= 1);
+        }
+        self.say(ProbeUpdate::Held(what));
     }
 
     fn port_unused(&self, port: u16) {
@@ -266,7 +271,8 @@ pub(super) async fn attempt(
 /// Combines the updates of a run's probes.
 struct ReadinessTracker {
     reporter: ProbeReporter,
-    failure: Arc<Mutex<Option<String>>>,
+    /// Why the latest attempts failed, if they did.
+    last_failure: Option<String>,
     /// Findings that are reported only once, by kind and port.
     status: BTreeSet<(&'static str, u16)>,
     sight: Arc<ProbeContext>,
@@ -312,11 +318,10 @@ impl ReadinessTracker {
         }
     }
 
-    fn fail(&self, why: String) {
+    fn fail(&mut self, why: String) {
         let why = Some(why).filter(|why| !why.is_empty());
-        let mut last = lock_unpoisoned(&self.failure);
-        if *last != why {
-            *last = why.clone();
+        if self.last_failure != why {
+            self.last_failure.clone_from(&why);
             if let Some(why) = why {
                 self.reporter.send(ProbeFinding::Failed(why));
             }

@@ -73,10 +73,6 @@ impl ProbeFixture {
         ProbeFixture { owner, listening, reports, probing }
     }
 
-    fn failure(&self) -> Option<String> {
-        self.probing.as_ref().unwrap().last_failure()
-    }
-
     async fn next(&mut self) -> ProbeFinding {
         let report = tokio::time::timeout(DEADLINE, self.reports.recv()).await;
         let report = report.expect("a report within the deadline").expect("probes are running");
@@ -165,11 +161,9 @@ async fn a_port_is_ready_when_its_own_listener_accepts() {
     drop(listener);
     let mut scene = ProbeFixture::new(ListenerOwner::NotListening, vec![Probe::Tcp { port }]);
     assert_eq!(scene.failing().await, format!("nothing is listening on port {port} yet"));
-    assert_eq!(scene.failure(), Some(format!("nothing is listening on port {port} yet")));
     let _listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     *scene.owner.lock().unwrap() = ListenerOwner::Ours(Vec::new());
     assert_eq!(scene.held().await, format!("port {port} accepts connections"));
-    assert_eq!(scene.failure(), None);
     scene.end().await;
 }
 

@@ -1,5 +1,4 @@
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +20,7 @@ use super::stack_mark::StackMark;
 use crate::model::{
     DirMove, LaunchConfig, Message, RunId, SERVICE_VAR, StackContainers, Survivor, TtyMode,
 };
+use crate::regular_file::random_bytes;
 use crate::sys::pty::{Pty, TermSize};
 
 /// How long killed trees may take to disappear at the end. SIGKILL takes milliseconds; what is
@@ -108,27 +108,8 @@ impl ProcessManager {
         self.terminals.resize(TermSize { rows, columns });
     }
 
-    /// Starts a run. Never blocks and never fails: its run reports follow, the last of them
-    /// `TreeEmpty`. A run number must not be reused. Output to a pty arrives as stdout.
-    ///
-    /// The program is passed the sockets `handed`, at most 64: as descriptors from 3 on, described
-    /// by `LISTEN_FDS` and so on as in sd_listen_fds(3). No other process inherits them.
-    pub fn spawn(
-        &self,
-        run: RunId,
-        launch: &LaunchConfig,
-        tty: TtyMode,
-        handed: Vec<ListenFd>,
-        sink: impl OutputSink,
-    ) -> RunHandle {
-        let reserved = self.reserve(run, launch);
-        let handle = reserved.handle.clone();
-        self.start(&self.facts, reserved, launch, RunInputs { tty, handed, epilogue: None }, sink);
-        handle
-    }
-
     /// Reserves a run that is started later, such as one whose image is pulled first. Until then its
-    /// handle does nothing.
+    /// handle does nothing. A run number must not be reused.
     pub fn reserve(&self, run: RunId, launch: &LaunchConfig) -> ReservedRun {
         let service = launch.env.get(SERVICE_VAR).cloned();
         let pids = Arc::new(RunPids::new(self.mains.clone(), service));
@@ -136,7 +117,11 @@ impl ProcessManager {
         ReservedRun { run, handle: RunHandle { link, pids, stopper: Arc::default() } }
     }
 
-    /// Starts a reserved run.
+    /// Starts a reserved run. Never blocks and never fails: its run reports follow, the last of them
+    /// `TreeEmpty`. Output to a pty arrives as stdout.
+    ///
+    /// The program is passed the sockets `handed`, at most 64: as descriptors from 3 on, described
+    /// by `LISTEN_FDS` and so on as in sd_listen_fds(3). No other process inherits them.
     pub fn start_reserved(
         &self,
         reserved: ReservedRun,
@@ -400,7 +385,5 @@ pub(crate) fn random_name() -> io::Result<String> {
 }
 
 fn random_bits() -> io::Result<u128> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u128::from_ne_bytes(bytes))
+    random_bytes().map(u128::from_ne_bytes)
 }

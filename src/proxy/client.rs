@@ -11,7 +11,7 @@ use crate::sys::sockets::connection_user;
 /// How often to look whether a client has left while unread bytes of it hide that.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Who sends requests over a connection. Only hyper or TLS below it reads and writes.
+/// The sender of requests over a connection. Only hyper or TLS below it reads and writes.
 pub(super) struct ProxyClient {
     stream: SharedStream,
     /// The name in the handshake, in lower case. `None`: it speaks plain HTTP.
@@ -43,7 +43,7 @@ impl ProxyClient {
         !(self.ip.is_loopback() && self.reached.ip().is_loopback())
     }
 
-    /// Whether it may see what concerns nobody but the user who runs the stacks: it is of this user,
+    /// Whether it may see what concerns only the user of the stacks: it is of this user,
     /// or of root. The others of this machine reach loopback, too. Takes a few system calls, once.
     pub fn is_own(&self) -> bool {
         let ask = || may_see(connection_user(self.peer, self.reached));

@@ -2,15 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::recorded_headers::RecordedHeaders;
+use super::recorded_headers::{RecordedHeaders, is_secret_header};
 use crate::model::{Name, RunId};
 
 /// What is shown instead of a secret.
 pub const HIDDEN: &str = "(hidden)";
-
-/// Headers whose values let others act as the user.
-const SECRET_HEADERS: [&str; 5] =
-    ["authorization", "cookie", "set-cookie", "x-api-key", "proxy-authorization"];
 
 /// A request to a service through the proxy, and what became of it. Times are in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -146,10 +142,7 @@ impl ExchangeRecord {
     pub fn hide_secrets(&mut self) {
         let messages = std::iter::once(&mut self.request).chain(&mut self.response);
         for message in messages {
-            let shown = |(name, value)| {
-                let secret = SECRET_HEADERS.iter().any(|secret| secret.eq_ignore_ascii_case(name));
-                (name, if secret { HIDDEN } else { value })
-            };
+            let shown = |(name, value)| (name, if is_secret_header(name) { HIDDEN } else { value });
             message.headers = message.headers.iter().map(shown).collect();
         }
     }
@@ -249,12 +242,13 @@ mod tests {
     fn secrets_are_hidden_in_both_messages() {
         let json = r#"{"id":1,"at":"2026-11-20T09:00:00.120Z","service":"api","version":"HTTP/1.1","method":"GET",
             "host":"api.shop.localhost","target":"/","parked_ms":0.0,
-            "request":{"headers":[["AUTHORIZATION","s3cret"],["x-proxy-authorization","seen"]],"bytes":0,"whole":true}}"#;
+            "request":{"headers":[["AUTHORIZATION","s3cret"],["x-auth-token","t0ken"],["x-request-id","seen"]],"bytes":0,"whole":true}}"#;
         let mut record: ExchangeRecord = serde_json::from_str(json).unwrap();
         record.response = Some(message(b"body", true));
         record.hide_secrets();
         assert_eq!(record.request.header("authorization"), Some(HIDDEN));
-        assert_eq!(record.request.header("x-proxy-authorization"), Some("seen"));
+        assert_eq!(record.request.header("x-auth-token"), Some(HIDDEN));
+        assert_eq!(record.request.header("x-request-id"), Some("seen"));
         let values = record.response.as_ref().unwrap().headers.iter().map(|(_, value)| value);
         assert_eq!(values.collect::<Vec<_>>(), [HIDDEN, HIDDEN, "*/*"]);
         let head = record.head();

@@ -2,6 +2,19 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// Words that names of secret headers are made of: whoever has the value can act as the user.
+const WORDS: [&str; 5] = ["auth", "jwt", "key", "keys", "sid"];
+
+/// Parts of such words.
+const PARTS: [&str; 16] = [
+    "accesskey", "apikey", "authkey", "authorization", "cookie", "credential", "csrf",
+    "passphrase", "passwd", "password", "privatekey", "secret", "session", "signature", "token",
+    "xsrf",
+];
+
+/// Headers of browsers that are named like secrets.
+const PLAIN: [&str; 2] = ["sec-websocket-key", "access-control-allow-credentials"];
+
 /// Names and values of headers, in their order. One piece of memory: a thousand exchanges would have
 /// tens of thousands of small ones.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -75,9 +88,60 @@ impl<'de> Deserialize<'de> for RecordedHeaders {
     }
 }
 
+/// Whether the value of a header with this name is a secret.
+pub(super) fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    !PLAIN.contains(&&*name)
+        && words.any(|word| WORDS.contains(&word) || PARTS.iter().any(|part| word.contains(part)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secret_headers_are_known_by_their_names() {
+        for name in [
+            "AUTHORIZATION",
+            "Proxy-Authorization",
+            "cookie",
+            "Set-Cookie",
+            "x-api-key",
+            "apikey",
+            "X-Auth-Token",
+            "x-auth",
+            "X-CSRFToken",
+            "x-xsrf-token",
+            "X-Amz-Security-Token",
+            "X-Hub-Signature-256",
+            "stripe-signature",
+            "x-session-id",
+            "X_Client_Secret",
+            "x-user-password",
+            "Ocp-Apim-Subscription-Key",
+            "x-goog-iap-jwt-assertion",
+        ] {
+            assert!(is_secret_header(name), "{name}");
+        }
+        for name in [
+            "accept",
+            "content-type",
+            "host",
+            "keep-alive",
+            "x-keyboard-layout",
+            "www-authenticate",
+            "author",
+            "x-request-id",
+            "Sec-WebSocket-Key",
+            "sec-websocket-accept",
+            "Access-Control-Allow-Credentials",
+            "traceparent",
+            "etag",
+        ] {
+            assert!(!is_secret_header(name), "{name}");
+        }
+    }
 
     #[test]
     fn headers_keep_their_order_and_take_the_memory_of_their_text() {

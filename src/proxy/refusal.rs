@@ -85,12 +85,12 @@ impl Refusal {
             .help(available("available names", table.names()))
     }
 
-    /// The same for whoever may not learn which names there are.
+    /// The same for clients that may not learn which names there are.
     pub fn unknown_to_remote() -> Refusal {
         Refusal::new(StatusCode::MISDIRECTED_REQUEST, MessageClass::Denied, "unknown host")
     }
 
-    /// Without names, paths, commands and lines of logs, which are for the user who runs the stacks.
+    /// Without names, paths, commands and lines of logs, which are for the user of the stacks.
     pub fn brief(mut self) -> Refusal {
         self.message.help.clear();
         self.message.detail.clear();

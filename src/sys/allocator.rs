@@ -13,8 +13,8 @@ pub(crate) fn limit_heaps() {
     }
 }
 
-/// Gives unused memory back to the system. After a busy moment what is in use lies scattered, and
-/// the C library by itself keeps everything between. Takes up to a few milliseconds.
+/// Gives unused memory back to the system. After a burst of work, live allocations are scattered,
+/// and the C library keeps the free memory between them. Takes up to a few milliseconds.
 pub(crate) fn trim() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: has no conditions.

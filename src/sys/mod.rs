@@ -2,6 +2,7 @@
 
 pub(crate) mod allocator;
 pub(crate) mod async_fd;
+pub(crate) mod fd_passing;
 #[cfg(test)]
 pub(crate) mod fifo;
 pub(crate) mod file_clock;
@@ -26,10 +27,10 @@ pub(crate) mod wait;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{
     credentials, inotify, kill_on_close, mounts, network_changes, open_path, process, run_mark,
-    sockets,
+    sockets, thread_priority,
 };
 #[cfg(not(target_os = "linux"))]
 pub(crate) use macos::{
     credentials, inotify, kill_on_close, mounts, network_changes, open_path, process, run_mark,
-    sockets,
+    sockets, thread_priority,
 };

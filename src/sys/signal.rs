@@ -41,6 +41,13 @@ pub(crate) fn reset_suspend_signal() {
     unsafe { libc::signal(libc::SIGTSTP, libc::SIG_DFL) };
 }
 
+/// Lets this process use its terminal while another program is in front.
+#[cfg(feature = "tui")]
+pub(crate) fn ignore_background_output() {
+    // SAFETY: ignoring a signal runs no code.
+    unsafe { libc::signal(libc::SIGTTOU, libc::SIG_IGN) };
+}
+
 /// Whether a process with this pid exists, of whatever user.
 pub(crate) fn process_exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);

@@ -25,6 +25,7 @@ pub enum UserAction {
     StopStack,
     Plan,
     Changes,
+    Requests,
     Ports,
     Search,
     Filter,
@@ -46,28 +47,20 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
     let ask = |request| vec![TuiCommand::Ask(request)];
     match action {
         UserAction::Start(name) => {
-            state.notice = Some(Notice::done(format!("starting {name} …")));
-            ask(TuiRequest::Start(vec![name]))
+            order(state, format!("starting {name} …"), TuiRequest::Start(vec![name]))
         }
         UserAction::Stop(name) => {
-            state.notice = Some(Notice::done(format!("stopping {name} …")));
-            ask(TuiRequest::Stop(vec![name]))
+            order(state, format!("stopping {name} …"), TuiRequest::Stop(vec![name]))
         }
         UserAction::Restart(name) => {
-            state.notice = Some(Notice::done(format!("restarting {name} …")));
-            ask(TuiRequest::Restart(vec![name]))
+            order(state, format!("restarting {name} …"), TuiRequest::Restart(vec![name]))
         }
-        UserAction::ToggleDebug(name) => {
-            let is_debugged =
-                view_of(state, &name).is_some_and(|view| view.mode == ModeView::Debug);
-            let mode = if is_debugged { "run" } else { "debug" };
-            state.notice = Some(Notice::done(format!("restarting {name} in {mode} mode …")));
-            ask(if is_debugged { TuiRequest::Undebug(name) } else { TuiRequest::Debug(name) })
-        }
+        UserAction::ToggleDebug(name) => toggle_debug(state, name),
         UserAction::Why(name) => ask(TuiRequest::Why(name)),
         UserAction::Env(name) => ask(TuiRequest::Env(name)),
         UserAction::Plan => ask(TuiRequest::Plan),
         UserAction::Changes => ask(TuiRequest::Changes),
+        UserAction::Requests => ask(TuiRequest::Requests),
         UserAction::EndAction(service, action) => ask(TuiRequest::EndAction(service, action)),
         UserAction::Attach(name) => vec![TuiCommand::Attach(name)],
         UserAction::Open(name) => vec![TuiCommand::Open(name)],
@@ -78,20 +71,15 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
             log::show_end(state)
         }
         UserAction::StartAll => {
-            let stands = |view: &&ServiceView| !view.kind.is_task() && !can_stop(view.phase);
-            let all = state.services().iter().filter(stands).map(|view| view.name.clone());
-            let all: Vec<Name> = all.collect();
-            match all.is_empty() {
-                true => {
-                    state.notice = Some(Notice::done("all services run"));
-                    Vec::new()
-                }
-                false => ask(TuiRequest::Start(all)),
+            let all = services_where(state, |phase| !can_stop(phase));
+            if all.is_empty() {
+                state.notice = Some(Notice::done("all services run"));
+                return Vec::new();
             }
+            ask(TuiRequest::Start(all))
         }
         UserAction::RestartAll => {
-            let runs = |view: &&ServiceView| !view.kind.is_task() && can_stop(view.phase);
-            let all = state.services().iter().filter(runs).map(|view| view.name.clone()).collect();
+            let all = services_where(state, can_stop);
             confirm(state, "restart all services that run?", TuiRequest::Restart(all))
         }
         UserAction::StopStack => confirm(state, "stop the whole stack?", TuiRequest::Down),
@@ -155,6 +143,27 @@ pub fn can_stop(phase: Phase) -> bool {
     }
 }
 
+/// Returns the services, without tasks, whose phase is such.
+fn services_where(state: &TuiState, is_such: fn(Phase) -> bool) -> Vec<Name> {
+    let counts = |view: &&ServiceView| !view.kind.is_task() && is_such(view.phase);
+    state.services().iter().filter(counts).map(|view| view.name.clone()).collect()
+}
+
+/// Sends a request and shows what it does.
+fn order(state: &mut TuiState, text: String, request: TuiRequest) -> Vec<TuiCommand> {
+    state.notice = Some(Notice::done(text));
+    vec![TuiCommand::Ask(request)]
+}
+
+fn toggle_debug(state: &mut TuiState, name: Name) -> Vec<TuiCommand> {
+    match view_of(state, &name).is_some_and(|view| view.mode == ModeView::Debug) {
+        true => order(state, format!("restarting {name} in run mode …"), TuiRequest::Undebug(name)),
+        false => {
+            order(state, format!("restarting {name} in debug mode …"), TuiRequest::Debug(name))
+        }
+    }
+}
+
 fn view_of<'a>(state: &'a TuiState, name: &Name) -> Option<&'a ServiceView> {
     state.services().iter().find(|view| view.name == *name)
 }
@@ -168,8 +177,8 @@ fn run_action(state: &mut TuiState, service: Name, action: Name) -> Vec<TuiComma
             Vec::new()
         }
         Some(true) => {
-            state.notice = Some(Notice::done(format!("running {action} of {service} …")));
-            vec![TuiCommand::Ask(TuiRequest::Run(service, action, Vec::new()))]
+            let text = format!("running {action} of {service} …");
+            order(state, text, TuiRequest::Run(service, action, Vec::new()))
         }
         Some(false) => input(state, InputPurpose::Arguments(service, action), String::new()),
     }
@@ -187,7 +196,7 @@ fn copy_address(state: &mut TuiState, name: &Name) -> Vec<TuiCommand> {
 
 fn copy(state: &mut TuiState, what: Option<String>, named: &str) -> Vec<TuiCommand> {
     let Some(text) = what.filter(|text| !text.is_empty()) else {
-        state.notice = Some(Notice::failed("there is nothing to copy"));
+        state.notice = Some(Notice::failed("nothing to copy"));
         return Vec::new();
     };
     state.notice =

@@ -82,7 +82,7 @@ fn add_service(view: &ServiceView, entries: &mut Vec<PaletteEntry>) {
 fn add_general(state: &TuiState, entries: &mut Vec<PaletteEntry>) {
     let close = match state.over_log {
         true => "back to the plain log",
-        false => "close; the stack goes on",
+        false => "close; the stack keeps running",
     };
     for (label, help, action) in [
         ("search", "/", UserAction::Search),
@@ -98,6 +98,7 @@ fn add_general(state: &TuiState, entries: &mut Vec<PaletteEntry>) {
         ("ports", "all ports of the stack", UserAction::Ports),
         ("plan", "what an edit of devstack.toml would change", UserAction::Plan),
         ("changes", "what has happened, newest last", UserAction::Changes),
+        ("requests", "the latest requests to names, newest last", UserAction::Requests),
         ("start all", "all services that do not run", UserAction::StartAll),
         ("restart all", "all services that run", UserAction::RestartAll),
         ("down", "stop the whole stack", UserAction::StopStack),
@@ -141,6 +142,7 @@ mod tests {
             "ports",
             "plan",
             "changes",
+            "requests",
             "start all",
             "restart all",
             "down",

@@ -92,7 +92,7 @@ impl WatchWorker {
         loop {
             match self.inbox.next(self.deadline()) {
                 WorkItem::Closed => return,
-                WorkItem::Order(order) => self.set(order),
+                WorkItem::Watch(targets) => self.set(targets),
                 WorkItem::Events => self.take_events(),
                 WorkItem::Mounts => self.remount(),
                 WorkItem::Time => {}

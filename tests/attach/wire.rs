@@ -79,8 +79,8 @@ impl Wire {
 }
 
 fn socket(project: &TestProject) -> std::path::PathBuf {
-    let folder = project.outside("run").join("devstack");
-    let entries = std::fs::read_dir(folder).expect("the folder of sockets");
+    let dir = project.outside("run").join("devstack");
+    let entries = std::fs::read_dir(dir).expect("the directory of sockets");
     let mut paths = entries.map(|entry| entry.expect("readable").path());
     paths.find(|path| path.extension().is_some_and(|end| end == "sock")).expect("a socket")
 }

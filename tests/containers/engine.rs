@@ -61,7 +61,7 @@ const KEEPER: &str = r#"
     done
     kill $engine; wait $engine; umount -l "$1/data/overlay" 2>/dev/null; rm -rf "$1""#;
 
-/// Some machines let nobody set limits, not even root.
+/// On some machines not even root can set limits.
 const RUNC: &str = r#"#!/bin/sh
 without='s/"rlimits":\[[^]]*\]/"rlimits":[]/'
 for word in "$@"; do

@@ -256,6 +256,9 @@ def keyboard(page):
 
 def logs(page):
     go(page, "logs")
+    # A line about the stack is drawn like the others.
+    expect(page.locator(".line.status.tone-notice").first).to_be_visible()
+    expect(page.locator(".line.notice")).to_have_count(0)
     page.get_by_label("Search", exact=True).fill("TICK 3")
     expect(page.locator("div.log .line.stdout").first).to_contain_text("tick 3")
     expect(page.locator("div.log .line.stdout", has_text="migrated")).to_have_count(0)

@@ -1,4 +1,4 @@
-//! Who gets in, and what is answered.
+//! Access and answers.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
@@ -141,7 +141,7 @@ fn guessing_the_token_is_slow() {
         })
         .collect();
     assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
-    // Whoever has it is not kept out.
+    // A client that has it is not kept out.
     assert_eq!(place.get("/api/stacks").status, 200);
     // Where the token is may be removed; another command makes another one.
     let file = board.project.outside("run").join("devstack/dashboard.token");

@@ -29,7 +29,7 @@ fn start(
 ) -> (RunId, RunHandle, Heard) {
     let heard = Heard::default();
     let (run, launch) = (RunId(run), lab.launch(command));
-    let leash = lab.processes.spawn(run, &launch, TtyMode::No, handed, heard.clone());
+    let leash = lab.spawn(run, &launch, TtyMode::No, handed, heard.clone());
     (run, leash, heard)
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use devstack::model::{
     CommandLine, LaunchConfig, Message, OutputStream, ProcessExit, RunId, TtyMode,
 };
-use devstack::process::{GuardHandle, OutputSink, ProcessManager, RunChange, RunHandle, RunReport};
+use devstack::process::{
+    GuardHandle, ListenFd, OutputSink, ProcessManager, RunChange, RunHandle, RunInputs, RunReport,
+};
 use tokio::sync::{Notify, mpsc};
 
 /// When nothing happens for so long, something hangs. Far above anything that is expected.
@@ -113,7 +115,7 @@ pub fn lab<F: Future<Output = ()>>(body: impl FnOnce(Lab) -> F) {
 pub fn guard() -> GuardHandle {
     let guard = match crate::keepers::per_run() {
         true => GuardHandle::start_without_marks(),
-        false => GuardHandle::start(),
+        false => GuardHandle::start(|_| {}),
     };
     guard.expect("a process can be forked")
 }
@@ -126,7 +128,7 @@ pub fn lab_with<F: Future<Output = ()>>(guard: GuardHandle, body: impl FnOnce(La
     runtime.block_on(async {
         let (tell, facts) = mpsc::unbounded_channel();
         let processes = ProcessManager::new(guard, tell, false).expect("a socket");
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a directory");
         let (early, told) = (VecDeque::new(), BTreeMap::new());
         let tty = TtyMode::No;
         body(Lab { guard: pid, processes, facts, early, next: 0, tty, dir, told }).await;
@@ -165,7 +167,23 @@ impl Lab {
     ) -> (RunId, RunHandle) {
         self.next += 1;
         let run = RunId(self.next);
-        (run, self.processes.spawn(run, launch, self.tty, Vec::new(), sink))
+        (run, self.spawn(run, launch, self.tty, Vec::new(), sink))
+    }
+
+    /// Starts a run with these sockets.
+    pub fn spawn(
+        &self,
+        run: RunId,
+        launch: &LaunchConfig,
+        tty: TtyMode,
+        handed: Vec<ListenFd>,
+        sink: impl OutputSink,
+    ) -> RunHandle {
+        let reserved = self.processes.reserve(run, launch);
+        let handle = reserved.handle().clone();
+        let inputs = RunInputs { tty, handed, epilogue: None };
+        self.processes.start_reserved(reserved, launch, inputs, sink);
+        handle
     }
 
     /// The next fact about a run.

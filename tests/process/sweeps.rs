@@ -97,7 +97,7 @@ fn the_next_one_finds_and_ends_what_is_left() {
         assert!(left.iter().any(|pinned| pinned.pid == *pid), "{swept:?}");
     }
     assert!(swept.alive.is_empty() && swept.trouble.is_none() && !record.exists());
-    std::fs::remove_dir_all(record.parent().expect("it has a folder")).expect("it is ours");
+    std::fs::remove_dir_all(record.parent().expect("it has a directory")).expect("it is ours");
 }
 
 #[test]

@@ -107,10 +107,10 @@ impl TestCommand {
     /// Passes on where cargo finds its toolchain, whose home is not the project's.
     pub fn with_cargo(self) -> TestCommand {
         let home = std::env::var_os("HOME").map(PathBuf::from).unwrap_or_default();
-        let folder =
+        let dir =
             |name, usual| std::env::var_os(name).map_or_else(|| home.join(usual), PathBuf::from);
-        self.env("CARGO_HOME", folder("CARGO_HOME", ".cargo"))
-            .env("RUSTUP_HOME", folder("RUSTUP_HOME", ".rustup"))
+        self.env("CARGO_HOME", dir("CARGO_HOME", ".cargo"))
+            .env("RUSTUP_HOME", dir("RUSTUP_HOME", ".rustup"))
             .keep("RUSTUP_TOOLCHAIN")
     }
 

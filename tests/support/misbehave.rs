@@ -12,9 +12,9 @@ pub fn misbehave() -> &'static Path {
 /// it; `cargo test --test main` does not, so this checks that it exists and is newer than its
 /// sources.
 pub fn example_program(name: &str, sources: &str) -> PathBuf {
-    let folder =
-        Path::new(env!("CARGO_BIN_EXE_devstack")).parent().expect("a program is in a folder");
-    let path = folder.join("examples").join(name);
+    let dir =
+        Path::new(env!("CARGO_BIN_EXE_devstack")).parent().expect("a program is in a directory");
+    let path = dir.join("examples").join(name);
     let built = path.metadata().and_then(|data| data.modified());
     let source = newest(&Path::new(env!("CARGO_MANIFEST_DIR")).join(sources));
     let state = match built {
@@ -26,8 +26,8 @@ pub fn example_program(name: &str, sources: &str) -> PathBuf {
 }
 
 /// Returns the latest modification time below a directory.
-fn newest(folder: &Path) -> SystemTime {
-    let entries = std::fs::read_dir(folder).expect("the sources are there").flatten();
+fn newest(dir: &Path) -> SystemTime {
+    let entries = std::fs::read_dir(dir).expect("the sources are there").flatten();
     let times = entries.map(|entry| match entry.path() {
         path if path.is_dir() => newest(&path),
         path if path.extension().is_none_or(|kind| kind != "rs") => SystemTime::UNIX_EPOCH,

@@ -14,9 +14,8 @@ const REQUIRE_ALL: &str = "DEVSTACK_REQUIRE_ALL";
 #[track_caller]
 pub fn require_program(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|path| is_program(path));
+    let found =
+        std::env::split_paths(&path).map(|dir| dir.join(program)).find(|path| is_program(path));
     require(program, found.is_some());
     found
 }

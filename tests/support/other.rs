@@ -10,7 +10,7 @@ const UID: u32 = 65_534;
 
 impl OtherUser {
     /// The user's directory; they own everything in it.
-    pub fn folder(&self) -> &Path {
+    pub fn dir(&self) -> &Path {
         self.0.path()
     }
 
@@ -21,15 +21,15 @@ impl OtherUser {
             return None;
         }
         require_program("setpriv")?;
-        let folder = tempfile::Builder::new().prefix("do").tempdir().expect("a folder");
+        let dir = tempfile::Builder::new().prefix("do").tempdir().expect("a directory");
         for place in ["", "run", "state", "home"] {
-            let place = folder.path().join(place);
+            let place = dir.path().join(place);
             std::fs::create_dir_all(&place).expect("it is ours");
             std::os::unix::fs::chown(&place, Some(UID), Some(UID)).expect("we are root");
             let mode = std::fs::Permissions::from_mode(0o700);
             std::fs::set_permissions(&place, mode).expect("it is ours");
         }
-        let other = OtherUser(folder);
+        let other = OtherUser(dir);
         let project = TestProject::new();
         let reach = other.program(&project, Path::new("/bin/sh"));
         let test = "test -x \"$0\" && test -x \"$1\"";

@@ -82,10 +82,9 @@ pub fn free_ports(count: u16) -> u16 {
 
 /// Locks a port, if it is free and not locked.
 fn take(port: u16) -> Option<File> {
-    let folder = std::env::temp_dir().join("devstack-test-ports");
-    fs::create_dir_all(&folder).expect("the temporary folder is writable");
-    let file =
-        File::options().create(true).append(true).open(folder.join(port.to_string())).ok()?;
+    let dir = std::env::temp_dir().join("devstack-test-ports");
+    fs::create_dir_all(&dir).expect("the temporary directory is writable");
+    let file = File::options().create(true).append(true).open(dir.join(port.to_string())).ok()?;
     flock(&file, FlockOperation::NonBlockingLockExclusive).ok()?;
     is_free(port).then_some(file)
 }

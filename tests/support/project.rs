@@ -16,7 +16,7 @@ use super::{CommandOutput, FifoGate, RunningProgram, TestCommand, eventually, mi
 const TOKEN: &str = "DEVSTACK_TEST_TOKEN";
 
 /// Directories of a project next to `app`, and the variables that name them.
-const FOLDERS: [(&str, &str); 6] = [
+const DIRS: [(&str, &str); 6] = [
     ("HOME", "home"),
     ("XDG_RUNTIME_DIR", "run"),
     ("XDG_STATE_HOME", "state"),
@@ -49,13 +49,13 @@ impl TestProject {
         static CLEAN: Once = Once::new();
         CLEAN.call_once(inherit_nothing);
         // Short, because the path of a socket is limited to 104 bytes on some systems.
-        let root = tempfile::Builder::new().prefix("ds").tempdir().expect("a temporary folder");
+        let root = tempfile::Builder::new().prefix("ds").tempdir().expect("a temporary directory");
         let path = root.path().canonicalize().expect("it was just made");
         let name = root.path().file_name().expect("it has a name").to_string_lossy();
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let token = format!("{TOKEN}={name}-{}-{count}", std::process::id());
-        for folder in FOLDERS.map(|(_, folder)| folder).into_iter().chain(["app"]) {
-            fs::create_dir(path.join(folder)).expect("the root is new");
+        for dir in DIRS.map(|(_, dir)| dir).into_iter().chain(["app"]) {
+            fs::create_dir(path.join(dir)).expect("the root is new");
         }
         fs::set_permissions(path.join("run"), fs::Permissions::from_mode(0o700))
             .expect("it is ours");
@@ -249,7 +249,7 @@ impl ProjectHome {
         all.insert("DEVSTACK_PROXY".into(), "off".into());
         all.insert("LANG".into(), "C.UTF-8".into());
         all.insert("TERM".into(), "xterm-256color".into());
-        all.extend(FOLDERS.map(|(name, folder)| (name.into(), self.path.join(folder).into())));
+        all.extend(DIRS.map(|(name, dir)| (name.into(), self.path.join(dir).into())));
         all.extend(std::env::var_os("PATH").map(|path| ("PATH".into(), path)));
         all
     }
@@ -299,8 +299,8 @@ fn inherit_nothing() {
 }
 
 /// Returns the socket files below a directory.
-fn sockets(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+fn sockets(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let mut found = Vec::new();
     for entry in entries.flatten() {
         match entry.file_type() {

@@ -39,8 +39,8 @@ pub struct Notes {
 impl Notes {
     /// Reads the notes in the file at `path`, which is made when it is not there.
     pub fn open(path: &Path) -> io::Result<Notes> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
         }
         let file = OpenOptions::new().create(true).append(true).read(true).open(path)?;
         let lines = fs::read_to_string(path)?;
@@ -96,8 +96,8 @@ mod tests {
 
     #[test]
     fn notes_survive_a_restart_and_are_counted_again() {
-        let folder = std::env::temp_dir().join(format!("notes-test-{}", std::process::id()));
-        let path = folder.join("deep/notes.txt");
+        let dir = std::env::temp_dir().join(format!("notes-test-{}", std::process::id()));
+        let path = dir.join("deep/notes.txt");
         let mut notes = Notes::open(&path).unwrap();
         assert_eq!(notes.add(" buy\r\nmilk ").unwrap().unwrap().text, "buy milk");
         assert!(notes.add(" \n ").unwrap().is_err());
@@ -115,6 +115,6 @@ mod tests {
         let texts: Vec<_> = again.all().iter().map(|note| note.text.as_str()).collect();
         assert_eq!(texts, ["buy milk", "call home"]);
         assert_eq!(again.uncounted().unwrap().id, 1);
-        fs::remove_dir_all(folder).unwrap();
+        fs::remove_dir_all(dir).unwrap();
     }
 }

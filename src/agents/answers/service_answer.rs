@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use super::{ToolAnswer, USUAL_BYTES, compact, cut, problem};
-use crate::agents::untrusted::{clean_line, clean_text, fence};
+use super::{ToolAnswer, USUAL_BYTES, compact, cut, fenced, problem};
+use crate::agents::untrusted::{clean_line, clean_text};
 use crate::model::{DisplayDuration, EnvView, VariableSource, WhyView};
 use crate::text::join;
 
@@ -21,18 +21,20 @@ pub fn why_answer(why: &WhyView) -> ToolAnswer {
         None => why.next.text.clone(),
     };
     let next = clean_line(next.as_bytes());
-    let mut text = format!("{} is {}: {cause}\nnext: {next}\n", service.name, service.phase);
+    // All that the service, its files or other programs can have a part in.
+    let mut said = format!("cause: {cause}\nnext: {next}\n");
+    let mut text = format!("{} is {}\n", service.name, service.phase);
     if let Some(url) = &service.url {
         text += &format!("url: {}\n", clean_line(url.as_bytes()));
     }
     let message = service.message.as_ref();
     let (first, mut quoted) = message.map(problem).unwrap_or_default();
     let help = message.map(|message| clean_text(&message.help)).unwrap_or_default();
-    if !first.is_empty() {
-        text += &format!("problem: {first}\n");
+    if !first.is_empty() && first != cause {
+        said += &format!("problem: {first}\n");
     }
     for line in help.lines() {
-        text += &format!("help: {line}\n");
+        said += &format!("help: {line}\n");
     }
     let exits: Vec<String> = why
         .exits
@@ -50,31 +52,28 @@ pub fn why_answer(why: &WhyView) -> ToolAnswer {
     }
     for wait in &why.waits {
         let cause = clean_line(wait.cause.as_bytes());
-        text += &format!("waits for {}, which is {} ({cause})\n", wait.service, wait.phase);
+        said += &format!("waits for {}, which is {} ({cause})\n", wait.service, wait.phase);
     }
     if let Some(trigger) = &why.trigger {
         let path = clean_line(trigger.path.as_bytes());
-        text += &format!("last change: {path} at {} led to: {}\n", trigger.at, trigger.action);
+        said += &format!("last change: {path} at {} led to: {}\n", trigger.at, trigger.action);
     }
     let moved = why.ports.iter().filter_map(|port| port.moved.as_deref());
     let moved: Vec<String> = moved.map(|moved| clean_line(moved.as_bytes())).collect();
     for moved in &moved {
-        text += &format!("port: {moved}\n");
+        said += &format!("port: {moved}\n");
     }
     if let Some(probe) = &why.probe {
         quoted += &format!("\nfailing {} probe: {}", probe.probe, clean_text(&probe.text));
     }
     let log: Vec<String> = why.log.iter().map(|line| clean_line(line.as_bytes())).collect();
     let log = &log[log.len().saturating_sub(LINES)..];
-    let mut output = quoted.trim_start().to_owned();
-    if !output.is_empty() {
-        output.push('\n');
+    if !quoted.trim().is_empty() {
+        said += quoted.trim();
+        said.push('\n');
     }
     for line in log {
-        output += &format!("{} | {line}\n", service.name);
-    }
-    if !output.is_empty() {
-        text += &fence(&cut(output, USUAL_BYTES - 1_000));
+        said += &format!("{} | {line}\n", service.name);
     }
     let data = compact(json!({
         "service": service.name,
@@ -92,7 +91,7 @@ pub fn why_answer(why: &WhyView) -> ToolAnswer {
         "moved": moved,
         "log": log,
     }));
-    ToolAnswer { text: cut(text, USUAL_BYTES), data }
+    ToolAnswer { text: fenced(&text, &said), data }
 }
 
 /// The answer of `env`: names and where each comes from, never a value.

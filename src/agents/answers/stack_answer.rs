@@ -2,7 +2,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{ToolAnswer, USUAL_BYTES, compact, cut, problem};
+use super::{ToolAnswer, USUAL_BYTES, compact, cut, fenced, problem};
 use crate::agents::untrusted::{clean_line, clean_text};
 use crate::model::{ActionView, Message, Phase, PlanView, ServiceView, Snapshot};
 use crate::ports::report::PortRow;
@@ -24,7 +24,11 @@ pub fn stack_answer(snapshot: &Snapshot) -> ToolAnswer {
     let dir = clean_line(snapshot.dir.to_string_lossy().as_bytes());
     let stack = clean_line(snapshot.stack.as_bytes());
     let mut text = format!("{stack} is {state} in {dir}\n");
-    services.iter().for_each(|service| text += &service_line(service));
+    let mut quoted = String::new();
+    for service in &services {
+        text += &service_line(service);
+        quoted += &service_details(service);
+    }
     if left_out > 0 {
         text += &format!("… and {left_out} more services\n");
     }
@@ -36,7 +40,7 @@ pub fn stack_answer(snapshot: &Snapshot) -> ToolAnswer {
         "services": services.iter().map(|service| service_data(service)).collect::<Vec<_>>(),
         "left_out": left_out,
     });
-    ToolAnswer { text: cut(text, USUAL_BYTES), data }
+    ToolAnswer { text: fenced(&text, &quoted), data }
 }
 
 fn is_well(service: &ServiceView) -> bool {
@@ -58,20 +62,29 @@ fn service_line(service: &ServiceView) -> String {
     if service.restarts > 0 {
         line += &format!(" restarts {}", service.restarts);
     }
-    if !is_well(service) {
-        line += &format!(": {}", clean_line(service.cause.as_bytes()));
-    }
     line.push('\n');
     for action in &service.actions {
         line += &format!("  action: {}\n", action_text(action));
     }
+    line
+}
+
+/// What may quote the service or other programs.
+fn service_details(service: &ServiceView) -> String {
+    let (mut text, cause) = (String::new(), clean_line(service.cause.as_bytes()));
+    if !is_well(service) {
+        text += &format!("{}: {cause}\n", service.name);
+    }
     if let Some(message) = service.message.as_ref() {
-        line += &format!("  problem: {}\n", problem(message).0);
+        let problem = problem(message).0;
+        if is_well(service) || problem != cause {
+            text += &format!("{} problem: {problem}\n", service.name);
+        }
         for help in message.help.lines() {
-            line += &format!("  help: {}\n", clean_line(help.as_bytes()));
+            text += &format!("{} help: {}\n", service.name, clean_line(help.as_bytes()));
         }
     }
-    line
+    text
 }
 
 fn service_data(service: &ServiceView) -> Value {
@@ -144,9 +157,7 @@ pub fn plan_answer(view: &PlanView) -> ToolAnswer {
     for line in view.plan.lines() {
         text += &(clean_line(line.as_bytes()) + "\n");
     }
-    for note in &view.notes {
-        text += &note_line(note);
-    }
+    let notes: String = view.notes.iter().map(note_line).collect();
     let changes = view.plan.changes.iter().map(|change| {
         json!({
             "service": change.service,
@@ -161,7 +172,7 @@ pub fn plan_answer(view: &PlanView) -> ToolAnswer {
         "unchanged": view.plan.unchanged,
         "notes": view.notes.iter().map(|note| clean_text(&note.text)).collect::<Vec<_>>(),
     });
-    ToolAnswer { text: cut(text, USUAL_BYTES), data }
+    ToolAnswer { text: fenced(&text, &notes), data }
 }
 
 fn note_line(note: &Message) -> String {
@@ -171,7 +182,7 @@ fn note_line(note: &Message) -> String {
 
 /// The answer of `ports` about the stack.
 pub fn ports_answer(rows: &[PortRow]) -> ToolAnswer {
-    let mut text = String::new();
+    let (mut text, mut quoted) = (String::new(), String::new());
     let mut list = Vec::new();
     for row in rows {
         let holder = row.holder.as_ref().filter(|_| !row.own).map(holder_text);
@@ -179,11 +190,10 @@ pub fn ports_answer(rows: &[PortRow]) -> ToolAnswer {
         let blocked = row.wanted_holder.as_ref().map(holder_text);
         text += &format!("{} {} {}", row.service, row.port, row.actual);
         if let Some(wanted) = wanted {
-            text += &format!(" (wanted {wanted}");
+            text += &format!(" (wanted {wanted})");
             if let Some(blocked) = &blocked {
-                text += &format!(", in use by {blocked}");
+                quoted += &format!("{wanted} is in use by {blocked}\n");
             }
-            text.push(')');
         }
         text += match (row.listening, row.own) {
             (false, _) => " not listening",
@@ -191,7 +201,7 @@ pub fn ports_answer(rows: &[PortRow]) -> ToolAnswer {
             (true, false) => " held by another process",
         };
         if let Some(holder) = &holder {
-            text += &format!(": {holder}");
+            quoted += &format!("{} is held by {holder}\n", row.actual);
         }
         text.push('\n');
         list.push(compact(json!({
@@ -208,19 +218,21 @@ pub fn ports_answer(rows: &[PortRow]) -> ToolAnswer {
     if text.is_empty() {
         text = "this stack has no ports\n".to_owned();
     }
-    ToolAnswer { text: cut(text, USUAL_BYTES), data: json!({ "ports": list }) }
+    ToolAnswer { text: fenced(&text, &quoted), data: json!({ "ports": list }) }
 }
 
 /// The answer of `ports` about one port of this machine.
 pub fn port_report_answer(report: &PortReport) -> ToolAnswer {
-    let text = cut(clean_text(&report.text()) + "\n", USUAL_BYTES);
+    let detail = cut(clean_text(&report.text()) + "\n", USUAL_BYTES);
+    let state = if report.holders.is_empty() { "nothing listens there" } else { "in use" };
+    let text = fenced(&format!("port {}: {state}\n", report.port), &detail);
     let holders: Vec<String> = report.holders.iter().map(holder_text).collect();
     let port = compact(json!({
         "port": report.port,
         "listening": !report.holders.is_empty(),
         "holder": holders.join(", "),
     }));
-    ToolAnswer { data: json!({ "ports": [port], "text": text }), text }
+    ToolAnswer { data: json!({ "ports": [port], "text": detail }), text }
 }
 
 fn holder_text(holder: &PortHolder) -> String {

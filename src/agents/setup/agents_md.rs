@@ -45,7 +45,7 @@ fn section(setup: &AgentsSetup) -> String {
 
 devstack runs the services of `{stack}`: {names}{more}.
 
-- Do not start servers in a shell, and do not end processes on ports: use the tools of the MCP server `devstack`, or
+- Do not start servers in a shell, and do not kill processes on ports: use the tools of the MCP server `devstack`, or
   the commands below.
 - Edits of sources and of the configuration are applied while the stack runs. After an edit, wait until it is ready.
 - Ports can move: ask for the URL, do not assume it.

@@ -4,7 +4,7 @@
 use jsonc_parser::cst::{CstArray, CstInputValue, CstObject};
 
 use super::AgentsSetup;
-use crate::json_document::JsonDocument;
+use crate::json_document::{JsonDocument, break_array, break_object};
 
 /// The name of devstack's entries.
 const ENTRY: &str = "devstack";
@@ -25,8 +25,8 @@ pub(super) fn merge_servers(existing: Option<&str>, setup: &AgentsSetup) -> Resu
                 ("args".to_owned(), CstInputValue::Array(arguments)),
             ]),
         );
-        servers.ensure_multiline();
-        object.ensure_multiline();
+        break_object(&servers);
+        break_object(&object);
     }
     Ok(document.to_string())
 }
@@ -64,8 +64,8 @@ pub(super) fn merge_launch(existing: Option<&str>, setup: &AgentsSetup) -> Resul
                 ("runtimeArgs".to_owned(), CstInputValue::Array(arguments)),
                 ("port".to_owned(), number(port)),
             ]));
-            entries.ensure_multiline();
-            object.ensure_multiline();
+            break_array(&entries);
+            break_object(&object);
         }
     }
     Ok(document.to_string())
@@ -98,6 +98,17 @@ mod tests {
     fn setup(port: u16) -> AgentsSetup {
         let (stack, services) = ("shop".to_owned(), Vec::new());
         AgentsSetup { stack, services, port: Some(port), arguments: Vec::new() }
+    }
+
+    #[test]
+    fn long_lists_of_one_line_take_no_time() {
+        let many: Vec<String> = (0..70_000).map(|at| format!("\"a{at}\":{{}}")).collect();
+        let text = format!("{{\"mcpServers\":{{{}}}}}", many.join(","));
+        let merged = merge_servers(Some(&text), &setup(1)).unwrap();
+        assert!(merged.starts_with(&text[..text.len() - 2]) && merged.contains("\"devstack\""));
+        let many = vec!["{}"; 300_000].join(",");
+        let text = format!("{{\"configurations\":[{many}]}}");
+        assert!(merge_launch(Some(&text), &setup(1)).unwrap().starts_with(&text[..text.len() - 2]));
     }
 
     #[test]

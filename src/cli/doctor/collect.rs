@@ -7,6 +7,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use rustix::process::{Resource, getrlimit};
+
 use super::facts::{
     ConfigStatus, DoctorFacts, LOCALHOST_NAME, LocalCaFacts, LocalhostNames, MachineFacts,
     MovedPort, NameResolver, OrphanFacts, OrphanedStack, ProjectFacts, ProxyFacts, StackFacts,
@@ -48,7 +50,7 @@ pub(super) fn collect(files: Vec<PathBuf>) -> Result<DoctorFacts, Message> {
     let machine = MachineFacts {
         watches: system::watches(),
         watchers: system::watchers(),
-        files: system::files(),
+        files: open_files(),
         processes: system::processes(),
         outgoing: ports::ephemeral_range(),
         has_pidfd: process::can_pin_processes(),
@@ -186,6 +188,12 @@ fn running(dir: &Path) -> Option<BTreeMap<PortKey, u16>> {
 
 fn lease_dir() -> PathBuf {
     RuntimeDir::existing().map(|dir| dir.port_leases()).unwrap_or_default()
+}
+
+/// Returns the limit of open files: current and maximum.
+fn open_files() -> (u64, u64) {
+    let limit = getrlimit(Resource::Nofile);
+    (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
 fn can_write(dir: &Path) -> bool {

@@ -30,7 +30,7 @@ pub(super) struct MachineFacts {
     /// Watchers (inotify instances) of this user.
     pub watchers: Option<LimitUsage>,
     /// Limit of open files per process: current and maximum.
-    pub files: Option<(u64, u64)>,
+    pub files: (u64, u64),
     pub processes: Option<LimitUsage>,
     /// First and last port of the range for outgoing connections.
     pub outgoing: (u16, u16),

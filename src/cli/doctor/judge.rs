@@ -53,7 +53,7 @@ fn of_machine(machine: &MachineFacts, services: u64) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     findings.extend(machine.watches.map(watches));
     findings.extend(machine.watchers.map(watchers));
-    findings.extend(machine.files.map(|(now, most)| files(now, most, services)));
+    findings.push(files(machine.files, services));
     findings.extend(machine.processes.map(|usage| processes(usage, services)));
     findings.push(match machine.has_pidfd {
         true => DoctorFinding::ok("pidfd", "pidfd is available, so processes are signalled safely"),
@@ -103,7 +103,7 @@ fn is_nearly_used(used: u64, most: u64) -> bool {
     most.saturating_sub(used) <= most / 10
 }
 
-fn files(now: u64, most: u64, services: u64) -> DoctorFinding {
+fn files((now, most): (u64, u64), services: u64) -> DoctorFinding {
     let need = OWN_FILES + services * FILES_OF_ONE;
     let text = format!("open file limit is {now}; devstack needs about {need} here");
     if now >= need {
@@ -192,7 +192,7 @@ fn https(ca: &LocalCaFacts) -> DoctorFinding {
     let check = "https";
     let (expires, expires_soon, stores) = match ca {
         LocalCaFacts::Absent => {
-            let text = "off: there is no local CA (`devstack trust` creates one)";
+            let text = "off: no local CA (`devstack trust` creates one)";
             return DoctorFinding::ok(check, text);
         }
         LocalCaFacts::Unusable(why) => {

@@ -1,7 +1,5 @@
 //! macOS: few of these limits exist.
 
-use rustix::process::{Resource, getrlimit};
-
 use super::facts::{LimitUsage, ProcessVisibility};
 
 /// Returns the use of directory watches: FSEvents has no limit.
@@ -11,11 +9,6 @@ pub(super) fn watches() -> Option<LimitUsage> {
 
 pub(super) fn watchers() -> Option<LimitUsage> {
     None
-}
-
-pub(super) fn files() -> Option<(u64, u64)> {
-    let limit = getrlimit(Resource::Nofile);
-    Some((limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX)))
 }
 
 /// Returns the use of processes: not counted.

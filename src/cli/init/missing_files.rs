@@ -19,7 +19,7 @@ pub(super) fn settle_missing_files(stack: &mut ImportedStack, dir: &Path, file: 
         if !dir.join(&service.dir).is_dir() {
             let missing = std::mem::take(&mut service.dir);
             let missing = quote(&missing.to_string_lossy());
-            let text = format!("`dir` is left out, because there is no directory {missing}");
+            let text = format!("`dir` is left out: no such directory: {missing}");
             service.comments.push(format!("Its directory {missing} was missing."));
             note(&subject, text);
         }

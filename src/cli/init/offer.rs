@@ -27,7 +27,7 @@ pub(crate) fn offer_init(files: &[PathBuf]) -> Result<(), CommandError> {
     let draft = ConfigDraft::checked(&dir, &stack.to_toml(source.name()))?;
     let names: Vec<&str> = stack.services.iter().map(|service| service.name.as_str()).collect();
     let question = format!(
-        "no devstack.toml here; write one from {} with {} and start it? [Y/n]",
+        "no devstack.toml in this directory; write one from {} with {} and start it? [Y/n]",
         source.name(),
         names.join(", ")
     );

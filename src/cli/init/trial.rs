@@ -269,7 +269,7 @@ fn result_of(view: &ServiceView) -> String {
     }
 }
 
-/// Says who has the port that a service was to get.
+/// Names the process that has the port meant for a service.
 fn moved_port(view: &ServiceView) -> Option<String> {
     let (wanted, given) = (view.wanted_port?, view.port?);
     if wanted == given {
@@ -288,11 +288,11 @@ mod tests {
     fn what_listens_loses_only_the_comment_that_it_need_not() {
         let mut service = ImportedService {
             ready: Some(ImportedProbe::of(ProbeTest::Started)),
-            comments: vec![NEED_NOT_LISTEN.to_owned(), "Found by go.mod.".to_owned()],
+            comments: vec![NEED_NOT_LISTEN.to_owned(), "Detected from go.mod.".to_owned()],
             ..ImportedService::default()
         };
         expect_to_listen(&mut service);
-        assert_eq!(service.comments, ["Found by go.mod."]);
+        assert_eq!(service.comments, ["Detected from go.mod."]);
         assert_eq!(service.ready, None);
         service.comments.push(NEED_NOT_LISTEN.to_owned());
         expect_to_listen(&mut service);

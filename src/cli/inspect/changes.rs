@@ -62,7 +62,7 @@ fn none_kept(error: ClientError, has_cursor: bool) -> ClientError {
         false => "then try again",
     };
     let help = format!(
-        "start one with `devstack up`, {again}; `devstack logs --said` shows what devstack said before"
+        "start one with `devstack up`, {again}; `devstack logs --said` shows earlier status lines"
     );
     ClientError::NotRunning(Message::new(message.class, text).help(help))
 }

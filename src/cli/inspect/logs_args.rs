@@ -9,7 +9,7 @@ use crate::model::{CursorKind, CursorText, InvalidCursor};
 /// `devstack logs`.
 #[derive(Debug, Args)]
 pub struct LogsArgs {
-    /// Configuration file; can be repeated, later files override earlier ones
+    /// Configuration file; can be repeated, later files override earlier ones [default: devstack.toml, Procfile.dev or Procfile in this or a parent directory]
     #[arg(long = "file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Services to show [default: all]

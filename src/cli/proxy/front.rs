@@ -18,7 +18,7 @@ use crate::ports::{explain_held, holders_of_port};
 pub struct FrontArgs {
     #[command(flatten)]
     pub files: FileArgs,
-    /// The port [default: `front` in `[stack.proxy]`]
+    /// Port to serve it on [default: `front` in `[stack.proxy]`]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
     /// Print JSON
@@ -26,7 +26,7 @@ pub struct FrontArgs {
     pub json: bool,
 }
 
-/// `devstack front`: gives a front port to the stack of this directory, whoever has it.
+/// `devstack front`: gives a front port to the stack of this directory, even if another has it.
 pub(crate) fn front(files: &[PathBuf], args: &FrontArgs) -> Result<ExitCode, CommandError> {
     let client = ControlClient::here(&context::project_dir(files))?;
     let socket = client.socket().to_owned();

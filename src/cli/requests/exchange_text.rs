@@ -84,7 +84,7 @@ fn notes(record: &ExchangeRecord) -> Vec<String> {
     match record.end {
         Some(ExchangeEnd::Refused) => notes.push(format!("devstack: {error}")),
         Some(ExchangeEnd::Broken) => notes.push(format!("broken: {error}")),
-        Some(ExchangeEnd::ClientLeft) => notes.push("the client left".to_owned()),
+        Some(ExchangeEnd::ClientLeft) => notes.push("the client disconnected".to_owned()),
         Some(ExchangeEnd::Done) | None => {}
     }
     notes
@@ -98,8 +98,8 @@ pub(super) fn whole(record: &ExchangeRecord) -> String {
     if let Some(run) = record.run {
         by += &format!(", run {run}");
     }
-    let first = record.first_byte_ms.map(|ms| format!("head after {}", display_time(ms)));
-    let total = record.total_ms.map(|ms| format!("end after {}", display_time(ms)));
+    let first = record.first_byte_ms.map(|ms| format!("first byte after {}", display_time(ms)));
+    let total = record.total_ms.map(|ms| format!("done after {}", display_time(ms)));
     let times: Vec<String> = first.into_iter().chain(total).collect();
     let mut text = format!("request {} at {at} to {by}\n", record.id);
     for note in notes(record).into_iter().chain(record.end.is_none().then(|| "open".to_owned())) {

@@ -18,6 +18,8 @@ use super::inspect::since::since;
 use super::render::{CommandError, clean_stdout, print, warn};
 use super::start::write_report;
 use crate::exit_code::ExitCode;
+#[cfg(feature = "tui")]
+use crate::model::Snapshot;
 use crate::model::{Message, MessageClass};
 use crate::proxy::ExchangeRecord;
 use exchange_filter::{ExchangeFilter, StatusPattern};
@@ -31,7 +33,7 @@ pub struct RequestsArgs {
     /// What to do instead of showing.
     #[command(subcommand)]
     pub command: Option<RequestsCommand>,
-    /// Configuration file; can be repeated, later files override earlier ones
+    /// Configuration file; can be repeated, later files override earlier ones [default: devstack.toml, Procfile.dev or Procfile in this or a parent directory]
     #[arg(long = "file", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Service whose requests to show, or the number of one request to show as a whole
@@ -58,7 +60,7 @@ pub struct RequestsArgs {
     /// Write them to this file as HTTP Archive (HAR), for the tools of browsers
     #[arg(long, value_name = "FILE", conflicts_with_all = ["follow", "json"])]
     pub har: Option<PathBuf>,
-    /// Show the values of authorization, cookie, set-cookie, x-api-key and proxy-authorization headers
+    /// Show the values of headers whose names look secret: authorization, cookie, token, key, session and the like
     #[arg(long)]
     pub secrets: bool,
     /// Print one JSON object per request
@@ -170,6 +172,21 @@ async fn show(
         }
     }
     Ok(ExitCode::OK)
+}
+
+/// Returns the latest requests of a stack as text.
+#[cfg(feature = "tui")]
+pub(super) async fn latest_requests(snapshot: Snapshot) -> Result<String, CommandError> {
+    /// Some screens.
+    const MOST: usize = 200;
+    let stack = RecordedStack::of(snapshot)?;
+    let mut records = stack.all(false).await?;
+    records.drain(..records.len().saturating_sub(MOST));
+    if records.is_empty() {
+        return Ok("no requests yet".to_owned());
+    }
+    let rows = ExchangeRows::new(stack.names(), false);
+    Ok(rows.header() + &records.iter().map(|record| rows.line(record)).collect::<String>())
 }
 
 /// Shows what is there and what comes.

@@ -44,14 +44,14 @@ pub(super) async fn replay(
     stack: &RecordedStack,
     record: ExchangeRecord,
 ) -> Result<ExitCode, CommandError> {
-    let request = again(&record)?;
+    let request = rebuild_request(&record)?;
     let address = (Ipv4Addr::LOCALHOST, stack.proxy.port);
     let stream = TcpStream::connect(address).await.map_err(|error| no_response(&record, &error))?;
     if record.scheme != "https" {
         return send(stream, request, &record).await;
     }
     let ca = LocalCa::load(CaDir::locate()?.path())?.ok_or_else(|| {
-        let text = format!("request {} cannot be sent again: there is no local CA", record.id);
+        let text = format!("request {} cannot be sent again: no local CA", record.id);
         Message::new(MessageClass::Usage, text).help("run `devstack trust`")
     })?;
     let name = record.host.rsplit_once(':').map_or(record.host.as_str(), |(name, _)| name);
@@ -105,7 +105,7 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(
 }
 
 /// Makes the request anew.
-fn again(record: &ExchangeRecord) -> Result<Request<Full<Bytes>>, Message> {
+fn rebuild_request(record: &ExchangeRecord) -> Result<Request<Full<Bytes>>, Message> {
     let refused = |why: String, help: &str| {
         let text = format!("request {} cannot be sent again: {why}", record.id);
         Message::new(MessageClass::Usage, text).help(help)
@@ -141,7 +141,7 @@ fn again(record: &ExchangeRecord) -> Result<Request<Full<Bytes>>, Message> {
 
 /// Compares a body with a recorded one while it arrives.
 struct BodyComparison<'r> {
-    /// `None`: there is none as a whole.
+    /// `None`: the recorded body is missing or incomplete.
     old: Option<&'r [u8]>,
     bytes: u64,
     same: bool,
@@ -167,7 +167,7 @@ impl<'r> BodyComparison<'r> {
     }
 }
 
-/// Returns how a response differs from the recorded one. Values may be secret.
+/// Returns how a response differs from the recorded one. Names headers only: values may be secret.
 fn differences(
     record: &ExchangeRecord,
     status: u16,
@@ -221,14 +221,14 @@ mod tests {
         let mut post = record("POST /a?b 500");
         add_header(&mut post.request, "connection", "close");
         add_header(&mut post.request, "cookie", "a=1");
-        let request = again(&post).unwrap();
+        let request = rebuild_request(&post).unwrap();
         assert_eq!(
             (request.method().as_str(), request.uri().to_string()),
             ("POST", "/a?b".to_owned())
         );
         let names: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
         assert_eq!(names, ["content-type", "cookie", "host"]);
-        let refused = |record: &ExchangeRecord| again(record).unwrap_err().text;
+        let refused = |record: &ExchangeRecord| rebuild_request(record).unwrap_err().text;
         post.request.whole = false;
         post.request.bytes = 70_000;
         let text =

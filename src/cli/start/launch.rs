@@ -55,7 +55,7 @@ where
     allocator::limit_heaps();
     let code = plan.refused;
     let internal = |what, error| CommandError::internal(what, &error, code);
-    let guard = GuardHandle::start_with(containers::clean_up_after)
+    let guard = GuardHandle::start(containers::clean_up_after)
         .map_err(|error| internal("start the guard process", error))?;
     let (changes, changes_in) = mpsc::unbounded_channel();
     // Before the files are read, so that later changes are not missed.
@@ -73,7 +73,7 @@ where
         ground.instance.listen().map_err(|error| internal("open the control socket", error))?;
     let runtime = context::supervisor_runtime().map_err(|error| internal("start", error))?;
     let logs = open_logs(plan, &ground);
-    let cover = plan.cover.take().map(|cover| (cover, logs.hold_output()));
+    let tui = plan.tui.take().map(|tui| (tui, logs.hold_output()));
     // In the background, this is the last chance to query the terminal.
     let terminal_size = plan.place.terminal_size();
     let errors = ground.state_dir.background_errors();
@@ -104,7 +104,7 @@ where
             let _ = ended.await;
         };
         let server = tokio::spawn(control::serve(socket, handle.clone(), shutdown));
-        let over_log = cover.map(|(cover, hold)| cover.show(ground.instance.socket(), hold, &logs));
+        let running_tui = tui.map(|(tui, hold)| tui.show(ground.instance.socket(), hold, &logs));
         let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
         let timeline = plan
             .timeline
@@ -128,8 +128,8 @@ where
             relay.finish(LOG_FLUSH_TIMEOUT).await;
         }
         drop(done);
-        if let Some(over_log) = over_log {
-            over_log.left().await;
+        if let Some(running_tui) = running_tui {
+            running_tui.left().await;
         }
         // Finishes responses in progress; the server limits the time.
         let _ = server.await;

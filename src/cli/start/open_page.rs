@@ -18,10 +18,7 @@ impl PageOpener {
     /// Prepares the browser; must be called before there are threads and before the guard is
     /// forked.
     pub fn new() -> PageOpener {
-        let later = |browser: BrowserCommand| {
-            DeferredCommand::new(|url| browser.clone().command(&url)).ok()
-        };
-        PageOpener(BrowserCommand::here().and_then(later))
+        PageOpener(BrowserCommand::prepare())
     }
 
     pub async fn when_settled(self, mut settled: watch::Receiver<bool>, handle: SupervisorHandle) {

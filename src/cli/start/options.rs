@@ -5,7 +5,7 @@ use super::timeline::TimelineTarget;
 use crate::cli::args::StartupArgs;
 use crate::cli::context;
 use crate::cli::inspect::LogStyleArgs;
-use crate::cli::tui::LogCover;
+use crate::cli::tui::PendingTui;
 use crate::engine::WhenIdle;
 use crate::exit_code::ExitCode;
 use crate::log::LogOutput;
@@ -41,7 +41,7 @@ pub(super) struct StartOptions {
     /// Exit code if the stack cannot start, but not because of the user's input.
     pub refused: ExitCode,
     /// Covers the log of the terminal.
-    pub cover: Option<LogCover>,
+    pub tui: Option<PendingTui>,
     /// Detaches into the background once nothing can be asked or refused any more.
     pub daemon: Option<Daemon>,
 }

@@ -6,7 +6,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use crate::cli::render::{clean_stderr, warn};
 use crate::sys::signal::{CtrlCHandler, in_foreground};
 
-/// The user at a terminal, who can be asked.
+/// A terminal at which the user can be asked.
 pub(crate) struct TtyPrompt(());
 
 /// How the user responds to a prompt.

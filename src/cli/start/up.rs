@@ -15,7 +15,7 @@ use crate::cli::args::{FileArgs, StartupArgs};
 use crate::cli::context;
 use crate::cli::inspect::LogStyleArgs;
 use crate::cli::render::{CommandError, warn};
-use crate::cli::tui::{self, LogCover};
+use crate::cli::tui::{self, PendingTui};
 use crate::engine::WhenIdle;
 use crate::exit_code::ExitCode;
 use crate::model::{DisplayDuration, Snapshot, StartCommand};
@@ -79,12 +79,12 @@ pub(crate) fn up(files: Vec<PathBuf>, args: UpArgs) -> Result<ExitCode, CommandE
         when_idle: WhenIdle::AwaitSave,
         may_ask: true,
         refused: ExitCode::FAILED,
-        cover: None,
+        tui: None,
         daemon: None,
     };
     if args.tui {
         tui::check_terminal()?;
-        plan.cover = LogCover::new();
+        plan.tui = PendingTui::new();
     }
     check_reports(plan.timeline.iter().filter_map(TimelineTarget::file))?;
     if args.detach {

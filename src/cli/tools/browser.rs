@@ -1,5 +1,7 @@
 use std::ffi::OsString;
 
+use crate::process::DeferredCommand;
+
 /// Placeholder for the URL in `BROWSER`.
 const URL: &str = "%s";
 
@@ -17,6 +19,13 @@ impl BrowserCommand {
             crate::process::locate_program(program.as_ref(), &dir, path.as_ref()).is_ok()
         };
         BrowserCommand::choose(variable, is_there)
+    }
+
+    /// Prepares the browser of this machine; must be called before there are threads and before the
+    /// guard is forked.
+    pub fn prepare() -> Option<DeferredCommand> {
+        let browser = BrowserCommand::here()?;
+        DeferredCommand::new(|url| browser.clone().command(&url)).ok()
     }
 
     fn choose(

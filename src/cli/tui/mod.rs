@@ -2,7 +2,7 @@
 
 #[cfg(feature = "tui")]
 mod host;
-mod over_log;
+mod running_tui;
 
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::cli::args::FileArgs;
 use crate::cli::render::CommandError;
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass};
-pub(super) use over_log::LogCover;
+pub(super) use running_tui::PendingTui;
 
 /// `devstack tui`.
 #[derive(Debug, Args)]

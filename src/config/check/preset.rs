@@ -59,7 +59,7 @@ impl ConfigChecker<'_, '_> {
         base.remove("env");
         // A preset's debug and build commands belong to the command of the preset.
         if is_container(written) {
-            remove_program(&mut base);
+            remove_program(&mut base, chosen);
         } else if written.contains_key("command") {
             base.remove("debug");
             drop_build(&mut base);

@@ -21,11 +21,6 @@ impl DiagnosticList {
         &self.list
     }
 
-    /// Returns the number of further errors that are not in the list.
-    pub fn dropped(&self) -> usize {
-        self.dropped
-    }
-
     /// Every file that was read or looked for: a change to one of them may fix the errors.
     pub fn files(&self) -> &BTreeSet<PathBuf> {
         &self.files

@@ -87,7 +87,7 @@ pub(super) enum Verdict {
     Obeyed,
     /// Obeyed, although it belongs to another user.
     Noted(u32),
-    /// It belongs to another user, who may not want it to be run.
+    /// It belongs to another user, and may not be meant to be run.
     Refused(u32),
     /// It belongs to another user, and others can write its directory.
     RefusedInOpenDir(u32),

@@ -31,7 +31,7 @@ impl ImportTrust {
         ImportTrust { root: sources.cwd.clone(), trusted, refused: RefCell::new(None) }
     }
 
-    /// Trusts who owns a file that the user named, like the file of `-f`.
+    /// Trusts the owner of a file that the user named, like the file of `-f`.
     #[must_use]
     pub fn with_named(mut self, path: &Path) -> ImportTrust {
         let path = self.root.join(path);

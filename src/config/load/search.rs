@@ -50,7 +50,7 @@ fn note_procfile(path: &Path, report: &mut LoadReport) {
     before.for_each(|file| report.track_file(path.with_file_name(file)));
     if name != CONFIG_FILE {
         let name = name.to_string_lossy();
-        let text = format!("using {name}, because there is no {CONFIG_FILE}");
+        let text = format!("using {name}: no {CONFIG_FILE} found");
         let help = format!("run `devstack init` to write a {CONFIG_FILE} from it");
         report.note(Message::new(MessageClass::Config, text).help(help));
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{RawEntry, RawTable, RawValue, SpannedValue};
+use super::{MAX_SERVICES, RawEntry, RawTable, RawValue, SpannedValue};
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, SourceFile, Span, quote};
 use crate::model::{Message, MessageClass, Name, UniqueNames};
 
@@ -70,6 +70,11 @@ pub(super) fn parse<'t>(
     let before = report.count();
     let entries = read_procfile(source.text(), file, report);
     if report.count() > before {
+        return None;
+    }
+    if entries.len() > MAX_SERVICES {
+        let text = format!("too many services: {}", entries.len());
+        report.error_at(Span::new(file, 0..0), text, format!("use at most {MAX_SERVICES}"));
         return None;
     }
     let shown = report.shown(file).to_owned();
@@ -233,8 +238,8 @@ impl<'t> ProcfileLine<'t> {
             return fault(whole, "the line contains a NUL character".to_owned(), help);
         }
         if whole.contains('\r') {
-            let text = "a carriage return within the line".to_owned();
-            return fault(whole, text, "save the file with line feeds at the ends of its lines");
+            let text = "carriage return within a line".to_owned();
+            return fault(whole, text, "save the file with Unix line endings (LF)");
         }
         let Some((name, command)) = whole.split_once(':') else {
             let help =
@@ -243,7 +248,11 @@ impl<'t> ProcfileLine<'t> {
         };
         let (name, command) = (name.trim_end(), command.trim_start());
         let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-        if name.is_empty() || !name.chars().all(fits) {
+        if name.is_empty() {
+            let text = "missing process name".to_owned();
+            return fault(whole, text, "write `name: command`");
+        }
+        if !name.chars().all(fits) {
             let text = format!("invalid process name {}", quote(name));
             return fault(name, text, "use letters, digits, `-` and `_`");
         }

@@ -88,7 +88,7 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
     SchemaKey::new(
         "ready",
         || table(READY),
-        "When the service counts as ready; all conditions must hold. Default: it listens on its main port (or answers `GET /` if devstack passes it the port); without a port, as soon as it starts.",
+        "When the service counts as ready; all conditions must hold. Default: it listens on its main port (or answers `GET /` with any status, if devstack passes it the port); without a port, as soon as it starts.",
     )
     .examples(&["{ http = \"/health\", timeout = \"30s\" }"]),
     SchemaKey::new(
@@ -125,14 +125,14 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
     SchemaKey::new(
         "profiles",
         shapes::names,
-        "Start the service only if one of these profiles is active, set with `--profile` or DEVSTACK_PROFILES.",
+        "Start the service only if one of these profiles is active, set with `--profile` or `DEVSTACK_PROFILES=a,b`.",
     )
     .default("[]")
     .examples(&["[\"full\"]"]),
     SchemaKey::new(
         "replicas",
         || integer_range(1, replicas::MAX_REPLICAS.into()),
-        "Number of replicas, each with its own port: `api-1`, `api-2` and so on.",
+        "Number of replicas, each with its own port: `api-1`, `api-2` and so on. `api` means all of them in `depends_on`, and the first in `${api.url}`.",
     )
     .default("1")
     .examples(&["3"]),
@@ -166,7 +166,7 @@ pub(crate) const SERVICE: &[SchemaKey] = &[
     SchemaKey::new(
         "primary",
         shapes::boolean,
-        "Whether an inherited `PORT` applies to this service. Default: the first service with a port.",
+        "Whether an inherited `PORT`, `devstack open` and the name of the stack mean this service. Default: the first service with a port.",
     )
     .examples(&["true"]),
     SchemaKey::new(

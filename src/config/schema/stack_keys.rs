@@ -18,7 +18,7 @@ pub(crate) const FILE: &[SchemaKey] = &[
     SchemaKey::new(
         "services",
         || map_of(table(SERVICE.iter().chain(SYSTEMS))),
-        "Services by name. Names use a-z, 0-9 and `-`.",
+        "Services by name. Names have 1 to 63 characters from a-z, 0-9 and `-`, and start with a letter or digit.",
     )
     .examples(&["{ web = { command = \"npm run dev\", port = 3000 } }"]),
 ];

@@ -120,7 +120,7 @@ pub(crate) const READY: &[SchemaKey] = &[
     .examples(&["true"]),
     SchemaKey::new("delay", shapes::duration, "The service has been running for this long.")
         .examples(&["\"2s\""]),
-    SchemaKey::new("timeout", shapes::duration, "Time limit for becoming ready.")
+    SchemaKey::new("timeout", shapes::duration, "Time limit for becoming ready; without `timeout`, `10m` if the command builds first (`cargo run`, `go run`, Maven, Gradle and so on).")
         .default("\"60s\""),
     INTERVAL.default("\"250ms\""),
 ];

@@ -154,7 +154,7 @@ async fn a_container_that_goes_by_itself_counts_as_removed() {
 async fn what_is_said_of_a_container_is_read() {
     let about = r#"{"Id": "x", "Config": {"Healthcheck": {"Test": ["CMD-SHELL", "curl -f localhost"]},
         "Shell": ["/bin/bash", "-c"]}, "HostConfig": {"Memory": 33554432},
-        "State": {"Running": false, "Pid": 0, "OOMKilled": true, "ExitCode": 137,
+        "State": {"Running": false, "Pid": 0, "StartedAt": "1970-01-01T01:00:07.25+01:00", "OOMKilled": true, "ExitCode": 137,
         "Health": {"Status": "unhealthy"}}}"#;
     let engine = CannedEngine::new(vec![answer(200, about)]);
     let client = engine.client(ContainerEngine::Docker);
@@ -163,7 +163,7 @@ async fn what_is_said_of_a_container_is_read() {
     assert_eq!(facts.healthcheck.as_deref(), Some(&check[..]));
     assert_eq!(facts.health, Some(ContainerHealth::Unhealthy));
     assert_eq!((facts.out_of_memory, facts.memory_limit), (true, Some(32 << 20)));
-    assert_eq!((facts.exit_code, facts.pid), (137, None));
+    assert_eq!((facts.exit_code, facts.pid, facts.started), (137, None, Some(7)));
     for test in [r#"["NONE"]"#, "[]", "null", r#"["CMD"]"#] {
         let about = format!(
             r#"{{"Id": "x", "State": {{}}, "Config": {{"Healthcheck": {{"Test": {test}}}}}}}"#
@@ -193,7 +193,7 @@ async fn a_cleanup_waits_for_what_was_begun() {
         token: "t".to_owned(),
         engines: vec![engine.address(ContainerEngine::Docker)],
         creations: vec!["late".to_owned()],
-        adopted: Vec::new(),
+        ..StackContainers::default()
     };
     let left = remove_containers(&stack).await;
     assert_eq!((left.containers, left.trouble), (vec!["late".to_owned()], Vec::new()));
@@ -206,8 +206,8 @@ async fn a_cleanup_does_not_wait_for_an_engine_that_is_not_there() {
     let mut address = engine.address(ContainerEngine::Docker);
     address.socket = "/nowhere/s".into();
     let creations = vec!["late".to_owned()];
-    let (token, adopted) = ("t".to_owned(), Vec::new());
-    let stack = StackContainers { token, engines: vec![address], creations, adopted };
+    let (token, engines) = ("t".to_owned(), vec![address]);
+    let stack = StackContainers { token, engines, creations, ..StackContainers::default() };
     let left = remove_containers(&stack).await;
-    assert_eq!(left.trouble, ["Docker is not running: there is no socket at /nowhere/s"]);
+    assert_eq!(left.trouble, ["Docker is not running: no socket at /nowhere/s"]);
 }

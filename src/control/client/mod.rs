@@ -172,11 +172,7 @@ impl ControlClient {
     /// # Errors
     /// It does not run.
     pub async fn stop_action(&self, stop: &ActionStop) -> Result<String, ClientError> {
-        let mut connection = self.connect_compatible().await?;
-        let answer = connection.send(Method::POST, "/v1/do/stop", encode(stop)).await?;
-        check_protocol(&answer)?;
-        let reported: TextResponse = parse(&read_body(answer).await?)?;
-        Ok(reported.text)
+        self.post_body("/v1/do/stop", encode(stop)).await
     }
 
     /// Stops everything. Returns when the devstack has exited, so that the next one can start.
@@ -271,8 +267,11 @@ impl ControlClient {
     }
 
     async fn post(&self, path: &str, names: &[String]) -> Result<String, ClientError> {
+        self.post_body(path, encode(&ServicesRequest { services: names.to_vec() })).await
+    }
+
+    async fn post_body(&self, path: &str, body: Vec<u8>) -> Result<String, ClientError> {
         let mut connection = self.connect_compatible().await?;
-        let body = encode(&ServicesRequest { services: names.to_vec() });
         let answer = connection.send(Method::POST, path, body).await?;
         check_protocol(&answer)?;
         let reported: TextResponse = parse(&read_body(answer).await?)?;

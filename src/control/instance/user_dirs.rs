@@ -247,8 +247,8 @@ impl StateDir {
         StateDir(dir)
     }
 
-    /// Returns its path.
-    pub fn path(&self) -> &Path {
+    #[cfg(test)]
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 

@@ -57,6 +57,11 @@ impl ClientStay {
         matches!(self, ClientStay::Silent | ClientStay::Answered)
     }
 
+    /// Whether it can stay for hours.
+    fn lasts(self) -> bool {
+        matches!(self, ClientStay::Waiting | ClientStay::Streaming(_))
+    }
+
     /// Returns how many clients may stay like this one or longer.
     fn most(self, limits: &ServerLimits) -> usize {
         let kept = match self {
@@ -97,27 +102,31 @@ impl ClientTable {
 }
 
 impl ClientPlace {
-    /// Says how long the client stays from now on. If too many do, the one that was idle for the
-    /// longest time makes room, or this one is refused.
+    /// Says how long the client stays from now on. If too many do, or too many of its process, the
+    /// one of these that was idle for the longest time makes room, or this one is refused.
     pub fn stay(&self, stay: ClientStay) -> Result<(), Message> {
         let limits = &self.table.limits;
         let mut clients = lock_unpoisoned(&self.table.clients);
         let most = stay.most(limits);
-        let others = clients
-            .iter()
-            .filter(|(number, one)| **number != self.number && one.stay.most(limits) <= most);
-        if most < usize::MAX && others.count() >= most {
-            let idle = clients.iter().filter_map(|(number, client)| match client.stay {
-                ClientStay::Streaming(last) if *number != self.number => Some((last, *number)),
+        let pid = clients.get(&self.number).and_then(|client| client.pid);
+        let is_own = |client: &ServedClient| pid.is_some() && client.pid == pid;
+        let others = || clients.iter().filter(|(number, _)| **number != self.number);
+        let own = others().filter(|(_, one)| is_own(one) && one.stay.lasts()).count();
+        let is_greedy = stay.lasts() && own >= limits.lasting_per_process;
+        let count = others().filter(|(_, one)| one.stay.most(limits) <= most).count();
+        if is_greedy || (most < usize::MAX && count >= most) {
+            let idle = others().filter(|(_, one)| !is_greedy || is_own(one));
+            let idle = idle.filter_map(|(number, client)| match client.stay {
+                ClientStay::Streaming(last) => Some((last, *number)),
                 ClientStay::Silent
                 | ClientStay::Answered
-                | ClientStay::Streaming(_)
                 | ClientStay::Brief
                 | ClientStay::Acting
                 | ClientStay::Waiting => None,
             });
             let oldest = idle.min().filter(|(last, _)| last.elapsed() >= limits.idle_time);
-            evict(oldest.map(|(_, number)| number), &mut clients)?;
+            let made_room = evict(oldest.map(|(_, number)| number), &mut clients);
+            made_room.map_err(|all| if is_greedy { too_many_of_one(pid, own) } else { all })?;
         }
         if let Some(client) = clients.get_mut(&self.number) {
             client.stay = stay;
@@ -187,6 +196,14 @@ fn too_many(clients: &BTreeMap<u64, ServedClient>) -> Message {
     Message::new(MessageClass::Limit, text).help(help)
 }
 
+/// Names a process that has its share already.
+fn too_many_of_one(pid: Option<i32>, count: usize) -> Message {
+    let process = pid.map_or_else(|| "one process".to_owned(), |pid| format!("pid {pid}"));
+    let text = format!("too many clients: {count} of {process} wait or follow already");
+    Message::new(MessageClass::Limit, text)
+        .help("end some of them, or ask again instead of following")
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -230,6 +247,29 @@ mod tests {
         places[2].stay(ClientStay::Waiting).unwrap();
         drop((places, last));
         assert!(lock_unpoisoned(&table.clients).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_process_has_a_share_of_the_places_that_last() {
+        let limits = ServerLimits { kept_brief: 2, kept_acting: 0, ..ServerLimits::of_this_user() };
+        let limits = ServerLimits { lasting_per_process: 3, idle_time: Duration::ZERO, ..limits };
+        let table = ClientTable::new(ServerLimits { connections: 10, ..limits });
+        let admit = |pid| table.admit(Some(pid)).unwrap();
+        let greedy = Vec::from([(); 4].map(|()| admit(7)));
+        greedy[0].stay(streaming()).unwrap();
+        greedy[1].stay(ClientStay::Waiting).unwrap();
+        greedy[2].stay(ClientStay::Waiting).unwrap();
+        let (other, later) = (admit(8), admit(8));
+        other.stay(streaming()).unwrap();
+        // A stream of its own makes room, not that of the other process.
+        greedy[3].stay(ClientStay::Waiting).unwrap();
+        assert!(is_evicted(&greedy[0]).await && !is_evicted(&other).await);
+        let fifth = admit(7);
+        let refusal = fifth.stay(streaming()).unwrap_err();
+        assert_eq!(refusal.text, "too many clients: 3 of pid 7 wait or follow already");
+        fifth.stay(ClientStay::Brief).unwrap();
+        fifth.stay(ClientStay::Acting).unwrap();
+        later.stay(ClientStay::Waiting).unwrap();
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) struct ServerLimits {
     pub kept_brief: usize,
     /// How many more only those can have that start or stop services.
     pub kept_acting: usize,
+    /// How many of one process may wait or read a stream at once: one alone must not keep out others.
+    pub lasting_per_process: usize,
     /// A stream that sent nothing for this time makes room for other clients.
     pub idle_time: Duration,
     /// Maximum size of a request body in bytes.
@@ -35,6 +37,8 @@ impl ServerLimits {
             connections: 256,
             kept_brief: 32,
             kept_acting: 32,
+            // Two thirds of those that may last: enough for a dashboard with 64 tabs.
+            lasting_per_process: 128,
             idle_time: Duration::from_secs(10),
             // Ten times what a thousand names need.
             body: 1024 * 1024,

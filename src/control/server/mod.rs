@@ -1,5 +1,6 @@
 mod attach_session;
 mod client_table;
+mod follower_thread;
 mod limits;
 mod read_ahead;
 mod request_body;
@@ -30,6 +31,7 @@ use tokio::task::JoinSet;
 use crate::model::{Message, MessageClass};
 use crate::supervisor::SupervisorHandle;
 use client_table::{ClientPlace, ClientTable};
+use follower_thread::FollowerThread;
 use read_ahead::read_ahead;
 use router::{ApiError, Router};
 use upgrade::UpgradeSlot;
@@ -60,7 +62,7 @@ pub(super) async fn serve_within(
 ) -> io::Result<()> {
     let listener = UnixListener::from_std(listener)?;
     let (close, closing) = watch::channel(false);
-    let clients = ClientTable::new(limits);
+    let (clients, followers) = (ClientTable::new(limits), FollowerThread::default());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -87,8 +89,8 @@ pub(super) async fn serve_within(
                 if connections.len() < limits.connections + MAX_REFUSED {
                     let (handle, closing) = (handle.clone(), closing.clone());
                     let place = admit(&stream, &limits, &clients).map(Arc::new);
-                    let upgraded = UpgradeSlot::default();
-                    let routes = Router { handle, closing, limits, place, upgraded };
+                    let (upgraded, followers) = (UpgradeSlot::default(), followers.clone());
+                    let routes = Router { handle, closing, limits, place, followers, upgraded };
                     connections.spawn(connection(stream, routes));
                 }
             }
@@ -189,7 +191,8 @@ pub(crate) async fn fuzz(handle: SupervisorHandle, bytes: &[u8]) {
     let limits = ServerLimits::of_this_user();
     let (close, closing) = watch::channel(false);
     let place = ClientTable::new(limits).admit(None).map(Arc::new).map_err(ApiError::from);
-    let routes = Router { handle, closing, limits, place, upgraded: UpgradeSlot::default() };
+    let (followers, upgraded) = Default::default();
+    let routes = Router { handle, closing, limits, place, followers, upgraded };
     let (server, client) = tokio::io::duplex(ServerLimits::BUFFER);
     let (mut read, mut write) = tokio::io::split(client);
     let sends = async {

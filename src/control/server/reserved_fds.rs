@@ -1,7 +1,9 @@
 use std::fs::File;
 use std::io;
 
-/// Enough for the commands of a user who finds out what is wrong and stops something.
+use crate::regular_file::open_null;
+
+/// Enough for the commands that find out what is wrong and stop something.
 const MOST: usize = 8;
 
 /// File descriptors reserved for clients, so that a devstack whose services use up the limit of
@@ -19,7 +21,7 @@ impl ReservedFds {
 
     pub fn refill(&mut self) {
         while self.0.len() < MOST
-            && let Ok(file) = File::open("/dev/null")
+            && let Ok(file) = open_null()
         {
             self.0.push(file);
         }

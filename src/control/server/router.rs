@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use super::attach_session::AttachSession;
 use super::client_table::{ClientPlace, ClientStay};
+use super::follower_thread::FollowerThread;
 use super::limits::ServerLimits;
 use super::request_body::{
     action_body, action_order, awaited, resolve_service, resolve_services, services,
@@ -42,6 +43,7 @@ pub(super) struct Router {
     pub limits: ServerLimits,
     /// Or the response to every request of a client that is not admitted.
     pub place: Result<Arc<ClientPlace>, ApiError>,
+    pub followers: FollowerThread,
     /// Receives the session if the connection stops being HTTP.
     pub upgraded: UpgradeSlot,
 }
@@ -228,7 +230,7 @@ impl Router {
         filter.from = filter.from.or(first);
         let last = query.last.unwrap_or(usize::MAX);
         let log = logs.search(services, last, query.follow, filter);
-        let body = StreamBody::logs(log, LogMarks::of(&query), self.closing);
+        let body = StreamBody::logs(log, LogMarks::of(&query), &self.followers, self.closing);
         Ok(stream(body.of(place)))
     }
 
@@ -363,7 +365,7 @@ fn ok(what: &impl Serialize) -> Result<ApiResponse, ApiError> {
     Ok(json(StatusCode::OK, what))
 }
 
-/// Returns a JSON response, with a newline for users who read it in a terminal.
+/// Returns a JSON response, with a newline for terminals.
 fn json(status: StatusCode, what: &impl Serialize) -> ApiResponse {
     let mut text = serde_json::to_vec(what).expect("responses serialize to JSON");
     text.push(b'\n');

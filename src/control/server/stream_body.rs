@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use serde::Serialize;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use super::client_table::ClientPlace;
+use super::follower_thread::FollowerThread;
 use super::limits::ServerLimits;
 use crate::control::{LogMark, LogQuery};
 use crate::log::{ItemEncoder, LogReader};
@@ -32,30 +34,35 @@ pub(super) struct StreamBody {
 }
 
 impl StreamBody {
-    /// Returns a body of log items.
+    /// Returns a body of log items. They are read and encoded beside the loop, which captures output.
     pub fn logs(
         mut reader: LogReader,
         mut marks: LogMarks,
+        followers: &FollowerThread,
         closing: watch::Receiver<bool>,
     ) -> StreamBody {
-        StreamBody::produce(closing, |chunks| async move {
+        StreamBody::produce_on(&followers.runtime(), closing, |chunks| async move {
             let mut encoder = ItemEncoder::default();
             while let Ok(room) = chunks.reserve().await {
                 let mut part = encoder.next_part(ServerLimits::BUFFER);
                 while part.is_empty() {
                     let items = reader.next().await;
-                    part = marks.take_gap(&reader);
+                    let gap = marks.take_gap(&reader);
                     let Some(items) = items else {
-                        part.extend(marks.end(&reader));
-                        if !part.is_empty() {
-                            room.send(Bytes::from(part));
+                        let end = [gap, marks.end(&reader)].concat();
+                        if !end.is_empty() {
+                            room.send(Bytes::from(end));
                         }
                         return;
                     };
-                    encoder = ItemEncoder::new(items);
-                    part.extend(encoder.next_part(ServerLimits::BUFFER));
+                    encoder = reader.encoder(items);
+                    // A gap is a part of its own: it comes once.
+                    part = match gap.is_empty() {
+                        true => encoder.next_part(ServerLimits::BUFFER),
+                        false => gap.into(),
+                    };
                 }
-                room.send(Bytes::from(part));
+                room.send(part);
             }
         })
     }
@@ -116,13 +123,22 @@ impl StreamBody {
     /// Returns a body of what `produce` sends. It ends with `produce`, or when idle after `closing`
     /// becomes true.
     fn produce<F: Future<Output = ()> + Send + 'static>(
+        closing: watch::Receiver<bool>,
+        produce: impl FnOnce(mpsc::Sender<Bytes>) -> F,
+    ) -> StreamBody {
+        StreamBody::produce_on(&Handle::current(), closing, produce)
+    }
+
+    /// The same, sent by a task of this runtime.
+    fn produce_on<F: Future<Output = ()> + Send + 'static>(
+        runtime: &Handle,
         mut closing: watch::Receiver<bool>,
         produce: impl FnOnce(mpsc::Sender<Bytes>) -> F,
     ) -> StreamBody {
         let (send, chunks) = mpsc::channel(1);
         let body_dropped = send.clone();
         let producing = produce(send);
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             tokio::select! {
                 () = producing => {}
                 () = body_dropped.closed() => {}
@@ -207,8 +223,8 @@ mod tests {
         let log = stored_log(dir.path());
         print(&log, "api", &"\n".repeat(99_999));
         let (_close, closing) = watch::channel(false);
-        let mut body =
-            StreamBody::logs(log.reader(None, usize::MAX, false), LogMarks::default(), closing);
+        let (reader, followers) = (log.reader(None, usize::MAX, false), FollowerThread::default());
+        let mut body = StreamBody::logs(reader, LogMarks::default(), &followers, closing);
         let mut lines = 0;
         while let Some(part) = body.frame().await {
             let part = part.unwrap().into_data().unwrap();
@@ -216,5 +232,22 @@ mod tests {
             lines += part.iter().filter(|byte| **byte == b'\n').count();
         }
         assert_eq!(lines, 100_000);
+    }
+
+    #[test]
+    fn lines_are_encoded_while_the_loop_does_something_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _inside = runtime.enter();
+        let log = stored_log(dir.path());
+        print(&log, "api", "hello\n");
+        let (_close, closing) = watch::channel(false);
+        let (reader, followers) = (log.reader(None, usize::MAX, true), FollowerThread::default());
+        let mut body = StreamBody::logs(reader, LogMarks::default(), &followers, closing);
+        let (found, part) = std::sync::mpsc::channel();
+        std::thread::spawn(move || found.send(body.chunks.blocking_recv()));
+        // The runtime is never polled.
+        let part = part.recv_timeout(Duration::from_secs(60)).expect("the thread encodes it");
+        assert!(String::from_utf8_lossy(&part.unwrap()).contains("hello"));
     }
 }

@@ -360,7 +360,8 @@ async fn follow(rig: &Rig, path: &str) -> (UnixStream, String) {
 
 #[tokio::test]
 async fn clients_that_stay_do_not_keep_out_short_requests() {
-    let rig = Rig::new();
+    let limits = ServerLimits::of_this_user();
+    let rig = Rig::within(ServerLimits { lasting_per_process: 300, ..limits });
     let mut clients = Vec::new();
     for number in 0..300 {
         let (stream, status) = follow(&rig, "/v1/logs?last=0&follow=true").await;
@@ -426,7 +427,7 @@ async fn no_flood_of_clients_keeps_out_those_that_look_and_stop() {
 #[tokio::test]
 async fn an_idle_stream_makes_room_for_another() {
     let at_once = ServerLimits { idle_time: Duration::ZERO, ..ServerLimits::of_this_user() };
-    let rig = Rig::within(at_once);
+    let rig = Rig::within(ServerLimits { lasting_per_process: 300, ..at_once });
     let (first, _) = follow(&rig, "/v1/events").await;
     let mut clients = Vec::new();
     for _ in 0..192 {

@@ -97,7 +97,7 @@ function drawStack() {
   const since = state.stacks?.find((one) => one.id === id)?.since;
   replace(node,
     h("h2", null, snapshot.stack, " ", h("span", { class: `phase ${snapshot.state}` }, snapshot.state)),
-    h("p", { class: "about" }, snapshot.dir, ` · pid ${snapshot.supervisor_pid}`, since ? [" · since ", ago(new Date(since).toISOString())] : null),
+    h("p", { class: "about" }, snapshot.dir, ` · pid ${snapshot.supervisor_pid}`, since ? [" · for ", ago(new Date(since).toISOString())] : null),
     h("div", { class: "buttons" },
       button("Restart all", { "data-key": "restart-all", onclick: () => act("restart", runningServices()) }),
       button("Stop the stack", { class: "danger", "data-key": "down", onclick: confirmDown })));
@@ -131,7 +131,7 @@ function drawNotice({ text, kind }) {
   list.append(node);
   while (list.childElementCount > MAX_NOTICES) list.firstElementChild.remove();
   const announcer = document.getElementById("announcer");
-  announcer.textContent = text;
+  replace(announcer, text);
 }
 
 // Phases that change are announced to screen readers, a few at a time.
@@ -143,7 +143,7 @@ function announce(event) {
   announcing ??= setTimeout(() => {
     const all = [...changed].map(([name, phase]) => `${name} ${phase}`);
     const text = all.length > 4 ? `${all.slice(0, 4).join(", ")} and ${plural(all.length - 4, "other service")}` : all.join(", ");
-    document.getElementById("announcer").textContent = text;
+    replace(document.getElementById("announcer"), text);
     changed = new Map();
     announcing = null;
   }, 1_000);

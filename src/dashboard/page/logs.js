@@ -135,7 +135,7 @@ class LogView {
   line(item) {
     if (item.mark !== undefined) return h("div", { class: "line mark" }, item.mark);
     const at = Date.parse(item.at);
-    const tone = item.text !== undefined ? `status ${item.tone}` : item.stream;
+    const tone = item.text !== undefined ? `status tone-${item.tone}` : item.stream;
     return h("div", { class: `line ${tone}`, "data-seq": item.seq },
       h("a", { class: "at", tabindex: -1, href: link(this.id, "logs", { line: item.seq, at, ...(item.service ? { service: item.service } : {}) }), title: "Link to this line" }, clock(at, true)),
       h("span", { class: `who color${color(item.service ?? "devstack")}` }, item.service ?? "devstack"),

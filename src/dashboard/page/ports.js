@@ -26,7 +26,7 @@ export function show(node, id) {
 
 function one({ row: port, held, wanted_held: wantedHeld }) {
   const now = [];
-  if (port.own) now.push(`the service listens (${held})`);
+  if (port.own) now.push(`the service listens${port.holder?.pid ? ` (pid ${port.holder.pid})` : ""}`);
   else if (held) now.push(`not the service: ${held}`);
   else if (port.elsewhere.length) now.push(`nothing; the service listens on ${port.elsewhere.join(", ")}`);
   else now.push("nothing listens");

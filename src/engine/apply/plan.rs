@@ -156,18 +156,6 @@ impl ServiceState {
     }
 }
 
-impl DesiredState {
-    fn is_yes(&self) -> bool {
-        match self {
-            DesiredState::Yes(_) => true,
-            DesiredState::No
-            | DesiredState::Stopped
-            | DesiredState::Removed
-            | DesiredState::Asleep(_) => false,
-        }
-    }
-}
-
 fn added(service: &Service, base: Option<&Cause>) -> ServiceChange {
     match base {
         Some(_) if service.lazy.is_some() => {

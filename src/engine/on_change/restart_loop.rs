@@ -1,4 +1,4 @@
-//! Tells services that restart themselves by writing watched files from users who save often.
+//! Tells services that restart themselves by writing watched files from users that save often.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
@@ -220,7 +220,7 @@ impl RestartLoop {
         }
         let took = now.saturating_sub(self.since);
         let needed = if self.all_immediate { MIN_IMMEDIATE_DURATION } else { MIN_LOOP_DURATION };
-        // A loop changes the same files again; a user who works through a project does not.
+        // A loop changes the same files again; work on a project does not.
         let few = self.paths.len() <= MAX_PATHS;
         let same = few && self.paths.len() as u32 * 2 <= self.count;
         let long = self.count >= MIN_LOOP_COUNT && took >= needed;

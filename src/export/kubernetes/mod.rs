@@ -156,9 +156,6 @@ fn note(service: &PortableService, notes: &mut ExportNotes) {
             "`stop.signal`",
             signal_name(service.stop.signal) != Some("TERM") && service.container.is_none(),
         ),
-        ("`success_codes`", service.success_codes.iter().ne([&0])),
-        ("`port.pass`", service.ports.iter().any(|port| port.activated)),
-        ("`profiles`", !service.profiles.is_empty()),
         (
             "`restart = \"no\"`: pods always restart",
             service.kind == ServiceKind::Service && service.restart.policy == RestartPolicy::No,
@@ -168,7 +165,5 @@ fn note(service: &PortableService, notes: &mut ExportNotes) {
             service.health.as_ref().is_some_and(|health| health.action == HealthAction::Report),
         ),
     ];
-    for (what, _) in found.into_iter().filter(|(_, found)| *found) {
-        notes.lose(what, service);
-    }
+    notes.lose_those(service, &found);
 }

@@ -13,7 +13,7 @@ impl TrustCommand {
         TrustCommand(words.into_iter().map(|word| word.as_ref().to_owned()).collect())
     }
 
-    /// Runs it with the terminal of the user, who may be asked for a password; returns its stdout.
+    /// Runs it with the terminal of the user, since it may ask for a password; returns its stdout.
     ///
     /// # Errors
     /// Why it could not run, or the last line that it wrote to stderr.

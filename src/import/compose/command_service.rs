@@ -1,8 +1,6 @@
 //! A service that becomes a command: its ports, and what reminds of its container.
 
-use std::collections::BTreeSet;
-
-use super::compose_ports::{ContainerPort, MAX_PORTS};
+use super::compose_ports::{ContainerPort, MAX_PORTS, name_ports};
 use super::service_command::bind_to_assigned;
 use crate::import::environment::EnvEntry;
 use crate::import::yaml::YamlNode;
@@ -22,17 +20,8 @@ pub(super) fn command_ports(
             ports.push(ContainerPort { target, published: None, name: None });
         }
     }
+    name_ports(ports, service);
     let Some(main) = ports.first().cloned() else { return };
-    service.port = Some(main.preferred());
-    ports[0].name = None;
-    let mut taken = BTreeSet::from(["main".to_owned()]);
-    for port in &mut ports[1..] {
-        let name = port.name.take().filter(|name| !taken.contains(name));
-        let name = name.unwrap_or_else(|| format!("p{}", port.target));
-        taken.insert(name.clone());
-        service.more_ports.push((name.clone(), port.preferred()));
-        port.name = Some(name);
-    }
     let mut listens = false;
     env.retain(|(name, value, node)| match name.as_str() {
         "PORT" => {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use crate::import::ImportedService;
 use crate::import::substitution::with_defaults;
 use crate::import::yaml::YamlNode;
 use crate::model::Name;
@@ -36,6 +37,21 @@ impl ContainerPort {
     }
 }
 
+/// Gives a service these ports: the first is the main one and has no name, the others get one each.
+pub(super) fn name_ports(ports: &mut [ContainerPort], service: &mut ImportedService) {
+    let Some((main, more)) = ports.split_first_mut() else { return };
+    main.name = None;
+    service.port = Some(main.preferred());
+    let mut taken = BTreeSet::from(["main".to_owned()]);
+    for port in more {
+        let name = port.name.take().filter(|name| !taken.contains(name));
+        let name = name.unwrap_or_else(|| format!("p{}", port.target));
+        taken.insert(name.clone());
+        service.more_ports.push((name.clone(), port.preferred()));
+        port.name = Some(name);
+    }
+}
+
 /// Reads the ports of a service, each once, in the order of the file.
 pub(super) fn read_ports(service: &YamlNode) -> Vec<ContainerPort> {
     let mut ports: Vec<ContainerPort> = Vec::new();
@@ -55,7 +71,10 @@ pub(super) fn read_ports(service: &YamlNode) -> Vec<ContainerPort> {
             }
             if !targets.insert(port.target) {
                 if is_published {
-                    node.note(format!("not carried over: {} has a port already", port.target));
+                    node.note(format!(
+                        "not carried over: container port {} is published already",
+                        port.target
+                    ));
                 }
                 continue;
             }
@@ -87,7 +106,7 @@ fn read_short(node: &YamlNode, is_published: bool) -> Vec<ContainerPort> {
     note_ip(ip, node);
     let published = published.trim();
     let (Some(targets), Some(published)) = (range(target), published_range(published)) else {
-        node.reject(format!("not carried over: {} is not a port", quote(&text)));
+        node.reject(format!("not carried over: invalid port {}", quote(&text)));
         return Vec::new();
     };
     pairs(targets, published.filter(|_| is_published), None)
@@ -105,7 +124,7 @@ fn read_long(node: &YamlNode) -> Vec<ContainerPort> {
     let targets = text("target").as_deref().and_then(range);
     let published = published_range(&text("published").unwrap_or_default());
     let (Some(targets), Some(published)) = (targets, published) else {
-        node.reject("not carried over: it has no `target` that is a port");
+        node.reject("not carried over: missing or invalid `target`");
         return Vec::new();
     };
     let name = text("name").and_then(|name| Name::nearest(&name)).map(|name| name.to_string());

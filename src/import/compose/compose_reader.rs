@@ -161,7 +161,7 @@ fn read_dependencies(
     let mut dependencies: Vec<(String, Condition)> = Vec::new();
     let mut known = BTreeSet::new();
     let mut add = |name: &str, condition, at: &YamlNode| match hosts.get(name) {
-        _ if name == written => at.reject("not carried over: it is the service itself"),
+        _ if name == written => at.reject("not carried over: a service cannot depend on itself"),
         Some(ServiceHost { name: Some(name), is_task, .. }) => {
             // A task is never ready, only completed.
             let condition = match condition {
@@ -175,7 +175,7 @@ fn read_dependencies(
         Some(ServiceHost { name: None, .. }) => {
             at.reject(format!("not carried over: {} is not part of this stack", quote(name)));
         }
-        None => at.reject(format!("not carried over: there is no service {}", quote(name))),
+        None => at.reject(format!("not carried over: unknown service {}", quote(name))),
     };
     if node.is_list() {
         for item in node.items() {

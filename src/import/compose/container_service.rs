@@ -1,8 +1,6 @@
 //! A service that stays a container: its image or build, and what only containers have.
 
-use std::collections::BTreeSet;
-
-use super::compose_ports::ContainerPort;
+use super::compose_ports::{ContainerPort, name_ports};
 use super::mounts::{Mount, MountSource};
 use super::preset_images::preset_of_image;
 use super::service_command::{compose_words, plain_path};
@@ -161,26 +159,10 @@ fn own_ports(
     service: &mut ImportedService,
     container: &mut ImportedContainer,
 ) -> Vec<ContainerPort> {
-    let mut taken = BTreeSet::from(["main".to_owned()]);
-    for (at, port) in ports.iter_mut().enumerate() {
-        let name = match at {
-            0 => {
-                port.name = None;
-                service.port = Some(port.preferred());
-                "main".to_owned()
-            }
-            _ => {
-                let name = port.name.take().filter(|name| !taken.contains(name));
-                let name = name.unwrap_or_else(|| format!("p{}", port.target));
-                taken.insert(name.clone());
-                service.more_ports.push((name.clone(), port.preferred()));
-                port.name = Some(name.clone());
-                name
-            }
-        };
-        if port.preferred() != port.target {
-            container.inside_ports.push((name, port.target));
-        }
+    name_ports(&mut ports, service);
+    for port in ports.iter().filter(|port| port.preferred() != port.target) {
+        let name = port.name.clone().unwrap_or_else(|| "main".to_owned());
+        container.inside_ports.push((name, port.target));
     }
     ports
 }

@@ -71,7 +71,9 @@ fn note_missing(service: &YamlNode, base: Option<usize>) {
         (None, Some(_)) => {
             extends.reject("not carried over: the service of another file is not read")
         }
-        (None, None) => extends.reject("not carried over: there is no such service in this file"),
+        (None, None) => {
+            extends.reject("not carried over: the service that it extends is not in this file")
+        }
     }
 }
 

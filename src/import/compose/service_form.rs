@@ -55,7 +55,7 @@ impl ComposeFiles<'_> {
             None => text("context").unwrap_or_else(|| ".".to_owned()),
         };
         if context.contains("://") || context.starts_with("git@") {
-            node.reject("not carried over: it is built from another place than this machine");
+            node.reject("not carried over: its build context is not on this machine");
             return ServiceForm::Nothing;
         }
         let context = clean_path(context);

@@ -43,9 +43,7 @@ pub(super) fn common_keys(node: &YamlNode, service: &mut ImportedService) {
                 }
                 service.profiles.push(name.to_string());
             }
-            None => {
-                profile.reject(format!("not carried over: {} is not a valid name", quote(text)))
-            }
+            None => profile.reject(format!("not carried over: invalid name {}", quote(text))),
         }
     }
     let deploy = node.get("deploy");

@@ -6,7 +6,7 @@ const ONE_NETWORK: &str = "not carried over: services reach each other on this m
 const NOT_BUILT: &str = "not carried over: no image is built";
 const NO_LIMITS: &str = "not carried over: devstack limits no resources";
 const NO_CONTAINER: &str = "not carried over: devstack has no key for it";
-const SAME_USER: &str = "not carried over: services run as the user who runs devstack";
+const SAME_USER: &str = "not carried over: services run as your user";
 const SECRETS: &str =
     "not carried over: use a file that git ignores and `env_file`, or the path itself";
 const OWN_VOLUMES: &str =
@@ -77,7 +77,7 @@ pub(super) const UNSUPPORTED: Unsupported = &[
     ("services.*.pid", NO_CONTAINER),
     ("services.*.pids_limit", NO_LIMITS),
     ("services.*.platform", NO_CONTAINER),
-    ("services.*.ports.*.app_protocol", "not carried over: it only informs"),
+    ("services.*.ports.*.app_protocol", "not carried over: it has no effect here"),
     ("services.*.ports.*.mode", "not carried over: it is for a cluster"),
     ("services.*.post_start", HOOKS),
     ("services.*.pre_stop", HOOKS),

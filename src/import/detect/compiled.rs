@@ -40,10 +40,8 @@ pub(super) fn detect_cargo(dir: &Path, files: &ProjectFiles<'_>, found: &mut Det
     let manifest: Table = match text.parse() {
         Ok(manifest) => manifest,
         Err(_) => {
-            return found.note(
-                dir.join("Cargo.toml").display().to_string(),
-                "not read: it is not valid TOML",
-            );
+            return found
+                .note(dir.join("Cargo.toml").display().to_string(), "not read: invalid TOML");
         }
     };
     let members = manifest.get("workspace").and_then(|workspace| workspace.get("members"));

@@ -6,9 +6,9 @@ mod node;
 mod package_json;
 mod project_files;
 mod python;
+mod ruby_php;
 #[cfg(test)]
 mod tests;
-mod web;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -94,8 +94,8 @@ impl Detection {
     fn look_into(&mut self, dir: &Path, files: &ProjectFiles<'_>) {
         let before = self.services.len();
         python::detect(dir, files, self);
-        web::detect_ruby(dir, files, self);
-        web::detect_php(dir, files, self);
+        ruby_php::detect_ruby(dir, files, self);
+        ruby_php::detect_php(dir, files, self);
         compiled::detect_go(dir, files, self);
         compiled::detect_cargo(dir, files, self);
         compiled::detect_jvm(dir, files, self);
@@ -153,7 +153,7 @@ fn found_service(dir: &Path, name: &str, why: &str) -> ImportedService {
     let place = dir.join(why);
     ImportedService {
         name: dir.file_name().map_or(name.to_owned(), |name| name.to_string_lossy().into_owned()),
-        comments: vec![format!("Found by {}.", place.display())],
+        comments: vec![format!("Detected from {}.", place.display())],
         dir: dir.to_owned(),
         ..ImportedService::default()
     }

@@ -36,7 +36,7 @@ pub(super) fn detect(dir: &Path, files: &ProjectFiles<'_>, is_beside: bool, foun
     let package = match PackageJson::parse(&text) {
         Ok(package) => package,
         Err(error) => {
-            let text = format!("not read: line {} is not valid JSON of a package", error.line());
+            let text = format!("not read: line {} is invalid", error.line());
             return found.note(path.display().to_string(), text);
         }
     };

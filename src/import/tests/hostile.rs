@@ -109,7 +109,7 @@ fn long_commands_are_left_out() {
 
 #[test]
 fn bytes_that_are_not_text_are_named() {
-    refused("a: \"\\0\"", "f:1: a text with a NUL character");
+    refused("a: \"\\0\"", "f:1: string contains a NUL character");
     let outcomes =
         outcomes("services: {\"\\e[31m\": 1, \"a\\nb\": 2}\nprocesses: {x: 1}\nprocs: {x: 1}\n");
     assert!(outcomes.iter().all(|outcome| outcome.ends_with("notes")), "{outcomes:?}");

@@ -108,7 +108,6 @@ fn command_text(command: &ImportedCommand) -> String {
 
 fn probe_text(probe: &ImportedProbe) -> String {
     let mut text = match &probe.test {
-        ProbeTest::Tcp => "tcp".to_owned(),
         ProbeTest::Http(path) => format!("GET {path}"),
         ProbeTest::Exec(command) => command_text(command),
         ProbeTest::Log(pattern) => format!("log {pattern:?}"),

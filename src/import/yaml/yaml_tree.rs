@@ -135,7 +135,7 @@ fn syntax_fault(file: &str, error: &ScanError) -> Message {
     let help = if what.contains("tab") {
         "indent with spaces: YAML does not allow tabs there"
     } else if what.contains("unknown anchor") {
-        "define what the alias stands for before it: `&name`"
+        "define the anchor before the alias: `&name`"
     } else if what.contains("recursion limit") {
         TOO_MANY
     } else {
@@ -162,8 +162,11 @@ impl YamlTreeBuilder {
             Event::Scalar(text, style, anchor, tag) => {
                 self.budget.take(1 + text_weight(&text))?;
                 if text.contains('\0') {
-                    let text = "a text with a NUL character".to_owned();
-                    return Err((text, "remove it: no program can be given such a text"));
+                    let text = "string contains a NUL character".to_owned();
+                    return Err((
+                        text,
+                        "remove it: arguments, variables and paths cannot contain NUL",
+                    ));
                 }
                 let text = text.into_owned();
                 let is_string = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema_tag("str"));

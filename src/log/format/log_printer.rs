@@ -65,7 +65,7 @@ pub(crate) fn start(inner: Arc<SharedLog>, style: LogStyle, output: LogOutput) -
 
 /// Reports that nothing is printed any more, where the user looks and to other clients.
 fn report_panic(notes: &LogWarnings) {
-    let text = "internal error: the log is not shown any more, but the stack keeps running";
+    let text = "internal error: the log is no longer shown, but the stack keeps running";
     let help = "follow it with `devstack logs -f`, and please report this";
     // Nothing is left to try if stderr is gone as well.
     let _ = writeln!(io::stderr(), "error: {text}\nhelp: {help}");

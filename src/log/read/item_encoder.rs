@@ -1,3 +1,6 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::log_items::LogItems;
@@ -5,6 +8,7 @@ use crate::encoding::to_base64;
 use crate::log::line_split::MAX_LINE;
 use crate::log::log_item::LogItem;
 use crate::log::log_line::LogLine;
+use crate::log::shared::{EncodedChunks, SharedLog};
 
 /// Encodes items as one line of JSON each, in parts. While its client does not read, a long line waits
 /// as its bytes, which readers share, and not as JSON.
@@ -12,6 +16,9 @@ use crate::log::log_line::LogLine;
 pub(crate) struct ItemEncoder {
     items: LogItems,
     long: Option<LongLineEncoder>,
+    /// What is left of a chunk that readers share.
+    pieces: VecDeque<Bytes>,
+    log: Option<Arc<SharedLog>>,
 }
 
 /// A line that is encoded piece by piece.
@@ -30,18 +37,35 @@ const PIECE: usize = 3 * 4096;
 const NO_TEXT: &[u8] = br#""line":"""#;
 
 impl ItemEncoder {
-    pub fn new(items: LogItems) -> ItemEncoder {
-        ItemEncoder { items, long: None }
+    pub fn new(items: LogItems, log: Arc<SharedLog>) -> ItemEncoder {
+        ItemEncoder { items, log: Some(log), ..ItemEncoder::default() }
     }
 
     /// Returns the next part of about `size` bytes; an empty one at the end.
-    pub fn next_part(&mut self, size: usize) -> Vec<u8> {
+    pub fn next_part(&mut self, size: usize) -> Bytes {
         let mut part = Vec::new();
         while part.len() < size {
+            if let Some(piece) = self.pieces.front() {
+                if part.is_empty() && piece.len() >= EncodedChunks::PIECE {
+                    return self.pieces.pop_front().unwrap_or_default();
+                }
+                if part.len() + piece.len() > size && !part.is_empty() {
+                    break;
+                }
+                part.extend_from_slice(piece);
+                self.pieces.pop_front();
+                continue;
+            }
             if let Some(long) = &mut self.long {
                 if long.write_piece(&mut part) {
                     self.long = None;
                 }
+                continue;
+            }
+            if let Some(log) = &self.log
+                && let Some(chunk) = self.items.next_whole_chunk()
+            {
+                self.pieces = log.encoded.pieces(&chunk).into();
                 continue;
             }
             match self.items.next_with_text() {
@@ -52,7 +76,7 @@ impl ItemEncoder {
                 None => break,
             }
         }
-        part
+        part.into()
     }
 }
 
@@ -94,10 +118,9 @@ impl LongLineEncoder {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::log::log_source::LogSource;
+    use crate::log::log_warnings::LogWarnings;
     use crate::log::read::line_filter::LineFilter;
     use crate::log::read::log_cursor::ReadStep;
     use crate::log::store::{IndexEntry, LogChunk};
@@ -143,16 +166,30 @@ mod tests {
         ];
         let mut whole = Vec::new();
         items(&texts).for_each(|item| item.write_json(&mut whole));
-        let mut encoder = ItemEncoder::new(items(&texts));
-        let mut joined = Vec::new();
-        loop {
-            let part = encoder.next_part(MAX_LINE);
-            if part.is_empty() {
-                break;
+        let log = Arc::new(SharedLog::new(None, Arc::<LogWarnings>::default(), false));
+        // The second reader gets what was encoded for the first one.
+        for _ in 0..2 {
+            let mut encoder = ItemEncoder::new(items(&texts), log.clone());
+            let mut joined = Vec::new();
+            loop {
+                let part = encoder.next_part(MAX_LINE);
+                if part.is_empty() {
+                    break;
+                }
+                assert!(part.len() <= MAX_LINE + 6 * PIECE + 1024, "{}", part.len());
+                joined.extend(part);
             }
-            assert!(part.len() <= MAX_LINE + 6 * PIECE + 1024, "{}", part.len());
-            joined.extend(part);
+            assert!(joined == whole, "{} and {} bytes", joined.len(), whole.len());
         }
-        assert!(joined == whole, "{} and {} bytes", joined.len(), whole.len());
+    }
+
+    #[test]
+    fn readers_of_the_same_lines_share_their_json() {
+        let log = Arc::new(SharedLog::new(None, Arc::<LogWarnings>::default(), false));
+        let texts = ["a line\n".repeat(3000).into_bytes(), "another\n".repeat(3000).into_bytes()];
+        let read = || ItemEncoder::new(items(&texts), log.clone()).next_part(MAX_LINE);
+        let (one, other) = (read(), read());
+        assert!(one.len() >= EncodedChunks::PIECE);
+        assert_eq!((one.as_ptr(), one.len()), (other.as_ptr(), other.len()));
     }
 }

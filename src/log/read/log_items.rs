@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::line_filter::LineFilter;
 use super::log_cursor::ReadStep;
-use crate::log::line_split;
+use crate::log::line_split::{self, MAX_LINE};
 use crate::log::log_item::LogItem;
 use crate::log::log_source::LogSource;
 use crate::log::missed_lines::MissedLines;
@@ -62,6 +62,21 @@ impl LogItems {
             }
         }
         None
+    }
+
+    /// Takes the next chunk if all of its lines come next and are short.
+    pub(super) fn next_whole_chunk(&mut self) -> Option<LogChunk> {
+        let is_whole = |chunk: &LogChunk| {
+            matches!(chunk.source, LogSource::Service(_))
+                && !chunk.is_unfinished()
+                && chunk.bytes.len() <= MAX_LINE
+                && self.until.is_none_or(|until| chunk.batch.seq_end() <= until)
+        };
+        let is_next = (self.at, self.offset) == (0, 0)
+            && self.missed.is_empty()
+            && self.wanted.accepts_all()
+            && self.chunks.front().is_some_and(is_whole);
+        if is_next { self.chunks.pop_front() } else { None }
     }
 
     /// Returns the next line of the first chunk if it is wanted; `None` at the end of the chunk.

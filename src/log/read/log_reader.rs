@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::item_encoder::ItemEncoder;
 use super::line_filter::LineFilter;
 use super::line_joiner::LineJoiner;
 use super::log_cursor::{LogCursor, ReadStep};
@@ -151,6 +152,11 @@ impl LogReader {
     fn is_read(&self, name: &Name) -> bool {
         let named = self.services.as_ref().is_none_or(|names| names.contains(name));
         named && self.wanted.has_lines()
+    }
+
+    /// Returns an encoder of what a step found. Readers that get the same lines share their JSON.
+    pub(crate) fn encoder(&self, items: LogItems) -> ItemEncoder {
+        ItemEncoder::new(items, self.inner.clone())
     }
 
     /// Whether lines after the requested start may have been removed; known with the first items.

@@ -8,8 +8,8 @@ use crate::log::lock_unpoisoned;
 use crate::log::log_source::LogSource;
 use crate::log::store::LogChunk;
 
-/// The long lines that readers hold now. Readers at the same line share one copy, however many clients
-/// do not read on.
+/// The long lines that readers hold now. Readers at the same line share one copy, so stalled clients
+/// cost one copy of each line, however many they are.
 #[derive(Default)]
 pub(crate) struct SharedLines(Mutex<BTreeMap<(LogSource, u64), Weak<Bytes>>>);
 

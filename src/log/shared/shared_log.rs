@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
 
-use super::{PrintQueue, SharedLines};
+use super::{EncodedChunks, PrintQueue, SharedLines};
 use crate::log::lock_unpoisoned;
 use crate::log::log_source::LogSource;
 use crate::log::log_warnings::LogWarnings;
@@ -35,6 +35,7 @@ pub(crate) struct SharedLog {
     /// Held by the reader that joins the pieces of a long line.
     pub joining: Arc<Semaphore>,
     pub long_lines: SharedLines,
+    pub encoded: EncodedChunks,
     pub notes: Arc<LogWarnings>,
     /// Changes whenever something is stored or the log ends; waiting readers subscribe.
     pub version: watch::Sender<u64>,
@@ -69,6 +70,7 @@ impl SharedLog {
             reading: Arc::new(Semaphore::new(READING)),
             joining: Arc::new(Semaphore::new(1)),
             long_lines: SharedLines::default(),
+            encoded: EncodedChunks::default(),
             notes,
             version: watch::Sender::new(0),
             ended: AtomicBool::new(false),

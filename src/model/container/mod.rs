@@ -39,12 +39,6 @@ pub struct ContainerConfig<T = RedactedText> {
 }
 
 impl<T> ContainerConfig<T> {
-    /// Returns the host name by which its program reaches this machine: `${host.inside}`. It must
-    /// lead here in every engine.
-    pub fn host_inside(&self) -> &'static str {
-        host_inside(self.engine)
-    }
-
     /// Expands its texts.
     pub fn map<U>(&self, mut expand: impl FnMut(&T) -> U) -> ContainerConfig<U> {
         ContainerConfig {

@@ -42,9 +42,12 @@ pub(super) struct ProcessRecord {
     /// What was asked of them and had not appeared yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub creations: Vec<String>,
-    /// The IDs of containers that its commands have started themselves.
+    /// The IDs of containers that its commands have created themselves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub adopted: Vec<String>,
+    /// The IDs of those that they have started, and that stay when they end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub borrowed: Vec<String>,
 }
 
 impl ProcessRecord {
@@ -95,6 +98,7 @@ impl ProcessRecord {
             engines: self.engines.clone(),
             creations: self.creations.clone(),
             adopted: self.adopted.clone(),
+            borrowed: self.borrowed.clone(),
         })
     }
 

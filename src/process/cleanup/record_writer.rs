@@ -74,6 +74,7 @@ impl RecordWriter {
         record.engines.clone_from(&has.engines);
         record.creations.clone_from(&has.creations);
         record.adopted.clone_from(&has.adopted);
+        record.borrowed.clone_from(&has.borrowed);
         write(record, &self.path());
     }
 

@@ -13,12 +13,11 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::model::RunId;
 use crate::process::cleanup::{RecordWriter, adopted_orphans};
-use crate::process::keeper::{
-    KeeperOrder, KeeperReport, OUTPUT_FDS, RequestHead, RunMessage, send_with_fds,
-};
+use crate::process::keeper::{KeeperOrder, KeeperReport, OUTPUT_FDS, RequestHead, RunMessage};
 use crate::process::run::RunPids;
 use crate::sync::lock_unpoisoned;
 use crate::sys::async_fd::{receive, register};
+use crate::sys::fd_passing::send_with_fds;
 use crate::sys::signal;
 
 /// Used when the guard's socket or the system's limit of descriptors in flight is full.

@@ -34,19 +34,12 @@ impl GuardHandle {
     /// Raises the soft limit of open files of this process afterwards, so services keep the
     /// original one.
     ///
-    /// # Errors
-    /// When this process has threads, or the system cannot create a socket or a process.
-    pub fn start() -> io::Result<GuardHandle> {
-        GuardHandle::start_with(|_| {})
-    }
-
-    /// Like [`GuardHandle::start`], with what the guard does when the supervisor was killed and its
-    /// runs are over. It gets what the supervisor told the guard last, and is not
-    /// called if that is nothing.
+    /// `last_act` is what the guard does when the supervisor was killed and its runs are over. It gets
+    /// what the supervisor told the guard last, and is not called if that is nothing.
     ///
     /// # Errors
-    /// The same.
-    pub fn start_with(last_act: LastAct) -> io::Result<GuardHandle> {
+    /// When this process has threads, or the system cannot create a socket or a process.
+    pub fn start(last_act: LastAct) -> io::Result<GuardHandle> {
         let role = match run_mark::are_supported() {
             true => KeeperRole::AllRuns,
             false => KeeperRole::KeeperPerRun,
@@ -54,7 +47,7 @@ impl GuardHandle {
         GuardHandle::start_as(role, last_act)
     }
 
-    /// Like [`GuardHandle::start`] on a system that cannot mark processes.
+    /// Like [`GuardHandle::start`] on a system that cannot mark processes, without a last act.
     ///
     /// # Errors
     /// The same.

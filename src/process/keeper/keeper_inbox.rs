@@ -1,19 +1,18 @@
 use std::collections::VecDeque;
-use std::io::IoSliceMut;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, ReturnFlags};
 
 use super::keeper_protocol::{KeeperOrder, RequestHead};
 use crate::process::spawn::{MAX_LISTEN_FDS, MAX_REQUEST, SpawnRequest};
+use crate::sys::fd_passing::{MAX_PASSED_FDS, ReceivedFds, receive_with_fds};
 use crate::sys::fork_exec::ExecFds;
-use crate::sys::process;
 
 /// Descriptors of a start besides sockets: stdout and stderr.
 pub(crate) const OUTPUT_FDS: usize = 2;
+
+const _: () = assert!(OUTPUT_FDS + MAX_LISTEN_FDS <= MAX_PASSED_FDS);
 
 /// In bytes: a few addresses of engines.
 const MAX_LAST_ACT: usize = 64 * 1024;
@@ -54,13 +53,8 @@ impl KeeperInbox {
     pub fn read(&mut self, socket: &UnixStream) -> bool {
         let end = self.bytes.len();
         self.bytes.resize(end + READ, 0);
-        let mut space =
-            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(OUTPUT_FDS + MAX_LISTEN_FDS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let mut parts = [IoSliceMut::new(&mut self.bytes[end..])];
-        let received = rustix::net::recvmsg(socket, &mut parts, &mut control, process::RECV_FLAGS);
-        let (count, flags) = match received {
-            Ok(message) => (message.bytes, message.flags),
+        let ReceivedFds { count, fds } = match receive_with_fds(socket, &mut self.bytes[end..]) {
+            Ok(received) => received,
             Err(error) => {
                 self.bytes.truncate(end);
                 let passes = [Errno::INTR, Errno::AGAIN, Errno::MFILE, Errno::NFILE, Errno::NOBUFS];
@@ -68,18 +62,8 @@ impl KeeperInbox {
             }
         };
         self.bytes.truncate(end + count);
-        let mut arrived: Option<Vec<OwnedFd>> = None;
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                arrived.get_or_insert_default().extend(rights);
-            }
-        }
         // None may arrive at the limit of open files: then the start gets an empty list.
-        if arrived.is_some() || flags.contains(ReturnFlags::CTRUNC) {
-            let arrived = arrived.unwrap_or_default();
-            arrived.iter().for_each(|fd| process::close_on_exec(fd.as_fd()));
-            self.fds.push_back(arrived);
-        }
+        self.fds.extend(fds);
         count > 0
     }
 
@@ -137,10 +121,12 @@ impl KeeperInbox {
 mod tests {
     use std::io::{Write, pipe};
 
+    use std::os::fd::AsFd;
+
     use rustix::net::SendFlags;
 
     use super::*;
-    use crate::process::keeper::send_with_fds;
+    use crate::sys::fd_passing::send_with_fds;
 
     fn start(run: u64, body: &[u8]) -> Vec<u8> {
         let length = body.len() as u32;

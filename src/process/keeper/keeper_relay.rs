@@ -1,21 +1,20 @@
 //! Keepers: one small process for each run, the parent of its main process, on systems that cannot
 //! mark processes. The guard passes requests on to them, and their reports back.
 
-use std::io::{self, IoSlice};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use rustix::net::{RecvFlags, SendFlags};
 use rustix::process::Rlimit;
 
-use super::keeper_inbox::OUTPUT_FDS;
 use super::keeper_loop::{KeeperLoop, KeeperRole, end_with};
 use super::keeper_protocol::{KeeperOrder, KeeperReport, RequestHead, RunMessage};
 use crate::model::ProcessExit;
 use crate::process::process_tree::kill_children;
-use crate::process::spawn::{MAX_LISTEN_FDS, SpawnRequest};
+use crate::process::spawn::SpawnRequest;
+use crate::sys::fd_passing::send_with_fds;
 use crate::sys::fork::{ForkResult, fork};
 use crate::sys::fork_exec::{ExecFds, StartFailure, StartStage};
 use crate::sys::process::ChildSignals;
@@ -195,6 +194,7 @@ fn send_start(
     let outputs = [fds.stdout.as_fd(), fds.stderr.as_fd()];
     let rights: Vec<BorrowedFd<'_>> =
         outputs.into_iter().chain(fds.sockets.iter().map(AsFd::as_fd)).collect();
+    // The system takes all of a head or nothing.
     send_with_fds(socket, &head.encode(), &rights, SendFlags::empty())?;
     send_all(socket, body)
 }
@@ -209,18 +209,4 @@ pub(super) fn send_all(socket: &UnixStream, mut bytes: &[u8]) -> Result<(), Errn
         }
     }
     Ok(())
-}
-
-/// Sends the head of a start with its descriptors; the system takes all of it or nothing.
-pub(crate) fn send_with_fds(
-    socket: &UnixStream,
-    head: &[u8],
-    fds: &[BorrowedFd<'_>],
-    flags: SendFlags,
-) -> Result<usize, Errno> {
-    let mut space =
-        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(OUTPUT_FDS + MAX_LISTEN_FDS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(fds));
-    rustix::net::sendmsg(socket, &[IoSlice::new(head)], &mut control, flags)
 }

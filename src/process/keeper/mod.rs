@@ -11,4 +11,3 @@ mod kept_runs;
 pub(crate) use keeper_inbox::OUTPUT_FDS;
 pub(crate) use keeper_loop::{KeeperLoop, KeeperRole, end_with};
 pub(crate) use keeper_protocol::{KeeperOrder, KeeperReport, RequestHead, RunMessage};
-pub(crate) use keeper_relay::send_with_fds;

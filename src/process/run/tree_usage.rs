@@ -24,8 +24,8 @@ pub struct TreeUsage {
 #[derive(Debug, Clone)]
 pub struct RunTree {
     pids: Arc<RunPids>,
-    /// The first process of its container.
-    container: Option<u32>,
+    /// The processes of its container.
+    container: Vec<u32>,
 }
 
 impl RunTree {
@@ -36,11 +36,11 @@ impl RunTree {
     }
 
     pub(super) fn new(pids: Arc<RunPids>) -> RunTree {
-        RunTree { pids, container: None }
+        RunTree { pids, container: Vec::new() }
     }
 
-    /// Adds the first process of the run's container, which the engine started.
-    pub fn and(self, container: Option<u32>) -> RunTree {
+    /// Adds the processes of the run's container, which the engine started.
+    pub fn and(self, container: Vec<u32>) -> RunTree {
         RunTree { container, ..self }
     }
 
@@ -52,7 +52,7 @@ impl RunTree {
             .iter()
             .map(|tree| {
                 let mut roots = tree.pids.roots(&mut orphans);
-                roots.extend(tree.container);
+                roots.extend(&tree.container);
                 usage_of(&roots, &mut kinship)
             })
             .collect()

@@ -60,7 +60,7 @@ pub(crate) fn refusal(service: &Name, running: &Name, pid: Option<u32>, age: Dur
     let who = pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
     let text = format!("{service} is running {running}{who}, for {}", DisplayDuration(age));
     let help = format!(
-        "wait until it has ended, or set `parallel = true` in [services.{service}.actions.{running}]"
+        "wait until it has exited, or set `parallel = true` in [services.{service}.actions.{running}]"
     );
     Message::new(MessageClass::Busy, text).help(help)
 }
@@ -122,7 +122,7 @@ mod tests {
         let why = refusal(&name("api"), &name("seed"), Some(7), Duration::from_millis(1500));
         insta::assert_snapshot!(why.render(), @r"
         error: api is running seed (pid 7), for 1.5s
-          help: wait until it has ended, or set `parallel = true` in [services.api.actions.seed]
+          help: wait until it has exited, or set `parallel = true` in [services.api.actions.seed]
         ");
     }
 }

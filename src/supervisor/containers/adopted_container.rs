@@ -37,6 +37,7 @@ struct AdoptedContainer {
     pid: Option<u32>,
     /// The port inside.
     inside: u16,
+    stays: bool,
 }
 
 impl ContainerAdoption {
@@ -68,8 +69,8 @@ impl ContainerAdoption {
         }
     }
 
-    /// Looks for a container that publishes this port and is younger than the run. Returns whether
-    /// there is one.
+    /// Looks for a container that publishes this port and was started after the run: before, nothing
+    /// else can have had the port. Returns whether there is one.
     pub async fn adopt(&self, port: u16, holder: &PortHolder) -> bool {
         if !holder.may_act_for_service() {
             return false;
@@ -88,27 +89,32 @@ impl ContainerAdoption {
             let Ok(running) = client.running().await else { continue };
             let Some(found) = publisher_of(&running, port, self.since) else { continue };
             let Ok(Some(about)) = client.container(&found.id).await else { continue };
+            if about.started.is_none_or(|started| started < self.since) {
+                continue;
+            }
             let groups = |pid: &u32| {
-                let groups = read_proc(Path::new(&format!("/proc/{pid}/cgroup")), MAX_GROUPS);
+                let groups = read_proc(format!("/proc/{pid}/cgroup"), MAX_GROUPS);
                 groups.is_some_and(|groups| is_process_of(&groups, &about.id))
             };
             let pid = about.pid.filter(groups);
-            let container = AdoptedContainer { client, id: found.id, pid, inside: found.inside };
-            self.record.adopt(container.client.address(), &container.id).await;
+            let (id, inside, stays) = (found.id, found.inside, found.stays);
+            let container = AdoptedContainer { client, id, pid, inside, stays };
+            self.record.adopt(container.client.address(), &container.id, stays).await;
             lock_unpoisoned(&self.found).insert(port, container);
             return true;
         }
         false
     }
 
-    /// Removes what the command left: its program was killed, or does not stop what it started.
+    /// Removes or stops what the command left: its program was killed, or does not stop what it started.
     pub async fn end(self) {
         let all = std::mem::take(&mut *lock_unpoisoned(&self.found));
-        for AdoptedContainer { client, id, .. } in all.into_values() {
-            match client.remove(&id).await {
+        for AdoptedContainer { client, id, stays, .. } in all.into_values() {
+            let ended = if stays { client.stop(&id).await } else { client.remove(&id).await };
+            match ended {
                 Ok(_) => self.record.forget(&id),
                 Err(error) => {
-                    tracing::warn!("cannot remove container {id}: {}", client.message(&error));
+                    tracing::warn!("cannot end container {id}: {}", client.message(&error));
                 }
             }
         }

@@ -154,9 +154,9 @@ impl ContainerRun {
         self.record.settle(&self.state.name);
     }
 
-    /// Returns the pid of its first process, where the engine runs on this machine.
-    pub fn local_pid(&self) -> Option<u32> {
-        self.state.local_pid()
+    /// Returns the pids of its processes, where the engine runs on this machine.
+    pub fn local_pids(&self) -> Vec<u32> {
+        self.state.local_pids()
     }
 
     /// Returns where commands run inside. `None`: it does not run yet.

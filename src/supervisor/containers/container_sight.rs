@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::container_run::{ContainerRun, ContainerState};
 use crate::container::{
     ContainerHealth, InsideListener, check_command, exec_command, inside_listener, is_process_of,
+    member_lists,
 };
 use crate::model::{
     ContainerEngine, LaunchConfig, Message, MessageClass, Name, ProcessExit, Service, bind_address,
@@ -97,10 +98,22 @@ impl ContainerRun {
 impl ContainerState {
     /// Returns the pid of its first process, if that is a process of this machine.
     pub fn local_pid(&self) -> Option<u32> {
+        self.local_groups().map(|(pid, _)| pid)
+    }
+
+    /// Returns the pids of all its processes, if they are of this machine.
+    pub fn local_pids(&self) -> Vec<u32> {
+        let Some((pid, lists)) = self.local_groups() else { return Vec::new() };
+        let listed = lists.iter().find_map(|list| read_proc(list, MAX_TABLE));
+        let members = listed.iter().flat_map(|text| text.lines()).filter_map(|it| it.parse().ok());
+        members.chain([pid]).collect()
+    }
+
+    fn local_groups(&self) -> Option<(u32, Vec<PathBuf>)> {
         let facts = self.running.get()?;
         let pid = facts.pid?;
-        let groups = read_proc(&PathBuf::from(format!("/proc/{pid}/cgroup")), MAX_TABLE)?;
-        is_process_of(&groups, &facts.id).then_some(pid)
+        let groups = read_proc(format!("/proc/{pid}/cgroup"), MAX_TABLE)?;
+        is_process_of(&groups, &facts.id).then(|| (pid, member_lists(&groups, &facts.id)))
     }
 
     /// Returns what listens on a port inside. `None`: that cannot be seen from here.
@@ -141,8 +154,7 @@ impl ContainerState {
 
 /// Returns what listens on a port in the network of a process.
 pub(super) fn listener_of(pid: u32, port: u16) -> InsideListener {
-    let table =
-        |name: &str| read_proc(&PathBuf::from(format!("/proc/{pid}/net/{name}")), MAX_TABLE);
+    let table = |name: &str| read_proc(format!("/proc/{pid}/net/{name}"), MAX_TABLE);
     let tables = [table("tcp").unwrap_or_default(), table("tcp6").unwrap_or_default()];
     inside_listener(&[&tables[0], &tables[1]], port)
 }

@@ -38,22 +38,29 @@ impl EngineRecord {
         let _ = spawn_blocking(self.writer()).await;
     }
 
-    /// A container of this ID counts as the stack's own.
-    pub(super) async fn adopt(&self, engine: &EngineAddress, id: &str) {
+    /// A container of this ID counts as the stack's own. `stays`: also when it ends.
+    pub(super) async fn adopt(&self, engine: &EngineAddress, id: &str, stays: bool) {
         {
             let mut has = lock_unpoisoned(&self.has);
             if !has.engines.contains(engine) {
                 has.engines.push(engine.clone());
             }
-            has.adopted.push(id.to_owned());
+            match stays {
+                true => has.borrowed.push(id.to_owned()),
+                false => has.adopted.push(id.to_owned()),
+            }
         }
         // Fails only when the runtime is shutting down.
         let _ = spawn_blocking(self.writer()).await;
     }
 
-    /// It is gone.
+    /// It is gone, or stopped.
     pub(super) fn forget(&self, id: &str) {
-        lock_unpoisoned(&self.has).adopted.retain(|known| known != id);
+        {
+            let mut has = lock_unpoisoned(&self.has);
+            has.adopted.retain(|known| known != id);
+            has.borrowed.retain(|known| known != id);
+        }
         // Not awaited: an ID is never used twice.
         spawn_blocking(self.writer());
     }

@@ -371,8 +371,8 @@ impl Executor {
     /// The runs with their processes, to measure their usage.
     pub(crate) fn metered_runs(&self) -> Vec<MeteredRun> {
         let subject = |(run, held): (&RunId, &ActiveRun)| {
-            let pid = held.container.as_ref().and_then(ContainerRun::local_pid);
-            let (since, tree) = (held.began, held.leash.usage().and(pid));
+            let inside = held.container.as_ref().map(ContainerRun::local_pids);
+            let (since, tree) = (held.began, held.leash.usage().and(inside.unwrap_or_default()));
             MeteredRun { run: *run, since, tree }
         };
         self.runs.iter().map(subject).collect()

@@ -13,3 +13,4 @@ pub(crate) mod sock_diag;
 mod socket_walk;
 pub(crate) mod sockets;
 mod survivor_state;
+pub(crate) mod thread_priority;

@@ -10,3 +10,4 @@ pub(crate) mod process;
 mod process_list;
 pub(crate) mod run_mark;
 pub(crate) mod sockets;
+pub(crate) mod thread_priority;

@@ -1,5 +1,5 @@
 use std::io::{self, Stdout, Write, stdout};
-use std::sync::{Mutex, Once};
+use std::sync::{Mutex, Once, OnceLock};
 use std::thread::{self, ThreadId};
 
 use ratatui::backend::{Backend, ClearType, CrosstermBackend};
@@ -21,8 +21,12 @@ pub struct TuiScreen {
 /// What the panic hook needs: the thread of the TUI, and the settings of the terminal.
 static TAKEN: Mutex<Option<(ThreadId, RawMode)>> = Mutex::new(None);
 
+/// Learns whether the TUI has the terminal, to give it back if this process is killed.
+static GUARD: OnceLock<Box<dyn Fn(bool) + Send + Sync>> = OnceLock::new();
+
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?25l\x1b[H\x1b[2J";
-const LEAVE: &[u8] = b"\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?25h\x1b[?1049l";
+/// What gives the terminal back.
+pub const LEAVE: &[u8] = b"\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?25h\x1b[?1049l";
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 /// Most bytes that are copied: terminals ignore more.
@@ -31,6 +35,12 @@ const COPY_MAX: usize = 74_000;
 const SIZE_MAX: (u16, u16) = (1000, 400);
 
 impl TuiScreen {
+    /// Tells `guard` whether the TUI has the terminal.
+    pub fn guard(guard: Box<dyn Fn(bool) + Send + Sync>) {
+        // Only the first one is needed.
+        let _ = GUARD.set(guard);
+    }
+
     /// Takes the terminal on stdin and stdout.
     pub fn take() -> io::Result<TuiScreen> {
         static HOOK: Once = Once::new();
@@ -60,6 +70,7 @@ impl TuiScreen {
             None => RawMode::begin()?,
         };
         *lock_unpoisoned(&TAKEN) = Some((thread::current().id(), raw));
+        tell_guard(true);
         self.shown = None;
         self.write(ENTER)?;
         self.take_mouse(self.mouse)
@@ -188,6 +199,13 @@ fn give_back() {
         // If the terminal is gone, there is nothing to restore.
         let _ = stdout().write_all(LEAVE).and_then(|()| stdout().flush());
         drop(raw);
+        tell_guard(false);
+    }
+}
+
+fn tell_guard(taken: bool) {
+    if let Some(guard) = GUARD.get() {
+        guard(taken);
     }
 }
 

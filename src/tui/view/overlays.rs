@@ -188,7 +188,7 @@ pub fn key_hints(state: &TuiState, width: usize) -> String {
 pub fn help_lines(over_log: bool) -> Vec<String> {
     let close = match over_log {
         true => "back to the plain log, not a line lost",
-        false => "close; the stack goes on",
+        false => "close; the stack keeps running",
     };
     let interrupt = match over_log {
         true => "stop the stack, as in the plain log",

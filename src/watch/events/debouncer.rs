@@ -79,7 +79,7 @@ impl Debouncer {
         batch: EventBatch,
         mut step: impl FnMut(&Path, PathEvent) -> Option<SaveStage>,
     ) {
-        let Some(came) = batch.came else { return };
+        let Some(window) = batch.window else { return };
         let mut concerns = batch.everywhere;
         for (path, touch) in batch.paths {
             let touch = self.paths.get(&path).map_or(touch, |(before, _)| before.merge(touch));
@@ -97,8 +97,8 @@ impl Debouncer {
             self.paths.clear();
         }
         if concerns {
-            let first = self.settle.map_or(came.first, |settle| settle.first);
-            self.settle = Some(EventWindow { first, last: came.last });
+            let first = self.settle.map_or(window.first, |settle| settle.first);
+            self.settle = Some(EventWindow { first, last: window.last });
         }
         if self.paths.is_empty() && !self.everywhere {
             self.settle = None;
@@ -258,7 +258,7 @@ mod tests {
             let batch = EventBatch {
                 paths: [(PathBuf::from(name), touch)].into(),
                 everywhere: false,
-                came: Some(EventWindow { first: at, last: at }),
+                window: Some(EventWindow { first: at, last: at }),
             };
             let (known, now) = (&self.known, &self.now);
             self.pending.add(batch, |path, touch| {
@@ -407,14 +407,14 @@ mod tests {
     #[test]
     fn too_much_to_remember_becomes_one_look_everywhere() {
         let mut pending = Debouncer::default();
-        let came = EventWindow { first: Instant::now(), last: Instant::now() };
+        let window = EventWindow { first: Instant::now(), last: Instant::now() };
         for part in 0..3 {
             let name = |n| PathBuf::from(format!("{part}/{n}"));
             let paths = (0..MAX_PATHS / 2).map(|n| (name(n), PathEvent::default())).collect();
-            let batch = EventBatch { paths, everywhere: false, came: Some(came) };
+            let batch = EventBatch { paths, everywhere: false, window: Some(window) };
             pending.add(batch, |_, _| Some(SaveStage::Other));
         }
-        let due = pending.take(SETTLE, came.last);
+        let due = pending.take(SETTLE, window.last);
         assert!(due.everywhere && due.paths.len() < MAX_PATHS);
     }
 }

@@ -25,13 +25,13 @@ pub(crate) struct EventInbox {
 #[derive(Default)]
 struct InboxState {
     /// Only the latest counts.
-    order: Option<WatchTargets>,
+    targets: Option<WatchTargets>,
     paths: HashMap<PathBuf, PathEvent>,
     /// Paths were dropped.
     overflow: bool,
     /// The mount table has changed.
     mounts: bool,
-    came: Option<EventWindow>,
+    window: Option<EventWindow>,
     next: u64,
     closed: bool,
     #[cfg(test)]
@@ -54,12 +54,12 @@ pub(crate) struct EventBatch {
     pub paths: HashMap<PathBuf, PathEvent>,
     /// Events were lost: compare everything and trust no watch.
     pub everywhere: bool,
-    pub came: Option<EventWindow>,
+    pub window: Option<EventWindow>,
 }
 
 /// What the worker thread does next.
 pub(crate) enum WorkItem {
-    Order(WatchTargets),
+    Watch(WatchTargets),
     /// Take events with [`EventInbox::take`].
     Events,
     /// The mount table has changed.
@@ -73,13 +73,13 @@ impl EventInbox {
         lock_unpoisoned(&self.state)
     }
 
-    pub fn set_targets(&self, mut order: WatchTargets) {
+    pub fn set_targets(&self, mut targets: WatchTargets) {
         let mut state = self.state();
-        if let Some(unread) = state.order.take() {
-            order.services_since = order.services_since.min(unread.services_since);
-            order.files_since = order.files_since.min(unread.files_since);
+        if let Some(unread) = state.targets.take() {
+            targets.services_since = targets.services_since.min(unread.services_since);
+            targets.files_since = targets.files_since.min(unread.files_since);
         }
-        state.order = Some(order);
+        state.targets = Some(targets);
         drop(state);
         self.news.notify_all();
     }
@@ -147,13 +147,13 @@ impl EventInbox {
             if state.closed {
                 return WorkItem::Closed;
             }
-            if let Some(order) = state.order.take() {
-                return WorkItem::Order(order);
+            if let Some(targets) = state.targets.take() {
+                return WorkItem::Watch(targets);
             }
             if std::mem::take(&mut state.mounts) {
                 return WorkItem::Mounts;
             }
-            if state.came.is_some() && !state.is_shut() {
+            if state.window.is_some() && !state.is_shut() {
                 return WorkItem::Events;
             }
             let now = Instant::now();
@@ -181,7 +181,7 @@ impl EventInbox {
         EventBatch {
             paths: std::mem::take(&mut state.paths),
             everywhere: std::mem::take(&mut state.overflow),
-            came: state.came.take(),
+            window: state.window.take(),
         }
     }
 }
@@ -205,8 +205,8 @@ impl InboxState {
 
     fn stamp(&mut self) {
         let now = Instant::now();
-        let first = self.came.map_or(now, |came| came.first);
-        self.came = Some(EventWindow { first, last: now });
+        let first = self.window.map_or(now, |window| window.first);
+        self.window = Some(EventWindow { first, last: now });
     }
 
     fn is_shut(&self) -> bool {
@@ -281,7 +281,7 @@ mod tests {
         let (services, files) = (BTreeMap::new(), BTreeSet::new());
         inbox.set_targets(WatchTargets { services, files, services_since, files_since });
         inbox.mounted();
-        assert!(matches!(inbox.next(None), WorkItem::Order(_)));
+        assert!(matches!(inbox.next(None), WorkItem::Watch(_)));
         assert!(matches!(inbox.next(None), WorkItem::Mounts));
         assert!(matches!(inbox.next(Some(Instant::now())), WorkItem::Events));
         assert_eq!(inbox.take().paths.len(), 1);

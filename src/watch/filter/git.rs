@@ -10,7 +10,7 @@ use crate::model::CONFIG_FILES;
 const MAX_LOCK_AGE: Duration = Duration::from_secs(10);
 
 /// How long to wait for the next step of a rebase. Steps are some 10 ms apart; a longer gap means
-/// that it stopped for the user, who is editing now.
+/// that it stopped for the user to edit.
 const REBASE_PAUSE: Duration = Duration::from_millis(300);
 
 /// Maximum total wait for git, regardless of the number of steps.

@@ -5,17 +5,17 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::OrphanProcess;
 
-pub fn alive(token: &str, folder: &Path) -> Vec<OrphanProcess> {
-    let found = pids().into_iter().filter(|pid| belongs(*pid, token, folder));
+pub fn alive(token: &str, dir: &Path) -> Vec<OrphanProcess> {
+    let found = pids().into_iter().filter(|pid| belongs(*pid, token, dir));
     found.map(|pid| OrphanProcess { pid, command: command(pid) }).collect()
 }
 
 /// The pidfd pins the process; its membership is then checked again, so that a reused pid is left
 /// alone.
-pub fn kill(pid: u32, token: &str, folder: &Path) {
+pub fn kill(pid: u32, token: &str, dir: &Path) {
     let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
     if let Ok(pinned) = pidfd_open(id, PidfdFlags::empty())
-        && belongs(pid, token, folder)
+        && belongs(pid, token, dir)
     {
         let _ = pidfd_send_signal(pinned, Signal::KILL);
     }
@@ -28,11 +28,11 @@ pub fn zombies(parents: &[u32]) -> Vec<u32> {
     pids().into_iter().filter(dead_child).collect()
 }
 
-fn belongs(pid: u32, token: &str, folder: &Path) -> bool {
+fn belongs(pid: u32, token: &str, dir: &Path) -> bool {
     // A zombie has neither environment nor directory.
     let environment = fs::read(of(pid, "environ")).unwrap_or_default();
     let carries = environment.split(|byte| *byte == 0).any(|entry| entry == token.as_bytes());
-    carries || fs::read_link(of(pid, "cwd")).is_ok_and(|cwd| cwd.starts_with(folder))
+    carries || fs::read_link(of(pid, "cwd")).is_ok_and(|cwd| cwd.starts_with(dir))
 }
 
 fn pids() -> Vec<u32> {

@@ -7,7 +7,7 @@ use super::OrphanProcess;
 
 /// `ps` shows the environment of this user's processes after their commands; it does not show
 /// working directories.
-pub fn alive(token: &str, _folder: &Path) -> Vec<OrphanProcess> {
+pub fn alive(token: &str, _dir: &Path) -> Vec<OrphanProcess> {
     let carries = |(pid, rest): (u32, String)| {
         let found = rest.split(' ').any(|word| word == token);
         found.then_some(OrphanProcess { pid, command: rest })
@@ -15,8 +15,8 @@ pub fn alive(token: &str, _folder: &Path) -> Vec<OrphanProcess> {
     list(&["-axEww", "-o", "pid=,command="]).into_iter().filter_map(carries).collect()
 }
 
-pub fn kill(pid: u32, token: &str, folder: &Path) {
-    let still = alive(token, folder).iter().any(|leftover| leftover.pid == pid);
+pub fn kill(pid: u32, token: &str, dir: &Path) {
+    let still = alive(token, dir).iter().any(|leftover| leftover.pid == pid);
     if let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw).filter(|_| still) {
         let _ = kill_process(id, Signal::KILL);
     }

@@ -27,8 +27,8 @@ pub struct OrphanProcess {
 }
 
 /// Live processes, sorted by pid; never the caller.
-pub fn alive(token: &str, folder: &Path) -> Vec<OrphanProcess> {
-    let mut found = system::alive(token, folder);
+pub fn alive(token: &str, dir: &Path) -> Vec<OrphanProcess> {
+    let mut found = system::alive(token, dir);
     found.retain(|leftover| leftover.pid != std::process::id());
     found.sort_by_key(|leftover| leftover.pid);
     found
@@ -45,10 +45,10 @@ pub fn remaining_after_grace<T>(mut look: impl FnMut() -> Vec<T>) -> Vec<T> {
 }
 
 /// Kills exactly these, after checking them again, and whatever they fork meanwhile.
-pub fn kill_all(token: &str, folder: &Path) {
+pub fn kill_all(token: &str, dir: &Path) {
     wait_at_most(GRACE, || {
-        let found = alive(token, folder);
-        found.iter().for_each(|leftover| system::kill(leftover.pid, token, folder));
+        let found = alive(token, dir);
+        found.iter().for_each(|leftover| system::kill(leftover.pid, token, dir));
         found.is_empty().then_some(())
     });
 }

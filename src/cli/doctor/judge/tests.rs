@@ -13,7 +13,7 @@ fn well() -> DoctorFacts {
         machine: MachineFacts {
             watches: usage(1_000, 524_288),
             watchers: usage(10, 1_024),
-            files: Some((1_024, 524_288)),
+            files: (1_024, 524_288),
             processes: usage(300, 30_000),
             outgoing: (32_768, 60_999),
             has_pidfd: true,
@@ -110,14 +110,14 @@ fn every_trouble_is_told_with_its_remedy() {
             "max_user_instances",
         ),
         (
-            |facts| facts.machine.files = Some((64, 4_096)),
+            |facts| facts.machine.files = (64, 4_096),
             FindingLevel::Wrong,
             "open-files",
             "open file limit is 64",
             "ulimit -n 4096",
         ),
         (
-            |facts| facts.machine.files = Some((64, 64)),
+            |facts| facts.machine.files = (64, 64),
             FindingLevel::Wrong,
             "open-files",
             "about 96",
@@ -336,9 +336,8 @@ fn what_does_not_concern_a_stack_is_not_told() {
     assert!(judge(&facts).iter().all(|finding| finding.state == FindingLevel::Ok));
     // Unknown limits are not a problem.
     let machine = &mut facts.machine;
-    (machine.watches, machine.watchers, machine.files, machine.processes) =
-        (None, None, None, None);
-    assert_eq!(judge(&facts).len(), 11);
+    (machine.watches, machine.watchers, machine.processes) = (None, None, None);
+    assert_eq!(judge(&facts).len(), 12);
 }
 
 #[test]

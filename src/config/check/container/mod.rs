@@ -257,13 +257,18 @@ fn usual_port(preset: ChosenPreset, port: &PortSpec, index: usize) -> Option<u16
 }
 
 /// Removes from the table of a preset what belongs to its own program.
-pub(super) fn remove_program(base: &mut RawTable<'_>) {
+pub(super) fn remove_program(base: &mut RawTable<'_>, preset: ChosenPreset) {
     for key in ["command", "debug", "watch", "tty", "dir"] {
         base.remove(key);
     }
     if let Some(RawValue::Table(ready)) = base.get_mut("ready").map(|entry| &mut entry.node.value) {
-        // Its programs are not in every image.
-        ready.remove("exec");
+        // Its words are for the programs of this machine.
+        let inside = preset_image(preset).and_then(|image| image.ready.as_deref());
+        match (ready.get_mut("exec"), inside) {
+            (Some(entry), Some(command)) => entry.node.value = RawValue::Text(command.into()),
+            (Some(_), None) => drop(ready.remove("exec")),
+            (None, _) => {}
+        }
     }
     if let Some(RawValue::Table(ports)) = base.get_mut("ports").map(|entry| &mut entry.node.value) {
         // No other program is in the way inside.

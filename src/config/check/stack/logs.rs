@@ -20,29 +20,33 @@ impl ConfigChecker<'_, '_> {
         self.check_keys(table, misplaced::LOGS, "[stack.logs]");
         let usual = LogRetention::default();
         Some(LogRetention {
-            max_size: self.get(table, "max_size", Self::size).unwrap_or(usual.max_size),
+            max_size: self.get(table, "max_size", Self::log_size).unwrap_or(usual.max_size),
             keep: self
                 .get(table, "keep", |check, key, node| check.number(key, node, 0..=MAX_KEPT))
                 .unwrap_or(usual.keep),
         })
     }
 
-    /// Checks a size such as `"50MB"`; returns bytes.
-    fn size(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<u64> {
+    fn log_size(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<u64> {
+        let size = self.size(key, node, HELP)?;
+        if !(MIN_LOG_SIZE..=MAX_LOG_SIZE).contains(&size) {
+            return self.reject(node.at, format!("`{key}` must be between 256KB and 10TB"), "");
+        }
+        Some(size)
+    }
+
+    /// Checks a size such as `"50MB"`; returns bytes. `help` has examples.
+    pub(super) fn size(&mut self, key: &str, node: &SpannedValue<'_>, help: &str) -> Option<u64> {
         let text = match &node.value {
             RawValue::Text(text) => &**text,
             RawValue::Integer(_) => {
-                return self.reject(node.at, format!("`{key}` has no unit"), HELP);
+                return self.reject(node.at, format!("`{key}` has no unit"), help);
             }
             _ => return self.type_error(key, "a size", node),
         };
-        match parse_size(text) {
-            Some(size) if (MIN_LOG_SIZE..=MAX_LOG_SIZE).contains(&size) => Some(size),
-            Some(_) => self.reject(node.at, format!("`{key}` must be between 256KB and 10TB"), ""),
-            None => {
-                let text = format!("invalid value {} for `{key}`", quote(text));
-                self.reject(node.at, text, HELP)
-            }
-        }
+        parse_size(text).or_else(|| {
+            let text = format!("invalid value {} for `{key}`", quote(text));
+            self.reject(node.at, text, help)
+        })
     }
 }

@@ -1,13 +1,11 @@
 use std::time::Duration;
 
 use crate::config::check::ConfigChecker;
-use crate::config::diagnostics::quote;
 use crate::config::parse::{RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
 use crate::config::spec::{HttpTarget, ProbeSpec, ProxySpec};
 use crate::model::{HostHeader, HttpsUse, LoadBalancing, Name, ServiceProxy};
 use crate::presets::Preset;
-use crate::units::parse_size;
 
 pub(in crate::config) const HOST_HEADERS: [(&str, HostHeader); 2] =
     [("keep", HostHeader::Keep), ("upstream", HostHeader::Upstream)];
@@ -62,21 +60,11 @@ impl ConfigChecker<'_, '_> {
 
     fn body_size(&mut self, key: &str, node: &SpannedValue<'_>) -> Option<u64> {
         let help = "use a number with a unit: \"0KB\", \"64KiB\", \"1MB\"";
-        let text = match &node.value {
-            RawValue::Text(text) => &**text,
-            RawValue::Integer(_) => {
-                return self.reject(node.at, format!("`{key}` has no unit"), help);
-            }
-            _ => return self.type_error(key, "a size", node),
-        };
-        match parse_size(text) {
-            Some(size) if size <= MAX_BODY => Some(size),
-            Some(_) => self.reject(node.at, format!("`{key}` must not exceed 64MiB"), ""),
-            None => {
-                let text = format!("invalid value {} for `{key}`", quote(text));
-                self.reject(node.at, text, help)
-            }
+        let size = self.size(key, node, help)?;
+        if size > MAX_BODY {
+            return self.reject(node.at, format!("`{key}` must not exceed 64MiB"), "");
         }
+        Some(size)
     }
 
     /// Returns how the proxy serves a service. `speaks_http`: whether it does so without `proxy`.

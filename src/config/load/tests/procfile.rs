@@ -78,7 +78,7 @@ fn the_nearest_file_counts_and_devstack_toml_before_a_procfile() {
     assert_eq!(commands(&project), ["plain"]);
     let config = load(&project.sources).expect("valid");
     let [note] = config.notes() else { panic!("{:?}", config.notes()) };
-    assert_eq!(note.text, "using Procfile, because there is no devstack.toml");
+    assert_eq!(note.text, "using Procfile: no devstack.toml found");
     assert_eq!(note.help, "run `devstack init` to write a devstack.toml from it");
     for file in ["devstack.toml", "Procfile.dev", "Procfile", "devstack.local.toml", ".env"] {
         assert!(config.files().contains(&project.path(file)), "{file} may appear");

@@ -9,17 +9,17 @@ use super::host::ClientHost;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The TUI of `up --tui`, before there is a stack.
-pub struct LogCover {
+pub struct PendingTui {
     #[cfg(feature = "tui")]
     host: ClientHost,
 }
 
 /// The TUI of `up --tui`, on a thread of its own: nothing of the stack waits for it.
-pub struct OverLog {
+pub struct RunningTui {
     left: oneshot::Receiver<()>,
 }
 
-impl OverLog {
+impl RunningTui {
     /// Waits until the terminal is given back, for a moment at most.
     pub async fn left(self) {
         // An error means the same.
@@ -28,9 +28,9 @@ impl OverLog {
 }
 
 #[cfg(not(feature = "tui"))]
-impl LogCover {
+impl PendingTui {
     /// Returns nothing: this build has no TUI.
-    pub fn new() -> Option<LogCover> {
+    pub fn new() -> Option<PendingTui> {
         None
     }
 
@@ -40,19 +40,19 @@ impl LogCover {
         _: &std::path::Path,
         _: crate::log::OutputHold,
         _: &crate::log::StackLog,
-    ) -> OverLog {
-        OverLog { left: oneshot::channel().1 }
+    ) -> RunningTui {
+        RunningTui { left: oneshot::channel().1 }
     }
 }
 
 #[cfg(feature = "tui")]
-mod cover {
+mod host_tui {
     use std::io::{self, stdout};
     use std::path::Path;
 
     use tokio::sync::oneshot;
 
-    use super::{LogCover, OverLog};
+    use super::{PendingTui, RunningTui};
     use crate::cli::context;
     use crate::cli::tui::host::ClientHost;
     use crate::control::ControlClient;
@@ -60,14 +60,14 @@ mod cover {
     use crate::sys::signal;
     use crate::tui::{TuiEnd, TuiSession};
 
-    impl LogCover {
+    impl PendingTui {
         /// Must be called before there are threads and before the guard is forked.
-        pub fn new() -> Option<LogCover> {
-            Some(LogCover { host: ClientHost::new() })
+        pub fn new() -> Option<PendingTui> {
+            Some(PendingTui { host: ClientHost::new() })
         }
 
         /// Shows the stack with this socket. Its log follows once the TUI has been closed.
-        pub fn show(self, socket: &Path, hold: OutputHold, logs: &StackLog) -> OverLog {
+        pub fn show(self, socket: &Path, hold: OutputHold, logs: &StackLog) -> RunningTui {
             let client = ControlClient::at(socket);
             let (tell, left) = oneshot::channel();
             let shown = logs.clone();
@@ -86,7 +86,7 @@ mod cover {
             if let Err(error) = std::thread::Builder::new().name("tui".to_owned()).spawn(run) {
                 report(logs, &error);
             }
-            OverLog { left }
+            RunningTui { left }
         }
     }
 
