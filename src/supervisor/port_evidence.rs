@@ -147,7 +147,8 @@ pub(super) fn investigate(
         | PortBlame::Unclear
         | PortBlame::OpenedPassedPort(_)
         | PortBlame::Lingers(_)
-        | PortBlame::UsedBefore(_) => {}
+        | PortBlame::UsedBefore(_)
+        | PortBlame::Unnamed(_) => {}
     }
     ExitFinding::Ports(blame)
 }
