@@ -27,6 +27,7 @@ SERVICE = """
 [services.s{at}]
 command = "for i in $(seq {lines}); do echo line $i of a service, about as long as those of usual services are; done; {stay}"
 port = "auto"
+ready = {{ log = "^line 1 " }}
 env_file = [".env"]
 watch = ["src{at}/**/*.py", ".env"]
 env = {{ EDIT = "{edit}" }}
@@ -109,7 +110,7 @@ def main():
     options = options.parse_args()
     with Session(options.program.absolute(), options.services, options.lines) as session:
         pid = session.supervisor()
-        print(f"{'restarts':>8} {'lines':>8} {'MiB':>6} {'anon':>6} {'files':>6}")
+        print(f"{'restarts':>8} {'lines':>8} {'MiB':>6} {'anon':>6} {'files':>6}", flush=True)
         seen = []
         for number in range(options.rounds):
             session.round(number, options.restarts)
