@@ -20,10 +20,11 @@ fn a_removed_state_directory_is_created_again() {
     eventually("a log in the new directory", || {
         project.devstack(["restart", "api"]).run().expect_code(0);
         runs += 1;
+        // Otherwise the next restart could be faster than the service.
+        MarkerLog::wait_starts(&project.path("markers"), "api", runs);
         let log = fs::read_to_string(project.path(".devstack/logs/api.log")).ok()?;
         log.contains("ready").then_some(())
     });
-    MarkerLog::wait_starts(&project.path("markers"), "api", runs);
     eventually("the record of runs", || project.path(".devstack/runs.json").exists().then_some(()));
     assert_eq!(project.read(".devstack/.gitignore"), "*\n");
     up.end();

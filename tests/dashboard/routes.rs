@@ -338,6 +338,7 @@ fn buttons_do_what_commands_do() {
 #[test]
 fn a_tab_follows_a_stack_that_stops_and_starts_again() {
     let board = Board::new(SHOP);
+    board.up.wait_for("second line");
     let mut stream = board.place.open(&board.path("stream", "&lines=1"));
     let begin =
         read_until(&mut stream, &[r#""what":"stacks""#, r#""what":"snapshot""#, "second line"]);
