@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
@@ -403,6 +403,10 @@ fn deliver(
     let is_sticky = route.balance == LoadBalancing::Sticky && route.replicas.len() > 1;
     if is_sticky && headers::replica_cookie(&request.headers) != Some(replica) {
         headers::set_replica_cookie(response.headers_mut(), replica);
+    }
+    if request.method == Method::GET && headers::are_events(response.headers()) {
+        // Servers wait for its end before they stop, and a browser asks for the events of the next run.
+        response.body_mut().end_at(in_flight.upstream().retired());
     }
     let delivered = match (service, request.upgrade) {
         (None, _) => DeliveredResponse::Message(response),

@@ -27,7 +27,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// A checked request that can be sent over one connection after the other.
 pub(super) struct ForwardRequest {
     pub host: HostName,
-    method: Method,
+    pub method: Method,
     /// In origin form.
     pub target: Uri,
     /// As the client sent them.
