@@ -117,15 +117,15 @@ pub(super) fn detect_jvm(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detec
     if let Some((file, _)) = spring {
         let mut service = found_service(dir, "web", file);
         service.preset = Some("spring-boot".to_owned());
-        let settings: [(&str, fn(&str) -> Option<u16>); 3] = [
-            ("application.properties", declared_port::in_properties),
-            ("application.yml", declared_port::in_spring_yaml),
-            ("application.yaml", declared_port::in_spring_yaml),
-        ];
-        let declared = settings.iter().find_map(|(file, read)| {
-            let file = format!("src/main/resources/{file}");
-            let port = read(&files.text(dir.join(&file))?)?;
-            Some((port, file))
+        let settings = ["application.properties", "application.yml", "application.yaml"];
+        let declared = settings.iter().find_map(|name| {
+            let file = format!("src/main/resources/{name}");
+            let text = files.text(dir.join(&file))?;
+            let port = match name.ends_with(".properties") {
+                true => declared_port::in_properties(&text),
+                false => declared_port::in_spring_yaml(&text),
+            };
+            Some((port?, file))
         });
         declared.into_iter().for_each(|(port, file)| prefer(&mut service, port, &file));
         found.services.push(service);

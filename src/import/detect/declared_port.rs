@@ -155,7 +155,7 @@ pub(super) fn in_env_file(text: &str, variable: &str) -> Option<u16> {
         name.strip_prefix("export ").unwrap_or(name).trim() == variable
     });
     // The last one counts.
-    named.filter_map(|(_, value)| number(value.split(" #").next()?)).last()
+    named.filter_map(|(_, value)| number(value.split(" #").next()?)).next_back()
 }
 
 /// Returns the port of the `config/puma.rb` of a program in Ruby: `port ENV.fetch("PORT", 3000)`.
@@ -170,7 +170,7 @@ pub(super) fn in_puma(text: &str) -> Option<u16> {
 /// Returns `server.port` of Spring's `application.properties`.
 pub(super) fn in_properties(text: &str) -> Option<u16> {
     let named = text.lines().filter_map(|line| line.trim_start().strip_prefix("server.port"));
-    named.filter_map(|rest| literal(rest.trim_start().strip_prefix(['=', ':'])?)).last()
+    named.filter_map(|rest| literal(rest.trim_start().strip_prefix(['=', ':'])?)).next_back()
 }
 
 /// Returns `server.port` of Spring's `application.yml`.
