@@ -61,7 +61,8 @@ bench FILTER='':
 
 # Fuzzes TARGET for SECONDS; `cargo fuzz list` names the targets. Needs: cargo install cargo-fuzz
 fuzz TARGET SECONDS='60':
-    cargo fuzz run --dev --sanitizer none {{ TARGET }} -- -max_total_time={{ SECONDS }}
+    mkdir -p fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }}
+    cargo fuzz run --dev --sanitizer none {{ TARGET }} fuzz/corpus/{{ TARGET }} fuzz/seeds/{{ TARGET }} -- -max_total_time={{ SECONDS }} -len_control=0
 
 # Writes what is generated from the program: schema, completions and manual pages in docs/.
 generate:

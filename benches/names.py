@@ -10,6 +10,9 @@ Requests come at a steady rate, each over a connection of its own, from threads 
 error if it is not answered with 200. An answer is old if it is from a run before one that was ready when the request
 began.
 
+`--server fastapi` and the others save the source of a real server instead, whose answers tell what was saved; they are
+installed with tests/presets/setup.sh. With `--threads 250` requests come at that rate through slow starts, too.
+
 Of slow requests that no kill explains, it says where their time went: in the front door, as `devstack requests` has it, or
 outside of it, where this script and the machine are. `--debug` takes the debug build, `--smoke` makes everything short.
 """
@@ -33,11 +36,54 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60
-THREADS = 16
 # In seconds: what is longer is looked into.
 SLOW = 0.1
 # How late a thread of this script is woken up while the machine is busy with something else, in seconds.
 LATE = 0.05
+
+
+class Server:
+    """A real server: its preset, its file, and what is linked into the project. %s is what was saved."""
+
+    def __init__(self, preset, file, kit, text):
+        self.preset, self.file, self.kit, self.text = preset, file, kit, text
+
+    def prepare(self, stack):
+        kit = ROOT / "target" / "presets" / self.kit
+        if not kit.exists():
+            sys.exit(f"{kit} is not there: run tests/presets/setup.sh")
+        (stack.project / self.kit).symlink_to(kit)
+        self.save(stack, 0)
+
+    def save(self, stack, number):
+        (stack.project / self.file).write_text(self.text % number)
+
+    def service(self):
+        return f'[services.web]\npreset = "{self.preset}"\nport = "auto"\n'
+
+
+SERVERS = {
+    "fastapi": Server(
+        "fastapi",
+        "main.py",
+        ".venv",
+        "from fastapi import FastAPI\napp = FastAPI()\n@app.get('/{path:path}')\ndef index():\n    return {'pid': %s}\n",
+    ),
+    "flask": Server(
+        "flask",
+        "app.py",
+        ".venv",
+        "from flask import Flask\napp = Flask(__name__)\n@app.get('/')\n@app.get('/<path>')\n"
+        "def index(path=''):\n    return {'pid': %s}\n",
+    ),
+    "express": Server(
+        "express",
+        "index.js",
+        "node_modules",
+        "const app = require('express')()\napp.use((_, reply) => reply.json({ pid: %s }))\n"
+        "app.listen(process.env.PORT, process.env.HOST)\n",
+    ),
+}
 
 
 class Stack:
@@ -117,8 +163,8 @@ class Stack:
 class Load:
     """Requests at a steady rate to names in turn, until it is stopped."""
 
-    def __init__(self, stack, names, rate):
-        self.stack, self.names, self.rate = stack, names, rate
+    def __init__(self, stack, names, args):
+        self.stack, self.names, self.rate, self.count = stack, names, args.rate, args.threads
         self.ended = threading.Event()
         self.lock = threading.Lock()
         self.number, self.began = 0, time.monotonic()
@@ -130,7 +176,7 @@ class Load:
         self.stalls = []
 
     def __enter__(self):
-        self.threads = [threading.Thread(target=self.work) for _ in range(THREADS)]
+        self.threads = [threading.Thread(target=self.work) for _ in range(self.count)]
         self.threads.append(threading.Thread(target=self.watch_clock))
         for thread in self.threads:
             thread.start()
@@ -225,20 +271,27 @@ def next_run(stack, name, last):
 
 
 def saves(args):
-    stack = Stack(args.devstack, config(service(args.misbehave, "web", 'watch = ["app"]\n'))).start()
+    server = SERVERS.get(args.server)
+    web = server.service() if server else service(args.misbehave, "web", 'watch = ["app"]\n')
+    stack = Stack(args.devstack, config(web))
     try:
-        stack.wait_ready("web")
-        with Load(stack, ["web"], args.rate) as load:
+        if server:
+            server.prepare(stack)
+        stack.start().wait_ready("web")
+        with Load(stack, ["web"], args) as load:
             dice = random.Random(args.seed)
             last = next_run(stack, "web", None)
-            load.note("web", last)
-            for number in range(args.saves):
-                (stack.project / "app").write_text(str(number))
+            load.note("web", 0 if server else last)
+            for number in range(1, args.saves + 1):
+                if server:
+                    server.save(stack, number)
+                else:
+                    (stack.project / "app").write_text(str(number))
                 last = next_run(stack, "web", last)
-                load.note("web", last)
+                load.note("web", number if server else last)
                 # A service whose file always changes soon after its start restarts itself, for all devstack knows.
-                time.sleep(2.2 if number % 4 == 3 else dice.random() * 0.5)
-        print(f"{args.saves} saves at {args.rate} requests/s: {load.summary()}")
+                time.sleep(2.2 if number % 4 == 0 else dice.random() * 0.5)
+        print(f"{args.saves} saves of {args.server} at {args.rate} requests/s: {load.summary()}")
         return load
     finally:
         stack.end()
@@ -248,7 +301,7 @@ def rolling(args):
     stack = Stack(args.devstack, config(service(args.misbehave, "web", "replicas = 3\n"))).start()
     try:
         stack.wait_ready("web")
-        with Load(stack, ["web"], args.rate) as load:
+        with Load(stack, ["web"], args) as load:
             for _ in range(args.rolls):
                 for replica in ("web-1", "web-2", "web-3"):
                     stack.run("restart", replica)
@@ -289,7 +342,7 @@ def kills(args):
     killed, back, records = [], [], {}
     try:
         stack.wait_ready(*names)
-        with Load(stack, names, args.rate) as load:
+        with Load(stack, names, args) as load:
             for number in range(args.kills):
                 victim = dice.choice([*names, "the front door"])
                 pid = stack.door() if victim == "the front door" else stack.services()[victim].get("pid")
@@ -355,6 +408,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add_programs(parser)
     parser.add_argument("--rate", type=int, default=200, help="requests a second")
+    parser.add_argument("--threads", type=int, default=16, help="so many requests may wait at a time")
+    parser.add_argument("--server", choices=["misbehave", *SERVERS], default="misbehave", help="what is saved")
     parser.add_argument("--saves", type=int)
     parser.add_argument("--rolls", type=int)
     parser.add_argument("--kills", type=int)

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
@@ -11,9 +12,9 @@ use crate::names::{Names, WEB};
 use crate::support::{TestProject, eventually, free_port, require, require_program, service};
 
 /// The primary service and four others.
-const SERVICES: [&str; 5] = ["web", "api", "admin", "docs", "mail"];
+pub const SERVICES: [&str; 5] = ["web", "api", "admin", "docs", "mail"];
 
-fn five_services(front: u16) -> String {
+pub fn five_services(front: u16) -> String {
     let service = |name: &str| {
         let primary = if name == "web" { "primary = true" } else { "" };
         format!(
@@ -26,7 +27,7 @@ fn five_services(front: u16) -> String {
 }
 
 /// Makes `linked` a worktree of the repository of `main`.
-fn link(main: &TestProject, linked: &TestProject) {
+pub fn link(main: &TestProject, linked: &TestProject) {
     let state = main.path(".git/worktrees/linked");
     main.write(state.join("commondir"), "../..\n");
     linked.write(".git", &format!("gitdir: {}\n", state.display()));
@@ -47,13 +48,43 @@ impl Browser {
 }
 
 /// A provider that sends the browser back after a sign-in to where the request says, with a code.
-struct SignIn(TcpListener);
+pub struct SignIn {
+    listener: TcpListener,
+    closed: AtomicBool,
+}
 
 impl SignIn {
-    fn serve(&self, times: usize) {
-        for connection in self.0.incoming().take(times) {
-            let _ = SignIn::answer(connection.expect("a connection"));
+    pub fn new() -> SignIn {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        SignIn { listener, closed: AtomicBool::new(false) }
+    }
+
+    /// Answers until it is closed. A browser may open connections that it does not use.
+    fn serve(&self) {
+        std::thread::scope(|scope| {
+            for connection in self.listener.incoming() {
+                if self.closed.load(Ordering::Relaxed) {
+                    break;
+                }
+                scope.spawn(|| SignIn::answer(connection.expect("a connection")));
+            }
+        });
+    }
+
+    /// Answers while `work` goes on, even if that panics.
+    pub fn serve_during(&self, work: impl FnOnce()) {
+        struct Closing<'s>(&'s SignIn);
+        impl Drop for Closing<'_> {
+            fn drop(&mut self) {
+                self.0.closed.store(true, Ordering::Relaxed);
+                let _ = TcpStream::connect(self.0.listener.local_addr().expect("it listens"));
+            }
         }
+        std::thread::scope(|scope| {
+            scope.spawn(|| self.serve());
+            let _closing = Closing(self);
+            work();
+        });
     }
 
     fn answer(mut connection: TcpStream) -> Option<()> {
@@ -65,8 +96,8 @@ impl SignIn {
         write!(connection, "{head}Content-Length: 0\r\nConnection: close\r\n\r\n").ok()
     }
 
-    fn url(&self, front: u16) -> String {
-        let at = self.0.local_addr().expect("it listens");
+    pub fn url(&self, front: u16) -> String {
+        let at = self.listener.local_addr().expect("it listens");
         format!("http://{at}/authorize?redirect_uri=http://localhost:{front}/callback")
     }
 }
@@ -108,9 +139,8 @@ fn a_sign_in_comes_back_to_the_worktree_that_has_the_front_port() {
         }
     }
 
-    let provider = SignIn(TcpListener::bind("127.0.0.1:0").expect("a port"));
-    std::thread::scope(|scope| {
-        scope.spawn(|| provider.serve(4));
+    let provider = SignIn::new();
+    provider.serve_during(|| {
         let sign_in = |project: &TestProject| {
             let page = browser.get(&provider.url(front));
             assert_eq!(page["path"], "/callback?code=4711");

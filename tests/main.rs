@@ -10,6 +10,7 @@ mod agents;
 mod attach;
 mod background;
 mod bad_input;
+mod browser;
 mod change;
 mod chaos;
 mod clients;

@@ -17,6 +17,7 @@ mod life;
 mod lives;
 
 use life::reply;
+pub use life::with_toolchains;
 
 /// Programs that are not on the PATH of every user.
 const SERVER_DIRS: [&str; 4] =

@@ -123,7 +123,9 @@ elif subcommand fuzz; then
     log=$(mktemp)
     cargo fuzz build --dev --sanitizer none >"$log" 2>&1 || { cat "$log" >&2; fail "fuzz/ does not compile"; }
     for target in $targets; do
-        cargo fuzz run --dev --sanitizer none "$target" -- -max_total_time="$seconds" >"$log" 2>&1 ||
+        mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target"
+        cargo fuzz run --dev --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
+            -max_total_time="$seconds" -len_control=0 >"$log" 2>&1 ||
             { cat "$log" >&2; fail "the fuzz target $target failed"; }
         sed -n "s/^Done /$target: /p" "$log"
     done

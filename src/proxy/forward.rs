@@ -7,7 +7,7 @@ use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use tokio::sync::watch;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep};
@@ -24,7 +24,7 @@ use super::recording::Recording;
 use super::refusal::{Refusal, RefusalFormat};
 use super::response_body::ResponseBody;
 use super::route::{NotReady, Route, UpstreamId};
-use super::route_table::{RouteMatch, RouteTable};
+use super::route_table::RouteTable;
 use super::traffic::Traffic;
 use super::tunnel::tunnel;
 use super::upstream::{InFlight, ServiceBody, Upstream};
@@ -38,8 +38,8 @@ const MAX_PAUSE: Duration = Duration::from_millis(500);
 /// How long it may take until a run that has ended is known to have.
 const RUN_END_TIME: Duration = Duration::from_millis(500);
 
-/// How often a request is sent again because the response was cut off.
-const MAX_CUT_OFF: u32 = 8;
+/// How often a request is sent again because runs have ended under it.
+const MAX_LOST: u32 = 8;
 
 /// Answers one request.
 pub(super) struct Forwarder {
@@ -90,8 +90,8 @@ struct RequestWait {
     pause: Duration,
     /// Whether a new connection died before the response.
     died: bool,
-    /// How many responses were cut off.
-    cut_off: u32,
+    /// How many runs have ended under it.
+    lost: u32,
     /// Whether idle connections are to be trusted.
     reuse: bool,
 }
@@ -146,7 +146,7 @@ impl Forwarder {
         }
         loop {
             let table = self.routes.borrow_and_update().clone();
-            let route = find(&table, &self.client, &self.https, request, &wait)?;
+            let route = request.find_route(&table, &self.client, &self.https, wait.parked)?;
             exchange.routed(request, &route, self.rings.of(&route.stack));
             if route.stack.https_only && self.must_redirect(&request.host) {
                 return Err(Refusal::https_only(&route, request));
@@ -159,10 +159,13 @@ impl Forwarder {
                         continue;
                     };
                     let outcome = self.send(&route, request, &upstream, wait.reuse).await;
-                    if matches!(outcome, SendOutcome::CutOff(_))
+                    // It may be the request that ends the service.
+                    let after_crash = matches!(outcome, SendOutcome::CutOff(_));
+                    if outcome.is_lost()
                         && request.is_repeatable()
-                        && wait.may_repeat_cut_off()
-                        && self.run_ends(&route, &upstream.id, exchange).await
+                        && wait.may_repeat()
+                        && let Some(crashed) = self.run_ends(&route, &upstream.id, exchange).await
+                        && (after_crash || !crashed)
                     {
                         continue;
                     }
@@ -232,17 +235,22 @@ impl Forwarder {
         }
     }
 
-    /// Waits until the run that has cut off a response is known to have ended. Returns whether it has:
-    /// otherwise the next response would be like this one.
-    async fn run_ends(&mut self, route: &Route, run: &UpstreamId, exchange: &Exchange) -> bool {
-        let Ok(_place) = self.traffic.park(route) else { return false };
+    /// Waits until the run that has lost a request is known to have ended. Returns whether it crashed;
+    /// `None`: it goes on, so the next attempt would be like this one.
+    async fn run_ends(
+        &mut self,
+        route: &Route,
+        run: &UpstreamId,
+        exchange: &Exchange,
+    ) -> Option<bool> {
+        let _place = self.traffic.park(route).ok()?;
         let _recorded = exchange.recording().map(Recording::wait);
         let ended = self.routes.wait_for(|table| !table.is_ready(route, run));
         tokio::select! {
             biased;
-            ended = ended => ended.is_ok(),
-            () = self.client.left() => false,
-            () = sleep(RUN_END_TIME) => false,
+            ended = ended => ended.ok().map(|table| table.has_crashed(route)),
+            () = self.client.left() => None,
+            () = sleep(RUN_END_TIME) => None,
         }
     }
 
@@ -292,6 +300,13 @@ impl Forwarder {
     }
 }
 
+impl SendOutcome {
+    /// Whether the run may have ended under the request.
+    fn is_lost(&self) -> bool {
+        matches!(self, SendOutcome::CutOff(_) | SendOutcome::Died { new: true, .. })
+    }
+}
+
 impl RequestWait {
     fn new() -> RequestWait {
         RequestWait {
@@ -301,15 +316,15 @@ impl RequestWait {
             error: String::new(),
             pause: FIRST_PAUSE,
             died: false,
-            cut_off: 0,
+            lost: 0,
             reuse: true,
         }
     }
 
-    /// Whether a request is sent again after one more response was cut off.
-    fn may_repeat_cut_off(&mut self) -> bool {
-        self.cut_off += 1;
-        self.cut_off <= MAX_CUT_OFF
+    /// Whether a request is sent again after one more run has lost it.
+    fn may_repeat(&mut self) -> bool {
+        self.lost += 1;
+        self.lost <= MAX_LOST
     }
 
     /// Notes an attempt. `None`: the request is to be sent again.
@@ -326,7 +341,7 @@ impl RequestWait {
                 self.failed.push(upstream.id.clone());
                 self.error = error;
             }
-            // Not more than twice: it may be the request that ends the service.
+            // Not more than twice.
             SendOutcome::Died { error, new: true } if !self.died => {
                 self.died = true;
                 self.failed.push(upstream.id.clone());
@@ -349,28 +364,6 @@ impl RequestWait {
         self.failed.clear();
         let next = (self.pause * 2).min(MAX_PAUSE);
         std::mem::replace(&mut self.pause, next)
-    }
-}
-
-/// Finds the route of a request.
-fn find(
-    table: &RouteTable,
-    client: &ProxyClient,
-    https: &HttpsConfig,
-    request: &ForwardRequest,
-    wait: &RequestWait,
-) -> Result<Arc<Route>, Refusal> {
-    match table.find_for(client, https, &request.host) {
-        RouteMatch::Service(route) if headers::has_passed(&request.headers, &route.mark) => {
-            Err(Refusal::looped(route))
-        }
-        RouteMatch::Service(route) => Ok(route.clone()),
-        RouteMatch::NoService(_) | RouteMatch::Unknown if wait.parked => {
-            Err(Refusal::gone(&request.host))
-        }
-        RouteMatch::NoService(stack) => Err(Refusal::no_service(&request.host, stack)),
-        RouteMatch::Unknown if client.is_remote() => Err(Refusal::unknown_to_remote()),
-        RouteMatch::Unknown => Err(Refusal::unknown_host(&request.host, table)),
     }
 }
 
@@ -403,6 +396,10 @@ fn deliver(
     let is_sticky = route.balance == LoadBalancing::Sticky && route.replicas.len() > 1;
     if is_sticky && headers::replica_cookie(&request.headers) != Some(replica) {
         headers::set_replica_cookie(response.headers_mut(), replica);
+    }
+    if request.method == Method::GET && headers::are_events(response.headers()) {
+        // Servers wait for its end before they stop, and a browser asks for the events of the next run.
+        response.body_mut().end_at(in_flight.upstream().retired());
     }
     let delivered = match (service, request.upgrade) {
         (None, _) => DeliveredResponse::Message(response),

@@ -16,6 +16,8 @@ use super::recording::Recording;
 use super::refusal::Refusal;
 use super::request_body::{BodyGate, RequestBody, WaitingBody};
 use super::route::{Route, UpstreamId};
+use super::route_table::{RouteMatch, RouteTable};
+use crate::https::HttpsConfig;
 
 /// How long `100 Continue` of a service is waited for: many servers do not know it.
 const CONTINUE_TIME: Duration = Duration::from_secs(1);
@@ -27,7 +29,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(1);
 /// A checked request that can be sent over one connection after the other.
 pub(super) struct ForwardRequest {
     pub host: HostName,
-    method: Method,
+    pub method: Method,
     /// In origin form.
     pub target: Uri,
     /// As the client sent them.
@@ -60,6 +62,28 @@ impl ForwardRequest {
         let has_body = !body.is_empty();
         let (method, headers) = (head.method, head.headers);
         Ok(ForwardRequest { host, method, target, headers, body, has_body, upgrade })
+    }
+
+    /// Finds its route. `parked`: it has waited for one already.
+    pub fn find_route(
+        &self,
+        table: &RouteTable,
+        client: &ProxyClient,
+        https: &HttpsConfig,
+        parked: bool,
+    ) -> Result<Arc<Route>, Refusal> {
+        match table.find_for(client, https, &self.host) {
+            RouteMatch::Service(route) if headers::has_passed(&self.headers, &route.mark) => {
+                Err(Refusal::looped(route))
+            }
+            RouteMatch::Service(route) => Ok(route.clone()),
+            RouteMatch::NoService(_) | RouteMatch::Unknown if parked => {
+                Err(Refusal::gone(&self.host))
+            }
+            RouteMatch::NoService(stack) => Err(Refusal::no_service(&self.host, stack)),
+            RouteMatch::Unknown if client.is_remote() => Err(Refusal::unknown_to_remote()),
+            RouteMatch::Unknown => Err(Refusal::unknown_host(&self.host, table)),
+        }
     }
 
     /// Lets its body be recorded.

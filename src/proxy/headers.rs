@@ -1,8 +1,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
-    HeaderValue, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap,
+    HeaderName, HeaderValue, LOCATION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use hyper::http::uri::Authority;
@@ -201,6 +201,13 @@ fn moved(
     };
     let is_own = start.eq_ignore_ascii_case("http://") && addresses.iter().any(own);
     HeaderValue::try_from(format!("{scheme}://{host}{path}")).ok().filter(|_| is_own)
+}
+
+/// Whether the body of a response is server-sent events.
+pub(super) fn are_events(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// Returns the replica that the client had before.

@@ -57,6 +57,8 @@ pub(super) enum ReplicaState {
     Ready(Arc<UpstreamId>),
     /// It is on its way; why it is not ready yet.
     Pending(String),
+    /// It is on its way after a crash.
+    Crashed(String),
     /// It starts when it is asked to.
     Asleep(Arc<Sleep>),
     /// It is not, and nothing will change that on its own.
@@ -101,7 +103,10 @@ impl Route {
     pub fn ready(&self) -> impl Iterator<Item = &Arc<UpstreamId>> {
         self.replicas.iter().filter_map(|replica| match replica {
             ReplicaState::Ready(upstream) => Some(upstream),
-            ReplicaState::Pending(_) | ReplicaState::Asleep(_) | ReplicaState::Down(_) => None,
+            ReplicaState::Pending(_)
+            | ReplicaState::Crashed(_)
+            | ReplicaState::Asleep(_)
+            | ReplicaState::Down(_) => None,
         })
     }
 
@@ -109,8 +114,20 @@ impl Route {
     pub fn asleep(&self) -> impl Iterator<Item = &Arc<Sleep>> {
         self.replicas.iter().filter_map(|replica| match replica {
             ReplicaState::Asleep(sleep) => Some(sleep),
-            ReplicaState::Ready(_) | ReplicaState::Pending(_) | ReplicaState::Down(_) => None,
+            ReplicaState::Ready(_)
+            | ReplicaState::Pending(_)
+            | ReplicaState::Crashed(_)
+            | ReplicaState::Down(_) => None,
         })
+    }
+
+    /// Whether a replica has crashed just now.
+    pub fn has_crashed(&self) -> bool {
+        let crashed = |replica: &ReplicaState| match replica {
+            ReplicaState::Crashed(_) | ReplicaState::Down(_) => true,
+            ReplicaState::Ready(_) | ReplicaState::Pending(_) | ReplicaState::Asleep(_) => false,
+        };
+        self.replicas.iter().any(crashed)
     }
 
     /// Returns why no replica takes requests. `None`: one does.
@@ -119,7 +136,9 @@ impl Route {
         for replica in &self.replicas {
             match replica {
                 ReplicaState::Ready(_) => return None,
-                ReplicaState::Pending(cause) => reason = Some(NotReady::Pending(cause)),
+                ReplicaState::Pending(cause) | ReplicaState::Crashed(cause) => {
+                    reason = Some(NotReady::Pending(cause));
+                }
                 ReplicaState::Asleep(_) => reason = Some(NotReady::Pending("it is asleep")),
                 ReplicaState::Down(message) => {
                     reason.get_or_insert(NotReady::Down(message));
@@ -158,9 +177,10 @@ impl ReplicaState {
                     addresses,
                 })),
             },
-            Phase::Waiting | Phase::Starting | Phase::Stopping | Phase::Backoff => {
+            Phase::Waiting | Phase::Starting | Phase::Stopping => {
                 ReplicaState::Pending(view.cause.clone())
             }
+            Phase::Backoff => ReplicaState::Crashed(view.cause.clone()),
             Phase::Asleep => ReplicaState::Asleep(Arc::new(Sleep {
                 supervisor,
                 service: name.clone(),

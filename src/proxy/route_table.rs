@@ -194,6 +194,14 @@ impl RouteTable {
         }
     }
 
+    /// Whether a replica of a route has crashed just now.
+    pub(super) fn has_crashed(&self, route: &Route) -> bool {
+        match self.names.get(&route.name) {
+            Some(RoutedName::Service(route)) => route.has_crashed(),
+            Some(RoutedName::Domain(..)) | None => false,
+        }
+    }
+
     /// Whether a stack or a service has exactly this name.
     pub(super) fn has_name(&self, name: &str) -> bool {
         self.names.contains_key(name)

@@ -1,8 +1,7 @@
 //! The page in a browser: `tests/dashboard/page.py` operates it.
 
-use std::path::Path;
-
-use crate::support::{TestProject, free_port, require, require_program};
+use crate::browser::{Chromium, wait_for_steps};
+use crate::support::{TestProject, free_port};
 
 const SHOP: &str = r#"
 [stack]
@@ -39,40 +38,17 @@ const HOSTILE: &str = concat!(
     "progress 10%\rprogress 100%\n",
 );
 
-fn browser() -> Option<std::path::PathBuf> {
-    let chrome = Path::new("/usr/bin/google-chrome");
-    if chrome.exists() { Some(chrome.to_owned()) } else { require_program("chromium") }
-}
-
 #[test]
 fn the_page_does_what_it_shows() {
-    let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/dashboard/.venv");
-    let Some(browser) = browser() else { return };
-    if !require("what tests/dashboard/setup.sh installs", venv.join("installed").exists()) {
-        return;
-    }
+    let Some(chromium) = Chromium::find() else { return };
     let project = TestProject::new();
     project.write("hostile.txt", HOSTILE);
     project.write("devstack.toml", SHOP);
     let up = super::without_names(project.devstack(["up"])).start();
     up.wait_for("is up");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dashboard/page.py");
-    let port = free_port().to_string();
-    let words = [
-        script.as_os_str(),
-        env!("CARGO_BIN_EXE_devstack").as_ref(),
-        port.as_ref(),
-        browser.as_os_str(),
-    ];
-    let operated = project.program(venv.join("bin/python")).args(words).start();
-    // It takes longer than a test waits for one thing.
-    for step in 1.. {
-        let begun = format!("step {step}: ");
-        if operated.wait_line(|line| line.starts_with(&begun) || line == "the end") == "the end" {
-            break;
-        }
-    }
-    assert_eq!(operated.wait_code(), 0, "{}\n{}", operated.stdout(), operated.stderr());
+    let words = [env!("CARGO_BIN_EXE_devstack").to_owned(), free_port().to_string()];
+    let operated = chromium.start("dashboard/page.py", &words, |python| project.program(python));
+    wait_for_steps(&operated);
     // The last button that it pressed.
     assert_eq!(up.wait_code(), 0);
     project.finish();

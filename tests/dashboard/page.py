@@ -1,4 +1,4 @@
-"""Operates the dashboard in a browser: page.py DEVSTACK PORT BROWSER, in the directory of the stack.
+"""Operates the dashboard in a browser: page.py BROWSER DEVSTACK PORT, in the directory of the stack.
 
 Every wait is for a condition; the time limits only end a test that fails.
 """
@@ -12,7 +12,7 @@ import sys
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
-DEVSTACK, PORT, BROWSER = sys.argv[1:4]
+BROWSER, DEVSTACK, PORT = sys.argv[1:4]
 VIEWS = ["services", "logs", "graph", "timeline", "ports", "env", "requests"]
 SHOTS = os.environ.get("DEVSTACK_DASHBOARD_SHOTS")
 LIMIT = 12_000

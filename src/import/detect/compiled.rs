@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{
     Detection, ImportedCommand, ImportedProbe, NEED_NOT_LISTEN, ProbeTest, ProjectFiles,
-    expand_member, found_service, has_word,
+    declared_port, expand_member, found_service, has_word, prefer,
 };
 
 /// Crates of programs that serve requests.
@@ -117,6 +117,17 @@ pub(super) fn detect_jvm(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detec
     if let Some((file, _)) = spring {
         let mut service = found_service(dir, "web", file);
         service.preset = Some("spring-boot".to_owned());
+        let settings = ["application.properties", "application.yml", "application.yaml"];
+        let declared = settings.iter().find_map(|name| {
+            let file = format!("src/main/resources/{name}");
+            let text = files.text(dir.join(&file))?;
+            let port = match name.ends_with(".properties") {
+                true => declared_port::in_properties(&text),
+                false => declared_port::in_spring_yaml(&text),
+            };
+            Some((port?, file))
+        });
+        declared.into_iter().for_each(|(port, file)| prefer(&mut service, port, &file));
         found.services.push(service);
     }
 }

@@ -2,6 +2,7 @@
 //! Reads a bounded number of files, and never runs a program.
 
 mod compiled;
+mod declared_port;
 mod node;
 mod package_json;
 mod project_files;
@@ -146,6 +147,18 @@ fn usual_port(service: &ImportedService) -> Option<u16> {
         let preset = crate::presets::find(service.preset.as_deref()?)?;
         preset.outline().port()
     })
+}
+
+/// Makes a service prefer a port that `file` gives it, unless its preset does.
+fn prefer(service: &mut ImportedService, port: u16, file: &str) {
+    let is_usual = service.port.is_none() && usual_port(service) == Some(port);
+    if !is_usual {
+        service.port = Some(port);
+        let path = service.dir.join(file).display().to_string();
+        if !service.comments.iter().any(|comment| comment.contains(&path)) {
+            service.comments.push(format!("Its port is from {path}."));
+        }
+    }
 }
 
 /// A service of this directory. `why` says what it was found by.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::package_json::PackageJson;
 use super::{
     Detection, ImportedCommand, ImportedProbe, ImportedService, NEED_NOT_LISTEN, ProbeTest,
-    ProjectFiles, expand_member, found_service,
+    ProjectFiles, declared_port, expand_member, found_service, prefer,
 };
 use crate::import::yaml::YamlDocument;
 use crate::presets::{detect_bind_hints, detect_preset};
@@ -67,8 +67,9 @@ fn start(
     if is_beside {
         service.name = "assets".to_owned();
     }
-    let words = shell_words::split(text).unwrap_or_default();
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut owned = shell_words::split(text).unwrap_or_default();
+    let declared = declared_port::take_option(&mut owned);
+    let words: Vec<&str> = owned.iter().map(String::as_str).collect();
     let is_plain = !package.has_hooks(script);
     let www = files.has(dir.join("bin/www"));
     match words.as_slice() {
@@ -80,6 +81,13 @@ fn start(
         }
         ["node", "."] if is_plain => service.preset = Some("node".to_owned()),
         _ => run_script(&mut service, script, text, package, manager(dir, package, files)),
+    }
+    match declared {
+        Some(port) => prefer(&mut service, port, "package.json"),
+        None => {
+            let found = declared_port::in_tool_config(dir, &owned, files);
+            found.into_iter().for_each(|(port, file)| prefer(&mut service, port, &file));
+        }
     }
     let knows_port = service.preset.as_deref().is_some_and(|preset| preset != "node");
     if !knows_port && service.port.is_none() && !serves(dir, &words, package, files) {
@@ -101,12 +109,13 @@ fn run_script(
     package: &PackageJson,
     manager: &str,
 ) {
-    let words = shell_words::split(&text.replace([';', '\n'], " ; ")).unwrap_or_default();
+    let mut words = shell_words::split(&text.replace([';', '\n'], " ; ")).unwrap_or_default();
     let preset = detect_preset(&words);
     if preset.is_some_and(|preset| preset.name == "node") && !package.has_hooks(script) {
         let is_simple =
             !words.iter().any(|word| word.contains(['&', '|', ';', '$', '=', '>', '*']));
         if is_simple {
+            declared_port::replace_option(&mut words, "${PORT}");
             service.preset = Some("node".to_owned());
             service.command = Some(ImportedCommand::Words(words));
             return;

@@ -5,7 +5,10 @@ use std::path::Path;
 use crate::config::VENV_PATH;
 use crate::model::Condition;
 
-use super::{Detection, ImportedCommand, ImportedService, ProjectFiles, found_service, has_word};
+use super::{
+    Detection, ImportedCommand, ImportedService, ProjectFiles, declared_port, found_service,
+    has_word, prefer,
+};
 
 /// Files that an app is usually in, the ones that frameworks find on their own first.
 const ENTRY_POINTS: [&str; 12] = [
@@ -75,8 +78,17 @@ fn entry_point(dir: &Path, file: &str, files: &ProjectFiles<'_>) -> Option<Impor
     let mut service = found_service(dir, "web", file);
     let app = format!("{module}:{}", variable.unwrap_or("app"));
     let needs = requirements(dir, files);
+    let mut declared = declared_port::in_python(&text).map(|port| (port, file));
     match framework {
         PythonFramework::Flask => {
+            // The second one is the default of the first.
+            declared = [".env", ".flaskenv"]
+                .into_iter()
+                .find_map(|file| {
+                    let text = files.text(dir.join(file))?;
+                    Some((declared_port::in_env_file(&text, "FLASK_RUN_PORT")?, file))
+                })
+                .or(declared);
             service.preset = Some("flask".to_owned());
             if !matches!(file, "app.py" | "wsgi.py") {
                 // A factory has no variable; Flask finds it in the module.
@@ -104,6 +116,7 @@ fn entry_point(dir: &Path, file: &str, files: &ProjectFiles<'_>) -> Option<Impor
             service.command = Some(ImportedCommand::Words(words.map(str::to_owned).to_vec()));
         }
     }
+    declared.into_iter().for_each(|(port, file)| prefer(&mut service, port, file));
     Some(service)
 }
 

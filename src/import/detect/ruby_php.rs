@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Detection, ImportedCommand, ProjectFiles, found_service};
+use super::{Detection, ImportedCommand, ProjectFiles, declared_port, found_service, prefer};
 
 pub(super) fn detect_ruby(dir: &Path, files: &ProjectFiles<'_>, found: &mut Detection) {
     let Some(gems) = files.text(dir.join("Gemfile")) else { return };
@@ -26,6 +26,9 @@ pub(super) fn detect_ruby(dir: &Path, files: &ProjectFiles<'_>, found: &mut Dete
     } else {
         return;
     }
+    let puma = "config/puma.rb";
+    let port = files.text(dir.join(puma)).and_then(|text| declared_port::in_puma(&text));
+    port.into_iter().for_each(|port| prefer(&mut service, port, puma));
     found.services.push(service);
 }
 

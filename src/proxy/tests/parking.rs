@@ -326,6 +326,35 @@ fn only_what_may_be_repeated_is_sent_again() {
     });
 }
 
+/// As after many saves in a row: each run is stopped before it has answered.
+#[test]
+fn runs_that_are_stopped_lose_no_request_and_crashes_count() {
+    run(async {
+        for (phase, sent, status) in [("stopping", 6, "200"), ("backoff", 2, "502")] {
+            let (port, heads) = dying_server(5).await;
+            let proxy = TestProxy::for_services(&[service("web", "ready", 1, port)]).await;
+            let waiting = proxy.spawn_get("web.shop.localhost", "/");
+            for run in 1..sent {
+                while heads.get() < run {
+                    tokio::task::yield_now().await;
+                }
+                proxy.publish(&[service("web", phase, run as u64, port)]);
+                proxy.parked(1).await;
+                proxy.publish(&[service("web", "ready", run as u64 + 1, port)]);
+            }
+            if phase == "backoff" {
+                while heads.get() < sent {
+                    tokio::task::yield_now().await;
+                }
+                proxy.publish(&[service("web", phase, sent as u64, port)]);
+            }
+            let response = waiting.await.unwrap();
+            assert!(response.starts_with(&format!("HTTP/1.1 {status}")), "{phase}: {response}");
+            assert_eq!(heads.get(), sent, "{phase}");
+        }
+    });
+}
+
 #[test]
 fn after_a_new_run_is_ready_the_old_one_gets_nothing() {
     run(async {

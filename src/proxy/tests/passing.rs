@@ -188,6 +188,54 @@ fn old_clients_and_servers_work() {
     });
 }
 
+/// Servers that stop wait for the end of their responses, which events never have.
+#[test]
+fn events_end_with_the_run_and_other_streams_do_not() {
+    run(async {
+        let (closed, mut was_closed) = mpsc::unbounded_channel();
+        let web = serve_with(move |mut stream| {
+            let closed = closed.clone();
+            async move {
+                let head = read_until(&mut stream, "\r\n\r\n").await;
+                let kind = if head.contains("/plain") {
+                    "text/plain"
+                } else {
+                    "Text/Event-Stream; charset=utf-8"
+                };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+                stream.write_all(b"6\r\ndata: \r\n").await.unwrap();
+                read_to_end(&mut stream).await;
+                closed.send(kind).unwrap();
+            }
+        })
+        .await;
+        let proxy = in_front_of(web).await;
+        let open = async |method: &str, path: &str| {
+            let mut client = proxy.connect().await;
+            let head = format!("{method} {path} HTTP/1.1\r\nHost: web.shop.localhost\r\n\r\n");
+            client.write_all(head.as_bytes()).await.unwrap();
+            read_until(&mut client, "data: \r\n").await;
+            client
+        };
+        let mut events = open("GET", "/events").await;
+        let others = [open("GET", "/plain").await, open("POST", "/events").await];
+        proxy.publish(&[service("web", "stopping", 1, web)]);
+        // The end is not a cut: another request can follow on this connection.
+        read_until(&mut events, "0\r\n\r\n").await;
+        assert!(was_closed.recv().await.unwrap().starts_with("Text/"));
+        events.write_all(get("web.shop.localhost", "/plain").as_bytes()).await.unwrap();
+        proxy.parked(1).await;
+        for other in &others {
+            let nothing = other.try_read(&mut [0; 8]).unwrap_err();
+            assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+        }
+        assert!(was_closed.try_recv().is_err());
+    });
+}
+
 /// A server that agrees to every upgrade and then repeats what it gets; it sends `first` early.
 async fn upgrading_server() -> u16 {
     serve_with(|mut stream| async move {

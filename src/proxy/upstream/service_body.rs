@@ -21,11 +21,21 @@ pub(in crate::proxy) struct ServiceBody {
     rest: Incoming,
     stream: StreamHandle,
     silence: BodySilence,
+    /// The body ends here, whatever follows.
+    end: Option<BodyEnd>,
 }
+
+type BodyEnd = Pin<Box<dyn Future<Output = ()>>>;
 
 impl ServiceBody {
     pub fn new(rest: Incoming, stream: StreamHandle) -> ServiceBody {
-        ServiceBody { gathered: VecDeque::new(), rest, stream, silence: BodySilence::None }
+        let (gathered, silence) = (VecDeque::new(), BodySilence::None);
+        ServiceBody { gathered, rest, stream, silence, end: None }
+    }
+
+    /// Makes the body end, as if it were whole, when `end` comes.
+    pub fn end_at(&mut self, end: impl Future<Output = ()> + 'static) {
+        self.end = Some(Box::pin(end));
     }
 
     /// Reads a body that is known to be short. Head and body then need one write, and the client gets
@@ -72,6 +82,11 @@ impl Body for ServiceBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
+        if this.end.as_mut().is_some_and(|end| end.as_mut().poll(cx).is_ready()) {
+            // It is not polled again.
+            this.end = None;
+            return Poll::Ready(None);
+        }
         match this.gathered.pop_front() {
             Some(frame) => Poll::Ready(Some(Ok(frame))),
             None => this.poll_rest(cx),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -32,7 +33,7 @@ pub(in crate::proxy) struct Upstream {
     closing: Cell<bool>,
     in_flight: Cell<usize>,
     /// Whether the run takes no requests any more.
-    retired: Cell<bool>,
+    retired: watch::Sender<bool>,
 }
 
 struct IdleConnection {
@@ -48,7 +49,7 @@ impl Upstream {
             shared: RefCell::default(),
             closing: Cell::new(false),
             in_flight: Cell::new(0),
-            retired: Cell::new(false),
+            retired: watch::Sender::new(false),
         })
     }
 
@@ -59,9 +60,22 @@ impl Upstream {
 
     /// Closes idle connections, so that the service can stop; others when they have become idle.
     pub fn retire(&self) {
-        self.retired.set(true);
+        self.retired.send_replace(true);
         self.idle.take();
         self.shared.take();
+    }
+
+    fn is_retired(&self) -> bool {
+        *self.retired.borrow()
+    }
+
+    /// Waits until the run takes no requests any more.
+    pub fn retired(&self) -> impl Future<Output = ()> + use<> {
+        let mut retired = self.retired.subscribe();
+        async move {
+            // An error means that nobody can send to it.
+            let _ = retired.wait_for(|retired| *retired).await;
+        }
     }
 
     /// Counts a request until the result is dropped.
@@ -90,7 +104,7 @@ impl Upstream {
         let connecting = timeout(CONNECT_TIME, TcpStream::connect(&self.id.addresses[..]));
         let stream = connecting.await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         let connection = UpstreamConnection::open(stream, self.id.http2).await?;
-        if !self.retired.get() {
+        if !self.is_retired() {
             *self.shared.borrow_mut() = connection.share();
         }
         Ok(connection)
@@ -113,7 +127,7 @@ impl Upstream {
     }
 
     fn keep(self: &Rc<Upstream>, connection: UpstreamConnection) {
-        if !self.retired.get() && self.idle.borrow().len() < IDLE_MAX {
+        if !self.is_retired() && self.idle.borrow().len() < IDLE_MAX {
             let idle = IdleConnection { connection, since: Instant::now() };
             self.idle.borrow_mut().push(idle);
             self.close_idle();
