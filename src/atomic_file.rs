@@ -122,8 +122,10 @@ pub(crate) fn make_state_dir_of(path: &Path) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when there is one.
 pub(crate) fn ignore_in_git(dir: &Path) -> io::Result<()> {
-    // New, so that nothing is written through a link.
-    File::create_new(dir.join(".gitignore"))?.write_all(b"*\n")
+    // New, so that nothing is written through a link; private, whatever the umask.
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true).mode(PRIVATE);
+    options.open(dir.join(".gitignore"))?.write_all(b"*\n")
 }
 
 /// Reads a file of at most `limit` bytes. `None` when there is none.

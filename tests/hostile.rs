@@ -53,6 +53,36 @@ fn a_limit_too_low_for_devstack_itself_is_refused_before_anything_starts() {
 }
 
 #[test]
+fn its_files_are_for_this_user_only_whatever_the_umask() {
+    let project = TestProject::new();
+    let port = free_port();
+    project.write(
+        "devstack.toml",
+        &format!("[services.web]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {port}\n"),
+    );
+    in_shell(&project, "umask 0; exec \"$0\" up -d").expect_code(0);
+    let mut names = Vec::new();
+    let mut dirs = vec![project.path(".devstack"), project.outside("run")];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).expect("it is ours") {
+            let entry = entry.expect("it is ours");
+            let about = entry.metadata().expect("it is there");
+            let mode = std::os::unix::fs::PermissionsExt::mode(&about.permissions());
+            assert_eq!(mode & 0o077, 0, "{:o} {:?}", mode, entry.path());
+            names.push(entry.file_name());
+            if about.is_dir() {
+                dirs.push(entry.path());
+            }
+        }
+    }
+    for name in ["runs.json", "ports.json", "lock", "web.log"] {
+        assert!(names.iter().any(|other| other == name), "{name} in {names:?}");
+    }
+    project.devstack(["down"]).run().expect_code(0);
+    project.finish();
+}
+
+#[test]
 fn a_full_disk_behind_stdout_is_reported() {
     let there = std::path::Path::new("/dev/full").exists();
     if !require("/dev/full", there) {

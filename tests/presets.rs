@@ -108,6 +108,47 @@ fn the_log_of_php_is_about_requests_only() {
 }
 
 #[test]
+fn php_takes_an_edit_of_an_old_file_at_once() {
+    if !has("php") {
+        return;
+    }
+    let project = TestProject::new();
+    // OPcache keeps only what has not just been written.
+    let page = |text: &str, hours: u64| {
+        let file = project.write("new", &format!("<?php echo '{text}';"));
+        let time = std::time::SystemTime::now() - std::time::Duration::from_secs(3600 * hours);
+        fs::File::options().append(true).open(&file).and_then(|it| it.set_modified(time)).unwrap();
+        fs::rename(file, project.path("index.php")).expect("it is ours");
+    };
+    page("first", 2);
+    project.write("devstack.toml", "[services.web]\npreset = \"php\"\nport = \"auto\"");
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let port = service(&project.ps(), "web")["port"].as_u64().expect("it has one") as u16;
+    let shown = || try_http_get("127.0.0.1", port, "/").expect("it answers").body;
+    assert_eq!(shown(), "first");
+    page("second", 1);
+    assert_eq!(shown(), "second");
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn redis_is_quiet_at_a_terminal() {
+    if require_program("redis-server").is_none() {
+        return;
+    }
+    let project = TestProject::new();
+    project.write("devstack.toml", "[services.it]\npreset = \"redis\"\nport = \"auto\"\n");
+    let up = project.devstack(["up"]).terminal(40, 120).start();
+    up.wait_for("is up");
+    up.end();
+    assert!(up.stdout().contains("Ready to accept connections"), "{}", up.stdout());
+    assert!(!up.stdout().contains("_._"), "{}", up.stdout());
+    project.finish();
+}
+
+#[test]
 fn redis_takes_its_port_and_keeps_its_data() {
     let _alone = lock_usual_ports();
     if require_program("redis-server").is_none() {

@@ -149,6 +149,8 @@ impl ConfigChecker<'_, '_> {
             Some(entry) => self.command("command", &entry.node).unwrap_or(nothing),
             // The invalid preset was reported.
             None if table.contains_key("preset") => nothing,
+            // A full report needs no more, and to compare all its keys would take long.
+            None if self.report.is_full() => nothing,
             // Reported already, as a misspelled `command`.
             None if table.keys().any(|key| misplaced::is_misspelled_command(key)) => nothing,
             None => {

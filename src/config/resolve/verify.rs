@@ -18,8 +18,8 @@ use crate::config::template::{ExpandError, Template};
 /// Of all variables and texts together, in bytes: 1 MiB of configuration must not expand to gigabytes.
 const MAX_TOTAL: usize = 32 * 1024 * 1024;
 
-/// What a variable takes in memory beside its name and value.
-const OF_VARIABLE: usize = 64;
+/// What a variable takes in memory, beside its name and value, in an export.
+const OF_VARIABLE: usize = 256;
 
 /// Builds every service that can fail and reports the errors in its texts.
 pub(super) fn dry_build(builder: ServiceBuilder<'_>, report: &mut LoadReport) {

@@ -141,4 +141,29 @@ fn services_do_not_multiply_what_they_share() {
     let empty: String = (0..80_000).map(|at| format!("V{at}=\n")).collect();
     let project = Project::new(&services("'a'", 100)).file(".env", &empty);
     assert_eq!(project.mistakes(), [wanted]);
+    // Many short variables take more than their text.
+    let variables: String = (0..420).map(|at| format!("V{at} = 'v'\n")).collect();
+    let many =
+        |count: usize| Project::new(&format!("[stack.env]\n{variables}{}", services("'x'", count)));
+    assert_eq!(many(900).mistakes(), [wanted]);
+    assert_eq!(many(100).stack().services.len(), 100);
+    let needs = |at: usize| -> String {
+        (at.saturating_sub(145)..at).map(|other| format!("'s{other}',")).collect()
+    };
+    let text: String = (0..900)
+        .map(|at| format!("[services.s{at}]\ncommand = 'x'\ndepends_on = [{}]\n", needs(at)))
+        .collect();
+    assert_eq!(Project::new(&text).mistakes(), [wanted]);
+}
+
+#[test]
+fn mistakes_that_are_not_shown_are_not_compared_with_every_key() {
+    use crate::suggest::COMPARISONS;
+    let keys: String = (0..80_000).map(|at| format!("kk{at} = 1\n")).collect();
+    for text in [keys.clone(), format!("[services.a]\n{keys}"), format!("[stack]\n{keys}")] {
+        COMPARISONS.set(0);
+        let error = load(&Project::new(&text).sources).expect_err("they are unknown");
+        assert!(error.to_string().contains("more"), "{error}");
+        assert!((1..50_000).contains(&COMPARISONS.get()), "{} comparisons", COMPARISONS.get());
+    }
 }
