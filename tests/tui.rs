@@ -125,6 +125,42 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
 }
 
 #[test]
+fn a_search_finds_lines_of_devstack_and_lines_far_away() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.api]
+        command = "echo needle in the hay; seq 60000; echo at the end; exec tail -f /dev/null"
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("api | at the end");
+    let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &["at the end", "following"]);
+    tui.write(b"/needle\r");
+    wait_screen(&tui, SIZE, &["needle in the hay", "paused"]);
+    // What devstack says is searched like what services print.
+    tui.write(b"G/^starting\r");
+    wait_screen(&tui, SIZE, &["* starting", "needle in the hay", "paused"]);
+    tui.write(b"N");
+    wait_screen(&tui, SIZE, &["no later line matches"]);
+    // So is the filter.
+    tui.write(b"fstarting\r");
+    eventually("the filtered log", || {
+        let screen = screen(&tui, SIZE);
+        (screen.contains("* starting") && !screen.contains("needle in")).then_some(())
+    });
+    // A refusal comes with its remedy, however long it is.
+    tui.write(b"\r");
+    wait_screen(&tui, SIZE, &["api has no terminal", "tty = true"]);
+    tui.write(b"q");
+    assert_eq!(tui.wait_code(), 0);
+    up.end();
+    project.finish();
+}
+
+#[test]
 fn the_plain_log_comes_back_as_if_there_had_been_no_tui() {
     let project = TestProject::new();
     let plain = |line: &str| line.starts_with("api   | ");
