@@ -45,7 +45,26 @@ export function columns(services) {
   return found;
 }
 
-function places(services) {
+// Services without a dependency, and on which nothing depends.
+function alone(services) {
+  const needed = new Set(services.flatMap((one) => (one.depends_on ?? []).map((need) => need.service)));
+  return new Set(services.filter((one) => !(one.depends_on ?? []).length && !needed.has(one.name)));
+}
+
+// Those alone are in rows below the others, or a long column would tear these apart.
+export function places(services) {
+  const apart = alone(services);
+  const tied = services.filter((one) => !apart.has(one));
+  const { found, width, height } = tied.length ? tiedPlaces(tied) : { found: new Map(), width: 0, height: 0 };
+  const across = Math.max(4, Math.round((width - 2 * EDGE + GAP_Y) / (WIDTH + GAP_Y)));
+  const top = height ? height - EDGE + 2 * GAP_Y : EDGE;
+  [...apart].forEach((one, at) => found.set(one.name, { x: EDGE + (at % across) * (WIDTH + GAP_Y), y: top + Math.floor(at / across) * (HEIGHT + GAP_Y) }));
+  if (!apart.size) return { found, width, height };
+  const columns = Math.min(across, apart.size);
+  return { found, width: Math.max(width, 2 * EDGE + columns * (WIDTH + GAP_Y) - GAP_Y), height: top + Math.ceil(apart.size / across) * (HEIGHT + GAP_Y) - GAP_Y + EDGE };
+}
+
+function tiedPlaces(services) {
   const at = columns(services);
   const inColumn = new Map();
   for (const one of services) inColumn.set(at.get(one.name), [...(inColumn.get(at.get(one.name)) ?? []), one]);
