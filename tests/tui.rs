@@ -140,8 +140,10 @@ fn a_search_finds_lines_of_devstack_and_lines_far_away() {
     wait_screen(&tui, SIZE, &["at the end", "following"]);
     tui.write(b"/needle\r");
     wait_screen(&tui, SIZE, &["needle in the hay", "paused"]);
+    tui.write(b"G");
+    wait_screen(&tui, SIZE, &["at the end", "following"]);
     // What devstack says is searched like what services print.
-    tui.write(b"G/^starting\r");
+    tui.write(b"/^starting\r");
     wait_screen(&tui, SIZE, &["* starting", "needle in the hay", "paused"]);
     tui.write(b"N");
     wait_screen(&tui, SIZE, &["no later line matches"]);
