@@ -450,8 +450,9 @@ fn keys_copy_open_debug_and_take_the_mouse() {
 
     tui.write(b"d");
     project.wait_ps(|ps| service(ps, "web")["mode"] == "debug");
-    wait_screen(&tui, SIZE, &["debug mode"]);
-    tui.write(b":end debug\r");
+    tui.write(b":end debug");
+    wait_screen(&tui, SIZE, &["end debug mode of web"]);
+    tui.write(b"\r");
     project.wait_ps(|ps| service(ps, "web")["mode"] != "debug");
 
     // The mouse is the terminal's own until it is asked for.
