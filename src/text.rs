@@ -7,6 +7,7 @@ use std::fmt::{Display, Write};
 const MAX_QUOTED: usize = 60;
 
 /// Returns the start of a line, at most this long and not ending within a character of UTF-8.
+#[cfg(any(feature = "mcp", feature = "tui"))]
 pub fn start_of(line: &[u8], most: usize) -> &[u8] {
     if line.len() <= most {
         return line;

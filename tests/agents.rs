@@ -339,7 +339,7 @@ fn the_official_client_drives_every_tool() {
     }
     let project = known_project(
         "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\ndebug = { command = [\"{misbehave}\", \"listen\", \"--port\", \"${DEBUG_PORT}\"], port = \"auto\" }\n\
-         [services.api.actions]\nhello = { command = \"echo hello from the action\" }\n\
+         [services.api.actions]\nhello = { command = \"echo hello from the action\" }\nfails = \"exit 3\"\n\
          [services.web]\ncommand = [\"{misbehave}\", \"run\"]\n",
     );
     let drive = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/agents/drive.py");

@@ -1,6 +1,7 @@
 //! The TUI: `devstack tui` and `up --tui`, in a real terminal.
 
 use std::num::NonZero;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::support::{
     CTRL_C, CTRL_Z, RunningProgram, Signal, Source, TestProject, TtySettings, eventually,
@@ -120,6 +121,44 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
     assert_eq!(tui.settings(), usual_settings(&project));
     assert!(!is_alternate(&tui));
     assert_eq!(service(&project.ps(), "api")["phase"], "ready");
+    up.end();
+    project.finish();
+}
+
+#[test]
+fn a_search_finds_lines_of_devstack_and_lines_far_away() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        r#"
+        [services.api]
+        command = "echo needle in the hay; seq 60000; echo at the end; exec tail -f /dev/null"
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("api | at the end");
+    let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &["at the end", "following"]);
+    tui.write(b"/needle\r");
+    wait_screen(&tui, SIZE, &["needle in the hay", "paused"]);
+    tui.write(b"G");
+    wait_screen(&tui, SIZE, &["at the end", "following"]);
+    // What devstack says is searched like what services print.
+    tui.write(b"/^starting\r");
+    wait_screen(&tui, SIZE, &["* starting", "needle in the hay", "paused"]);
+    tui.write(b"N");
+    wait_screen(&tui, SIZE, &["no later line matches"]);
+    // So is the filter.
+    tui.write(b"fstarting\r");
+    eventually("the filtered log", || {
+        let screen = screen(&tui, SIZE);
+        (screen.contains("* starting") && !screen.contains("needle in")).then_some(())
+    });
+    // A refusal comes with its remedy, however long it is.
+    tui.write(b"\r");
+    wait_screen(&tui, SIZE, &["api has no terminal", "tty = true"]);
+    tui.write(b"q");
+    assert_eq!(tui.wait_code(), 0);
     up.end();
     project.finish();
 }
@@ -354,6 +393,86 @@ fn a_panic_gives_the_terminal_back_and_is_shown() {
     tui.write(CTRL_C);
     assert_eq!(tui.wait_code(), 130);
     assert_eq!(tui.settings(), usual_settings(&project));
+    project.finish();
+}
+
+/// Waits until a program has written these bytes.
+#[track_caller]
+fn wait_bytes(program: &RunningProgram, wanted: &[u8]) {
+    eventually(&format!("{:?}", String::from_utf8_lossy(wanted)), || {
+        memchr::memmem::find(&program.bytes(Source::Stdout), wanted)
+    });
+}
+
+fn has_colors(program: &RunningProgram) -> bool {
+    let bytes = program.bytes(Source::Stdout);
+    [&b"\x1b[38;5;"[..], b"\x1b[48;5;"].iter().any(|it| memchr::memmem::find(&bytes, it).is_some())
+}
+
+#[test]
+fn keys_copy_open_debug_and_take_the_mouse() {
+    let project = TestProject::new();
+    let opened = project.path("opened");
+    let script = format!("#!/bin/sh\necho \"$@\" >> '{}'\n", opened.display());
+    let browser = project.write("browser.sh", &script);
+    std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o755)).expect("ours");
+    project.write(
+        "devstack.toml",
+        r#"
+        [stack.proxy]
+        enabled = false
+        [services.says]
+        command = "echo the last words; exec tail -f /dev/null"
+        [services.web]
+        command = ["{misbehave}", "listen", "--http"]
+        port = "auto"
+        debug = { command = ["{misbehave}", "listen", "--http"] }
+        "#,
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for("is up");
+    let tui = project.devstack(["tui"]).env("BROWSER", browser).terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&tui, SIZE, &[">web", "the last words", "following"]);
+    assert!(has_colors(&tui));
+
+    tui.write(b"/last words\r");
+    wait_screen(&tui, SIZE, &["paused"]);
+    tui.write(b"y");
+    // The line that was found, in base64.
+    wait_bytes(&tui, b"\x1b]52;c;dGhlIGxhc3Qgd29yZHM=\x07");
+
+    tui.write(b"o");
+    let url = service(&project.ps(), "web")["url"].clone();
+    eventually("the browser", || {
+        let opened = std::fs::read_to_string(&opened).ok()?;
+        (opened.trim() == url.as_str().expect("a URL")).then_some(())
+    });
+
+    tui.write(b"d");
+    project.wait_ps(|ps| service(ps, "web")["mode"] == "debug");
+    tui.write(b":end debug");
+    wait_screen(&tui, SIZE, &["end debug mode of web"]);
+    tui.write(b"\r");
+    project.wait_ps(|ps| service(ps, "web")["mode"] != "debug");
+
+    // The mouse is the terminal's own until it is asked for.
+    let taken = b"\x1b[?1000h";
+    assert!(memchr::memmem::find(&tui.bytes(Source::Stdout), taken).is_none());
+    tui.write(b"m");
+    wait_bytes(&tui, taken);
+    tui.write(b"\x1b[<0;3;2M");
+    wait_screen(&tui, SIZE, &[">says"]);
+    tui.write(b"m");
+    wait_screen(&tui, SIZE, &["the mouse is the terminal's again"]);
+    tui.write(b"q");
+    assert_eq!(tui.wait_code(), 0);
+
+    let plain = project.devstack(["tui"]).env("NO_COLOR", "1").terminal(SIZE.0, SIZE.1).start();
+    wait_screen(&plain, SIZE, &[">web", "the last words", "following"]);
+    plain.write(b"q");
+    assert_eq!(plain.wait_code(), 0);
+    assert!(!has_colors(&plain));
+    up.end();
     project.finish();
 }
 

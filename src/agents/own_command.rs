@@ -28,6 +28,8 @@ pub(super) struct OwnProgram {
 #[derive(Debug)]
 pub(super) struct CommandResult {
     pub success: bool,
+    /// Its exit code; `None`: a signal ended it.
+    pub code: Option<i32>,
     /// Its arguments do not fit: they come from the agent.
     pub misused: bool,
     pub stdout: Vec<u8>,
@@ -46,7 +48,13 @@ struct PrintedError {
 impl CommandResult {
     fn of(status: ExitStatus, stderr: Vec<u8>) -> CommandResult {
         let misused = status.code() == Some(ExitCode::USAGE.0);
-        CommandResult { success: status.success(), misused, stdout: Vec::new(), stderr }
+        CommandResult {
+            success: status.success(),
+            code: status.code(),
+            misused,
+            stdout: Vec::new(),
+            stderr,
+        }
     }
 
     /// Returns what it printed.

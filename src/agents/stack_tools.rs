@@ -183,7 +183,7 @@ impl StackTools {
             after.map_or(LogPageRange::Newest, |after| LogPageRange::After(after, most_lines));
         words.extend(arguments.grep.as_ref().map(|grep| format!("--grep={grep}")));
         words.extend(arguments.stream.map(|stream| format!("--stream={}", stream.as_str())));
-        if arguments.grep.is_none() && arguments.stream.is_none() {
+        if arguments.stream.is_none() {
             words.push("--said=yes".to_owned());
         }
         words.push("--".to_owned());
@@ -264,7 +264,7 @@ impl StackTools {
         words.extend(arguments.args.iter().map(String::as_str));
         let result = self.commands.run(&words).await?;
         let output = [result.stdout.as_slice(), result.stderr.as_slice()].concat();
-        Ok(action_answer(result.success, &String::from_utf8_lossy(&output)))
+        Ok(action_answer(result.code, &String::from_utf8_lossy(&output)))
     }
 
     /// Runs a command and reads the JSON that it prints.

@@ -137,7 +137,11 @@ pub(super) fn action_input() -> Value {
 }
 
 pub(super) fn action_output() -> Value {
-    object([required("succeeded", kind("boolean")), required("output", untrusted())])
+    object([
+        required("succeeded", kind("boolean")),
+        optional("exit_code", kind("integer")),
+        required("output", untrusted()),
+    ])
 }
 
 /// A text that services or other programs have a part in.

@@ -214,9 +214,14 @@ pub(super) async fn get(
             let (since, most) = (query.since, query.lines());
             let grep: Vec<_> = query.grep.iter().cloned().collect();
             let last = since.is_none().then_some(most);
-            let status_mode = if grep.is_empty() { StatusMode::With } else { StatusMode::Without };
-            let wanted =
-                LogQuery { services, last, since, grep, status_mode, ..LogQuery::default() };
+            let wanted = LogQuery {
+                services,
+                last,
+                since,
+                grep,
+                status_mode: StatusMode::With,
+                ..LogQuery::default()
+            };
             let lines = client.logs(&wanted).await?;
             Ok(reply::lines(tab_stream::found(lines, most, place()?)))
         }

@@ -54,7 +54,9 @@ pub use log_line::LogLine;
 pub use log_size::LogSize;
 pub use missed_lines::MissedLines;
 pub(crate) use read::ItemEncoder;
-pub use read::{LineFilter, LogItems, LogReader, StatusMode, StoredFrom, StoredLogReader};
+pub use read::{
+    LineFilter, LogItems, LogReader, StatusMode, StoredForm, StoredFrom, StoredLogReader,
+};
 pub use service_palette::ServicePalette;
 pub use stack_log::{OutputHold, StackLog};
 pub(crate) use status_line::EXCERPT;

@@ -18,6 +18,7 @@ pub enum UserAction {
     Open(Name),
     CopyAddress(Name),
     Run(Name, Name),
+    RunWith(Name, Name, String),
     EndAction(Name, Name),
     Only(Option<Name>),
     StartAll,
@@ -30,6 +31,7 @@ pub enum UserAction {
     Search,
     Filter,
     ClearFilter,
+    ClearSearch,
     First,
     Follow,
     CopyLine,
@@ -66,6 +68,7 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
         UserAction::Open(name) => vec![TuiCommand::Open(name)],
         UserAction::CopyAddress(name) => copy_address(state, &name),
         UserAction::Run(service, action) => run_action(state, service, action),
+        UserAction::RunWith(service, action, typed) => run_with(state, service, action, typed),
         UserAction::Only(only) => {
             state.log.only = only;
             log::show_end(state)
@@ -96,6 +99,7 @@ pub fn perform(state: &mut TuiState, action: UserAction) -> Vec<TuiCommand> {
             state.log.filter = LogViewFilter::default();
             log::show_end(state)
         }
+        UserAction::ClearSearch => log::search(state, ""),
         UserAction::First => log::show_start(state),
         UserAction::Follow => match state.log.position {
             LogPosition::Follow => Vec::new(),
@@ -181,6 +185,25 @@ fn run_action(state: &mut TuiState, service: Name, action: Name) -> Vec<TuiComma
             order(state, text, TuiRequest::Run(service, action, Vec::new()))
         }
         Some(false) => input(state, InputPurpose::Arguments(service, action), String::new()),
+    }
+}
+
+/// Runs an action with arguments as they were typed, or has them typed again.
+pub fn run_with(
+    state: &mut TuiState,
+    service: Name,
+    action: Name,
+    typed: String,
+) -> Vec<TuiCommand> {
+    match shell_words::split(&typed) {
+        Ok(args) => {
+            let text = format!("running {action} of {service} …");
+            order(state, text, TuiRequest::Run(service, action, args))
+        }
+        Err(_) => {
+            state.notice = Some(Notice::failed("a quote is not closed"));
+            input(state, InputPurpose::Arguments(service, action), typed)
+        }
     }
 }
 

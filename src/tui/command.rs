@@ -1,6 +1,6 @@
 use super::log_row::LogRow;
 use super::shown_lines::ShownLines;
-use crate::model::{Name, Snapshot};
+use crate::model::{Message, Name, Snapshot};
 
 /// What the TUI has done: the way from the pure part to the acting one.
 #[derive(Debug, Clone, PartialEq)]
@@ -122,6 +122,8 @@ pub enum TuiEvent {
     Notice(Notice),
     /// A text of several lines, with its title.
     Text(String, String),
+    /// The same, whose end is what matters.
+    History(String, String),
     /// The stack is stopping.
     StackEnds,
 }
@@ -144,5 +146,13 @@ impl Notice {
     /// Something has failed.
     pub fn failed(text: impl Into<String>) -> Notice {
         Notice { text: text.into(), is_error: true }
+    }
+
+    /// What a message says, and the first line of its help.
+    pub fn of(message: &Message) -> Notice {
+        match message.help.lines().next() {
+            Some(help) => Notice::failed(format!("{}; {help}", message.text)),
+            None => Notice::failed(message.text.clone()),
+        }
     }
 }

@@ -13,9 +13,12 @@ pub struct PaletteEntry {
     pub action: UserAction,
 }
 
-/// Returns the entries for what is typed: each word of it is in the label. What is about the selected
-/// service comes first.
+/// Returns the entries for what is typed: each word of it is in the label, or follows an action as its
+/// arguments. What is about the selected service comes first.
 pub fn palette_entries(state: &TuiState, typed: &str) -> Vec<PaletteEntry> {
+    if let Some(entry) = with_arguments(state, typed) {
+        return vec![entry];
+    }
     let typed = typed.to_lowercase();
     let words: Vec<&str> = typed.split_whitespace().collect();
     let is_meant = |entry: &PaletteEntry| {
@@ -35,6 +38,23 @@ pub fn palette_entries(state: &TuiState, typed: &str) -> Vec<PaletteEntry> {
         !typed.is_empty() && !entry.label.to_lowercase().starts_with(typed.trim())
     });
     entries
+}
+
+/// Returns the entry for an action whose arguments are typed, too: `do api seed 50`.
+fn with_arguments(state: &TuiState, typed: &str) -> Option<PaletteEntry> {
+    let typed = typed.trim_start();
+    let actions = state
+        .services()
+        .iter()
+        .flat_map(|view| view.actions.iter().map(move |action| (&view.name, action)));
+    actions.filter(|(_, action)| !action.args.is_empty()).find_map(|(service, action)| {
+        let args = typed.strip_prefix(&format!("do {service} {} ", action.name))?.trim();
+        (!args.is_empty()).then(|| PaletteEntry {
+            label: typed.to_owned(),
+            help: action.help.clone().unwrap_or_default(),
+            action: UserAction::RunWith(service.clone(), action.name.clone(), args.to_owned()),
+        })
+    })
 }
 
 fn add_service(view: &ServiceView, entries: &mut Vec<PaletteEntry>) {
@@ -60,7 +80,7 @@ fn add_service(view: &ServiceView, entries: &mut Vec<PaletteEntry>) {
         _ => add("debug", "d", UserAction::ToggleDebug(name.clone())),
     }
     add("env", "its environment", UserAction::Env(name.clone()));
-    add("only", "show its log alone", UserAction::Only(Some(name.clone())));
+    add("logs", "its log alone (Tab)", UserAction::Only(Some(name.clone())));
     for action in &view.actions {
         let args: String =
             action.args.iter().map(|arg| format!(" {}", arg.as_str().to_uppercase())).collect();
@@ -88,7 +108,8 @@ fn add_general(state: &TuiState, entries: &mut Vec<PaletteEntry>) {
         ("search", "/", UserAction::Search),
         ("filter", "f", UserAction::Filter),
         ("clear filter", "show every line", UserAction::ClearFilter),
-        ("all services", "Tab", UserAction::Only(None)),
+        ("clear search", "mark nothing", UserAction::ClearSearch),
+        ("logs of all services", "Tab", UserAction::Only(None)),
         ("follow", "G", UserAction::Follow),
         ("first line", "g", UserAction::First),
         ("times", "t", UserAction::Timestamps),
@@ -136,7 +157,7 @@ mod tests {
             "attach api",
             "open api",
             "env api",
-            "only api",
+            "logs api",
             "do api seed COUNT",
             "do api reset",
             "ports",

@@ -41,6 +41,11 @@ async def one_of_each(session, tools):
         if name == "status":
             assert data["running"]
     await call(session, tools, "debug", {"services": ["api"], "off": True})
+    text, data = await call(session, tools, "run_action", {"service": "api", "action": "fails"})
+    assert "exit code 3" in text and (data["succeeded"], data["exit_code"]) == (False, 3), (text, data)
+    # What devstack itself says is found, too.
+    text, _ = await call(session, tools, "logs", {"services": ["api"], "grep": "^starting"})
+    assert "starting" in text, text
     # In tests, no front door serves names.
     text, _ = await call(session, tools, "requests", {}, fails=True)
     assert "no names" in text, text

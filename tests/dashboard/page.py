@@ -222,6 +222,50 @@ def buttons(page):
     press("Restart all")
     expect(page.locator(".notice", has_text="Restart")).to_be_visible()
     expect(phase(page, "api")).to_have_text("ready")
+    expect(phase(page, "ticker")).to_have_text("ready")
+    press("Stop ticker")
+    expect(phase(page, "ticker")).to_have_text("idle")
+    press("Start all")
+    expect(phase(page, "ticker")).to_have_text("ready")
+
+
+def many_services(page):
+    """A filter finds those that matter, and no view grows without need."""
+    go(page, "services")
+    shown = page.locator(".service:visible")
+    everything = shown.count()
+    page.get_by_label("Filter", exact=True).fill("FAIL")
+    expect(shown).to_have_count(1)
+    expect(shown.get_by_role("heading", name="broken")).to_be_visible()
+    expect(page.locator(".tools .note")).to_have_text(re.compile(rf"^1 of {everything} shown: 1 failed, "))
+    check_axe(page, "filtered services")
+    page.get_by_label("Filter", exact=True).fill("")
+    expect(shown).to_have_count(everything)
+    height, apart = page.evaluate(
+        """async () => {
+          const { places } = await import("/graph.js");
+          const needs = (name) => [{ service: name, condition: "ready" }];
+          const lone = Array.from({ length: 60 }, (_, at) => ({ name: `lone-${at}`, depends_on: [] }));
+          const { found, height } = places([{ name: "web", depends_on: needs("api") }, ...lone, { name: "api" }]);
+          const all = [...found.values()].map((place) => `${place.x} ${place.y}`);
+          return [height, new Set(all).size === 62 && found.get("api").y === found.get("web").y];
+        }"""
+    )
+    assert height < 1_200 and apart, (height, apart)
+    counted = page.evaluate(
+        """async () => {
+          const { ofStart } = await import("/timeline.js");
+          const span = (name, from, ready, more) => ({ name, from, ready, to: 900_000, start: 1, end: null, by: null, ...more });
+          const all = [
+            [span("db", 1_000, 31_000)],
+            [span("api", 31_000, null, { to: 32_000, end: "code 1", by: "unexpected" }), span("api again", 47_000, 49_000, { start: 2 })],
+            [span("web", 49_000, 50_000)],
+            [span("by hand", 500_000, 501_000)],
+          ].map((spans) => ({ spans }));
+          return [...ofStart(all, 900)].map((one) => one.name);
+        }"""
+    )
+    assert counted == ["db", "api", "web"], counted
 
 
 def keyboard(page):
@@ -266,6 +310,14 @@ def logs(page):
     page.get_by_role("button", name="Search all kept lines").click()
     expect(page.locator("#view")).to_contain_text("with “migr”")
     expect(page.locator("div.log .line.stdout", has_text="migrated").first).to_be_visible()
+    # What devstack itself says is found, too.
+    page.get_by_label("Search", exact=True).fill("is up")
+    page.get_by_role("button", name="Search all kept lines").click()
+    expect(page.locator("#view")).to_contain_text("with “is up”")
+    expect(page.locator("div.log .line.status", has_text="is up").first).to_be_visible()
+    page.get_by_label("Search", exact=True).fill("migr")
+    page.get_by_role("button", name="Search all kept lines").click()
+    expect(page.locator("#view")).to_contain_text("with “migr”")
     link = page.locator("div.log .line a.at").first
     target = page.evaluate("link => link.href", link.element_handle())
     link.click()
@@ -403,7 +455,7 @@ def main():
             page = watch(context.new_page())
             page.goto(dashboard.url)
             shows(page)
-            for part in [hostile, endless, logs, buttons, keyboard, secrets, others]:
+            for part in [hostile, endless, logs, buttons, many_services, keyboard, secrets, others]:
                 step(part.__name__)
                 part(page)
             context.close()

@@ -34,8 +34,8 @@ pub fn request_list_answer(records: &[Value]) -> ToolAnswer {
     ToolAnswer { text, data: json!({ "requests": rows }) }
 }
 
-/// The answer of `run_action`. Of a long output, the end is passed on.
-pub fn action_answer(succeeded: bool, output: &str) -> ToolAnswer {
+/// The answer of `run_action`, which ended with this code. Of a long output, the end is passed on.
+pub fn action_answer(code: Option<i32>, output: &str) -> ToolAnswer {
     let output = clean_text(output);
     let lines: Vec<&str> = output.lines().collect();
     let mut size = 0;
@@ -48,11 +48,17 @@ pub fn action_answer(succeeded: bool, output: &str) -> ToolAnswer {
     if kept < lines.len() {
         end = format!("… ({} earlier lines)\n{end}", lines.len() - kept);
     }
-    let head = if succeeded { "succeeded" } else { "failed" };
-    ToolAnswer {
-        text: format!("the action {head}\n{}", fence(&end)),
-        data: json!({ "succeeded": succeeded, "output": end }),
+    let head = match code {
+        Some(0) => "succeeded".to_owned(),
+        Some(code) => format!("failed: exit code {code}"),
+        None => "failed".to_owned(),
+    };
+    let text = format!("the action {head}\n{}", fence(&end));
+    let mut data = json!({ "succeeded": code == Some(0), "output": end });
+    if let Some(code) = code {
+        data["exit_code"] = code.into();
     }
+    ToolAnswer { text, data }
 }
 
 /// The answer of `requests` about one request, from its text.

@@ -31,7 +31,7 @@ pub struct LogsArgs {
     pub stream: Option<Stream>,
     /// Show devstack's own status lines [default: yes; no with --json, --grep and --stream]
     #[arg(long = "said", value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "yes",
-          conflicts_with_all = ["grep", "stream"])]
+          conflicts_with = "stream")]
     pub status: Option<StatusLinesArg>,
     /// Only lines after this cursor, from an earlier call; prints the next cursor at the end
     #[arg(long, value_name = "CURSOR", value_parser = cursor, conflicts_with_all = ["lines", "since"])]
@@ -121,9 +121,10 @@ impl LogsArgs {
         self.unfinished || !self.is_json()
     }
 
-    /// Returns whether to show status lines; not by default in JSON, where programs expect lines.
+    /// Returns whether to show status lines; not by default in JSON, where programs expect lines, and
+    /// in searches.
     pub fn narration(&self) -> StatusMode {
-        match (self.status, self.is_json()) {
+        match (self.status, self.is_json() || self.grep.is_some()) {
             (Some(StatusLinesArg::Yes), _) | (None, false) => StatusMode::With,
             (Some(StatusLinesArg::No), _) | (None, true) => StatusMode::Without,
             (Some(StatusLinesArg::Only), _) => StatusMode::Only,

@@ -16,7 +16,9 @@ pub(crate) mod since;
 mod stack_entry;
 mod why;
 
-pub(crate) use changes::{ChangesArgs, changes, changes_text};
+#[cfg(feature = "tui")]
+pub(crate) use changes::changes_text;
+pub(crate) use changes::{ChangesArgs, changes};
 pub(crate) use check::{CheckArgs, check};
 pub(crate) use env::{EnvArgs, env};
 pub(crate) use kill_holders::find_candidates;

@@ -5,7 +5,7 @@ use crate::cli::render::{table, text as plan_text, why_text};
 use crate::cli::requests::latest_requests;
 use crate::cli::tools::{BrowserCommand, NO_BROWSER};
 use crate::control::ControlClient;
-use crate::model::{EnvView, PlanView, Snapshot, VariableSource, WhyView};
+use crate::model::{EnvView, Message, PlanView, Snapshot, VariableSource, WhyView};
 use crate::process::{DeferredCommand, ScreenGuard};
 use crate::terminal::KeyReader;
 use crate::tui::{Notice, RequestsText, TuiHost, TuiSession, TuiTexts};
@@ -51,9 +51,9 @@ impl TuiHost for ClientHost {
         client: &ControlClient,
         service: &str,
         keys: &mut Option<KeyReader>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Message> {
         let result = attach_here(client, service, keys).await;
-        result.map(drop).map_err(|error| error.render(false, false).trim_end().to_owned())
+        result.map(drop).map_err(|error| error.message())
     }
 }
 

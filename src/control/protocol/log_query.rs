@@ -1,5 +1,5 @@
 use super::query_params::{QueryParams, value};
-use crate::log::{LineFilter, StatusMode};
+use crate::log::{LineFilter, StatusMode, StoredForm};
 use crate::model::{CursorKind, CursorText, Message, MessageClass, Name, OutputStream};
 use regex::bytes::Regex;
 
@@ -22,7 +22,7 @@ pub struct LogQuery {
     pub stream: Option<OutputStream>,
     /// Only lines that match all of these.
     pub grep: Vec<LogPattern>,
-    /// Whether to include status lines, or only those; other filters do not apply to them.
+    /// Whether to include status lines, or only those.
     pub status_mode: StatusMode,
     /// Whether to include the starts of lines whose end has not come.
     pub unfinished: bool,
@@ -95,7 +95,8 @@ impl LogQuery {
     pub fn log_filter(&self) -> LineFilter {
         let grep = self.grep.iter().map(|pattern| pattern.regex().clone()).collect();
         let LogQuery { since, from, before, stream, status_mode, unfinished, .. } = *self;
-        LineFilter { since, from, before, stream, grep, status_mode, unfinished }
+        let form = StoredForm::Output;
+        LineFilter { since, from, before, stream, grep, status_mode, unfinished, form }
     }
 
     /// Returns the query text for [`LogQuery::parse`].

@@ -9,7 +9,7 @@ const VERBS = { start: "Start", stop: "Stop", restart: "Restart", debug: "Debug 
 
 export async function act(what, services = []) {
   const about = services.length === 1 ? ` ${services[0]}` : "";
-  if (what !== "down" && !services.length) return notice("No service runs.");
+  if (what !== "down" && !services.length) return notice(what === "start" ? "All services run." : "No service runs.");
   try {
     const { text, done } = await api.post("do", { stack: state.id, what, services });
     notice(done ? `${VERBS[what]}${about}: ${text}.` : `${VERBS[what]}${about}: requested. It takes a while.`);

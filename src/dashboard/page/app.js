@@ -99,12 +99,16 @@ function drawStack() {
     h("h2", null, snapshot.stack, " ", h("span", { class: `phase ${snapshot.state}` }, snapshot.state)),
     h("p", { class: "about" }, snapshot.dir, ` · pid ${snapshot.supervisor_pid}`, since ? [" · for ", ago(new Date(since).toISOString())] : null),
     h("div", { class: "buttons" },
+      button("Start all", { "data-key": "start-all", onclick: () => act("start", stoppedServices()) }),
       button("Restart all", { "data-key": "restart-all", onclick: () => act("restart", runningServices()) }),
       button("Stop the stack", { class: "danger", "data-key": "down", onclick: confirmDown })));
 }
 
 const runningServices = () =>
   state.snapshot.services.filter((one) => !["idle", "done", "asleep"].includes(one.phase)).map((one) => one.name);
+
+const stoppedServices = () =>
+  state.snapshot.services.filter((one) => one.kind !== "task" && ["idle", "done", "failed", "blocked"].includes(one.phase)).map((one) => one.name);
 
 function drawDenied() {
   replace(main,

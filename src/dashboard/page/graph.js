@@ -10,6 +10,8 @@ const GAP_X = 64;
 const GAP_Y = 18;
 const EDGE = 12;
 const NAME = 20;
+// Services in a row of those that are alone.
+const ACROSS = 5;
 
 export function show(node, id) {
   const body = h("div");
@@ -45,7 +47,25 @@ export function columns(services) {
   return found;
 }
 
-function places(services) {
+// Services without a dependency, and on which nothing depends.
+function alone(services) {
+  const needed = new Set(services.flatMap((one) => (one.depends_on ?? []).map((need) => need.service)));
+  return new Set(services.filter((one) => !(one.depends_on ?? []).length && !needed.has(one.name)));
+}
+
+// Those alone are in rows below the others, or a long column would tear these apart.
+export function places(services) {
+  const apart = alone(services);
+  const tied = services.filter((one) => !apart.has(one));
+  const { found, width, height } = tied.length ? tiedPlaces(tied) : { found: new Map(), width: 0, height: 0 };
+  const top = height ? height - EDGE + 2 * GAP_Y : EDGE;
+  [...apart].forEach((one, at) => found.set(one.name, { x: EDGE + (at % ACROSS) * (WIDTH + GAP_Y), y: top + Math.floor(at / ACROSS) * (HEIGHT + GAP_Y) }));
+  if (!apart.size) return { found, width, height };
+  const columns = Math.min(ACROSS, apart.size);
+  return { found, width: Math.max(width, 2 * EDGE + columns * (WIDTH + GAP_Y) - GAP_Y), height: top + Math.ceil(apart.size / ACROSS) * (HEIGHT + GAP_Y) - GAP_Y + EDGE };
+}
+
+function tiedPlaces(services) {
   const at = columns(services);
   const inColumn = new Map();
   for (const one of services) inColumn.set(at.get(one.name), [...(inColumn.get(at.get(one.name)) ?? []), one]);
@@ -91,7 +111,9 @@ function picture(services, id) {
 
 function list(services) {
   const text = (one) => (one.depends_on ?? []).map((need) => `${need.service} (${need.condition})`).join(", ");
-  return h("ul", { class: "plain" }, services.map((one) =>
-    h("li", null, h("strong", null, one.name), text(one) ? ` depends on ${text(one)}` : " depends on nothing",
-      one.waiting_on.length ? h("span", { class: "waits" }, ` – waits for ${one.waiting_on.map((wait) => wait.service).join(", ")}`) : null)));
+  const free = services.filter((one) => !text(one)).map((one) => one.name);
+  const last = free.length ? h("li", null, h("strong", null, free.join(", ")), free.length === 1 ? " depends on nothing" : " depend on nothing") : null;
+  return h("ul", { class: "plain" }, services.filter(text).map((one) =>
+    h("li", null, h("strong", null, one.name), ` depends on ${text(one)}`,
+      one.waiting_on.length ? h("span", { class: "waits" }, ` – waits for ${one.waiting_on.map((wait) => wait.service).join(", ")}`) : null)), last);
 }

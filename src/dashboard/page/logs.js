@@ -169,6 +169,7 @@ class LogView {
     const found = [];
     let more = false;
     this.rows.setAttribute("aria-busy", "true");
+    replace(this.status, "Searching all kept lines …");
     try {
       await api.follow("logs", { stack: this.id, ...query }, ({ what, item }) => {
         if (what === "log" && item.missed === undefined) found.push(shortened(item));

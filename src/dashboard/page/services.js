@@ -12,13 +12,18 @@ const RUNS = new Set(["starting", "ready", "unhealthy", "stopping", "backoff", "
 let list = null;
 let rows = new Map();
 let open = new Set();
+let filter = null;
+let counts = null;
 
 export function show(node, id) {
   state.wantsUsage = true;
   list = h("ul", { class: "services" });
   rows = new Map();
   open = new Set();
-  replace(node, h("h3", { class: "unseen" }, "Services"), list);
+  filter = h("input", { id: "service-filter", type: "search", autocomplete: "off", spellcheck: "false", placeholder: "name or phase", oninput: sift });
+  counts = h("p", { class: "note" });
+  replace(node, h("h3", { class: "unseen" }, "Services"),
+    h("div", { class: "tools" }, h("label", { for: "service-filter" }, "Filter"), filter, counts), list);
   const off = on("snapshot", draw);
   draw();
   refresh();
@@ -50,7 +55,29 @@ function draw() {
     const usage = [cpu_percent == null ? null : `${cpu_percent.toFixed(0)}% CPU`, memory_bytes == null ? null : size(memory_bytes)].filter(Boolean).join(" · ");
     if (one.usage.textContent !== usage) one.usage.textContent = usage;
   });
+  sift();
 }
+
+// Shows only those with what is typed in their name, phase or cause, and says how many are in which phase.
+function sift() {
+  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const phases = new Map();
+  let shown = 0;
+  for (const view of state.snapshot?.services ?? []) {
+    const text = `${view.name} ${view.phase} ${view.cause}`.toLowerCase();
+    const is = words.every((word) => text.includes(word));
+    rows.get(view.name).node.hidden = !is;
+    shown += is ? 1 : 0;
+    phases.set(view.phase, (phases.get(view.phase) ?? 0) + 1);
+  }
+  const all = [...phases].sort(([one], [other]) => rank(one) - rank(other)).map(([phase, count]) => `${count} ${phase}`).join(", ");
+  const text = words.length ? `${shown} of ${rows.size} shown: ${all}` : all;
+  if (counts.textContent !== text) counts.textContent = text;
+}
+
+// The worst first.
+const RANKS = ["failed", "unhealthy", "blocked", "backoff", "starting", "waiting", "stopping"];
+const rank = (phase) => (RANKS.indexOf(phase) + RANKS.length + 1) % (RANKS.length + 1);
 
 const waitsFor = ({ service, condition }) => `${service} (${condition})`;
 

@@ -6,6 +6,8 @@ import { on, state } from "./state.js";
 
 const SOON = 800;
 const TICKS = 4;
+// The longest pause of a start: that before a crashed service is started again.
+const PAUSE = 16_000;
 
 export function show(node, id) {
   const select = h("select", { id: "timeline-range", onchange: draw },
@@ -52,15 +54,34 @@ export function spans({ service, exits }, now) {
   return past;
 }
 
+// The first runs that belong to the start of the stack: each begins while or soon after others become ready. What is started
+// by hand later does not.
+export function ofStart(all, begin) {
+  const sorted = all.flatMap((one) => one.spans).sort((a, b) => a.from - b.from);
+  const found = new Set();
+  let until = begin ?? sorted[0]?.from;
+  for (const span of sorted) {
+    if (span.from > until + PAUSE) break;
+    if (span.start === 1) found.add(span);
+    until = Math.max(until, span.from, span.ready ?? (span.end !== null && span.by === "unexpected" ? span.to : 0));
+  }
+  return found;
+}
+
 function picture(runs, begin, start, now) {
   const all = runs.map((one) => ({ name: one.service.name, phase: one.service.phase, waits: one.service.waiting_on, needs: one.service.depends_on ?? [], spans: spans(one, now) }));
   // How a start went is known of the first runs.
-  for (const one of all) if (start) one.spans = one.spans.filter((span) => span.start === 1);
+  const counted = start ? ofStart(all, begin) : null;
+  for (const one of all) {
+    const spans = one.spans;
+    if (counted) one.spans = spans.filter((span) => counted.has(span));
+    one.later = spans.length > 0 && !one.spans.length;
+  }
   const froms = all.flatMap((one) => one.spans.map((span) => span.from));
   if (!froms.length) return h("p", null, start ? "The first runs are no longer known. Choose all known runs." : "Nothing has run yet.");
   const from = start ? Math.min(begin ?? Infinity, ...froms) : Math.min(...froms);
   const results = all.flatMap((one) => one.spans.map((span) => span.ready ?? (span.end === null ? null : span.to)));
-  const open = results.includes(null) || all.some((one) => one.phase === "waiting");
+  const open = results.includes(null) || all.some((one) => one.phase === "waiting" && !one.later);
   const to = start && !open ? Math.max(...results) + 50 : now;
   const total = Math.max(1, to - from);
   all.sort((a, b) => (a.spans[0]?.from ?? Infinity) - (b.spans[0]?.from ?? Infinity));
@@ -84,7 +105,7 @@ function picture(runs, begin, start, now) {
       span.ready === null ? (span.end === null ? null : bar(span.by === "unexpected" ? "failed" : "done", span.from, span.to, span.end)) : bar("running", span.ready, span.to, "running"),
     ]);
     const waited = start && first && first.from > from ? bar("waiting", from, first.from, "waiting") : null;
-    const what = one.spans.length ? (start ? one.spans : one.spans.slice(-3)).map(text).join("; ") : one.phase;
+    const what = one.spans.length ? (start ? one.spans : one.spans.slice(-3)).map(text).join("; ") : one.later ? "not a part of the start" : one.phase;
     return row(one.name, [what, start && last ? h("p", { class: "note" }, `waited last for ${last}`) : null], h("div", { class: "bars", "aria-hidden": "true" }, waited, bars));
   };
   const ticks = Array.from({ length: TICKS + 1 }, (_, at) => h("span", null, start ? `+${duration((total * at) / TICKS)}` : clock(from + (total * at) / TICKS)));

@@ -20,11 +20,22 @@ pub struct LineFilter {
     pub stream: Option<OutputStream>,
     /// Only lines that match all of these, without escape sequences.
     pub grep: Vec<Regex>,
-    /// Whether to include status lines. They have no stream and `grep` does not search them: either
-    /// of these filters excludes them.
+    /// Whether to include status lines. They have no stream: that filter excludes them.
     pub status_mode: StatusMode,
     /// Whether to include the starts of lines whose end has not come.
     pub unfinished: bool,
+    /// What the lines are.
+    pub form: StoredForm,
+}
+
+/// What stored lines are.
+#[derive(Debug, Clone, Default)]
+pub enum StoredForm {
+    /// What a service printed.
+    #[default]
+    Output,
+    /// Status lines, of which those that match this are wanted.
+    Status(Option<Regex>),
 }
 
 impl LineFilter {
@@ -36,13 +47,14 @@ impl LineFilter {
     /// or all if no services are given. `None`: status lines are not wanted.
     pub(super) fn for_status_lines(&self, services: Option<&[Name]>) -> Option<LineFilter> {
         let wants = self.status_mode != StatusMode::Without;
-        if !wants || self.stream.is_some() || !self.accepts_all() {
+        if !wants || self.stream.is_some() {
             return None;
         }
         let about = services.map(|names| Regex::new(&StatusLine::about_pattern(names)));
-        let grep = about.into_iter().collect::<Result<_, _>>().ok()?;
+        let form = StoredForm::Status(about.transpose().ok()?);
         let LineFilter { since, from, before, .. } = *self;
-        Some(LineFilter { since, from, before, grep, ..LineFilter::default() })
+        let grep = self.grep.clone();
+        Some(LineFilter { since, from, before, grep, form, ..LineFilter::default() })
     }
 
     /// Returns whether the entry may have wanted lines.
@@ -58,7 +70,7 @@ impl LineFilter {
 
     /// Returns whether every line of an accepted entry is wanted.
     pub(super) fn accepts_all(&self) -> bool {
-        self.grep.is_empty()
+        self.grep.is_empty() && !matches!(self.form, StoredForm::Status(Some(_)))
     }
 
     /// Returns whether a line of an accepted entry is wanted.
@@ -67,14 +79,20 @@ impl LineFilter {
             return true;
         }
         let line = line_split::trim_line_end(line);
-        let mut patterns = self.grep.iter();
-        match memchr::memchr(0x1b, line) {
-            Some(_) => {
-                let text = escape_filter::strip(line);
-                patterns.all(|pattern| pattern.is_match(text.as_bytes()))
+        match &self.form {
+            StoredForm::Output if memchr::memchr(0x1b, line).is_none() => self.matches(line),
+            StoredForm::Output => self.matches(escape_filter::strip(line).as_bytes()),
+            StoredForm::Status(about) => {
+                let text = || StatusLine::decode(line, 0).map(|status| status.text.text);
+                about.as_ref().is_none_or(|about| about.is_match(line))
+                    && (self.grep.is_empty()
+                        || text().is_some_and(|it| self.matches(it.as_bytes())))
             }
-            None => patterns.all(|pattern| pattern.is_match(line)),
         }
+    }
+
+    fn matches(&self, text: &[u8]) -> bool {
+        self.grep.iter().all(|pattern| pattern.is_match(text))
     }
 }
 

@@ -11,7 +11,7 @@ mod stored_log_reader;
 mod tail_walk;
 
 pub(crate) use item_encoder::ItemEncoder;
-pub use line_filter::{LineFilter, StatusMode};
+pub use line_filter::{LineFilter, StatusMode, StoredForm};
 pub(crate) use line_joiner::LineJoiner;
 pub(crate) use log_cursor::{LogCursor, ReadFrom};
 pub use log_items::LogItems;

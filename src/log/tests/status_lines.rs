@@ -1,3 +1,5 @@
+use regex::bytes::Regex;
+
 use super::*;
 use crate::log::{LogItem, StatusMode, StatusText, StatusTone};
 use crate::model::LogRetention;
@@ -14,6 +16,10 @@ fn show(items: Vec<LogItem>) -> Vec<String> {
 
 fn wanted(status_mode: StatusMode) -> LineFilter {
     LineFilter { status_mode, ..LineFilter::default() }
+}
+
+fn grep(pattern: &str, status_mode: StatusMode) -> LineFilter {
+    LineFilter { grep: vec![Regex::new(pattern).unwrap()], ..wanted(status_mode) }
 }
 
 async fn live(
@@ -76,7 +82,22 @@ async fn what_is_said_stands_between_the_lines_live_and_after_the_end() {
         (Some(&names[..]), usize::MAX, wanted(StatusMode::With), &api),
         (Some(&names), 1, wanted(StatusMode::With), &["api two", "* all is said"]),
         (None, 1, wanted(StatusMode::With), &last),
-        // Status lines belong to no stream, and a search covers the output of services.
+        // A search covers both, each in its own text.
+        (
+            None,
+            usize::MAX,
+            grep("e|service", StatusMode::With),
+            &["api one", "* ready", "web three", "* failed\nhelp: mend it"][..],
+        ),
+        (
+            Some(&names),
+            usize::MAX,
+            grep("said|mend|ready", StatusMode::With),
+            &["* ready", "* all is said"],
+        ),
+        (None, 1, grep("help", StatusMode::Only), &["* failed\nhelp: mend it"]),
+        (None, usize::MAX, grep("service|tone", StatusMode::With), &[]),
+        // Status lines belong to no stream.
         (
             None,
             usize::MAX,

@@ -6,10 +6,14 @@ use tokio::sync::mpsc::Sender;
 use crate::control::{ClientError, ControlClient, LogPattern, LogQuery};
 use crate::log::{LogItem, StatusMode};
 use crate::tui::command::{Notice, PageRange, SearchFrom, TuiEvent};
-use crate::tui::log_row::LogRow;
+use crate::tui::log_row::{LogRow, RowSource};
 use crate::tui::log_window::WINDOW_ROWS;
 use crate::tui::shown_lines::ShownLines;
 use crate::tui::update::log::PAGE_ROWS;
+
+/// Lines of the first part of the log in which a search looks, and of the largest one.
+const SEARCH_FIRST: u64 = 10_000;
+const SEARCH_MOST: u64 = 500_000;
 
 /// Reads the stored log of the stack, a page at a time.
 pub struct LogPages {
@@ -67,16 +71,31 @@ impl LogPages {
     pub async fn search(self, from: SearchFrom, to: Sender<TuiEvent>) {
         let read = async {
             let found = match from {
-                SearchFrom::Before(before) => {
-                    // The last one of each service.
-                    let query = LogQuery { last: Some(1), before: Some(before), ..self.query()? };
-                    self.last_rows(&query, 1).await?.pop().map(|row| row.seq)
+                SearchFrom::Before(before) => self.search_back(before).await?,
+                SearchFrom::From(seq) => {
+                    self.first_rows(seq, 1, is_line).await?.pop().map(|row| row.seq)
                 }
-                SearchFrom::From(seq) => self.first_rows(seq, 1).await?.pop().map(|row| row.seq),
             };
             Ok(TuiEvent::Found(self.generation, from, found))
         };
         report(read.await, &to).await;
+    }
+
+    /// Looks at larger and larger parts of the log: what is near is found soon, also where services
+    /// that do not have it have printed much.
+    async fn search_back(&self, before: u64) -> Result<Option<u64>, ClientError> {
+        let mut end = before.min(self.end().await?);
+        let mut size = SEARCH_FIRST;
+        while end > 0 {
+            let from = end.saturating_sub(size);
+            let query = LogQuery { from: Some(from), before: Some(end), ..self.query()? };
+            // What is missing comes first.
+            if let Some(row) = self.last_rows(&query, 1).await?.pop().filter(is_line) {
+                return Ok(Some(row.seq));
+            }
+            (end, size) = (from, (size * 2).min(SEARCH_MOST));
+        }
+        Ok(None)
     }
 
     fn query(&self) -> Result<LogQuery, ClientError> {
@@ -84,7 +103,7 @@ impl LogPages {
         let grep = patterns.collect::<Result<Vec<_>, _>>().map_err(ClientError::Refused)?;
         Ok(LogQuery {
             services: self.view.services.clone(),
-            status_mode: if grep.is_empty() { StatusMode::With } else { StatusMode::Without },
+            status_mode: StatusMode::With,
             grep,
             ..LogQuery::default()
         })
@@ -112,7 +131,7 @@ impl LogPages {
     }
 
     async fn from(&self, seq: u64) -> Result<Vec<LogRow>, ClientError> {
-        self.first_rows(seq, PAGE_ROWS).await
+        self.first_rows(seq, PAGE_ROWS, |_| true).await
     }
 
     async fn last_rows(&self, query: &LogQuery, most: usize) -> Result<Vec<LogRow>, ClientError> {
@@ -126,7 +145,12 @@ impl LogPages {
         Ok(found.into())
     }
 
-    async fn first_rows(&self, from: u64, most: usize) -> Result<Vec<LogRow>, ClientError> {
+    async fn first_rows(
+        &self,
+        from: u64,
+        most: usize,
+        is_wanted: fn(&LogRow) -> bool,
+    ) -> Result<Vec<LogRow>, ClientError> {
         let query = LogQuery { from: Some(from), ..self.query()? };
         let mut found = Vec::new();
         let mut lines = self.client.logs(&query).await?;
@@ -134,11 +158,21 @@ impl LogPages {
         while found.len() < most
             && let Some(lines) = lines.next().await?
         {
-            let room = most - found.len();
-            found.extend(rows(&lines[..lines.len().min(room)], &mut last)?);
+            for line in &lines {
+                // Only what is needed of it is read.
+                if found.len() < most {
+                    found.extend(rows(std::slice::from_ref(line), &mut last)?);
+                    found.pop_if(|row| !is_wanted(row));
+                }
+            }
         }
         Ok(found)
     }
+}
+
+/// Whether a row is a line, and not a note that lines are missing.
+fn is_line(row: &LogRow) -> bool {
+    !matches!(row.source, RowSource::Missed(_))
 }
 
 fn rows(lines: &[Bytes], last: &mut u64) -> Result<Vec<LogRow>, ClientError> {

@@ -3,9 +3,7 @@ use tokio::sync::mpsc::Sender;
 use super::tui_session::TuiTexts;
 use crate::control::{ClientError, ControlClient};
 use crate::log::escape_filter;
-use crate::model::{
-    ActionRequest, ActionStop, ActionUpdate, EventView, EventViewKind, Message, Name,
-};
+use crate::model::{ActionRequest, ActionStop, ActionUpdate, EventView, EventViewKind, Name};
 use crate::tui::command::{Notice, TuiEvent, TuiRequest};
 
 /// Most bytes that are kept of what an action prints.
@@ -38,11 +36,12 @@ pub async fn ask(
         }
         TuiRequest::Changes => {
             let changes = client.changes(None).await;
-            changes.map(|view| TuiEvent::Text("changes".to_owned(), (texts.changes)(&view.changes)))
+            changes
+                .map(|view| TuiEvent::History("changes".to_owned(), (texts.changes)(&view.changes)))
         }
         TuiRequest::Requests => match client.stack().await {
             Ok(stack) => Ok(match (texts.requests)(stack).await {
-                Ok(text) => TuiEvent::Text("requests".to_owned(), text),
+                Ok(text) => TuiEvent::History("requests".to_owned(), text),
                 Err(error) => TuiEvent::Notice(Notice::failed(error)),
             }),
             Err(error) => Err(error),
@@ -53,7 +52,7 @@ pub async fn ask(
         }
         TuiRequest::Run(service, action, args) => run(&client, service, action, args).await,
     };
-    let event = result.unwrap_or_else(|error| TuiEvent::Notice(failure(error.message())));
+    let event = result.unwrap_or_else(|error| TuiEvent::Notice(Notice::of(error.message())));
     // What a key does depends on what is shown: it is shown before it is said that something is done.
     if matches!(event, TuiEvent::Notice(_))
         && let Ok(stack) = client.stack().await
@@ -70,13 +69,6 @@ fn strings(names: &[Name]) -> Vec<String> {
 
 fn done(result: Result<String, ClientError>) -> Result<TuiEvent, ClientError> {
     result.map(|text| TuiEvent::Notice(Notice::done(text)))
-}
-
-fn failure(message: &Message) -> Notice {
-    match message.help.lines().next() {
-        Some(help) => Notice::failed(format!("{}; {help}", message.text)),
-        None => Notice::failed(message.text.clone()),
-    }
 }
 
 /// Runs an action to its end. It goes on when the TUI is closed.
@@ -107,11 +99,11 @@ async fn run(
                 let text = lines(&printed);
                 return Ok(match text.lines().count() {
                     0 => TuiEvent::Notice(Notice::done(format!("{title}: {exit}"))),
-                    _ => TuiEvent::Text(title, format!("{text}\n[{exit}]")),
+                    _ => TuiEvent::History(title, format!("{text}\n[{exit}]")),
                 });
             }
             ActionUpdate::Failed { error } => {
-                return Ok(TuiEvent::Notice(failure(error)));
+                return Ok(TuiEvent::Notice(Notice::of(error)));
             }
         }
     }

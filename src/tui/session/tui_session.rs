@@ -11,7 +11,7 @@ use super::requests;
 use super::screen::{LEAVE, TuiScreen};
 use super::tui_signals::{TuiSignal, TuiSignals};
 use crate::control::ControlClient;
-use crate::model::{EnvView, EventView, PlanView, Snapshot, WhyView};
+use crate::model::{EnvView, EventView, Message, PlanView, Snapshot, WhyView};
 use crate::sys::signal;
 use crate::terminal::KeyReader;
 use crate::tui::command::{Notice, TuiCommand, TuiEnd, TuiEvent};
@@ -29,7 +29,7 @@ pub trait TuiHost {
         client: &ControlClient,
         service: &str,
         keys: &mut Option<KeyReader>,
-    ) -> impl Future<Output = Result<(), String>>;
+    ) -> impl Future<Output = Result<(), Message>>;
 }
 
 /// How to write things as text.
@@ -319,7 +319,7 @@ impl<H: TuiHost> TuiSession<H> {
         self.screen.enter().ok()?;
         self.parser = KeyParser::default();
         if let (Err(why), Some(state)) = (result, &mut self.state) {
-            state.notice = Some(Notice::failed(why));
+            state.notice = Some(Notice::of(&why));
         }
         let (width, height) = self.screen.size();
         let (state, _) = update(self.state.take()?, TuiEvent::Resized(width, height));

@@ -1,8 +1,8 @@
 //! What keys and the mouse do, on each of the overlays.
 
 use super::log;
-use crate::tui::action::{UserAction, can_stop, perform};
-use crate::tui::command::{Notice, TuiCommand, TuiEnd, TuiRequest};
+use crate::tui::action::{UserAction, can_stop, perform, run_with};
+use crate::tui::command::{Notice, TuiCommand, TuiEnd};
 use crate::tui::palette::palette_entries;
 use crate::tui::shown_lines::LogViewFilter;
 use crate::tui::state::{InputPurpose, Overlay, TuiState};
@@ -80,6 +80,7 @@ fn general_action(state: &TuiState, key: KeyPress) -> Option<UserAction> {
         KeyPress::Tab if state.log.only.is_some() => UserAction::Only(None),
         KeyPress::Esc if state.log.only.is_some() => UserAction::Only(None),
         KeyPress::Esc if !state.log.filter.text.is_empty() => UserAction::ClearFilter,
+        KeyPress::Esc if state.log.search.is_some() => UserAction::ClearSearch,
         KeyPress::Esc => UserAction::Follow,
         KeyPress::Char('/') => UserAction::Search,
         KeyPress::Char('f') => UserAction::Filter,
@@ -185,17 +186,7 @@ fn on_input_key(state: &mut TuiState, key: KeyPress) -> Vec<TuiCommand> {
     match purpose {
         InputPurpose::Search => log::search(state, typed.trim()),
         InputPurpose::Filter => filter(state, &typed),
-        InputPurpose::Arguments(service, action) => match shell_words::split(&typed) {
-            Ok(args) => {
-                state.notice = Some(Notice::done(format!("running {action} of {service} …")));
-                vec![TuiCommand::Ask(TuiRequest::Run(service, action, args))]
-            }
-            Err(_) => {
-                state.notice = Some(Notice::failed("a quote is not closed"));
-                state.overlay = Overlay::Input(InputPurpose::Arguments(service, action), typed);
-                Vec::new()
-            }
-        },
+        InputPurpose::Arguments(service, action) => run_with(state, service, action, typed),
     }
 }
 
@@ -256,7 +247,7 @@ fn on_text_key(state: &mut TuiState, key: KeyPress) -> Vec<TuiCommand> {
     }
 }
 
-fn scroll_text(state: &mut TuiState, lines: i64) -> Vec<TuiCommand> {
+pub fn scroll_text(state: &mut TuiState, lines: i64) -> Vec<TuiCommand> {
     let (count, height) = text_height(state);
     if let Overlay::Text(_, _, from) = &mut state.overlay {
         let most = count.saturating_sub(height) as i64;

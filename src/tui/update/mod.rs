@@ -45,13 +45,30 @@ pub fn update(mut state: TuiState, event: TuiEvent) -> (TuiState, Vec<TuiCommand
             Vec::new()
         }
         TuiEvent::Text(title, text) => {
-            let lines = text.lines().map(str::to_owned).collect();
-            (state.overlay, state.notice) = (Overlay::Text(title, lines, 0), None);
+            on_text(&mut state, title, &text);
             Vec::new()
+        }
+        TuiEvent::History(title, text) => {
+            on_text(&mut state, title, &text);
+            keys::scroll_text(&mut state, i64::MAX)
         }
         TuiEvent::StackEnds => vec![TuiCommand::Leave(TuiEnd::StackEnded)],
     };
     (state, commands)
+}
+
+/// Shows a text, unless the user is typing: the next keys are not meant for it.
+fn on_text(state: &mut TuiState, title: String, text: &str) {
+    match state.overlay {
+        Overlay::None | Overlay::Text(..) => {
+            let lines = text.lines().map(str::to_owned).collect();
+            (state.overlay, state.notice) = (Overlay::Text(title, lines, 0), None);
+        }
+        Overlay::Input(..) | Overlay::Palette(..) | Overlay::Confirm(..) => {
+            let last = text.lines().last().unwrap_or_default();
+            state.notice = Some(Notice::done(format!("{title}: {last}")));
+        }
+    }
 }
 
 fn on_stack(state: &mut TuiState, stack: Snapshot, measured: bool) -> Vec<TuiCommand> {

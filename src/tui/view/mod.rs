@@ -9,6 +9,7 @@ mod services;
 #[cfg(test)]
 mod tests;
 mod theme;
+mod wrapped;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -20,6 +21,7 @@ use log_lines::LogLines;
 pub use overlays::{help_lines, text_height};
 pub use services::service_at;
 use theme::Theme;
+use wrapped::wrapped;
 
 /// Paints the screen. Also returns where the cursor is, if it is shown.
 pub fn view(state: &TuiState) -> (Buffer, Option<Position>) {
@@ -82,7 +84,13 @@ fn paint_title(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) 
     buffer.set_stringn(area.x, area.y, line, area.width.into(), theme.dim());
     let text = format!(" {} ", parts.join(" · "));
     let room = usize::from(area.width.saturating_sub(4));
-    buffer.set_stringn(area.x + 2, area.y, text, room, theme.title());
+    let (x, _) = buffer.set_stringn(area.x + 2, area.y, text, room, theme.title());
+    let problems = format!(" {} ", services::problems(state));
+    let room = u16::try_from(graphemes::columns(&problems)).unwrap_or(u16::MAX);
+    if room > 2 && x.saturating_add(room) + 2 <= area.right() {
+        let x = area.right() - room - 2;
+        buffer.set_stringn(x, area.y, problems, room.into(), theme.error());
+    }
 }
 
 fn paint_log(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) {
@@ -142,7 +150,7 @@ fn paint_status(
 ) -> Option<Position> {
     let width = usize::from(area.width);
     if let Overlay::Input(purpose, typed) = &state.overlay {
-        let label = overlays::input_label(purpose);
+        let label = overlays::input_label(state, purpose);
         let (x, _) = buffer.set_stringn(area.x, area.y, format!(" {label}"), width, theme.title());
         let room = usize::from(area.right().saturating_sub(x + 1));
         let shown = overlays::end_of(typed, room);
@@ -158,7 +166,14 @@ fn paint_status(
         Some(notice) => (notice.text.clone(), theme.title()),
         None => (overlays::key_hints(state, width), theme.dim()),
     };
-    let text = format!(" {}", crate::text::one_line(&text));
-    buffer.set_stringn(area.x, area.y, text, width, style);
+    // What does not fit covers lines above.
+    let most = usize::from(state.size.1 / 2);
+    let lines = wrapped(&crate::text::one_line(&text), width.saturating_sub(2));
+    for (text, y) in lines.iter().take(most).rev().zip((0..=area.y).rev()) {
+        for x in area.x..area.right() {
+            buffer[(x, y)].reset();
+        }
+        buffer.set_stringn(area.x + 1, y, text, width.saturating_sub(1), style);
+    }
     None
 }

@@ -7,6 +7,8 @@ use super::frame::Frame;
 use super::graphemes::{columns, each_grapheme};
 use super::log_lines::fitted;
 use super::theme::Theme;
+use super::wrapped::wrapped;
+use crate::tui::action::can_stop;
 use crate::tui::palette::palette_entries;
 use crate::tui::state::{InputPurpose, LogPosition, Overlay, TuiState};
 
@@ -29,11 +31,7 @@ pub fn paint(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) ->
                 buffer.set_stringn(inner.x, y, line, inner.width.into(), theme.plain());
             }
             let below = lines.len().saturating_sub(from + usize::from(inner.height));
-            if below > 0 || from > 0 {
-                let text = format!(" {below} more below ");
-                let x = inner.right().saturating_sub(u16::try_from(columns(&text)).unwrap_or(0));
-                buffer.set_stringn(x, inner.bottom(), text, inner.width.into(), theme.dim());
-            }
+            paint_more(from, below, inner, theme, buffer);
             None
         }
         Overlay::Confirm(question, _) => {
@@ -71,9 +69,23 @@ fn paint_palette(
         buffer.set_stringn(x, y, help, width - labels, style);
     }
     if entries.is_empty() {
-        buffer.set_stringn(inner.x, inner.y + 1, "nothing is named so", width, theme.dim());
+        let text = "no command or action has these words; Esc closes";
+        buffer.set_stringn(inner.x, inner.y + 1, text, width, theme.dim());
     }
+    paint_more(first, entries.len().saturating_sub(first + room), inner, theme, buffer);
     Position::new(x.min(inner.right() - 1), inner.y)
+}
+
+/// Says on the lower edge of a box how much is above and below what it shows.
+fn paint_more(above: usize, below: usize, inner: Rect, theme: Theme, buffer: &mut Buffer) {
+    let text = match (above, below) {
+        (0, 0) => return,
+        (0, below) => format!(" {below} more below "),
+        (above, 0) => format!(" {above} more above "),
+        (above, below) => format!(" {above} more above, {below} below "),
+    };
+    let x = inner.right().saturating_sub(u16::try_from(columns(&text)).unwrap_or(0));
+    buffer.set_stringn(x, inner.bottom(), text, inner.width.into(), theme.dim());
 }
 
 /// Returns how many lines of the screen a text has, and how many are shown at once.
@@ -91,17 +103,7 @@ fn broken(lines: &[String], area: Rect) -> Vec<String> {
     let width = usize::from(place(area, 1).width.saturating_sub(4));
     let mut all = Vec::new();
     for line in lines {
-        let line = crate::text::one_line(&line.replace('\t', "        "));
-        let (mut part, mut used) = (String::new(), 0);
-        each_grapheme(&line, |symbol, columns| {
-            if used + columns > width && used > 0 {
-                all.push(std::mem::take(&mut part));
-                used = 0;
-            }
-            part.push_str(symbol);
-            used += columns;
-        });
-        all.push(part);
+        all.extend(wrapped(&crate::text::one_line(&line.replace('\t', "        ")), width));
     }
     all
 }
@@ -135,11 +137,19 @@ fn paint_box(title: &str, area: Rect, theme: Theme, buffer: &mut Buffer) -> Rect
 }
 
 /// Returns what stands before a typed line.
-pub fn input_label(purpose: &InputPurpose) -> String {
+pub fn input_label(state: &TuiState, purpose: &InputPurpose) -> String {
     match purpose {
         InputPurpose::Search => "search: ".to_owned(),
         InputPurpose::Filter => "filter (@service level:warn text): ".to_owned(),
-        InputPurpose::Arguments(service, action) => format!("arguments of {service} {action}: "),
+        InputPurpose::Arguments(service, action) => {
+            let view = state.services().iter().find(|view| view.name == *service);
+            let action_view =
+                view.and_then(|view| view.actions.iter().find(|it| it.name == *action));
+            let args: Vec<_> = action_view.into_iter().flat_map(|it| &it.args).collect();
+            let args: String =
+                args.iter().map(|arg| format!(" {}", arg.as_str().to_uppercase())).collect();
+            format!("{service} {action}{args}: ")
+        }
     }
 }
 
@@ -167,8 +177,12 @@ pub fn key_hints(state: &TuiState, width: usize) -> String {
         LogPosition::EndsAt(..) => "G follow",
     };
     let solo = if state.log.only.is_some() { "Tab all" } else { "Tab one" };
+    let stop = match state.service() {
+        Some(view) if !can_stop(view.phase) => "s start",
+        _ => "s stop",
+    };
     let hints = [
-        "? help", close, ": commands", "/ search", "f filter", solo, scroll, "r restart", "s stop",
+        "? help", close, ": commands", "/ search", "f filter", solo, scroll, "r restart", stop,
         "w why", "Enter attach",
     ];
     let mut text = String::new();
@@ -201,16 +215,14 @@ pub fn help_lines(over_log: bool) -> Vec<String> {
         ("r  s  d", "restart; stop or start; debug mode on or off"),
         ("w  o", "why it is in this state; open its page"),
         (":", "all commands and actions, by name"),
-        ("", ""),
         ("PgUp PgDn  b Space", "scroll the log by a page"),
         ("K J  Shift-Up Shift-Down", "by a line"),
         ("g  G", "the first stored line; follow the last one"),
         ("/  n  N", "search the whole stored log; earlier; later"),
-        ("f", "filter: @service, level:error (warn, info, debug), text"),
-        ("Esc", "all services, then no filter, then follow"),
+        ("f", "filter: @service, level:error, level:warn, text"),
+        ("Esc", "all services, no filter, no search, then follow"),
         ("t", "times on or off"),
-        ("y  Y", "copy the line that was found, or the last one; all that is shown"),
-        ("", ""),
+        ("y  Y", "copy the found or last line; all lines shown"),
         ("m", "take the mouse, or give it back to the terminal"),
         ("Ctrl-L  Ctrl-Z", "paint again; suspend"),
         ("q", close),
@@ -218,9 +230,6 @@ pub fn help_lines(over_log: bool) -> Vec<String> {
     ];
     let line = |(keys, what): (&str, &str)| format!("{keys:26}{what}").trim_end().to_owned();
     let mut lines: Vec<String> = keys.into_iter().map(line).collect();
-    lines.push(String::new());
-    lines.push(
-        "CPU and memory are measured every 2s, until no key was pressed for a minute.".to_owned(),
-    );
+    lines.push("CPU and memory are measured until no key was pressed for a minute.".to_owned());
     lines
 }

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use super::frame::Frame;
 use super::log_lines::fitted;
 use super::theme::Theme;
-use crate::model::{DisplaySize, ServiceView, StackState};
+use crate::model::{DisplaySize, Phase, ServiceView, StackState};
 use crate::tui::state::TuiState;
 
 /// The columns of the list, from the first that is left out in a narrow terminal on.
@@ -25,6 +25,8 @@ const MEMORY: usize = 8;
 const NAME_MAX: usize = 24;
 /// What is left of a wide list for addresses.
 const ADDRESS_MAX: usize = 40;
+/// Room for the list from which on addresses are beside the log, too.
+const ADDRESS_FROM: u16 = 80;
 
 impl ListColumns {
     fn of(state: &TuiState, width: usize) -> ListColumns {
@@ -47,7 +49,13 @@ impl ListColumns {
 /// Returns the width of the list where it is beside the log.
 pub fn width(state: &TuiState, most: u16) -> u16 {
     let columns = ListColumns::of(state, NAME_MAX + PHASE + PORT + CPU + MEMORY);
-    let wanted = columns.name + PHASE + PORT + CPU + MEMORY;
+    let mut wanted = columns.name + PHASE + PORT + CPU + MEMORY;
+    if most >= ADDRESS_FROM {
+        // There is room for the longest address.
+        let longest =
+            state.services().iter().filter_map(origin_host).map(|host| host.len() + 2).max();
+        wanted += longest.unwrap_or(0).saturating_sub(PORT).min(ADDRESS_MAX);
+    }
     u16::try_from(wanted).unwrap_or(most).min(most)
 }
 
@@ -86,10 +94,8 @@ fn paint_service(
     let is_selected = at == state.selected;
     let mark = if is_selected { '>' } else { ' ' };
     let usage = if state.measures { theme.plain() } else { theme.dim() };
-    let address = match (&view.origin, view.port) {
-        (Some(origin), _) if columns.address > PORT => {
-            origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).to_owned()
-        }
+    let address = match (origin_host(view), view.port) {
+        (Some(host), _) if columns.address > PORT => host.to_owned(),
         (_, Some(port)) => port.to_string(),
         (_, None) => String::new(),
     };
@@ -108,6 +114,22 @@ fn paint_service(
         let style = if is_selected { theme.selected().patch(style) } else { style };
         (x, _) = buffer.set_stringn(x, y, fitted(&text, columns), columns, style);
     }
+}
+
+/// Returns the address of a service that has a name, without the protocol.
+fn origin_host(view: &ServiceView) -> Option<&str> {
+    let origin = view.origin.as_deref()?;
+    Some(origin.split_once("://").map_or(origin, |(_, host)| host))
+}
+
+/// Returns how many services are in a phase that is a problem, such as `2 failed, 1 blocked`.
+pub fn problems(state: &TuiState) -> String {
+    let phases = [Phase::Failed, Phase::Unhealthy, Phase::Blocked, Phase::Backoff];
+    let counted = phases.map(|phase| {
+        let count = state.services().iter().filter(|view| view.phase == phase).count();
+        (count > 0).then(|| format!("{count} {phase}"))
+    });
+    counted.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the service at a place of the screen.

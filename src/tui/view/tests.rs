@@ -2,7 +2,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::view;
 use crate::log::LogItem;
-use crate::tui::command::{PageRange, TuiCommand, TuiEnd, TuiEvent};
+use crate::tui::command::{Notice, PageRange, TuiCommand, TuiEnd, TuiEvent};
 use crate::tui::fixture::stack;
 use crate::tui::shown_lines::search_pattern;
 use crate::tui::{KeyPress, LogRow, TuiState, UserInput, update};
@@ -129,8 +129,103 @@ fn the_palette_has_commands_and_actions() {
 }
 
 #[test]
+fn arguments_may_be_typed_behind_an_action() {
+    let state = typed(shown((80, 24), 4, true), ":do api seed 50 'Many Rows'");
+    assert!(screen(&state).contains("Fill the database"), "{}", screen(&state));
+    let (_, commands) = press(state.clone(), &[KeyPress::Enter]);
+    assert!(format!("{commands:?}").contains(r#"["50", "Many Rows"]"#), "{commands:?}");
+    // An open quote can be closed.
+    let (state, commands) = press(state, &[KeyPress::Backspace, KeyPress::Enter]);
+    assert_eq!(commands, []);
+    let shown = screen(&state);
+    assert!(shown.contains("api seed COUNT: 50 'Many Rows  a quote is not closed"), "{shown}");
+}
+
+#[test]
 fn the_help() {
-    insta::assert_snapshot!(screen(&typed(shown((100, 30), 4, true), "?")));
+    insta::assert_snapshot!(screen(&typed(shown((80, 24), 4, true), "?")));
+}
+
+#[test]
+fn a_long_notice_is_shown_as_a_whole() {
+    let state = shown((60, 24), 4, true);
+    let words: Vec<String> = (0..30).map(|number| format!("word{number}")).collect();
+    let notice = Notice::failed(words.join(" "));
+    let (state, _) = update(state, TuiEvent::Notice(notice));
+    let shown = screen(&state);
+    assert!(words.iter().all(|word| shown.contains(word)), "{shown}");
+    // The next key takes it away.
+    let (state, _) = press(state, &[KeyPress::Esc]);
+    assert!(!screen(&state).contains("word1 "), "{}", screen(&state));
+    // In any terminal, some of it is.
+    for size in [(20, 6), (110, 7)] {
+        let text = TuiEvent::Notice(Notice::failed(words.join(" ")));
+        let (state, _) = update(self::shown(size, 4, true), text);
+        assert!(screen(&state).contains("word1"), "{}", screen(&state));
+    }
+}
+
+#[test]
+fn a_text_does_not_take_keys_from_what_is_typed() {
+    let text = || TuiEvent::History("seed of api".to_owned(), "done\n[exit 3]".to_owned());
+    for keys in ["/se", ":rest", "f@"] {
+        let (state, _) = update(typed(shown((80, 24), 4, true), keys), text());
+        let shown = screen(&state);
+        assert!(shown.contains(&keys[1..]), "{shown}");
+        let (state, commands) = press(typed(state, "sq"), &[KeyPress::Esc]);
+        assert_eq!(commands, []);
+        assert!(!screen(&state).contains("[exit 3]"), "{}", screen(&state));
+    }
+    let (state, _) = update(typed(shown((80, 24), 4, true), "/se"), text());
+    assert!(screen(&state).contains("seed of api: [exit 3]"), "{}", screen(&state));
+}
+
+#[test]
+fn a_history_is_shown_from_its_end() {
+    let lines: Vec<String> = (0..200).map(|number| format!("change {number}.")).collect();
+    let event = TuiEvent::History("changes".to_owned(), lines.join("\n"));
+    let (state, _) = update(shown((80, 24), 4, true), event);
+    let shown = screen(&state);
+    assert!(shown.contains("change 199.") && shown.contains("180 more above"), "{shown}");
+    let (state, _) = press(state, &[KeyPress::Home]);
+    assert!(screen(&state).contains("change 0."), "{}", screen(&state));
+}
+
+#[test]
+fn the_hints_and_the_title_say_what_is() {
+    let (state, _) = press(shown((120, 24), 4, true), &[KeyPress::Down, KeyPress::Down]);
+    let shown = screen(&state);
+    // `db` has failed, and so has no process to stop.
+    assert!(shown.contains("s start") && !shown.contains("s stop"), "{shown}");
+    assert!(shown.contains("1 failed, 1 backoff ──"), "{shown}");
+    let (state, _) = press(state, &[KeyPress::Up]);
+    assert!(screen(&state).contains("s stop"), "{}", screen(&state));
+}
+
+#[test]
+fn addresses_are_beside_the_log_where_there_is_room() {
+    let mut snapshot = stack(4);
+    snapshot.services[1].origin = Some("http://web.shop.localhost:7780".to_owned());
+    let of = |size| {
+        let state = TuiState::new(size, false, true);
+        screen(&update(state, TuiEvent::Stack(Box::new(snapshot.clone()), true)).0)
+    };
+    assert!(of((160, 40)).contains("web.shop.localhost:7780"), "{}", of((160, 40)));
+    assert!(!of((120, 40)).contains("web.shop.localhost:7780 "), "{}", of((120, 40)));
+}
+
+#[test]
+fn escape_takes_back_one_thing_after_the_other() {
+    let state = shown((80, 24), 4, true);
+    let (state, _) = press(typed(state, "/request"), &[KeyPress::Enter]);
+    let (state, _) = press(typed(state, "finfo"), &[KeyPress::Enter]);
+    let (mut state, _) = press(state, &[KeyPress::Tab]);
+    for gone in ["log of api", "filter: info", "search: request"] {
+        assert!(screen(&state).contains(gone), "{}", screen(&state));
+        state = press(state, &[KeyPress::Esc]).0;
+        assert!(!screen(&state).contains(gone), "{}", screen(&state));
+    }
+    assert!(screen(&state).contains("reading …") || screen(&state).contains("following"));
 }
 
 #[test]
