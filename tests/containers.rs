@@ -72,6 +72,8 @@ with_each_engine! {
     faults:
         what_the_engine_refuses_is_said_once
         it_says_what_keeps_an_image_away
+        it_says_why_a_registry_refuses
+        a_strangers_container_stays
         a_restarted_engine_is_waited_for
         the_end_of_memory_is_said;
 }

@@ -163,6 +163,9 @@ fn known_help(why: &str) -> Option<String> {
     if says(&["manifest unknown", "not found: "]) {
         return Some("check the name and the tag of the image".into());
     }
+    if says(&["unexpected HTTP status: 5"]) {
+        return Some("the registry has a problem of its own: try again later".into());
+    }
     if says(&["toomanyrequests", "Too Many Requests"]) {
         return Some("the registry limits pulls: run `docker login`, or try again later".into());
     }

@@ -78,6 +78,9 @@ exec runc "$@"
 const APPLETS: [&str; 11] =
     ["sh", "httpd", "sleep", "cat", "echo", "nc", "env", "id", "kill", "touch", "true"];
 
+/// Where a registry of images may listen, which is asked without TLS.
+pub const REGISTRY: u16 = 18450;
+
 /// An image that all tests use: a web server on port 8080.
 pub const IMAGE: &str = "localhost/box:1";
 
@@ -318,8 +321,9 @@ fn found(name: &str, engine: &'static Started) -> Option<&'static Engine> {
     }
 }
 
-fn podman_variables(dir: &Path) -> [(&'static str, PathBuf); 2] {
+fn podman_variables(dir: &Path) -> [(&'static str, PathBuf); 3] {
     [
+        ("CONTAINERS_REGISTRIES_CONF", dir.join("registries.conf")),
         ("CONTAINERS_CONF", dir.join("containers.conf")),
         ("CONTAINERS_STORAGE_CONF", dir.join("storage.conf")),
     ]
@@ -336,6 +340,9 @@ fn configure_podman(dir: &Path) {
          [network]\nnetwork_config_dir = '{at}/networks'\n"
     );
     fs::write(dir.join("containers.conf"), engine).expect("it is ours");
+    // As Docker does on loopback.
+    let registry = format!("[[registry]]\nlocation = '127.0.0.1:{REGISTRY}'\ninsecure = true\n");
+    fs::write(dir.join("registries.conf"), registry).expect("it is ours");
     let storage =
         format!("[storage]\ndriver = 'overlay'\nrunroot = '{at}/run'\ngraphroot = '{at}/data'\n");
     fs::write(dir.join("storage.conf"), storage).expect("it is ours");

@@ -1,4 +1,8 @@
-use super::engine::{Engine, IMAGE, Kind, ok};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::thread;
+
+use super::engine::{Engine, IMAGE, Kind, REGISTRY, ok};
 use crate::support::{TestProject, eventually};
 
 pub fn what_the_engine_refuses_is_said_once(engine: &Engine) {
@@ -73,6 +77,105 @@ pub fn it_says_what_keeps_an_image_away(engine: &Engine) {
     assert_eq!(run.code(), 120);
     let text = run.stderr + &run.stdout;
     assert!(text.contains(name) && text.contains("/nowhere.sock"), "{text}");
+    project.finish();
+}
+
+/// A registry that answers each question about an image with the status that its name begins with.
+fn serve_refusals(listener: &TcpListener) {
+    for mut client in listener.incoming().flatten() {
+        thread::spawn(move || {
+            let mut reader = BufReader::new(client.try_clone().expect("a socket"));
+            let mut line = String::new();
+            while reader.read_line(&mut line).is_ok_and(|read| read > 0) {
+                let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+                while line.trim_end() != "" {
+                    line.clear();
+                    if reader.read_line(&mut line).is_err() {
+                        return;
+                    }
+                }
+                line.clear();
+                let status = path.split('/').find_map(|part| part.strip_prefix("status-"));
+                let status = status.unwrap_or("200");
+                let code = match status {
+                    "401" => "UNAUTHORIZED",
+                    "403" => "DENIED",
+                    "404" => "MANIFEST_UNKNOWN",
+                    _ => "UNKNOWN",
+                };
+                let body = format!(r#"{{"errors":[{{"code":"{code}","message":"it says why"}}]}}"#);
+                let head = format!(
+                    "HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\n\
+                     Docker-Distribution-Api-Version: registry/2.0\r\nContent-Length: {}\r\n\r\n",
+                    body.len()
+                );
+                if client.write_all((head + &body).as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+pub fn it_says_why_a_registry_refuses(engine: &Engine) {
+    // The engine in a network of its own asks this one, whose thread ends with the tests.
+    let engine = &Engine::start(engine.kind).expect("another one runs");
+    engine.enter();
+    let listener = TcpListener::bind(("127.0.0.1", REGISTRY)).expect("it is free");
+    thread::spawn(move || serve_refusals(&listener));
+    let project = TestProject::new();
+    for (status, help) in [
+        (401, "for a private one run `docker login` or `podman login` first"),
+        (403, "for a private one run `docker login` or `podman login` first"),
+        (404, "check the name and the tag of the image"),
+        (500, "the registry has a problem of its own: try again later"),
+    ] {
+        let image = format!("127.0.0.1:{REGISTRY}/status-{status}/x:1");
+        let text = format!(
+            "[stack]\nname = 'denied'\n[services.web]\nimage = '{image}'
+            port = {{ prefer = 18451, inside = 8080 }}\nvolumes = ['data:/data']"
+        );
+        project.write("devstack.toml", &text);
+        let run = engine.devstack(&project, &["run", "--", "true"]).run();
+        assert_eq!(run.code(), 120, "{run:?}");
+        let all = run.stderr + &run.stdout;
+        assert!(all.contains(&format!("pull of {image} failed: ")), "{all}");
+        assert!(all.contains(help), "{all}");
+        engine.assert_clean("denied");
+        let volumes = engine.ask("/volumes");
+        assert!(volumes["Volumes"].as_array().is_none_or(Vec::is_empty), "{volumes}");
+    }
+    project.finish();
+}
+
+pub fn a_strangers_container_stays(engine: &Engine) {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'named'
+            [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18460, inside = 8080 }}"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).start();
+    up.wait_for("named is up");
+    let [name] = &engine.containers("named")[..] else { panic!("one container") };
+    // That of the next run.
+    let next = name.replace("-web-1-", "-web-2-");
+    assert_ne!(*name, next);
+    let stranger = engine.program(&["run", "--detach", "--init", "--name", &next, IMAGE], &[]);
+    assert!(stranger.status.success(), "{}", String::from_utf8_lossy(&stranger.stderr));
+    let restart = engine.devstack(&project, &["restart", "web"]).run();
+    assert_ne!(restart.code(), 0, "{restart:?}");
+    up.wait_for("did not start the container: ");
+    up.wait_for("another container has this name");
+    let about = engine.ask(&format!("/containers/{next}/json"));
+    assert_eq!(about["State"]["Running"], true, "{about}");
+    up.interrupt();
+    up.wait_exit();
+    engine.assert_clean("named");
+    assert_eq!(engine.ask(&format!("/containers/{next}/json"))["State"]["Running"], true);
+    assert!(engine.program(&["rm", "--force", &next], &[]).status.success());
     project.finish();
 }
 

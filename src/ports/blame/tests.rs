@@ -41,9 +41,11 @@ fn a_service_does_not_start_on_a_port_of_another_process() {
         assert_eq!(judge_start(&api, first, &own, None), Ok(()), "a listener to be passed");
     }
     // The forwarder of its own container may outlive its last run.
-    let forwarder = on(5001, named(8, "rootlessport"));
-    assert!(judge_start(&api, true, &forwarder, None).is_err());
-    assert_eq!(judge_start(&api, false, &forwarder, None), Ok(()));
+    for name in ["rootlessport", "podman", "dockerd"] {
+        let forwarder = on(5001, named(8, name));
+        assert!(judge_start(&api, true, &forwarder, None).is_err());
+        assert_eq!(judge_start(&api, false, &forwarder, None), Ok(()));
+    }
     let unclaimed = judge_start(&api, false, &HoldersByPort::new(), Some(5001)).unwrap_err();
     assert_eq!(unclaimed.text, "port 5001 was unavailable; choosing again");
     assert_eq!(judge_start(&api, false, &thief, Some(5001)), Err(taken(9100, "x (pid 7)")));

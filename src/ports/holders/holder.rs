@@ -74,8 +74,11 @@ const LONGEST_NAME: usize = 32;
 const INTERPRETERS: [&str; 12] =
     ["python", "node", "ruby", "perl", "php", "bash", "dash", "zsh", "sh", "java", "deno", "bun"];
 
-/// Programs that may forward ports of containers even if no container can be detected.
-const PROXIES: [&str; 8] = [
+/// Programs that may forward ports of containers even if no container can be detected. Engines bind a
+/// port themselves before they give it to what forwards.
+const PROXIES: [&str; 10] = [
+    "podman",
+    "dockerd",
     "rootlessport",
     "rootlesskit",
     "slirp4netns",
