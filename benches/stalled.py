@@ -230,7 +230,7 @@ def sample(args, stalled):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--devstack", type=os.path.abspath, default=str(ROOT / "target" / "release" / "devstack"))
-    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--lines", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--events", type=int, default=36)
     parser.add_argument("--logs", type=int, default=36)

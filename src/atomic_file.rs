@@ -26,16 +26,27 @@ pub(crate) fn replace(
     // Several processes may write at once, so each has its own drafts.
     let number = DRAFTS.fetch_add(1, Ordering::Relaxed);
     let draft = beside(path, &format!("{}-{number}.new", std::process::id()));
-    // A killed process may have left one, or another user a link: what it leads to is not written.
-    let _ = fs::remove_file(&draft);
-    let created = File::options().write(true).create_new(true).mode(mode).open(&draft);
-    let filled = created.and_then(|mut file| fill(&mut file));
+    let filled = create_anew(&draft, mode).and_then(|mut file| fill(&mut file));
     let written = filled.and_then(|()| fs::rename(&draft, path));
     if written.is_err() {
         // It may not exist, or stay.
         let _ = fs::remove_file(&draft);
     }
     written
+}
+
+/// Creates a file in place of what there is: a killed process may have left one, or another user a link,
+/// and what that leads to is not written.
+pub(crate) fn create_anew(path: &Path, mode: u32) -> io::Result<File> {
+    let _ = fs::remove_file(path);
+    File::options().write(true).create_new(true).mode(mode).open(path)
+}
+
+/// Adds to a file that the user names, a pipe or a device, creating it if necessary. Never blocks.
+pub(crate) fn append(path: &Path, text: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    options.append(true).create(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    options.open(path)?.write_all(text)
 }
 
 /// What writing to a path means.
@@ -48,7 +59,7 @@ pub(crate) enum WriteTarget {
 }
 
 impl WriteTarget {
-    /// Follows links, also one to a file that does not exist yet.
+    /// Follows links, also one to a file that does not exist yet: for paths that the user names.
     pub fn of(path: &Path) -> io::Result<WriteTarget> {
         /// As many as Linux follows.
         const MOST_LINKS: usize = 40;
@@ -79,11 +90,7 @@ impl WriteTarget {
                 file.sync_all()
             }),
             // A pipe without a reader must not block. An open file may have text already.
-            WriteTarget::Stream(path) => File::options()
-                .append(true)
-                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
-                .open(path)?
-                .write_all(text),
+            WriteTarget::Stream(path) => append(path, text),
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use crate::regular_file::{open_linked, read_text};
+
 /// In bytes. A pointer to a git directory is no longer than the longest path.
 const MAX_POINTER: u64 = 8192;
 
@@ -66,8 +68,7 @@ pub(crate) fn below<'p>(path: &'p Path, top: &Path) -> Option<&'p Path> {
 }
 
 fn pointer(path: &Path) -> Option<String> {
-    let found = fs::metadata(path).ok()?;
-    (found.is_file() && found.len() <= MAX_POINTER).then(|| fs::read_to_string(path).ok())?
+    read_text(open_linked(path).ok()?, MAX_POINTER).ok()
 }
 
 #[cfg(test)]

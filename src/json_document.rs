@@ -3,7 +3,21 @@
 use std::fmt;
 
 use jsonc_parser::ParseOptions;
-use jsonc_parser::cst::CstRootNode;
+use jsonc_parser::cst::{CstArray, CstNode, CstRootNode};
+
+/// Breaking the lines of a list takes time that grows with the square of its length.
+const MAX_BROKEN: usize = 500;
+
+/// The parser breaks the lines of an object that gets a property, which takes the same time. A file
+/// with a wider object is left alone.
+const MAX_PROPERTIES: usize = 1000;
+
+/// Gives each element of an array a line, unless there are too many.
+pub(crate) fn break_array(array: &CstArray) {
+    if array.elements().len() <= MAX_BROKEN {
+        array.ensure_multiline();
+    }
+}
 
 /// A JSON text whose comments and layout are kept.
 pub(crate) struct JsonDocument {
@@ -38,8 +52,17 @@ impl JsonDocument {
             allow_extended_string_escapes: false,
         };
         let root = CstRootNode::parse(text, &options).map_err(|error| error.to_string())?;
+        if root.value().is_some_and(|value| has_wide_object(&value)) {
+            return Err(format!("an object in it has more than {MAX_PROPERTIES} properties"));
+        }
         Ok(JsonDocument { mark, root })
     }
+}
+
+fn has_wide_object(node: &CstNode) -> bool {
+    let object = node.as_object();
+    object.is_some_and(|object| object.properties().len() > MAX_PROPERTIES)
+        || node.children().iter().any(has_wide_object)
 }
 
 impl fmt::Display for JsonDocument {

@@ -41,11 +41,11 @@
 //! | room | contents | uses |
 //! |---|---|---|
 //! | `text`, `units`, `encoding`, `sync` | escaping and quoting; durations and sizes; percent-encoding; locks | std |
-//! | `regular_file`, `atomic_file` | files that others may have prepared | rustix |
+//! | `regular_file`, `atomic_file` | the rooms that open files, which others may have prepared | rustix |
 //! | [`model`] | shared vocabulary, plain data: stack, phase, cause, event, snapshot, plan | `text`, `encoding`, serde |
 //! | [`suggest`], [`exit_code`] | "did you mean"; exit codes | `text`, model |
-//! | `git_repository` | the repository and main worktree of a directory | std |
-//! | `json_document` | JSON files of other programs, edited in place | std |
+//! | `git_repository` | the repository and main worktree of a directory | `regular_file` |
+//! | `json_document`, `project_file` | files of other programs in a project, edited in place | `atomic_file`, `regular_file` |
 //! | `sys` | system calls and all `unsafe`, one directory per operating system with the same functions | model |
 //! | [`presets`] | frameworks and data stores, one TOML file each | model |
 //! | [`config`] | text → values with spans → checked [`config::Config`] → [`model::Stack`] | presets |
@@ -283,6 +283,7 @@ pub mod ports;
 pub mod presets;
 pub mod probe;
 pub mod process;
+mod project_file;
 pub mod proxy;
 mod regular_file;
 pub mod suggest;

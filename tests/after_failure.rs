@@ -171,6 +171,30 @@ fn an_app_that_insists_on_a_taken_port_is_told_once_who_has_it() {
 }
 
 #[test]
+fn a_port_in_use_that_the_output_does_not_name_is_tried_twice() {
+    let (project, port) = (TestProject::new(), free_ports(1));
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[services.web]\nport = {port}\nrestart = {{ delay = '1ms' }}\n\
+             command = 'echo BindException: Address already in use; exit 1'\n\
+             [services.other]\ncommand = ['{{misbehave}}', 'run']\n"
+        ),
+    );
+    let up = project.devstack(["up"]).start();
+    up.wait_for(&format!(
+        "web was given PORT={port}, but a port that it needs is in use; its output does not say which"
+    ));
+    up.wait_for("help: read PORT from the environment");
+    up.wait_for("1 of 2 failed");
+    let ps = project.ps();
+    assert_eq!(service(&ps, "web")["phase"], "failed");
+    assert_eq!(service(&ps, "web")["restarts"], 1, "{ps}");
+    up.end();
+    project.finish();
+}
+
+#[test]
 fn a_port_that_is_taken_between_two_runs_and_insisted_on_is_told() {
     let (project, port) = (TestProject::new(), free_ports(2));
     project.write(

@@ -1,7 +1,7 @@
 //! Coding agents: `devstack mcp`, driven with raw lines and with the official Python client, and `devstack agents init`.
 
 #[path = "agents/client.rs"]
-mod client;
+pub mod client;
 
 use std::fs;
 use std::os::unix::fs::symlink;

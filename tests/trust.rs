@@ -1,5 +1,8 @@
 //! Files of other users: which are obeyed, and which are refused.
 
+#[path = "trust/faces.rs"]
+mod faces;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -130,6 +133,79 @@ fn a_prepared_state_directory_leads_nowhere_and_blocks_nothing() {
 }
 
 #[test]
+fn files_of_other_programs_are_not_read_or_written_outside_the_project() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.api]\ncommand = \"python app.py\"\ndebug = { command = \"python -m debugpy --listen $DEBUG_PORT app.py\" }\nport = \"auto\"\n",
+    );
+    let outside = project.outside("home");
+    fs::create_dir_all(&outside).expect("it is ours");
+    let precious = outside.join("launch.json");
+    let secret = "{\"token\": \"hush\"}";
+    fs::write(&precious, secret).expect("it is ours");
+    let vscode = project.path(".vscode");
+    let refused = |why: &str| {
+        for command in ["export vscode", "export vscode --dry-run"] {
+            let ended = project.devstack(command.split(' ')).run();
+            assert_eq!(ended.code(), 1, "{ended:?}");
+            assert!(ended.stderr.contains(why), "{ended:?}");
+            assert!(!(ended.stdout + &ended.stderr).contains("hush"));
+        }
+        assert_eq!(fs::read_to_string(&precious).expect("it stays"), secret);
+        assert_eq!(fs::read_dir(&outside).expect("it stays").count(), 1);
+    };
+    std::os::unix::fs::symlink(&outside, &vscode).expect("it is ours");
+    refused("leads out of the project");
+    fs::remove_file(&vscode).expect("it is ours");
+    fs::create_dir(&vscode).expect("it is ours");
+    let file = vscode.join("launch.json");
+    std::os::unix::fs::symlink(&precious, &file).expect("it is ours");
+    refused("leads out of the project");
+    fs::remove_file(&file).expect("it is ours");
+    std::os::unix::fs::symlink(outside.join("new"), &file).expect("it is ours");
+    refused("symbolic link to nothing");
+    fs::remove_file(&file).expect("it is ours");
+    make_fifo(&file);
+    refused("not a regular file");
+    fs::remove_file(&file).expect("it is ours");
+    fs::write(&file, " ".repeat((1 << 20) + 1)).expect("it is ours");
+    refused("larger than 1 MiB");
+    project.finish();
+}
+
+#[test]
+fn pipes_in_place_of_git_and_package_files_block_nothing() {
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        "[services.web]\ncommand = \"npm run dev\"\nwatch = [\"src/**\"]\nenv_file = { path = \".env\", optional = true }\nrestart = \"never\"\n",
+    );
+    let repository = project.path("pointed");
+    fs::create_dir(&repository).expect("it is ours");
+    let git = project.path(".git");
+    for pipe in ["package.json", ".env", ".gitignore", "pointed/commondir", "pointed/HEAD"] {
+        make_fifo(&project.path(pipe));
+    }
+    let all = || {
+        for command in ["check", "plan", "env web", "doctor", "ps --all", "export vscode"] {
+            // A command that blocks is ended by the limit of the tests, and has no code of its own.
+            let code = project.devstack(command.split(' ')).run().code();
+            assert!((0..=4).contains(&code), "{command} exits with {code}");
+        }
+    };
+    make_fifo(&git);
+    all();
+    fs::remove_file(&git).expect("it is ours");
+    fs::write(&git, "gitdir: pointed\n").expect("it is ours");
+    all();
+    fs::remove_file(project.path(".env")).expect("it is ours");
+    let code = project.devstack(["up"]).run().code();
+    assert!([1, 2, 3].contains(&code), "up exits with {code}");
+    project.finish();
+}
+
+#[test]
 fn data_behind_a_link_of_the_repository_is_not_taken_over() {
     let project = TestProject::new();
     project.write("devstack.toml", "[services.web]\npreset = \"redis\"\n");
@@ -182,6 +258,20 @@ fn data_is_not_written_through_a_link_of_the_repository() {
 /// Writes to the clipboard, clears the screen in two ways, and turns the direction of text.
 const HOSTILE: &str = "\u{1b}]52;c;eA==\u{7}\u{1b}[2J\u{9b}2J\u{202e}\u{2066}";
 
+/// A stack whose texts all contain [`HOSTILE`], as its output does.
+fn hostile_config() -> String {
+    let escaped = escaped();
+    format!(
+        "[services.api]\ncommand = [\"sh\", \"-c\", \"echo '{escaped}'; while sleep 60; do :; done\", \"{escaped}\"]\nport = \"auto\"\nready = {{ delay = \"0s\" }}\n\
+         description = \"{escaped}\"\nactions.seed = {{ command = \"printf '{escaped}'\", help = \"{escaped}\" }}\nenv = {{ A = \"{escaped}\", \"B\\u001b[2J\\u009b\" = \"1\" }}\nwatch = [\"\\u001b\\u009b2J\\u202e*\"]\n"
+    )
+}
+
+/// [`HOSTILE`] as TOML writes it.
+fn escaped() -> String {
+    HOSTILE.chars().map(|c| format!("\\u{:04x}", c as u32)).collect()
+}
+
 /// What reaches a terminal or a file has only line ends, and colors if wanted.
 #[track_caller]
 fn assert_clean(what: &str, text: &str, terminal: bool) {
@@ -206,7 +296,7 @@ fn no_text_of_a_repository_controls_the_terminal() {
     let project = TestProject::new();
     let dir = project.path(format!("w{HOSTILE}"));
     fs::create_dir_all(&dir).expect("it is ours");
-    let escaped: String = HOSTILE.chars().map(|c| format!("\\u{:04x}", c as u32)).collect();
+    let escaped = escaped();
     let check = |text: &str, terminal: bool| {
         fs::write(dir.join("devstack.toml"), text).expect("it is ours");
         let command = project.devstack(["check"]).dir(&dir);
@@ -223,10 +313,7 @@ fn no_text_of_a_repository_controls_the_terminal() {
         check(&format!("[services.api]\ncommand = 'x'\nenv_file = \"{escaped}\""), terminal);
         check(&format!("[services.api]\ncommand = 'x'\ndir = \"{escaped}/x\""), terminal);
     }
-    let text = format!(
-        "[services.api]\ncommand = [\"sh\", \"-c\", \"echo '{escaped}'; while sleep 60; do :; done\", \"{escaped}\"]\nport = \"auto\"\nready = {{ delay = \"0s\" }}\n\
-         description = \"{escaped}\"\nactions.seed = {{ command = \"printf '{escaped}'\", help = \"{escaped}\" }}\nenv = {{ A = \"{escaped}\", \"B\\u001b[2J\\u009b\" = \"1\" }}\nwatch = [\"\\u001b\\u009b2J\\u202e*\"]\n"
-    );
+    let text = hostile_config();
     fs::write(dir.join("devstack.toml"), text).expect("it is ours");
     let up = project.devstack(["up", "-d"]).dir(&dir).run();
     let up = up.expect_code(0);

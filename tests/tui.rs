@@ -3,8 +3,8 @@
 use std::num::NonZero;
 
 use crate::support::{
-    CTRL_C, CTRL_Z, RunningProgram, Signal, Source, TestProject, TtySettings, eventually, service,
-    signal_all,
+    CTRL_C, CTRL_Z, RunningProgram, Signal, Source, TestProject, TtySettings, eventually,
+    kill_processes, service,
 };
 
 const SIZE: (u16, u16) = (24, 80);
@@ -110,6 +110,9 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
         other["phase"] == "ready" && other["pid"] != before
     });
 
+    tui.write(b":requests\r");
+    wait_screen(&tui, SIZE, &["have no names"]);
+
     tui.resize(40, 130);
     wait_screen(&tui, (40, 130), &["MEM ── log"]);
     tui.write(b"q");
@@ -205,13 +208,16 @@ fn a_tui_that_is_killed_gives_the_terminal_back() {
     wait_screen(&shell, SIZE, &["WARN at the end", "q plain log"]);
     assert!(is_alternate(&shell));
     let pid = project.ps()["supervisor_pid"].as_u64().expect("a pid");
-    signal_all(&[pid.try_into().expect("a pid")], Signal::KILL);
+    kill_processes(&[pid.try_into().expect("a pid")]);
     shell.wait_for("the shell goes on");
     eventually("the terminal as before", || {
         (!is_alternate(&shell) && shell.settings() == usual).then_some(())
     });
     shell.write(b"\n");
     assert_eq!(shell.wait_code(), 0);
+    // What the killed one left is taken over.
+    project.devstack(["up", "-d"]).run().expect_code(0);
+    project.devstack(["down"]).run().expect_code(0);
     project.finish();
 }
 

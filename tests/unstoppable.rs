@@ -360,6 +360,7 @@ fn an_action_fails_and_may_run_again_once_its_process_has_gone() {
         assert!(refused.stderr.contains("help: thaw it with `echo "), "{refused:?}");
     }
     drop(group);
+    up.wait_for("action seed, which could not be killed, is gone");
     project.wait_ps(|ps| service(ps, "api")["actions"][0]["running"].is_null());
     let again = project.devstack(["do", "api", "seed"]).start();
     eventually("it to run again", || {

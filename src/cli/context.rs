@@ -16,6 +16,7 @@ use crate::control::ControlClient;
 use crate::exit_code::ExitCode;
 use crate::log::{LogStyle, reader_closed};
 use crate::model::{Message, MessageClass, Name, Snapshot};
+use crate::regular_file::open_null;
 use crate::suggest;
 use crate::sync::lock_unpoisoned;
 use crate::sys::allocator;
@@ -93,7 +94,7 @@ fn trim_at_rest() -> impl Fn() {
 fn check_descriptors() -> io::Result<()> {
     /// Descriptors that a runtime opens when it is created.
     const DESCRIPTORS: usize = 8;
-    let spare = (0..DESCRIPTORS).map(|_| std::fs::File::open("/dev/null"));
+    let spare = (0..DESCRIPTORS).map(|_| open_null());
     drop(spare.collect::<io::Result<Vec<_>>>()?);
     Ok(())
 }

@@ -1,10 +1,11 @@
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self};
 use std::hint::black_box;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
+use crate::atomic_file::{PRIVATE, create_anew};
+use crate::regular_file::{open_regular, random_bytes};
 
 const FILE: &str = "dashboard.token";
 
@@ -37,8 +38,7 @@ impl DashboardToken {
     /// # Errors
     /// The system has no random numbers.
     pub(super) fn random() -> io::Result<DashboardToken> {
-        let mut bytes = [0; BYTES];
-        File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+        let bytes = random_bytes::<BYTES>()?;
         Ok(DashboardToken(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
@@ -63,9 +63,7 @@ impl std::fmt::Debug for DashboardToken {
 }
 
 fn read(path: &Path) -> io::Result<DashboardToken> {
-    let mut options = OpenOptions::new();
-    options.read(true).custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
-    let file = options.open(path)?;
+    let file = open_regular(path)?;
     let data = file.metadata()?;
     let is_private = data.is_file()
         && data.uid() == rustix::process::geteuid().as_raw()
@@ -83,9 +81,7 @@ fn read(path: &Path) -> io::Result<DashboardToken> {
 /// Creates the file with its content at once: of two processes, one wins and the other reads.
 fn create(path: &Path) -> io::Result<()> {
     let new: PathBuf = path.with_extension(format!("{}.new", std::process::id()));
-    // Left by a process with this number that was killed.
-    let _ = fs::remove_file(&new);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+    let mut file = create_anew(&new, PRIVATE)?;
     let written = DashboardToken::random().and_then(|token| file.write_all(token.0.as_bytes()));
     let linked = written.and_then(|()| fs::hard_link(&new, path));
     fs::remove_file(&new)?;

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::io;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 
 use crate::control::ClientError;
 use crate::model::{Message, MessageClass};
+use crate::text::clean;
 
 /// What the page may do: use its own files, and ask its own server.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -92,7 +94,15 @@ pub(super) fn json(status: StatusCode, value: &impl Serialize) -> DashboardRespo
 
 /// Returns a response with JSON as a stack has sent it.
 pub(super) fn json_bytes(status: StatusCode, text: Bytes) -> DashboardResponse {
-    with_headers(status, JSON, Full::new(text))
+    with_headers(status, JSON, Full::new(escaped(text)))
+}
+
+/// Escapes what a terminal would obey or what hides text. The JSON means the same.
+pub(super) fn escaped(json: Bytes) -> Bytes {
+    match std::str::from_utf8(&json).map(|text| clean(text, false)) {
+        Ok(Cow::Owned(cleaned)) => cleaned.into(),
+        Ok(Cow::Borrowed(_)) | Err(_) => json,
+    }
 }
 
 /// Returns a response with one JSON object per line.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
+use super::reply::escaped;
 use super::stack_list;
 use crate::control::{ActionStream, ClientError, ControlClient, LineStream, LogQuery};
 use crate::log::StatusMode;
@@ -59,7 +60,7 @@ struct ReaderGone;
 
 impl LineSender {
     async fn send(&self, part: BytesMut) -> Result<(), ReaderGone> {
-        match timeout(STALLED, self.0.send(part.freeze())).await {
+        match timeout(STALLED, self.0.send(escaped(part.freeze()))).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) | Err(_) => Err(ReaderGone),
         }

@@ -127,6 +127,9 @@ pub enum ExitBlame {
     /// It is, but the next run would exit in the same way: it insists on a port that another
     /// process has, instead of the one it was given, or without one.
     InsistsOnPort(Message),
+    /// The port that it could not use is not named and not its own. After a second time like this,
+    /// it insists on that one.
+    MayInsistOnPort(Message),
     /// It is, but the next run would exit in the same way: something is missing.
     CannotRun(Message),
 }

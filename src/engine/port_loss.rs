@@ -74,6 +74,13 @@ impl Engine {
         };
         let exit = *exit;
         let renewed = state.take_restart().is_some();
+        let excuse = match excuse {
+            ExitBlame::MayInsistOnPort(message) if state.crashed => {
+                ExitBlame::InsistsOnPort(message)
+            }
+            ExitBlame::MayInsistOnPort(_) => ExitBlame::None,
+            excuse => excuse,
+        };
         let insists = matches!(excuse, ExitBlame::InsistsOnPort(_));
         let mut ends_stack = false;
         let next = match excuse {
@@ -95,7 +102,7 @@ impl Engine {
                 let failure = ServiceFailure::NotStarted(message);
                 RunState::Finished(ServiceOutcome::Failed(failure))
             }
-            ExitBlame::None => {
+            ExitBlame::None | ExitBlame::MayInsistOnPort(_) => {
                 ends_stack = state.service.on_exit == OnExit::Shutdown;
                 state.after_unexpected(now, exit, ending || ends_stack)
             }

@@ -6,8 +6,8 @@ use std::path::Path;
 use jsonc_parser::cst::{CstArray, CstInputValue, CstNode, CstObject, CstObjectProp};
 use serde_json::{Value, json};
 
-use crate::json_document::JsonDocument;
-use crate::model::{DebuggerKind, Message, MessageClass, Name};
+use crate::json_document::{JsonDocument, break_array};
+use crate::model::{DebuggerKind, Name};
 
 /// Where a debugger attaches to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +39,14 @@ const EMPTY: &str = "{\n  \"version\": \"0.2.0\"\n}\n";
 /// text, if any. `workspace` is the directory that contains `.vscode`.
 ///
 /// # Errors
-/// The text is not valid for VS Code (class `config`); the file should then be left alone.
+/// Why the text is not valid for VS Code; the file should then be left alone.
 pub fn merge(
     existing: Option<&str>,
     attach: &[AttachTarget],
     workspace: &Path,
-) -> Result<String, Message> {
-    let document = JsonDocument::parse(existing, EMPTY).map_err(|why: String| broken(&why))?;
-    let object =
-        document.root.object_value_or_create().ok_or_else(|| broken("not a JSON object"))?;
+) -> Result<String, String> {
+    let document = JsonDocument::parse(existing, EMPTY)?;
+    let object = document.root.object_value_or_create().ok_or("it is not a JSON object")?;
     if object.get("version").is_none() {
         object.insert(0, "version", "0.2.0".into());
     }
@@ -60,13 +59,8 @@ pub fn merge(
     Ok(document.to_string())
 }
 
-fn broken(why: &str) -> Message {
-    Message::new(MessageClass::Config, format!("cannot read launch.json: {why}"))
-        .help("fix it or move it away, then try again (nothing was written)")
-}
-
-fn list(object: &CstObject, key: &str) -> Result<CstArray, Message> {
-    object.array_value_or_create(key).ok_or_else(|| broken(&format!("`{key}` is not an array")))
+fn list(object: &CstObject, key: &str) -> Result<CstArray, String> {
+    object.array_value_or_create(key).ok_or_else(|| format!("`{key}` is not an array"))
 }
 
 fn title(service: &Name) -> String {
@@ -89,7 +83,7 @@ fn upsert(entries: &CstArray, name: &str, wanted: LaunchEntry) {
     let Some(there) = named(entries, name) else {
         let fields = wanted.iter().map(|(key, value)| ((*key).to_owned(), input(value)));
         entries.append(CstInputValue::Object(fields.collect()));
-        entries.ensure_multiline();
+        break_array(entries);
         return;
     };
     // A different kind of debugger: nothing in the old entry fits.
@@ -127,7 +121,7 @@ fn set_if_different(property: &CstObjectProp, wanted: &Value) {
 }
 
 /// Updates the compound of everything: devstack's current entries, plus whatever the user added.
-fn upsert_compound(compounds: &CstArray, attach: &[AttachTarget]) -> Result<(), Message> {
+fn upsert_compound(compounds: &CstArray, attach: &[AttachTarget]) -> Result<(), String> {
     let titles: Vec<String> = attach.iter().map(|one| title(&one.service)).collect();
     let Some(there) = named(compounds, ALL) else {
         let titles = titles.into_iter().map(CstInputValue::from).collect();
@@ -136,7 +130,7 @@ fn upsert_compound(compounds: &CstArray, attach: &[AttachTarget]) -> Result<(), 
             ("configurations".to_owned(), CstInputValue::Array(titles)),
             ("stopAll".to_owned(), true.into()),
         ]));
-        compounds.ensure_multiline();
+        break_array(compounds);
         return Ok(());
     };
     let members = list(&there, "configurations")?;
@@ -366,7 +360,7 @@ mod tests {
             "{a: 1}",
         ] {
             let wrong = merge(Some(text), &[attach("api", DebuggerKind::Node, 1)], Path::new("/"));
-            assert!(wrong.unwrap_err().text.starts_with("cannot read launch.json: "), "{text}");
+            assert!(wrong.is_err(), "{text}");
         }
     }
 

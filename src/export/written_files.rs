@@ -8,7 +8,7 @@ use crate::model::{Message, MessageClass};
 
 impl Export {
     /// Writes its only file to `path`, or all of its files into the directory `path`. Returns the
-    /// paths. Each file is written as a whole; a symbolic link stays one.
+    /// paths. Each file is written as a whole. A link that `path` itself is stays one, as in a shell.
     ///
     /// # Errors
     /// A file exists and `force` is not set (class `usage`), or it cannot be written (class `disk`).
@@ -20,7 +20,8 @@ impl Export {
         };
         paths.iter().try_for_each(|path| check_target(path, force))?;
         for (file, path) in self.files.iter().zip(&paths) {
-            replace(path, &file.text).map_err(|error| {
+            let is_named = paths.len() == 1;
+            replace(path, is_named, &file.text).map_err(|error| {
                 let text = format!("cannot write {}: {error}", path.display());
                 Message::new(MessageClass::Disk, text).help("use another path with --output")
             })?;
@@ -39,15 +40,23 @@ fn check_target(path: &Path, force: bool) -> Result<(), Message> {
             refused("is not a regular file", "use another path with --output")
         }
         Ok(_) if !force => refused("exists", "use --force to replace it, or another path"),
+        // A link to nothing would create what it leads to.
+        Err(_) if !force && path.is_symlink() => {
+            refused("is a symbolic link", "use --force to write what it leads to, or another path")
+        }
         Ok(_) | Err(_) => Ok(()),
     }
 }
 
-fn replace(path: &Path, text: &str) -> io::Result<()> {
+fn replace(path: &Path, is_named: bool, text: &str) -> io::Result<()> {
     if let Some(dir) = path.parent().filter(|dir| !dir.as_os_str().is_empty()) {
         fs::create_dir_all(dir)?;
     }
-    WriteTarget::of(path)?.write(text.as_bytes())
+    let target = match is_named {
+        true => WriteTarget::of(path)?,
+        false => WriteTarget::File(path.to_owned()),
+    };
+    target.write(text.as_bytes())
 }
 
 #[cfg(test)]
@@ -92,5 +101,18 @@ mod tests {
         export(&["a"]).write(&link, true).unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read_to_string(place.path().join("real")).unwrap(), "a\n");
+        fs::remove_file(place.path().join("real")).unwrap();
+        let refused = export(&["a"]).write(&link, false).unwrap_err();
+        assert!(refused.text.ends_with("is a symbolic link"), "{}", refused.text);
+        assert!(!place.path().join("real").exists());
+
+        // Links among several files are nobody's choice.
+        let dir = place.path().join("units");
+        fs::create_dir(&dir).unwrap();
+        fs::write(place.path().join("precious"), "mine").unwrap();
+        std::os::unix::fs::symlink("../precious", dir.join("x.service")).unwrap();
+        export(&["x.service", "y.target"]).write(&dir, true).unwrap();
+        assert_eq!(fs::read_to_string(place.path().join("precious")).unwrap(), "mine");
+        assert_eq!(fs::read_to_string(dir.join("x.service")).unwrap(), "x.service\n");
     }
 }

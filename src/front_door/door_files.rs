@@ -1,12 +1,12 @@
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::OFlags;
 use tokio::time::sleep;
 
+use crate::regular_file::open_lock;
 use crate::sys::process::network_namespace;
 
 /// How much of a small file is read.
@@ -48,7 +48,7 @@ impl DoorFiles {
 
     /// Locks it for a front door. `None`: there is one already.
     pub(super) async fn take_lock(&self) -> io::Result<Option<File>> {
-        let lock = open_lock(&self.lock())?;
+        let lock = open_lock(&self.lock(), true)?;
         for _ in 0..LOCK_TRIES {
             match lock.try_lock() {
                 Ok(()) => return Ok(Some(lock)),
@@ -75,14 +75,6 @@ impl DoorFiles {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
         Ok(dir.join(domain))
     }
-}
-
-/// Opens a lock file of this user, creating it if necessary. A link is an error: it would be written
-/// through.
-pub(super) fn open_lock(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    options.custom_flags(OFlags::NOFOLLOW.bits().cast_signed()).open(path)
 }
 
 /// Writes what the holder of a lock says about itself.
@@ -113,9 +105,9 @@ mod tests {
         let files = DoorFiles::below(dir.path());
         for path in [files.lock(), files.choice(), files.errors(), files.name("x").unwrap()] {
             symlink(&precious, &path).unwrap();
-            assert!(open_lock(&path).is_err(), "{}", path.display());
+            assert!(open_lock(&path, true).is_err(), "{}", path.display());
             std::fs::remove_file(&path).unwrap();
-            let file = open_lock(&path).unwrap();
+            let file = open_lock(&path, true).unwrap();
             assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(std::fs::read_to_string(precious).unwrap(), "mine");

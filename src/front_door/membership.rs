@@ -8,12 +8,13 @@ use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use super::door_files::{DoorFiles, open_lock};
+use super::door_files::DoorFiles;
 use super::door_protocol::{DoorJoin, DoorReply, DoorRequest, connect};
 use super::door_stream::DoorStream;
 use super::membership_step::{JoinAttempts, JoinOutcome, MembershipStep};
 use crate::model::{Message, MessageClass};
 use crate::process::start_standalone;
+use crate::regular_file::open_lock;
 use crate::supervisor::SupervisorHandle;
 
 /// The hidden command that is the front door; the runtime directory follows.
@@ -120,7 +121,8 @@ impl Membership {
         let files = self.files.clone();
         let start = move || {
             // Without it, only what a bug prints is lost.
-            let errors = open_lock(&files.errors()).map_or_else(|_| Stdio::null(), Stdio::from);
+            let errors =
+                open_lock(&files.errors(), true).map_or_else(|_| Stdio::null(), Stdio::from);
             let [command, role] = DOOR_COMMAND.map(OsStr::new);
             start_standalone([command, role, files.dir().as_os_str()], errors)
         };

@@ -4,10 +4,11 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
-use super::door_files::{DoorFiles, open_lock, read_label, write_label};
+use super::door_files::{DoorFiles, read_label, write_label};
 use super::port_choice::{DoorPort, choose_port};
 use crate::model::{Message, MessageClass, Name, ProxyPlace};
 use crate::ports::{display_home_relative, explain_held, holders_of_port};
+use crate::regular_file::open_lock;
 
 /// How many stacks may have names that differ only in a number.
 const TRIES: u32 = 100;
@@ -110,7 +111,7 @@ fn claim_domain(
     let mut owner = None;
     for number in 1..=TRIES {
         let domain = numbered(wanted, number);
-        let file = open_lock(&files.name(&domain)?)?;
+        let file = open_lock(&files.name(&domain)?, true)?;
         match file.try_lock() {
             Ok(()) => {
                 write_label(&file, &dir.to_string_lossy())?;

@@ -3,8 +3,9 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
-use super::door_files::{DoorFiles, open_lock, read_label};
+use super::door_files::{DoorFiles, read_label};
 use crate::model::ProxyPlace;
+use crate::regular_file::open_lock;
 
 /// How many numbers are tried.
 const TRIES: u16 = 100;
@@ -29,13 +30,13 @@ pub(super) fn choose_port(files: &DoorFiles) -> io::Result<Option<DoorPort>> {
         return Ok(Some(DoorPort { port, taken: None }));
     }
     // Two starts must not find each other's attempts.
-    let choice = open_lock(&files.choice())?;
+    let choice = open_lock(&files.choice(), true)?;
     choice.lock()?;
     Ok(first_free(ProxyPlace::USUAL_PORT, |port| bind(port).is_ok()))
 }
 
 fn port_of_live_door(files: &DoorFiles) -> io::Result<Option<u16>> {
-    let lock = open_lock(&files.lock())?;
+    let lock = open_lock(&files.lock(), true)?;
     match lock.try_lock_shared() {
         Ok(()) => Ok(None),
         Err(std::fs::TryLockError::WouldBlock) => Ok(read_label(&lock).trim().parse().ok()),
@@ -115,7 +116,7 @@ mod tests {
     fn the_port_of_a_live_door_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let files = DoorFiles::below(dir.path());
-        let lock = open_lock(&files.lock()).unwrap();
+        let lock = open_lock(&files.lock(), true).unwrap();
         crate::front_door::door_files::write_label(&lock, "8123\n").unwrap();
         assert_eq!(port_of_live_door(&files).unwrap(), None);
         lock.lock().unwrap();

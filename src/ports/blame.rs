@@ -8,6 +8,9 @@ use super::address_in_use::{mentioned_ports, mentions_address_in_use, mentions_p
 use super::{PortHolder, loss_text};
 use crate::model::{Message, MessageClass, Service};
 
+/// Smaller numbers in a traceback are lines and error numbers rather than ports.
+const FIRST_LIKELY_PORT: u16 = 1024;
+
 /// The processes that listen on each port.
 pub type HoldersByPort = BTreeMap<u16, Vec<PortHolder>>;
 
@@ -47,6 +50,9 @@ pub enum PortBlame {
     Reservation,
     /// One of them was in use, perhaps this one, but nothing is listening there any more.
     UsedBefore(Option<u16>),
+    /// A port was in use that its output does not name, and its own are free. The message counts if
+    /// that happens again: then it is another port.
+    Unnamed(Message),
 }
 
 /// Judges whether a service may start on its ports. `first`: it has not run before. `unclaimed`: a
@@ -107,6 +113,7 @@ pub fn judge_exit(service: &Service, evidence: &ExitEvidence) -> PortBlame {
     let lingers = |number: &u16| evidence.lingering.contains(number);
     match meant.or_else(|| numbers.into_iter().find(lingers)) {
         Some(number) if lingers(&number) => PortBlame::Lingers(number),
+        None if !names_port(&blamed) => unnamed_port(service),
         meant => PortBlame::UsedBefore(meant),
     }
 }
@@ -126,7 +133,7 @@ pub fn suspected_ports(
         return own_port::suspected(service, lines, &blamed, fixed);
     }
     let named = blamed.into_iter().flat_map(|line| named_ports(line));
-    let mut ports: BTreeSet<u16> = named.chain(unnamed_ports(service)).collect();
+    let mut ports: BTreeSet<u16> = named.chain(unnamed_ports(service, lines, fixed)).collect();
     ports.retain(|number| !service.ports.iter().any(|port| port.number == *number));
     ports
 }
@@ -141,11 +148,54 @@ fn blamed_lines<'a>(service: &Service, lines: &'a [String]) -> Vec<&'a String> {
     lines.iter().filter(|line| mentions_address_in_use(line)).filter(outside).collect()
 }
 
+/// Whether one of these lines about an address in use says which port it was.
+fn names_port(blamed: &[&String]) -> bool {
+    blamed.iter().any(|line| named_ports(line).next().is_some())
+}
+
 /// Returns the ports that a program may use without naming them in its error: those that it was not
-/// given although they are wanted for it, and the numbers in its command.
-fn unnamed_ports(service: &Service) -> Vec<u16> {
+/// given although they are wanted for it, and the numbers in its command, its source and the lines
+/// of a traceback that start a server.
+fn unnamed_ports(service: &Service, lines: &[String], fixed: &BTreeSet<u16>) -> Vec<u16> {
     let wanted = service.ports.iter().filter_map(|port| port.wanted);
-    wanted.chain(mentioned_ports(&service.launch.command.line())).collect()
+    let mut ports: Vec<u16> =
+        wanted.chain(mentioned_ports(&service.launch.command.line())).collect();
+    let traced = lines.iter().filter(|line| starts_server(line));
+    let traced = traced.flat_map(|line| mentioned_ports(line));
+    ports.extend(traced.chain(fixed.iter().copied()).filter(|port| *port >= FIRST_LIKELY_PORT));
+    ports
+}
+
+/// Whether a line of a traceback calls what opens a port, and not with a default for `PORT`.
+fn starts_server(line: &str) -> bool {
+    let call = ["server(", "bind(", "listen(", "run(", "serve("];
+    let lower = line.to_lowercase();
+    call.iter().any(|call| lower.contains(call)) && !line.contains("PORT")
+}
+
+/// Judges a run whose output says that a port is in use, but not which, while its own are free.
+fn unnamed_port(service: &Service) -> PortBlame {
+    let Some(given) = service.port().map(|port| port.number) else {
+        return PortBlame::UsedBefore(None);
+    };
+    let name = &service.name;
+    let text = format!(
+        "{name} was given PORT={given}, but a port that it needs is in use; its output does not \
+         say which"
+    );
+    let help = format!(
+        "{}; or find what is using it with `devstack ports PORT`, then run `devstack restart {name}`",
+        way_to_port(service)
+    );
+    PortBlame::Unnamed(Message::new(MessageClass::Port, text).help(help))
+}
+
+/// Says how the program of a service takes its port.
+fn way_to_port(service: &Service) -> String {
+    match &service.advice {
+        Some(advice) => advice.port.clone(),
+        None => "read PORT from the environment, or pass --port $PORT in its command".to_owned(),
+    }
 }
 
 /// Explains that a run whose output has these lines about an address in use meant another port than
@@ -171,7 +221,8 @@ fn insistence(service: &Service, evidence: &ExitEvidence, blamed: &[&String]) ->
     };
     let named = blamed.iter().flat_map(|line| named_ports(line)).find(is_held);
     let port = named.or_else(|| {
-        let mut unnamed = unnamed_ports(service).into_iter().filter(is_held);
+        let unnamed = unnamed_ports(service, &evidence.lines, &evidence.fixed);
+        let mut unnamed = unnamed.into_iter().filter(is_held);
         unnamed.find(|port| !evidence.held || shows(*port))
     })?;
     let holder = holder(port)?;
@@ -180,10 +231,7 @@ fn insistence(service: &Service, evidence: &ExitEvidence, blamed: &[&String]) ->
         "{name} was given PORT={given} but seems to insist on {port}, which {} holds",
         holder.short_name()
     );
-    let way = match &service.advice {
-        Some(advice) => advice.port.clone(),
-        None => "read PORT from the environment, or pass --port $PORT in its command".to_owned(),
-    };
+    let way = way_to_port(service);
     let help = format!(
         "{way}; or free it with `devstack ports {port} --kill`, then run `devstack restart {name}`"
     );

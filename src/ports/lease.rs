@@ -1,7 +1,7 @@
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,6 +14,7 @@ use super::holders::{holder, system};
 #[cfg(target_os = "linux")]
 pub use super::lease_file::label_of;
 use super::lease_file::{LeaseLabel, parse_label, read_label, write_label};
+use crate::regular_file::open_lock;
 use crate::text::escape_control;
 use std::fmt;
 
@@ -164,7 +165,7 @@ impl LeaseDir {
 
     /// Returns the devstack that has `port`, if there is one.
     pub fn owner(&self, port: u16) -> Option<LeaseOwner> {
-        let file = OpenOptions::new().read(true).open(self.file_of(port)).ok()?;
+        let file = open_lock(&self.file_of(port), false).ok()?;
         match file.try_lock_shared() {
             // Closing the file releases the lock immediately.
             Ok(()) | Err(TryLockError::Error(_)) => None,
@@ -192,7 +193,7 @@ impl LeaseDir {
 
     /// Also true for a file just locked, until its owner has written its label.
     fn is_stale(&self, port: u16) -> bool {
-        let Ok(file) = File::open(self.file_of(port)) else { return false };
+        let Ok(file) = open_lock(&self.file_of(port), false) else { return false };
         let locked = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
         let stale = locked && parse_label(&file).is_some_and(|label| !label.lives());
         if stale {
@@ -203,8 +204,7 @@ impl LeaseDir {
 
     fn lock(&self, port: u16) -> io::Result<LockAttempt> {
         let path = self.file_of(port);
-        let mut options = OpenOptions::new();
-        let file = options.read(true).write(true).create(true).mode(0o600).open(&path)?;
+        let file = open_lock(&path, true)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Theirs(file)),

@@ -1,15 +1,14 @@
 //! Forks devstack into a foreground process, which stays with the caller, and a daemon.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::sync::oneshot;
 
+use crate::atomic_file::{PRIVATE, create_anew};
 use crate::model::ProcessExit;
 use crate::sys::fork::{ForkResult, detach_stdio, fork};
 use crate::sys::{process, signal};
@@ -56,9 +55,8 @@ impl Daemon {
     /// # Errors
     /// The system's error when /dev/null cannot be opened or the session not be changed.
     pub fn leave_terminal(self, stderr: &Path) -> io::Result<UnixStream> {
-        // A full disk must not prevent the start. A new file is neither a link nor a pipe.
-        let _ = std::fs::remove_file(stderr);
-        let errors = File::options().write(true).create_new(true).mode(0o600).open(stderr);
+        // A full disk must not prevent the start.
+        let errors = create_anew(stderr, PRIVATE);
         rustix::process::setsid()?;
         detach_stdio()?;
         if let Ok(errors) = &errors {

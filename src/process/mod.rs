@@ -22,6 +22,8 @@ pub(crate) mod keeper;
 mod process_manager;
 mod process_tree;
 pub(crate) mod run;
+#[cfg(feature = "tui")]
+mod screen_guard;
 pub(crate) mod spawn;
 mod stack_mark;
 mod standalone;
@@ -49,6 +51,8 @@ pub(crate) use run::OutputTail;
 pub use run::{
     BoxFuture, OneShotCommand, OutputSink, RunChange, RunHandle, RunReport, RunTree, TreeUsage,
 };
+#[cfg(feature = "tui")]
+pub(crate) use screen_guard::ScreenGuard;
 pub(crate) use spawn::{
     DATA_OF_ROOT, check_data_dir, command_summary, display_command, runs_under_shell,
 };

@@ -1,5 +1,4 @@
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +20,7 @@ use super::stack_mark::StackMark;
 use crate::model::{
     DirMove, LaunchConfig, Message, RunId, SERVICE_VAR, StackContainers, Survivor, TtyMode,
 };
+use crate::regular_file::random_bytes;
 use crate::sys::pty::{Pty, TermSize};
 
 /// How long killed trees may take to disappear at the end. SIGKILL takes milliseconds; what is
@@ -385,7 +385,5 @@ pub(crate) fn random_name() -> io::Result<String> {
 }
 
 fn random_bits() -> io::Result<u128> {
-    let mut bytes = [0; 16];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(u128::from_ne_bytes(bytes))
+    random_bytes().map(u128::from_ne_bytes)
 }

@@ -1,7 +1,6 @@
 //! Gathers what can be seen of ports, off the loop, and lets `ports` judge it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -16,7 +15,7 @@ use crate::ports::{
     self, BindScope, ExitEvidence, HoldersByPort, ListeningSocket, PortAllocator, PortAvailability,
     PortBlame,
 };
-use crate::regular_file::open_regular;
+use crate::regular_file::{open_regular, read_text};
 use crate::sync::lock_unpoisoned;
 
 /// Number of log lines of a run to search for an address in use: as long as a traceback.
@@ -148,7 +147,8 @@ pub(super) fn investigate(
         | PortBlame::Unclear
         | PortBlame::OpenedPassedPort(_)
         | PortBlame::Lingers(_)
-        | PortBlame::UsedBefore(_) => {}
+        | PortBlame::UsedBefore(_)
+        | PortBlame::Unnamed(_) => {}
     }
     ExitFinding::Ports(blame)
 }
@@ -175,10 +175,7 @@ fn own_text(dir: &Path, word: &str) -> Option<String> {
     if within.components().any(|part| part == Component::ParentDir) {
         return None;
     }
-    let mut text = String::new();
-    let file = open_regular(&path).ok()?;
-    file.take(SEARCHED_BYTES + 1).read_to_string(&mut text).ok()?;
-    (text.len() as u64 <= SEARCHED_BYTES).then_some(text)
+    read_text(open_regular(&path).ok()?, SEARCHED_BYTES).ok()
 }
 
 /// Returns the ports of a service, each with where a listener is in its way.

@@ -94,6 +94,7 @@ impl Supervisor {
         match blame {
             PortBlame::Taken(message) => ExitBlame::PortTaken(message),
             PortBlame::Insists(message) => ExitBlame::InsistsOnPort(message),
+            PortBlame::Unnamed(message) => ExitBlame::MayInsistOnPort(message),
             PortBlame::Lingers(port) => ExitBlame::PortLingers(port),
             PortBlame::OpenedPassedPort(number) if service.lazy.is_some() => {
                 ExitBlame::CannotRun(run_notes::port_is_kept(number))

@@ -10,6 +10,7 @@ use super::status::event_lines;
 use super::supervisor::Supervisor;
 use crate::engine::Input;
 use crate::model::{DirMove, Message};
+use crate::regular_file::open_dir;
 use crate::sync::lock_unpoisoned;
 use crate::sys::file_clock::{FileTime, file_time_now};
 use crate::sys::file_id::FileId;
@@ -36,7 +37,7 @@ impl ProjectPlace {
     /// Opens the directory.
     pub fn new(dir: &Path, follow: FollowFn) -> ProjectPlace {
         let since = file_time_now();
-        let opened = File::open(dir).ok();
+        let opened = open_dir(dir).ok();
         let named = opened.as_ref().and_then(|file| open_path(file).ok());
         ProjectPlace { opened, dir: dir.to_owned(), named, since, follow }
     }

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,7 +9,7 @@ use serde::Deserialize;
 use crate::config::command_words;
 use crate::model::{BindHints, CommandLine, Service};
 use crate::presets::package_script;
-use crate::regular_file::open_linked;
+use crate::regular_file::{open_linked, read_text};
 
 /// Largest `package.json` to read.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -42,13 +41,8 @@ pub(super) fn with_hints(service: &Service, hints: Option<BindHints>) -> Cow<'_,
 
 /// Returns the words of all scripts of a `package.json`.
 fn scripts(path: &Path) -> Option<BTreeMap<String, Vec<String>>> {
-    let file = open_linked(path).ok()?;
-    if file.metadata().ok()?.len() > MAX_BYTES {
-        return None;
-    }
-    let mut text = Vec::new();
-    file.take(MAX_BYTES).read_to_end(&mut text).ok()?;
-    let package: PackageFile = serde_json::from_slice(&text).ok()?;
+    let text = read_text(open_linked(path).ok()?, MAX_BYTES).ok()?;
+    let package: PackageFile = serde_json::from_str(&text).ok()?;
     let words = |text| command_words(&CommandLine::Shell(text));
     Some(package.scripts.into_iter().map(|(name, text)| (name, words(text))).collect())
 }

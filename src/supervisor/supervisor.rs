@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::actions::ActionEnd;
+use super::actions::ActionNews;
 use super::clock::Clock;
 use super::executor::{Executor, JobReport};
 use super::feed::EventFeed;
@@ -149,7 +149,7 @@ pub(super) enum WakeReason {
     Fact(RunReport),
     Report(ProbeReport),
     Done(JobReport),
-    ActionEnded(Option<ActionEnd>),
+    ActionEnded(ActionNews),
     Change(WatchReport),
     Ask(SupervisorRequest),
     Ports(PortVerdict),

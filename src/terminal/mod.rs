@@ -10,7 +10,7 @@
 //! after the other. Output goes into a bounded queue per client: nothing waits for a slow client,
 //! which learns how much it missed. Keys go straight to the pty, or wait in the key queue.
 //!
-//! `KeyReader`, `RawMode` and `ScreenGuard` are about the terminal of the user instead.
+//! `KeyReader` and `RawMode` are about the terminal of the user instead.
 
 mod attachment;
 mod crlf_stripper;
@@ -18,8 +18,6 @@ mod key_queue;
 mod key_reader;
 mod raw_mode;
 mod run_output_sink;
-#[cfg(feature = "tui")]
-mod screen_guard;
 mod screen_replay;
 mod scrollback;
 mod service_terminal;
@@ -32,8 +30,6 @@ pub use key_queue::KeyQueue;
 pub(crate) use key_reader::KeyReader;
 pub(crate) use raw_mode::RawMode;
 pub(crate) use run_output_sink::RunOutputSink;
-#[cfg(feature = "tui")]
-pub(crate) use screen_guard::ScreenGuard;
 pub use service_terminal::ServiceTerminal;
 pub use terminal_modes::TerminalModes;
 

@@ -82,6 +82,8 @@ pub enum TuiRequest {
     EndAction(Name, Name),
     /// Show what has happened.
     Changes,
+    /// Show the latest requests to the names of services.
+    Requests,
 }
 
 /// Why the TUI ends.

@@ -29,7 +29,7 @@ mod view;
 pub use command::{Notice, TuiEnd};
 pub use key_press::{KeyParser, KeyPress, UserInput};
 pub use log_row::LogRow;
-pub use session::{TuiHost, TuiSession, TuiTexts};
+pub use session::{RequestsText, TuiHost, TuiSession, TuiTexts};
 pub use state::TuiState;
 pub use update::update;
 pub use view::view;

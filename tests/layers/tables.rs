@@ -37,7 +37,7 @@ pub struct Layer {
 }
 
 /// The layers, from the ground up.
-pub const LAYERS: [Layer; 31] = [
+pub const LAYERS: [Layer; 32] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest", "text"]),
@@ -74,6 +74,13 @@ pub const LAYERS: [Layer; 31] = [
         never_dependencies: &[],
     },
     Layer {
+        path: "src/project_file",
+        only: Some(&["project_file", "atomic_file", "regular_file", "model"]),
+        never: &[],
+        only_dependencies: Some(&[]),
+        never_dependencies: &[],
+    },
+    Layer {
         path: "src/json_document",
         only: Some(&["json_document"]),
         never: &[],
@@ -82,7 +89,7 @@ pub const LAYERS: [Layer; 31] = [
     },
     Layer {
         path: "src/git_repository",
-        only: Some(&["git_repository"]),
+        only: Some(&["git_repository", "regular_file"]),
         never: &[],
         only_dependencies: Some(&[]),
         never_dependencies: &[],
@@ -150,7 +157,9 @@ pub const LAYERS: [Layer; 31] = [
     },
     Layer {
         path: "src/ports",
-        only: Some(&["ports", "model", "sys", "suggest", "sync", "atomic_file", "text"]),
+        only: Some(&[
+            "ports", "model", "sys", "suggest", "sync", "atomic_file", "regular_file", "text",
+        ]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
@@ -171,7 +180,7 @@ pub const LAYERS: [Layer; 31] = [
     },
     Layer {
         path: "src/watch",
-        only: Some(&["watch", "model", "sys", "sync", "git_repository"]),
+        only: Some(&["watch", "model", "sys", "sync", "git_repository", "regular_file"]),
         never: &[],
         only_dependencies: None,
         never_dependencies: &["clap", "hyper"],
@@ -224,7 +233,7 @@ pub const LAYERS: [Layer; 31] = [
         path: "src/front_door",
         only: Some(&[
             "front_door", "proxy", "https", "control", "supervisor", "process", "ports", "model",
-            "log", "sys",
+            "log", "sys", "regular_file",
         ]),
         never: &[],
         only_dependencies: None,
@@ -234,6 +243,7 @@ pub const LAYERS: [Layer; 31] = [
         path: "src/dashboard",
         only: Some(&[
             "dashboard", "control", "front_door", "proxy", "ports", "log", "model", "sync",
+            "atomic_file", "regular_file", "text",
         ]),
         never: &["engine", "supervisor"],
         only_dependencies: None,
@@ -257,7 +267,7 @@ pub const LAYERS: [Layer; 31] = [
         path: "src/agents",
         only: Some(&[
             "agents", "control", "config", "exit_code", "ports", "model", "log", "text", "sync",
-            "atomic_file", "regular_file", "json_document",
+            "json_document", "project_file",
         ]),
         never: &[],
         only_dependencies: None,
@@ -328,7 +338,36 @@ const LOOP: &[&str] = &[
 const PURE: &[&str] = &["src/model", "src/engine", "src/config"];
 
 /// The fences.
-pub const FENCES: [Fence; 19] = [
+pub const FENCES: [Fence; 20] = [
+    Fence {
+        name: "files",
+        why: "links, pipes and devices may be prepared: open files with `regular_file` and `atomic_file`",
+        what: What::Path(&[
+            "File::open",
+            "File::create",
+            "File::create_new",
+            "File::options",
+            "OpenOptions::new",
+            "fs::read",
+            "fs::read_to_string",
+            "fs::write",
+            "fs::copy",
+            "fs::open",
+            "fs::openat",
+            "tokio::fs",
+        ]),
+        within: &["src"],
+        but: &[
+            ("src/regular_file.rs", "this is where it is done"),
+            ("src/atomic_file.rs", "this is where it is done"),
+            ("src/sys", "files and devices of the system"),
+            (
+                "src/log/store/log_dir.rs",
+                "log files by name in an open directory, at the path of no one else",
+            ),
+        ],
+        tests_too: false,
+    },
     Fence {
         name: "log: store",
         why: "it is below the other rooms of the log",

@@ -4,7 +4,7 @@
 use jsonc_parser::cst::{CstArray, CstInputValue, CstObject};
 
 use super::AgentsSetup;
-use crate::json_document::JsonDocument;
+use crate::json_document::{JsonDocument, break_array};
 
 /// The name of devstack's entries.
 const ENTRY: &str = "devstack";
@@ -64,7 +64,7 @@ pub(super) fn merge_launch(existing: Option<&str>, setup: &AgentsSetup) -> Resul
                 ("runtimeArgs".to_owned(), CstInputValue::Array(arguments)),
                 ("port".to_owned(), number(port)),
             ]));
-            entries.ensure_multiline();
+            break_array(&entries);
             object.ensure_multiline();
         }
     }
@@ -98,6 +98,17 @@ mod tests {
     fn setup(port: u16) -> AgentsSetup {
         let (stack, services) = ("shop".to_owned(), Vec::new());
         AgentsSetup { stack, services, port: Some(port), arguments: Vec::new() }
+    }
+
+    #[test]
+    fn a_long_list_of_one_line_stays_and_a_wide_object_is_refused() {
+        let many = vec!["{}"; 3_000].join(",");
+        let text = format!("{{\"version\":\"1\",\"configurations\":[{many}]}}");
+        assert!(merge_launch(Some(&text), &setup(1)).unwrap().contains(&many));
+        let many: Vec<String> = (0..1001).map(|at| format!("\"a{at}\":{{}}")).collect();
+        let text = format!("{{\"mcpServers\":{{{}}}}}", many.join(","));
+        let error = merge_servers(Some(&text), &setup(1)).unwrap_err();
+        assert_eq!(error, "an object in it has more than 1000 properties");
     }
 
     #[test]

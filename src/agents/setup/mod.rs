@@ -3,13 +3,11 @@
 
 mod agents_md;
 mod json_files;
-mod project_file;
-
-pub use project_file::ProjectFile;
 
 use std::path::Path;
 
 use crate::model::{Message, Name};
+use crate::project_file::ProjectFile;
 
 /// What the files say about a stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +25,7 @@ pub struct AgentsSetup {
 /// Reads the files of the project in `dir` and merges the setup into them. Writes nothing.
 ///
 /// # Errors
-/// A file cannot be read, is a link, or is not what its name says.
+/// A file cannot be read, leads out of the project, or is not what its name says.
 pub fn merged_files(dir: &Path, setup: &AgentsSetup) -> Result<Vec<ProjectFile>, Message> {
     let mut files = vec![
         ProjectFile::merge(dir, ".mcp.json", |text| json_files::merge_servers(text, setup))?,

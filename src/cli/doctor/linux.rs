@@ -8,12 +8,16 @@ use rustix::process::{Resource, geteuid, getrlimit};
 
 use super::facts::{LimitUsage, ProcessVisibility};
 use crate::process;
+use crate::regular_file::read_proc;
+
+/// Largest file of `/proc` to read, in bytes.
+const MAX_PROC: u64 = 16 * 1024 * 1024;
 
 pub(super) fn watches() -> Option<LimitUsage> {
     let most = number("/proc/sys/fs/inotify/max_user_watches")?;
     let watches =
         |info: String| info.lines().filter(|line| line.starts_with("inotify wd:")).count();
-    let counts = inotify().filter_map(|file| fs::read_to_string(file).ok()).map(watches);
+    let counts = inotify().filter_map(|file| read_proc(file, MAX_PROC)).map(watches);
     Some(LimitUsage { used: counts.sum::<usize>() as u64, most: Some(most) })
 }
 
@@ -57,7 +61,7 @@ pub(super) fn process_visibility() -> ProcessVisibility {
     if !process::proc_is_mounted() {
         return ProcessVisibility::Nothing;
     }
-    let table = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let table = read_proc("/proc/self/mountinfo", MAX_PROC).unwrap_or_default();
     match hidden(&table) {
         Some(option) if !geteuid().is_root() => ProcessVisibility::Own(option),
         Some(_) | None => ProcessVisibility::All,
@@ -89,7 +93,7 @@ impl MountInfoLine<'_> {
 }
 
 fn number(path: &str) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+    read_proc(path, MAX_PROC)?.trim().parse().ok()
 }
 
 #[cfg(test)]

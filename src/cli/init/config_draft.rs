@@ -8,6 +8,10 @@ use crate::cli::render::CommandError;
 use crate::config::{self, ConfigOverrides};
 use crate::exit_code::ExitCode;
 use crate::model::{CONFIG_FILE, Message, MessageClass};
+use crate::regular_file::{open_regular, read_text};
+
+/// Largest file that this process has written, in bytes.
+const MAX_OWN: u64 = 16 * 1024 * 1024;
 
 /// How many previous files are kept.
 const MAX_BACKUPS: usize = 100;
@@ -68,7 +72,7 @@ impl ConfigDraft {
     /// # Errors
     /// The system refuses, or the file was edited meanwhile.
     pub fn replace_own(self, before: &str) -> Result<(), CommandError> {
-        let found = fs::read_to_string(&self.target);
+        let found = open_regular(&self.target).and_then(|file| read_text(file, MAX_OWN));
         if found.ok().as_deref() != Some(before) {
             let text = format!("{CONFIG_FILE} was edited meanwhile, so it was not corrected");
             let help = "run `devstack up` to start it as it is";

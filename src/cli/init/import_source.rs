@@ -1,5 +1,4 @@
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::missing_files::settle_missing_files;
@@ -11,7 +10,7 @@ use crate::import::{
     read_procfile_stack,
 };
 use crate::model::{Message, MessageClass};
-use crate::regular_file::open_linked;
+use crate::regular_file::{self, open_linked};
 use crate::text::quote;
 
 /// Largest file to read: far above any that a person writes.
@@ -140,11 +139,6 @@ impl ImportSource {
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
-    let file = open_linked(path).map_err(|error| error.to_string())?;
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|error| error.to_string())?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err("it is larger than 1 MiB".to_owned());
-    }
-    String::from_utf8(text).map_err(|_| "it is not UTF-8".to_owned())
+    let text = open_linked(path).and_then(|file| regular_file::read_text(file, MAX_BYTES));
+    text.map_err(|error| error.to_string())
 }

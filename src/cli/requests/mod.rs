@@ -18,6 +18,8 @@ use super::inspect::since::since;
 use super::render::{CommandError, clean_stdout, print, warn};
 use super::start::write_report;
 use crate::exit_code::ExitCode;
+#[cfg(feature = "tui")]
+use crate::model::Snapshot;
 use crate::model::{Message, MessageClass};
 use crate::proxy::ExchangeRecord;
 use exchange_filter::{ExchangeFilter, StatusPattern};
@@ -170,6 +172,21 @@ async fn show(
         }
     }
     Ok(ExitCode::OK)
+}
+
+/// Returns the latest requests of a stack as text.
+#[cfg(feature = "tui")]
+pub(super) async fn latest_requests(snapshot: Snapshot) -> Result<String, CommandError> {
+    /// Some screens.
+    const MOST: usize = 200;
+    let stack = RecordedStack::of(snapshot)?;
+    let mut records = stack.all(false).await?;
+    records.drain(..records.len().saturating_sub(MOST));
+    if records.is_empty() {
+        return Ok("no requests yet".to_owned());
+    }
+    let rows = ExchangeRows::new(stack.names(), false);
+    Ok(rows.header() + &records.iter().map(|record| rows.line(record)).collect::<String>())
 }
 
 /// Shows what is there and what comes.

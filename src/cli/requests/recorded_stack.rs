@@ -21,7 +21,11 @@ pub(super) struct RecordedStack {
 impl RecordedStack {
     /// Returns the stack of this directory.
     pub async fn find(options: &ClientOptions) -> Result<RecordedStack, CommandError> {
-        let mut snapshot = options.client()?.stack().await?;
+        RecordedStack::of(options.client()?.stack().await?)
+    }
+
+    /// Returns the stack of a snapshot.
+    pub fn of(mut snapshot: Snapshot) -> Result<RecordedStack, CommandError> {
         let refused = |text: &str, help: &str| {
             Err(Message::new(MessageClass::Config, text).help(help).into())
         };

@@ -1,5 +1,5 @@
-use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write, stdout};
+use std::path::Path;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
@@ -11,6 +11,7 @@ use crate::cli::render::{CommandError, LogRenderer, warn};
 use crate::exit_code::ExitCode;
 use crate::model::{Message, MessageClass, ProcessExit};
 use crate::process::Foreground;
+use crate::regular_file::open_regular;
 use crate::supervisor::{SignalAction, SignalListener};
 
 /// How much of the error file is shown, in bytes.
@@ -200,7 +201,8 @@ fn show(text: &[u8]) {
 /// Returns the beginning of a file, or nothing.
 fn read(path: &str) -> Vec<u8> {
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(ERRORS_MAX).read_to_end(&mut text));
-    drop(read);
+    // What was read before an error is still right.
+    let _ =
+        open_regular(Path::new(path)).and_then(|file| file.take(ERRORS_MAX).read_to_end(&mut text));
     text
 }

@@ -10,7 +10,7 @@ use crate::config::{self, Config, ConfigOverrides};
 use crate::control::{RuntimeDir, StateDir};
 use crate::exit_code::ExitCode;
 use crate::export::LaunchJson;
-use crate::export::vscode::{AttachTarget, merge};
+use crate::export::vscode::AttachTarget;
 use crate::model::{
     DEBUG_HOST, DEBUG_PORT, Message, MessageClass, Name, PortRequest, Service, Snapshot,
 };
@@ -40,19 +40,15 @@ pub(crate) fn export(files: Vec<PathBuf>, args: &VscodeArgs) -> Result<ExitCode,
         let text = format!("nothing to attach to{}", list(": ", &left_out));
         return Err(failed(Message::new(MessageClass::Config, text).help(help)));
     }
-    let file = LaunchJson::of(draft.dir());
-    let existing = file.read().map_err(failed)?;
-    let text = merge(existing.as_deref(), &attach, &file.workspace).map_err(failed)?;
+    let file = LaunchJson::of(draft.dir()).with(&attach).map_err(failed)?;
     let left_out = list("skipped: ", &left_out);
     let newline = if left_out.is_empty() { "" } else { "\n" };
     if args.dry_run {
         warn(&format!("{left_out}{newline}"));
-        return print(&text);
+        return print(file.text());
     }
-    if existing.as_ref() != Some(&text) {
-        file.write(&text).map_err(failed)?;
-    }
-    let verb = if existing.as_ref() == Some(&text) { "is up to date" } else { "written" };
+    file.write().map_err(failed)?;
+    let verb = if file.is_up_to_date() { "is up to date" } else { "written" };
     let path = file.path();
     let path = path.strip_prefix(&sources.cwd).unwrap_or(&path).display().to_string();
     print(&format!(

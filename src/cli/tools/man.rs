@@ -1,8 +1,10 @@
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use clap::{Args, Command, CommandFactory};
 
+use crate::atomic_file::{self, USUAL};
 use crate::cli::args::Cli;
 use crate::cli::context;
 use crate::cli::render::{CommandError, print};
@@ -85,5 +87,8 @@ fn with_dashes(command: &Command, page: String) -> String {
 
 fn write(pages: &[ManPage], dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
-    pages.iter().try_for_each(|page| fs::write(dir.join(format!("{}.1", page.name)), &page.text))
+    pages.iter().try_for_each(|page| {
+        let path = dir.join(format!("{}.1", page.name));
+        atomic_file::replace(&path, USUAL, |file| file.write_all(page.text.as_bytes()))
+    })
 }

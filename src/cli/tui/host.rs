@@ -2,12 +2,13 @@ use crate::cli::attach::attach_here;
 use crate::cli::inspect::changes_text;
 use crate::cli::inspect::ps::now;
 use crate::cli::render::{table, text as plan_text, why_text};
+use crate::cli::requests::latest_requests;
 use crate::cli::tools::{BrowserCommand, NO_BROWSER};
 use crate::control::ControlClient;
-use crate::model::{EnvView, PlanView, VariableSource, WhyView};
-use crate::process::DeferredCommand;
+use crate::model::{EnvView, PlanView, Snapshot, VariableSource, WhyView};
+use crate::process::{DeferredCommand, ScreenGuard};
 use crate::terminal::KeyReader;
-use crate::tui::{Notice, TuiHost, TuiSession, TuiTexts};
+use crate::tui::{Notice, RequestsText, TuiHost, TuiSession, TuiTexts};
 
 /// What commands do for the TUI.
 pub struct ClientHost {
@@ -20,14 +21,19 @@ impl ClientHost {
     /// there are threads and before a guard is forked.
     pub fn new() -> ClientHost {
         let browser = BrowserCommand::prepare();
-        TuiSession::<ClientHost>::guard_terminal();
+        match ScreenGuard::new(TuiSession::<ClientHost>::LEAVE) {
+            Ok(guard) => {
+                TuiSession::<ClientHost>::guard_terminal(move |taken| guard.screen_is(taken));
+            }
+            Err(error) => tracing::debug!(%error, "nothing gives the terminal back after a kill"),
+        }
         ClientHost { browser }
     }
 }
 
 impl TuiHost for ClientHost {
     fn texts(&self) -> TuiTexts {
-        TuiTexts { why, env, plan, changes: changes_text }
+        TuiTexts { why, env, plan, changes: changes_text, requests }
     }
 
     fn open(&mut self, url: &str) -> Notice {
@@ -59,6 +65,13 @@ fn env(env: &EnvView) -> String {
     let mut env = env.clone();
     env.variables.retain(|variable| variable.source != VariableSource::Inherited);
     table(&env, &env.dir)
+}
+
+fn requests(stack: Snapshot) -> RequestsText {
+    Box::pin(async move {
+        let text = latest_requests(stack).await;
+        text.map_err(|error| error.render(false, false).trim_end().to_owned())
+    })
 }
 
 fn plan(plan: &PlanView) -> String {

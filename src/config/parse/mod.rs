@@ -19,6 +19,9 @@ use toml::de::{DeTable, DeValue};
 use super::diagnostics::{DiagnosticBuilder, LoadReport, SourceFile, Span, quote};
 use deep_stack::on_deep_stack;
 
+/// Maximum number of services: more than one machine runs, and few enough for every list.
+pub(super) const MAX_SERVICES: usize = 4096;
+
 /// Valid files need at most six levels; without a limit, recursion could overflow the stack.
 const MAX_DEPTH: usize = 24;
 

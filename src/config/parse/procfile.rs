@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{RawEntry, RawTable, RawValue, SpannedValue};
+use super::{MAX_SERVICES, RawEntry, RawTable, RawValue, SpannedValue};
 use crate::config::diagnostics::{DiagnosticBuilder, LoadReport, SourceFile, Span, quote};
 use crate::model::{Message, MessageClass, Name, UniqueNames};
 
@@ -70,6 +70,11 @@ pub(super) fn parse<'t>(
     let before = report.count();
     let entries = read_procfile(source.text(), file, report);
     if report.count() > before {
+        return None;
+    }
+    if entries.len() > MAX_SERVICES {
+        let text = format!("too many services: {}", entries.len());
+        report.error_at(Span::new(file, 0..0), text, format!("use at most {MAX_SERVICES}"));
         return None;
     }
     let shown = report.shown(file).to_owned();

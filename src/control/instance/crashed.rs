@@ -4,7 +4,8 @@ use std::{fs, io};
 use super::project_dir::ProjectDir;
 use super::record::InstanceRecord;
 use super::user_dirs::{StateDir, UserDirs};
-use super::{is_held, open_lock, other_runtime_lock, try_lock};
+use super::{is_held, other_runtime_lock, try_lock};
+use crate::regular_file::open_lock;
 
 /// A devstack that crashed or was killed: the record in its lock file is still there.
 #[derive(Debug, Clone)]

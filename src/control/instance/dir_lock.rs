@@ -8,8 +8,9 @@ use std::thread;
 
 use super::record::InstanceRecord;
 use super::user_dirs::UserDirs;
-use super::{PAUSE, TRIES, is_held, open_lock, try_lock};
+use super::{PAUSE, TRIES, is_held, try_lock};
 use crate::model::LOCK_FILE;
+use crate::regular_file::{self, open_lock};
 use crate::sys::file_id::FileId;
 
 /// The lock file in `.devstack`, with a record; the project directory itself where that cannot be
@@ -132,7 +133,7 @@ fn open(places: &UserDirs, project: &Path) -> io::Result<File> {
 fn open_dir(places: &UserDirs, project: &Path) -> io::Result<File> {
     let found = fs::metadata(project)?;
     let own = found.is_dir() && found.uid() == places.uid;
-    if own { File::open(project) } else { Err(io::ErrorKind::PermissionDenied.into()) }
+    if own { regular_file::open_dir(project) } else { Err(io::ErrorKind::PermissionDenied.into()) }
 }
 
 fn open_file(places: &UserDirs, project: &Path) -> io::Result<File> {

@@ -11,8 +11,9 @@ use rustix::process::geteuid;
 
 use super::project_record::{ProjectRecord, RecordedDir};
 use super::user_dirs::UserDirs;
-use super::{is_held, open_lock, try_lock};
+use super::{is_held, try_lock};
 use crate::process::DATA_OF_ROOT;
+use crate::regular_file::open_lock;
 use crate::regular_file::require_own_dirs;
 
 /// A directory with data of a stack.

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use super::project_dir::ProjectDir;
 use super::user_dirs::UserDirs;
-use super::{RunningInstance, is_held, open_lock};
+use super::{RunningInstance, is_held};
+use crate::regular_file::open_lock;
 
 /// A running devstack and the current location of its project directory.
 #[derive(Debug, Clone)]

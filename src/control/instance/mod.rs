@@ -20,18 +20,18 @@ use user_dirs::ONLY_DIR;
 pub(crate) use user_dirs::UserDirs;
 pub use user_dirs::{CaDir, RuntimeDir, StateDir};
 
-use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::{self, File, Metadata, TryLockError};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fmt, io, thread};
 
-use rustix::fs::OFlags;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::model::{CONFIG_FILES, Message, MessageClass};
+use crate::regular_file::{open_dir, open_lock};
 use crate::sync::lock_unpoisoned;
 use crate::sys::private_socket::listen_privately;
 
@@ -182,7 +182,7 @@ impl InstanceLock {
         let (robbed, ended, unclean) = (false, false, left_token.is_some());
         let held = HeldLocks { lock, dir_lock, locked_dir, robbed, holder, places, ended, unclean };
         held.write().map_err(trouble)?;
-        let _project = File::open(project_dir).ok();
+        let _project = open_dir(project_dir).ok();
         Ok(InstanceLock { held: Arc::new(Mutex::new(held)), socket, left_token, _project })
     }
 
@@ -338,17 +338,6 @@ fn identity_of(found: &Metadata, uid: u32) -> Option<String> {
 
 fn lock_path(runtime: &Path, id: &str) -> PathBuf {
     runtime.join(format!("{id}.lock"))
-}
-
-fn open_lock(path: &Path, create: bool) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(create)
-        .create(create)
-        .mode(0o600)
-        // `NONBLOCK`: opening a pipe of that name would block.
-        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits() as i32)
-        .open(path)
 }
 
 /// Takes the lock; returns false if a devstack holds it.

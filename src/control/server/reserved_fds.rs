@@ -1,6 +1,8 @@
 use std::fs::File;
 use std::io;
 
+use crate::regular_file::open_null;
+
 /// Enough for the commands that find out what is wrong and stop something.
 const MOST: usize = 8;
 
@@ -19,7 +21,7 @@ impl ReservedFds {
 
     pub fn refill(&mut self) {
         while self.0.len() < MOST
-            && let Ok(file) = File::open("/dev/null")
+            && let Ok(file) = open_null()
         {
             self.0.push(file);
         }

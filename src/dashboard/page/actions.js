@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { nodes } from "./ansi.js";
-import { button, h } from "./dom.js";
+import { button, h, replace } from "./dom.js";
 import { notice, refresh, state } from "./state.js";
 
 const VERBS = { start: "Start", stop: "Stop", restart: "Restart", debug: "Debug mode", undebug: "Run mode", down: "Stop the stack" };
@@ -83,14 +83,14 @@ async function run(service, action, args) {
       const { code, signal } = item.exit;
       result.textContent = code === 0 ? "Done." : signal ? `Ended by signal ${signal}.` : `Exited with code ${code}.`;
     } else if (item.what === "failed") {
-      result.textContent = `${item.error.text}${item.error.help ? ` (${item.error.help})` : ""}`;
+      replace(result, `${item.error.text}${item.error.help ? ` (${item.error.help})` : ""}`);
     }
   };
   try {
     await api.follow("action", null, take, undefined, { stack: state.id, service, action: action.name, args });
     if (rest) output.append(h("span", { class: "line" }, nodes(rest), "\n"));
   } catch (error) {
-    result.textContent = `${error.message}${error.help ? ` (${error.help})` : ""}`;
+    replace(result, `${error.message}${error.help ? ` (${error.help})` : ""}`);
   }
   end.disabled = true;
   refresh();

@@ -131,7 +131,7 @@ function drawNotice({ text, kind }) {
   list.append(node);
   while (list.childElementCount > MAX_NOTICES) list.firstElementChild.remove();
   const announcer = document.getElementById("announcer");
-  announcer.textContent = text;
+  replace(announcer, text);
 }
 
 // Phases that change are announced to screen readers, a few at a time.
@@ -143,7 +143,7 @@ function announce(event) {
   announcing ??= setTimeout(() => {
     const all = [...changed].map(([name, phase]) => `${name} ${phase}`);
     const text = all.length > 4 ? `${all.slice(0, 4).join(", ")} and ${plural(all.length - 4, "other service")}` : all.join(", ");
-    document.getElementById("announcer").textContent = text;
+    replace(document.getElementById("announcer"), text);
     changed = new Map();
     announcing = null;
   }, 1_000);

@@ -1,4 +1,6 @@
-// Elements from data. Text becomes text nodes and never markup.
+// Elements from data. Text becomes text nodes and never markup, without characters that would reorder or hide it.
+
+import { clean } from "./ansi.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -7,11 +9,15 @@ function fill(node, props, children) {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (name === "value" || name === "checked" || name === "selected") node[name] = value;
-    else node.setAttribute(name, value === true ? "" : String(value));
+    else node.setAttribute(name, value === true ? "" : clean(String(value)));
   }
-  node.append(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...shown(children));
   return node;
 }
+
+const shown = (children) => children.flat(9)
+  .filter((child) => child !== null && child !== undefined && child !== false)
+  .map((child) => (child instanceof Node ? child : clean(String(child))));
 
 // h("p", { class: "x", onclick: f }, "text", node)
 export const h = (tag, props, ...children) => fill(document.createElement(tag), props, children);
@@ -20,7 +26,7 @@ export const s = (tag, props, ...children) => fill(document.createElementNS(SVG,
 // Replaces the content of a node. What has the focus keeps it, if it has a `data-key`.
 export function replace(node, ...children) {
   const key = node.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  node.replaceChildren(...children.flat(9).filter((child) => child !== null && child !== undefined && child !== false));
+  node.replaceChildren(...shown(children));
   if (key) refocus(node, key);
 }
 

@@ -1,6 +1,7 @@
 //! Tells services that restart themselves by writing watched files from users that save often.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -122,36 +123,72 @@ pub(in crate::engine) struct RestartLoop {
     steady: SteadyChanges,
 }
 
-/// Changes of one file in a row.
+/// Changes of one file in a row, or of files whose names differ only in what is generated.
 #[derive(Debug, Clone, Default)]
 struct SteadyChanges {
-    path: PathBuf,
-    /// How long after a start the last of them came, in their order.
-    delays: VecDeque<Duration>,
+    /// Their [`pattern`].
+    pattern: PathBuf,
+    /// The last of them in their order, and how long after a start each came.
+    changes: VecDeque<(PathBuf, Duration)>,
 }
 
 impl SteadyChanges {
     fn add(&mut self, path: &Path, after: Duration) {
-        if self.path != path {
-            *self = SteadyChanges { path: path.to_owned(), delays: VecDeque::new() };
+        let pattern = pattern(path);
+        if self.pattern != pattern {
+            *self = SteadyChanges { pattern, changes: VecDeque::new() };
         }
-        if self.delays.len() == MAX_STEADY_COUNT {
-            self.delays.pop_front();
+        if self.changes.len() == MAX_STEADY_COUNT {
+            self.changes.pop_front();
         }
-        self.delays.push_back(after);
+        self.changes.push_back((path.to_owned(), after));
     }
 
-    /// Returns how many of the last changes came at about the same time after a start, and the
-    /// latest of these times.
-    fn found(&self) -> Option<(usize, Duration)> {
-        let rules = [(STEADY_COUNT, 1, IMMEDIATELY), (MAX_STEADY_COUNT, 2, Duration::ZERO)];
-        rules.into_iter().find_map(|(count, tolerance, earliest)| {
-            let last = self.delays.range(self.delays.len().checked_sub(count)?..);
-            let (shortest, longest) = (last.clone().min()?, *last.max()?);
-            let steady = longest - *shortest <= tolerance * jitter(longest);
-            (steady && longest >= earliest).then_some((count, longest))
+    /// Finds the last changes that came at about the same time after a start. Those of different
+    /// files prove less: a generator may write one after the other.
+    fn found(&self) -> Option<SteadyLoop> {
+        let rules = [
+            (STEADY_COUNT, 1, IMMEDIATELY, 1),
+            (MAX_STEADY_COUNT, 2, Duration::ZERO, 1),
+            (MAX_STEADY_COUNT, 1, IMMEDIATELY, usize::MAX),
+        ];
+        rules.into_iter().find_map(|(count, tolerance, earliest, most_files)| {
+            let last = self.changes.range(self.changes.len().checked_sub(count)?..);
+            let delays = last.clone().map(|(_, after)| *after);
+            let (shortest, longest) = (delays.clone().min()?, delays.max()?);
+            let steady = longest - shortest <= tolerance * jitter(longest);
+            let files: BTreeSet<PathBuf> = last.map(|(path, _)| path.clone()).collect();
+            (steady && longest >= earliest && files.len() <= most_files).then(|| SteadyLoop {
+                count,
+                longest,
+                // Files that are never the same twice have endless names.
+                files: (files.len() < count).then_some(files),
+            })
         })
     }
+}
+
+struct SteadyLoop {
+    count: usize,
+    /// The latest time after a start.
+    longest: Duration,
+    /// `None`: with generated names.
+    files: Option<BTreeSet<PathBuf>>,
+}
+
+/// Returns the path with `*` for those words of its name that have digits and may be generated, such
+/// as the number of a process, a time or a hash.
+fn pattern(path: &Path) -> PathBuf {
+    let Some(name) = path.file_name().and_then(OsStr::to_str) else { return path.to_owned() };
+    let words = name.split_inclusive(|char: char| !char.is_alphanumeric());
+    let pattern: String = words
+        .map(|word| {
+            let end = word.trim_start_matches(char::is_alphanumeric);
+            let generated = word.contains(|char: char| char.is_ascii_digit());
+            if generated { format!("*{end}") } else { word.to_owned() }
+        })
+        .collect();
+    path.with_file_name(pattern)
 }
 
 /// How much the same work differs in time from start to start.
@@ -188,9 +225,9 @@ impl RestartLoop {
 
     fn find_steady(&mut self, path: &Path, after: Duration) -> Option<FoundLoop> {
         self.steady.add(path, after);
-        let (count, longest) = self.steady.found()?;
+        let SteadyLoop { count, longest, files } = self.steady.found()?;
         Some(FoundLoop {
-            files: Some([path.to_owned()].into()),
+            files,
             written_by: SOON_AFTER_START.max(longest + jitter(longest)),
             summary: format!(
                 "{count} times in a row, each {} after a start",
@@ -333,7 +370,7 @@ impl ServiceState {
     ) -> bool {
         let service = &self.service;
         let tell = |found: FoundLoop| {
-            let files = suspects(service, &found.files.unwrap_or_else(|| [path.clone()].into()));
+            let files = suspects(service, &found.files.unwrap_or_else(|| [pattern(&path)].into()));
             ServiceNotice::WatchPaused { files, summary: found.summary }.message(&service.name)
         };
         let told = self.saves.loop_detection.count(now, &path, after, tell);
@@ -435,8 +472,49 @@ mod tests {
     fn a_loop_is_found_with_any_files() {
         assert_eq!(found(30, 10, |n| format!("{}", n % 2)), Some(101), "in three seconds");
         assert_eq!(found(500, 400, |n| format!("{}", n % 2)), Some(8));
-        assert_eq!(found(1000, 900, |n| format!("{}", n % 3)), Some(21));
-        assert_eq!(found(1000, 900, |n| format!("{n}")), Some(u64::from(CERTAIN_LOOP_COUNT)));
+        assert_eq!(found(1000, 900, |n| ["a", "b", "c"][n as usize % 3].to_owned()), Some(21));
+        let word = |n| format!("{}", char::from_u32(0x4e00 + n as u32).expect("a letter"));
+        assert_eq!(found(1000, 900, word), Some(u64::from(CERTAIN_LOOP_COUNT)));
+    }
+
+    /// Each start writes a file that no other has written.
+    #[test]
+    fn a_loop_is_found_by_the_pattern_of_generated_names() {
+        let name = |n: u64| format!("src/cache-{}.{n:x}1.json", 4000 + n);
+        assert_eq!(found(1000, 900, name), Some(8));
+        assert_eq!(found(4000, 3_000, name), Some(8));
+        assert_eq!(found(4000, 3_000, |n| format!("src{n}/app.py")), None, "other directories");
+        let mut row = RestartLoop::new(ms(0));
+        let of_two = (0..8)
+            .find_map(|n| row.add(ms(n * 3100), Path::new(["a1", "a2"][n as usize % 2]), ms(3000)));
+        assert_eq!(
+            of_two.and_then(|found| found.files),
+            Some(["a1", "a2"].map(PathBuf::from).into())
+        );
+        for (path, expected) in [
+            ("src/log.4189.tmp", "src/log.*.tmp"),
+            ("v2/app.py", "v2/app.py"),
+            ("3f2a-9c1d_part", "*-*_part"),
+            ("a1", "*"),
+            ("é.日本3", "é.*"),
+        ] {
+            assert_eq!(pattern(Path::new(path)), Path::new(expected));
+        }
+    }
+
+    #[test]
+    fn numbered_files_that_somebody_writes_are_no_loop() {
+        let name = |n: u64| PathBuf::from(format!("{n:03}.sql"));
+        let mut row = RestartLoop::new(ms(0));
+        for n in 0..7 {
+            assert_eq!(row.add(ms(n * 2000), &name(n), ms(1900)), None, "not enough of them");
+        }
+        let mut row = RestartLoop::new(ms(0));
+        for (n, after) in
+            [2_100, 2_900, 2_300, 3_300, 2_200, 4_000, 2_400, 3_100, 2_500].into_iter().enumerate()
+        {
+            assert_eq!(row.add(ms(n as u64 * 5000), &name(n as u64), ms(after)), None);
+        }
     }
 
     #[test]

@@ -584,12 +584,13 @@ impl World {
             Life::Examined => {
                 let ports = self.lives.remove(&run).map_or(0, |(service, _)| service.ports.len());
                 let message = Message::new(MessageClass::Port, "taken");
-                let excuse = match dice.roll(if ports == 0 { 5 } else { 8 }) {
+                let excuse = match dice.roll(if ports == 0 { 5 } else { 9 }) {
                     0 | 1 => ExitBlame::None,
                     2 => ExitBlame::CannotRun(message),
                     3 => ExitBlame::InsistsOnPort(message),
                     4 => ExitBlame::PortLingers(5000),
                     5 | 6 => ExitBlame::PortTaken(message),
+                    7 => ExitBlame::MayInsistOnPort(message),
                     _ => ExitBlame::ReservationInTheWay(message),
                 };
                 Input::ExitInvestigated(run, excuse)

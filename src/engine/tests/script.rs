@@ -463,6 +463,10 @@ impl Script {
                         MessageClass::Port,
                         "api was given PORT=5000 but seems to insist on 5001",
                     )),
+                    "unnamed" => ExitBlame::MayInsistOnPort(Message::new(
+                        MessageClass::Port,
+                        "api was given PORT=5000, but a port that it needs is in use",
+                    )),
                     "no-debugpy" => ExitBlame::CannotRun(Message::new(
                         MessageClass::Spawn,
                         "Python module `debugpy` is not installed",

@@ -100,6 +100,13 @@ trace!(
 );
 
 trace!(
+    a_port_in_use_that_is_not_named_is_tried_once_more_and_then_waited_for,
+    Script::up("api: port=5000, probe, watch\nother: ").run(
+        "1 spawned 1; spawned 2\n2 exited 2 1; emptied 2\n3 examined 2 unnamed\n300 spawned 3\n301 exited 3 1; emptied 3\n302 examined 3 unnamed\n9000 saved api"
+    )
+);
+
+trace!(
     a_service_without_a_port_that_finds_its_own_in_use_is_not_tried_again,
     Script::attended("api: watch\nseed: task\nother: ").examining().run(
         "1 spawned 1; spawned 2; spawned 3\n2 exited 1 1; emptied 1; exited 3 1; emptied 3\n\

@@ -1,10 +1,9 @@
 use std::cell::Cell;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::config::ImportTrust;
-use crate::regular_file::open_linked;
+use crate::regular_file::{open_linked, read_text};
 
 /// Largest file to read. Manifests and entry points of programs are smaller.
 const MAX_BYTES: u64 = 1024 * 1024;
@@ -61,8 +60,7 @@ impl ProjectFiles<'_> {
             return None;
         }
         self.read.set(total);
-        let mut text = String::new();
-        file.take(MAX_BYTES).read_to_string(&mut text).ok()?;
+        let text = read_text(file, MAX_BYTES).ok()?;
         Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
     }
 

@@ -21,7 +21,7 @@ struct EncodedChunk {
 
 impl EncodedChunks {
     /// Most bytes of JSON that are kept.
-    const MAX_BYTES: usize = 1024 * 1024;
+    const MAX_BYTES: usize = 128 * 1024;
     /// Most chunks, which can be short.
     const MAX_CHUNKS: usize = 128;
     /// Bytes from which a piece gets no more lines.

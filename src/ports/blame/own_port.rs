@@ -2,13 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{ExitEvidence, PortBlame};
+use super::{ExitEvidence, FIRST_LIKELY_PORT, PortBlame, names_port};
 use crate::model::{Message, MessageClass, Service};
 use crate::ports::PortHolder;
 use crate::ports::address_in_use::{mentioned_ports, named_ports};
-
-/// Smaller numbers in a traceback are lines and error numbers rather than ports.
-const FIRST_LIKELY_PORT: u16 = 1024;
 
 /// Returns the ports that a run may have meant: those that its error names, or else numbers in its
 /// command, its source and the rest of its output.
@@ -39,7 +36,7 @@ pub fn judge(service: &Service, evidence: &ExitEvidence, blamed: &[&String]) -> 
         let mut holders = evidence.holders.get(port)?.iter();
         Some((*port, holders.find(|holder| !holder.is_this_process())?))
     };
-    let is_named = blamed.iter().any(|line| named_ports(line).next().is_some());
+    let is_named = names_port(blamed);
     if let Some((port, holder)) = ports.iter().find_map(holder) {
         return PortBlame::Insists(held(service, port, holder, is_named));
     }

@@ -70,7 +70,8 @@ fn without_a_holder_the_output_decides() {
     assert_eq!(judge_exit(&api, &nothing(&["no such table"])), PortBlame::NoSign);
     assert_eq!(judge_exit(&api, &nothing(&[IN_USE])), PortBlame::UsedBefore(Some(9100)));
     let unnamed = "That port is already in use";
-    assert_eq!(judge_exit(&api, &nothing(&[unnamed])), PortBlame::UsedBefore(None));
+    let blamed = judge_exit(&api, &nothing(&[unnamed]));
+    assert!(matches!(blamed, PortBlame::Unnamed(_)), "{blamed:?}");
     let lingering = BTreeSet::from([5001]);
     let lingers = ExitEvidence { lingering, ..nothing(&[unnamed]) };
     assert_eq!(judge_exit(&api, &lingers), PortBlame::Lingers(5001));
@@ -148,6 +149,13 @@ fn a_program_that_names_no_port_insists_on_the_wanted_one() {
     assert!(matches!(insists(false, 5000, &[python]), PortBlame::Insists(_)));
     // devstack's own reservation may be in the way of the port it was given.
     assert_eq!(insists(true, 5000, &[python]), PortBlame::Reservation);
+    // Also if another one is wanted, or none.
+    assert!(matches!(
+        insists(true, 7000, &[&traceback.replace('5', "7"), python]),
+        PortBlame::Insists(_)
+    ));
+    let line = "    connect(\"127.0.0.1\", 7000)";
+    assert!(matches!(insists(false, 7000, &[line, python]), PortBlame::Unnamed(_)));
     let default = "    bind((\"127.0.0.1\", int(os.environ.get(\"PORT\", 5000))))";
     assert_eq!(insists(true, 5000, &[default, python]), PortBlame::Reservation);
     let mut api = service(&[]);
@@ -171,7 +179,7 @@ fn a_program_that_names_its_own_port_or_a_free_one_does_not_insist() {
 fn times_and_error_numbers_are_no_ports_to_insist_on() {
     let line = "2026-12-01 05:53:22,123 ERROR [Errno 98] Address already in use";
     for number in [22, 53, 98, 123, 2026] {
-        assert_eq!(insists(false, number, &[line]), PortBlame::UsedBefore(None), "{number}");
+        assert!(matches!(insists(false, number, &[line]), PortBlame::Unnamed(_)), "{number}");
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::DisplayAge;
 use crate::ports::HolderContext;
+use crate::regular_file::read_linked;
 use crate::sys::process;
 use crate::text::{self, escape_control};
 
@@ -256,9 +257,12 @@ impl PortHolder {
     }
 }
 
+/// Largest list of users to search, in bytes.
+const MAX_USERS: u64 = 4 * 1024 * 1024;
+
 /// Looks up a user name in `/etc/passwd` only: the name service might use the network.
 pub(crate) fn user_name(uid: u32) -> Option<String> {
-    let text = std::fs::read("/etc/passwd").ok()?;
+    let text = read_linked(Path::new("/etc/passwd"), MAX_USERS).ok()?;
     let text = String::from_utf8_lossy(&text);
     let line = text.lines().find(|line| line.split(':').nth(2) == Some(&uid.to_string()))?;
     line.split(':').next().filter(|name| !name.is_empty()).map(escape_control)

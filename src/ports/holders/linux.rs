@@ -17,11 +17,12 @@ use crate::ports::availability::{
 use crate::ports::lease::{self, Announcer};
 use crate::ports::lease_file::LeaseLabel;
 use crate::ports::{LeaseOwner, ListenerOwner, ListeningSocket, PortHolder, announce};
+use crate::regular_file::{open_linked, read_proc};
 use crate::sys::process;
 use crate::sys::sockets::{SocketScan, has_closed_connections, listeners, sockets_of};
 
 /// How the name of a devstack process begins.
-const DEVSTACK: &[u8] = b"devstack";
+const DEVSTACK: &str = "devstack";
 
 /// How many open files of a process are checked; a devstack with hundreds of services has fewer.
 const MOST_FILES: usize = 10_000;
@@ -148,19 +149,22 @@ pub(crate) fn listener_owner(port: u16, scope: BindScope, tree: &[u32]) -> Liste
 }
 
 pub(super) fn named(wanted: &str) -> Vec<u32> {
-    let called = |pid: &u32| name(*pid).is_some_and(|name| name == wanted.as_bytes());
+    let called = |pid: &u32| name(*pid).is_some_and(|name| name == wanted);
     process::processes().into_iter().filter(called).collect()
 }
 
-fn name(pid: u32) -> Option<Vec<u8>> {
-    let text = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(text.trim_ascii_end().to_owned())
+/// Largest file of `/proc` to read, in bytes.
+const MAX_PROC: u64 = 1024 * 1024;
+
+fn name(pid: u32) -> Option<String> {
+    let text = read_proc(format!("/proc/{pid}/comm"), MAX_PROC)?;
+    Some(text.trim_end().to_owned())
 }
 
 /// Returns the control groups of a process in the kernel's format; `None` means this process.
 pub(super) fn control_groups(pid: Option<u32>) -> Option<String> {
     let who = pid.map_or("self".to_owned(), |pid| pid.to_string());
-    std::fs::read_to_string(format!("/proc/{who}/cgroup")).ok()
+    read_proc(format!("/proc/{who}/cgroup"), MAX_PROC)
 }
 
 /// Returns the project directory of a devstack process, from the lock files it has open.
@@ -180,11 +184,11 @@ fn lease_label(
     for file in files.flatten().take(MOST_FILES) {
         let Ok(target) = std::fs::read_link(file.path()) else { continue };
         let bytes = target.as_os_str().as_encoded_bytes();
-        // Opening other file types could block.
+        // Opening other file types can have effects.
         let plain = || std::fs::metadata(file.path()).is_ok_and(|found| found.is_file());
         if bytes.ends_with(path_end)
             && plain()
-            && let Ok(open) = std::fs::File::open(file.path())
+            && let Ok(open) = open_linked(&file.path())
             && let Some(label) = lease::label_of(&open, pid).filter(&accept)
         {
             return Ok(Some(label));

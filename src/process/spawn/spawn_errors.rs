@@ -1,12 +1,12 @@
 //! Messages for programs that could not be started.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self};
 use std::path::{Path, PathBuf};
 
 use super::argv::display_command;
 use super::program_lookup::ProgramError;
 use crate::model::{CommandLine, Message, MessageClass, ProcessExit};
+use crate::regular_file::read_linked;
 use crate::sys::fork_exec::StartStage;
 
 /// Bytes read to find a `#!` line: the kernel reads no more of it.
@@ -196,8 +196,7 @@ fn missing_interpreter(program: &Path) -> Message {
 
 /// Returns the interpreter of a `#!` line.
 fn interpreter(program: &Path) -> Option<String> {
-    let mut head = Vec::new();
-    File::open(program).ok()?.take(HEAD).read_to_end(&mut head).ok()?;
+    let head = read_linked(program, HEAD).ok()?;
     let line = head.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
     let line = String::from_utf8_lossy(line);
     line.trim_start_matches([' ', '\t']).split([' ', '\t']).next().map(str::to_owned)

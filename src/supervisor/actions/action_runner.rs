@@ -84,6 +84,19 @@ enum ActionChange {
     Gone,
 }
 
+/// What is to be told of actions.
+#[derive(Debug)]
+pub(crate) enum ActionNews {
+    Ended(ActionEnd),
+    /// Nothing is left of one that could not be killed.
+    Gone {
+        service: Name,
+        action: Name,
+    },
+    /// What is known.
+    None,
+}
+
 /// The end of an action, as it is reported.
 #[derive(Debug)]
 pub(crate) struct ActionEnd {
@@ -187,8 +200,8 @@ impl ActionRunner {
         ActionOutput::new(pipe, started, left)
     }
 
-    /// Waits for the next change of what runs. Returns the end of an action, unless it was known.
-    pub async fn next_end(&mut self) -> Option<ActionEnd> {
+    /// Waits for the next change of what runs.
+    pub async fn next_end(&mut self) -> ActionNews {
         // The sender is ours.
         let Some(report) = self.reports.1.recv().await else { return std::future::pending().await };
         let ActionReport { number, what } = report;
@@ -199,12 +212,12 @@ impl ActionRunner {
                     Some(live) => live.stuck = stuck,
                     None => drop(self.live.remove(&number)),
                 }
-                Some(end)
+                ActionNews::Ended(end)
             }
-            ActionChange::Gone => {
-                self.live.remove(&number);
-                None
-            }
+            ActionChange::Gone => match self.live.remove(&number) {
+                Some(LiveAction { service, action, .. }) => ActionNews::Gone { service, action },
+                None => ActionNews::None,
+            },
         }
     }
 

@@ -10,4 +10,4 @@ mod serve_actions;
 pub use action_order::ActionOrder;
 pub(crate) use action_order::find_action;
 pub use action_output::ActionOutput;
-pub(crate) use action_runner::{ActionEnd, ActionRunner, ActionStart};
+pub(crate) use action_runner::{ActionEnd, ActionNews, ActionRunner, ActionStart};

@@ -1,6 +1,6 @@
 //! What the loop does with requests for actions.
 
-use super::{ActionEnd, ActionOrder, ActionOutput, ActionStart, find_action};
+use super::{ActionEnd, ActionNews, ActionOrder, ActionOutput, ActionStart, find_action};
 use crate::model::{Event, EventKind, LaunchConfig, Message, MessageClass, Name, RunId, Service};
 use crate::supervisor::RequestResult;
 use crate::supervisor::supervisor::Supervisor;
@@ -72,10 +72,18 @@ impl Supervisor {
         }
     }
 
-    /// Reports the end of an action; `None`: one that was reported is gone now.
-    pub(in crate::supervisor) fn on_action_end(&mut self, end: Option<ActionEnd>) {
+    /// Reports the end of an action.
+    pub(in crate::supervisor) fn on_action_end(&mut self, news: ActionNews) {
         self.snapshot = None;
-        let Some(end) = end else { return };
+        let end = match news {
+            ActionNews::None => return,
+            ActionNews::Ended(end) => end,
+            ActionNews::Gone { service, action } => {
+                let text = format!("action {action}, which could not be killed, is gone");
+                let what = EventKind::Note(Message::new(MessageClass::StopTimeout, text));
+                return self.emit(Event { service: Some(service), what });
+            }
+        };
         if end.unreached {
             let what = EventKind::Note(unreached(&end));
             self.emit(Event { service: Some(end.service.clone()), what });

@@ -93,7 +93,7 @@ impl ContainerAdoption {
                 continue;
             }
             let groups = |pid: &u32| {
-                let groups = read_proc(Path::new(&format!("/proc/{pid}/cgroup")), MAX_GROUPS);
+                let groups = read_proc(format!("/proc/{pid}/cgroup"), MAX_GROUPS);
                 groups.is_some_and(|groups| is_process_of(&groups, &about.id))
             };
             let pid = about.pid.filter(groups);

@@ -112,7 +112,7 @@ impl ContainerState {
     fn local_groups(&self) -> Option<(u32, Vec<PathBuf>)> {
         let facts = self.running.get()?;
         let pid = facts.pid?;
-        let groups = read_proc(&PathBuf::from(format!("/proc/{pid}/cgroup")), MAX_TABLE)?;
+        let groups = read_proc(format!("/proc/{pid}/cgroup"), MAX_TABLE)?;
         is_process_of(&groups, &facts.id).then(|| (pid, member_lists(&groups, &facts.id)))
     }
 
@@ -154,8 +154,7 @@ impl ContainerState {
 
 /// Returns what listens on a port in the network of a process.
 pub(super) fn listener_of(pid: u32, port: u16) -> InsideListener {
-    let table =
-        |name: &str| read_proc(&PathBuf::from(format!("/proc/{pid}/net/{name}")), MAX_TABLE);
+    let table = |name: &str| read_proc(format!("/proc/{pid}/net/{name}"), MAX_TABLE);
     let tables = [table("tcp").unwrap_or_default(), table("tcp6").unwrap_or_default()];
     inside_listener(&[&tables[0], &tables[1]], port)
 }

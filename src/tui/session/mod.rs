@@ -6,4 +6,4 @@ mod screen;
 mod tui_session;
 mod tui_signals;
 
-pub use tui_session::{TuiHost, TuiSession, TuiTexts};
+pub use tui_session::{RequestsText, TuiHost, TuiSession, TuiTexts};

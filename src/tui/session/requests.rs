@@ -40,6 +40,13 @@ pub async fn ask(
             let changes = client.changes(None).await;
             changes.map(|view| TuiEvent::Text("changes".to_owned(), (texts.changes)(&view.changes)))
         }
+        TuiRequest::Requests => match client.stack().await {
+            Ok(stack) => Ok(match (texts.requests)(stack).await {
+                Ok(text) => TuiEvent::Text("requests".to_owned(), text),
+                Err(error) => TuiEvent::Notice(Notice::failed(error)),
+            }),
+            Err(error) => Err(error),
+        },
         TuiRequest::EndAction(service, action) => {
             let (service, action) = (service.to_string(), action.to_string());
             done(client.stop_action(&ActionStop { service, action, number: None }).await)

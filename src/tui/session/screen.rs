@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::encoding::to_base64;
 use crate::sync::lock_unpoisoned;
-use crate::terminal::{RawMode, ScreenGuard};
+use crate::terminal::RawMode;
 
 /// The terminal while the TUI has it. Dropping it gives it back, and so does a panic.
 pub struct TuiScreen {
@@ -21,11 +21,12 @@ pub struct TuiScreen {
 /// What the panic hook needs: the thread of the TUI, and the settings of the terminal.
 static TAKEN: Mutex<Option<(ThreadId, RawMode)>> = Mutex::new(None);
 
-/// Gives the terminal back if this process is killed.
-static GUARD: OnceLock<ScreenGuard> = OnceLock::new();
+/// Learns whether the TUI has the terminal, to give it back if this process is killed.
+static GUARD: OnceLock<Box<dyn Fn(bool) + Send + Sync>> = OnceLock::new();
 
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?25l\x1b[H\x1b[2J";
-const LEAVE: &[u8] = b"\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?25h\x1b[?1049l";
+/// What gives the terminal back.
+pub const LEAVE: &[u8] = b"\x1b[0m\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[?25h\x1b[?1049l";
 const MOUSE_ON: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 const MOUSE_OFF: &[u8] = b"\x1b[?1006l\x1b[?1000l";
 /// Most bytes that are copied: terminals ignore more.
@@ -34,14 +35,10 @@ const COPY_MAX: usize = 74_000;
 const SIZE_MAX: (u16, u16) = (1000, 400);
 
 impl TuiScreen {
-    /// Lets another process give the terminal back if this one is killed. Must be called before there
-    /// are threads or a guard of processes.
-    pub fn guard() {
-        match ScreenGuard::new(LEAVE) {
-            // Only the first one is needed.
-            Ok(guard) => drop(GUARD.set(guard)),
-            Err(error) => tracing::debug!(%error, "nothing gives the terminal back after a kill"),
-        }
+    /// Tells `guard` whether the TUI has the terminal.
+    pub fn guard(guard: Box<dyn Fn(bool) + Send + Sync>) {
+        // Only the first one is needed.
+        let _ = GUARD.set(guard);
     }
 
     /// Takes the terminal on stdin and stdout.
@@ -208,7 +205,7 @@ fn give_back() {
 
 fn tell_guard(taken: bool) {
     if let Some(guard) = GUARD.get() {
-        guard.screen_is(taken);
+        guard(taken);
     }
 }
 

@@ -1,4 +1,5 @@
 use std::io;
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -7,10 +8,10 @@ use tokio::time::{Instant, sleep_until};
 
 use super::log_pages::LogPages;
 use super::requests;
-use super::screen::TuiScreen;
+use super::screen::{LEAVE, TuiScreen};
 use super::tui_signals::{TuiSignal, TuiSignals};
 use crate::control::ControlClient;
-use crate::model::{EnvView, EventView, PlanView, WhyView};
+use crate::model::{EnvView, EventView, PlanView, Snapshot, WhyView};
 use crate::sys::signal;
 use crate::terminal::KeyReader;
 use crate::tui::command::{Notice, TuiCommand, TuiEnd, TuiEvent};
@@ -38,7 +39,12 @@ pub struct TuiTexts {
     pub env: fn(&EnvView) -> String,
     pub plan: fn(&PlanView) -> String,
     pub changes: fn(&[EventView]) -> String,
+    /// The latest requests to the names of a stack, or why there are none.
+    pub requests: fn(Snapshot) -> RequestsText,
 }
+
+/// Text that is fetched.
+pub type RequestsText = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
 
 /// The TUI in the terminal on stdin and stdout.
 pub struct TuiSession<H> {
@@ -90,10 +96,12 @@ enum Turn {
 }
 
 impl<H: TuiHost> TuiSession<H> {
-    /// Lets another process give the terminal back if this one is killed. Must be called before there
-    /// are threads or a guard of processes.
-    pub fn guard_terminal() {
-        TuiScreen::guard();
+    /// What gives the terminal back.
+    pub const LEAVE: &[u8] = LEAVE;
+
+    /// Tells `guard` whether the TUI has the terminal, which it gives back if this process is killed.
+    pub fn guard_terminal(guard: impl Fn(bool) + Send + Sync + 'static) {
+        TuiScreen::guard(Box::new(guard));
     }
 
     /// Takes the terminal. `over_log`: `up --tui` shows it.

@@ -1,10 +1,10 @@
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::regular_file::read_linked;
 use crate::sys::file_id::FileId;
 
 /// Size in bytes of the largest file with compared content; hashing this much takes about 0.1 ms.
@@ -110,15 +110,7 @@ impl Fingerprint {
 /// Reads a regular file of at most [`MAX_HASHED_FILE`] bytes. Never blocks on a FIFO that replaced
 /// the file.
 fn content(path: &Path) -> Option<Vec<u8>> {
-    let mut open = OpenOptions::new();
-    open.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
-    let file: File = open.open(path).ok()?;
-    let meta = file.metadata().ok()?;
-    if !meta.is_file() {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(meta.len().min(MAX_HASHED_FILE) as usize);
-    file.take(MAX_HASHED_FILE + 1).read_to_end(&mut bytes).ok()?;
+    let bytes = read_linked(path, MAX_HASHED_FILE + 1).ok()?;
     (bytes.len() as u64 <= MAX_HASHED_FILE).then_some(bytes)
 }
 

@@ -8,9 +8,8 @@ mod run_outcome;
 mod run_result;
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::launch::{self, StartedStack};
 use super::options::{LogTarget, StartOptions};
 use super::report_file::{check_reports, write_report};
 use super::timeline::{TimelineArgs, TimelineTarget};
+use crate::atomic_file;
 use crate::cli::args::{FileArgs, StartupArgs, duration};
 use crate::cli::inspect::LogStyleArgs;
 use crate::cli::render::{CommandError, message_text, warn};
@@ -205,8 +205,7 @@ fn add_to_job_summary(report: &RunResult) -> io::Result<()> {
     let path = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty());
     let Some(path) = path else { return Ok(()) };
     // Other steps and the command itself write it, too.
-    let mut file = File::options().append(true).create(true).open(path)?;
-    file.write_all(job_summary(report).as_bytes())
+    atomic_file::append(Path::new(&path), job_summary(report).as_bytes())
 }
 
 /// Prints a message to stderr, between the lines of the log.

@@ -9,12 +9,9 @@ use crate::model::{ConflictPolicy, ContainerEngine, InvalidName, Name};
 
 use crate::config::check::{ConfigChecker, in_order, unknown_key_help};
 use crate::config::diagnostics::{DiagnosticBuilder, Span, quote};
-use crate::config::parse::{RawTable, RawValue, SpannedValue};
+use crate::config::parse::{MAX_SERVICES, RawTable, RawValue, SpannedValue};
 use crate::config::schema::misplaced;
 use crate::config::spec::{EnvFileSpec, ReplicaSpec, ScopeSpec, ServiceSpec, StackSpec};
-
-/// Maximum number of services: more than one machine runs, and few enough for every list.
-const MAX_SERVICES: usize = 4096;
 
 /// Of all replicas together as written, in bytes: twice what a file can hold without them.
 const MAX_COPIED: usize = 2 * 1024 * 1024;
