@@ -231,13 +231,10 @@ pub fn the_end_of_memory_is_said(engine: &Engine) {
     engine.limit_memory(&name);
     project.write("gate/open", "");
     up.wait_for("web   * failed: exited with code 137");
-    // Podman 4.3 does not see it with control groups of version 1.
-    if engine.kind == Kind::Docker {
-        let said = "killed: out of memory, limit 32 MiB";
-        up.wait_for(said);
-        let why = ok(engine.devstack(&project, &["why", "web"])).stdout;
-        assert!(why.contains(said), "{why}");
-    }
+    let said = "killed: out of memory, limit 32 MiB";
+    up.wait_for(said);
+    let why = ok(engine.devstack(&project, &["why", "web"])).stdout;
+    assert!(why.contains(said), "{why}");
     up.end();
     engine.assert_clean("hungry");
     project.finish();

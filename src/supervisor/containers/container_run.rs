@@ -7,6 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::container_host::ContainerHost;
 use super::engine_record::EngineRecord;
+use super::memory_end::{MemoryEnd, await_memory_end};
 use crate::container::{
     ContainerCommand, ContainerFacts, EngineClient, EngineError, out_of_memory, still_running,
 };
@@ -47,6 +48,8 @@ pub(super) struct ContainerState {
     pub running: OnceLock<ContainerFacts>,
     /// Whether it was seen running.
     pub seen: watch::Sender<bool>,
+    /// Once its first process has exited, if the kernel killed something of it.
+    pub memory_end: OnceLock<MemoryEnd>,
     /// Whether the run is over.
     pub ended: AtomicBool,
 }
@@ -77,6 +80,7 @@ impl ContainerRun {
             client: OnceLock::new(),
             running: OnceLock::new(),
             seen: watch::Sender::new(false),
+            memory_end: OnceLock::new(),
             ended: AtomicBool::new(false),
         });
         let (preparation, mut cancelled) = oneshot::channel::<()>();
@@ -106,6 +110,7 @@ impl ContainerRun {
                     host.processes.start_reserved(reserved, &launch, inputs, sink);
                     if observe(&shared).await {
                         host.record.settle(&shared.name);
+                        await_memory_end(&shared).await;
                     }
                 }
                 Err(why) => {
@@ -255,7 +260,8 @@ async fn observe(state: &ContainerState) -> bool {
 async fn epilogue(host: Arc<ContainerHost>, run: RunId, state: Arc<ContainerState>) {
     state.ended.store(true, Ordering::Relaxed);
     let Some(client) = state.client.get() else { return };
-    if let Ok(Some(ended)) = state.look(client).await {
+    if let Ok(Some(mut ended)) = state.look(client).await {
+        state.memory_end.get().into_iter().for_each(|end| end.complete(&mut ended));
         out_of_memory(&ended).into_iter().for_each(|why| host.note(run, why));
     }
     match state.remove(client).await {
