@@ -1,8 +1,5 @@
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::thread;
-
-use super::engine::{Engine, IMAGE, Kind, REGISTRY, ok};
+use super::engine::{Engine, IMAGE, Kind, ok};
+use super::registry::{REGISTRY, Registry};
 use crate::support::{TestProject, eventually};
 
 pub fn what_the_engine_refuses_is_said_once(engine: &Engine) {
@@ -80,49 +77,10 @@ pub fn it_says_what_keeps_an_image_away(engine: &Engine) {
     project.finish();
 }
 
-/// A registry that answers each question about an image with the status that its name begins with.
-fn serve_refusals(listener: &TcpListener) {
-    for mut client in listener.incoming().flatten() {
-        thread::spawn(move || {
-            let mut reader = BufReader::new(client.try_clone().expect("a socket"));
-            let mut line = String::new();
-            while reader.read_line(&mut line).is_ok_and(|read| read > 0) {
-                let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
-                while line.trim_end() != "" {
-                    line.clear();
-                    if reader.read_line(&mut line).is_err() {
-                        return;
-                    }
-                }
-                line.clear();
-                let status = path.split('/').find_map(|part| part.strip_prefix("status-"));
-                let status = status.unwrap_or("200");
-                let code = match status {
-                    "401" => "UNAUTHORIZED",
-                    "403" => "DENIED",
-                    "404" => "MANIFEST_UNKNOWN",
-                    _ => "UNKNOWN",
-                };
-                let body = format!(r#"{{"errors":[{{"code":"{code}","message":"it says why"}}]}}"#);
-                let head = format!(
-                    "HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\n\
-                     Docker-Distribution-Api-Version: registry/2.0\r\nContent-Length: {}\r\n\r\n",
-                    body.len()
-                );
-                if client.write_all((head + &body).as_bytes()).is_err() {
-                    return;
-                }
-            }
-        });
-    }
-}
-
 pub fn it_says_why_a_registry_refuses(engine: &Engine) {
-    // The engine in a network of its own asks this one, whose thread ends with the tests.
+    // In a network of its own: there is one registry in each.
     let engine = &Engine::start(engine.kind).expect("another one runs");
-    engine.enter();
-    let listener = TcpListener::bind(("127.0.0.1", REGISTRY)).expect("it is free");
-    thread::spawn(move || serve_refusals(&listener));
+    Registry::start(engine, None);
     let project = TestProject::new();
     for (status, help) in [
         (401, "for a private one run `docker login` or `podman login` first"),
@@ -145,6 +103,149 @@ pub fn it_says_why_a_registry_refuses(engine: &Engine) {
         let volumes = engine.ask("/volumes");
         assert!(volumes["Volumes"].as_array().is_none_or(Vec::is_empty), "{volumes}");
     }
+    project.finish();
+}
+
+/// A pull takes as long as it takes.
+pub fn a_pull_is_shown_and_not_timed(engine: &Engine) {
+    let engine = &Engine::start(engine.kind).expect("another one runs");
+    let root = tempfile::tempdir().expect("a directory");
+    Engine::fill_root(root.path());
+    let registry = Registry::start(engine, Some(root.path()));
+    let project = TestProject::new();
+    let image = format!("127.0.0.1:{REGISTRY}/box:2");
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'pulls'
+            [services.web]\nimage = '{image}'\nport = {{ prefer = 18452, inside = 8080 }}
+            ready = {{ timeout = '300ms' }}
+            [services.late]\ncommand = '{{misbehave}} run'
+            ready = {{ exec = 'false', timeout = '300ms' }}"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).start();
+    up.wait_for("late * not ready yet after 300ms");
+    eventually("the pull to be shown", || {
+        let why = engine.devstack(&project, &["why", "web"]).run();
+        why.stdout.contains(&format!("pulling {image}")).then_some(())
+    });
+    let all = up.stdout();
+    assert!(!all.lines().any(|line| line.starts_with("web") && line.contains("300ms")), "{all}");
+    registry.open();
+    up.wait_for("web  * ready in");
+    assert_eq!(engine.get(18452, "/").expect("it answers"), "inside\n");
+    up.end();
+    // It is pulled again, and found unchanged.
+    let text = project
+        .read("devstack.toml")
+        .replace("[services.late]", "pull = 'always'\n[services.late]");
+    project.write("devstack.toml", &text);
+    let up = engine.devstack(&project, &["up", "web"]).start();
+    up.wait_for("pulls is up");
+    up.end();
+    engine.assert_clean("pulls");
+    project.finish();
+}
+
+pub fn a_full_disk_is_said(engine: &Engine) {
+    let engine = &Engine::start_with(engine.kind, "64m").expect("another one runs");
+    let project = TestProject::new();
+    project.write("box/Dockerfile", &format!("FROM {IMAGE}\nCOPY big /\n"));
+    project.write("box/big", &"x".repeat(1 << 20));
+    let write = |what: &str| {
+        let text = format!(
+            "[stack]\nname = 'full'
+            [services.web]\n{what}\nport = {{ prefer = 18470, inside = 8080 }}"
+        );
+        project.write("devstack.toml", &text);
+    };
+    let run = || {
+        let run = engine.devstack(&project, &["run", "--", "true"]);
+        let run = run.env("DOCKER_BUILDKIT", "0").run();
+        (run.code(), run.stderr + &run.stdout)
+    };
+    let root = tempfile::tempdir().expect("a directory");
+    Engine::fill_root(root.path());
+    Registry::start(engine, Some(root.path())).open();
+    for (what, did) in [
+        (format!("image = '127.0.0.1:{REGISTRY}/box:2'"), "pull of "),
+        ("build = 'box'".to_owned(), "build of "),
+        (format!("image = '{IMAGE}'"), "did not start the container: "),
+    ] {
+        write(&what);
+        engine.fill(true);
+        let (code, all) = run();
+        assert_eq!(code, 120, "{all}");
+        assert!(all.contains(did) && all.contains("no space left on device"), "{all}");
+        assert!(all.contains("free space: "), "{all}");
+        engine.fill(false);
+        engine.assert_clean("full");
+        assert_eq!(run().0, 0, "with space, it starts");
+        engine.assert_clean("full");
+    }
+    project.finish();
+}
+
+pub fn an_engine_that_is_missing_is_said(engine: &Engine) {
+    let project = TestProject::new();
+    project.write("empty/.keep", "");
+    let name = engine.name();
+    let both = "no container engine is installed: neither `docker` nor `podman` is in PATH";
+    let one = format!("is not installed: `{name}` is not in PATH");
+    for (key, said) in [("auto", both), (name, &one)] {
+        project.write(
+            "devstack.toml",
+            &format!(
+                "[stack]\nname = 'nothing'\nengine = '{key}'
+                [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18471, inside = 8080 }}
+                [services.app]\ncommand = ['{{misbehave}}', 'run']"
+            ),
+        );
+        let up = engine.devstack(&project, &["up"]).env("PATH", project.path("empty")).start();
+        up.wait_for(said);
+        // What needs no engine runs.
+        up.wait_for("app | ready");
+        up.interrupt();
+        up.wait_exit();
+        engine.assert_clean("nothing");
+    }
+    project.finish();
+}
+
+/// A stack that ends while its engine is away says so, and the next command finishes.
+pub fn what_a_gone_engine_keeps_is_removed_later(engine: &Engine) {
+    let engine = &Engine::start(engine.kind).expect("another one runs");
+    let project = TestProject::new();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'gone'
+            [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18472, inside = 8080 }}"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).start();
+    up.wait_for("gone is up");
+    engine.stop();
+    eventually("it to wait for the engine", || {
+        let why = engine.devstack(&project, &["why", "web"]).run();
+        why.stdout.contains("waiting for its container engine: ").then_some(())
+    });
+    up.interrupt();
+    up.wait_exit();
+    let all = up.stdout() + &up.stderr();
+    assert!(all.contains("cannot remove the containers of the stack: "), "{all}");
+    assert!(all.contains("start the engine, then run `devstack down`"), "{all}");
+    // What may still run has no second copy, and nothing forgets it.
+    let again = engine.devstack(&project, &["up"]).run();
+    assert_ne!(again.code(), 0);
+    assert!(again.stderr.contains("cannot remove leftover containers"), "{again:?}");
+    let down = engine.devstack(&project, &["down"]).run().expect_code(1);
+    assert!(down.stderr.contains("cannot remove leftover containers"), "{down:?}");
+    engine.start_again();
+    assert_eq!(engine.networks("gone").len(), 1);
+    ok(engine.devstack(&project, &["down"]));
+    engine.assert_clean("gone");
     project.finish();
 }
 
