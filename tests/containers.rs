@@ -15,11 +15,16 @@ mod faults;
 mod life;
 #[path = "containers/reach.rs"]
 mod reach;
+#[path = "containers/registry.rs"]
+mod registry;
 #[path = "containers/stores.rs"]
 mod stores;
 
 macro_rules! with_each_engine {
     ($($room:ident: $($test:ident)*;)*) => {
+        /// The tests that run with each engine.
+        const TESTS: &[&str] = &[$($(stringify!($test),)*)*];
+
         mod docker {
             $($(#[test] fn $test() {
                 let Some(engine) = super::engine::Engine::docker() else { return };
@@ -64,14 +69,63 @@ with_each_engine! {
         replicas_answer_at_their_name;
     by_hand:
         a_started_container_is_its_own_and_stays
+        what_cannot_be_told_says_what_to_write
         what_compose_starts_is_its_own;
     faces:
         each_kind_of_readiness_and_health_counts
+        each_key_reaches_the_container
         commands_know_its_container
         a_debugger_inside_is_reached;
     faults:
         what_the_engine_refuses_is_said_once
         it_says_what_keeps_an_image_away
+        it_says_why_a_registry_refuses
+        a_pull_is_shown_and_not_timed
+        a_full_disk_is_said
+        an_engine_that_is_missing_is_said
+        what_a_gone_engine_keeps_is_removed_later
+        a_strangers_container_stays
         a_restarted_engine_is_waited_for
         the_end_of_memory_is_said;
+}
+
+/// The table of what is promised must not name tests that are gone, nor leave one out.
+#[test]
+fn every_promise_has_its_tests() {
+    let table = include_str!("containers/promises.md");
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && *line != "| promise | tests |")
+        .collect();
+    let named: Vec<&str> = rows
+        .iter()
+        .flat_map(|row| {
+            let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+            let [_, tests] = cells[..] else { panic!("two cells: {row}") };
+            let names: Vec<&str> =
+                tests.split(',').map(|name| name.trim().trim_matches('`')).collect();
+            assert!(names.iter().all(|name| !name.is_empty()), "no test: {row}");
+            names
+        })
+        .collect();
+    assert!(rows.len() > 40, "{} rows", rows.len());
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let elsewhere: String = [
+        "src/config/load/tests/containers.rs",
+        "src/container/discovery.rs",
+        "src/supervisor/containers/memory_end.rs",
+        "tests/init.rs",
+        "tests/export.rs",
+    ]
+    .map(|file| std::fs::read_to_string(root.join(file)).expect(file))
+    .concat();
+    for name in &named {
+        let test = format!("#[test]\nfn {name}()");
+        let unit = format!("#[test]\n    fn {name}()");
+        let there = TESTS.contains(name) || elsewhere.contains(&test) || elsewhere.contains(&unit);
+        assert!(there, "{name} is no test");
+    }
+    for test in TESTS {
+        assert!(named.contains(test), "{test} shows no promise");
+    }
 }

@@ -13,7 +13,7 @@ for program in "${!package[@]}"; do
     command -v "$program" >/dev/null 2>&1 || missing+=("${package[$program]}")
 done
 # Docker and Podman, of which tests start their own. crun does not work where control groups are of both versions.
-declare -A engine=([dockerd]=docker.io [docker]=docker.io [podman]=podman [runc]=runc [conmon]=conmon [iptables]=iptables [busybox]=busybox-static)
+declare -A engine=([dockerd]=docker.io [docker]=docker.io [docker-compose]=docker-compose [podman]=podman [runc]=runc [conmon]=conmon [iptables]=iptables [busybox]=busybox-static)
 for program in "${!engine[@]}"; do
     command -v "$program" >/dev/null 2>&1 || [ -x "/usr/sbin/$program" ] || missing+=("${engine[$program]}")
 done

@@ -177,6 +177,11 @@ impl Config {
         self.spec.services.values().any(|service| service.proxy.is_some())
     }
 
+    /// Whether any service runs in a container.
+    pub fn has_containers(&self) -> bool {
+        self.spec.services.values().any(|service| service.container.is_some())
+    }
+
     /// Returns the stack for other programs, with the ports that its files want and without the values
     /// of env files and of the environment.
     pub fn portable(&self, network: PortableNetwork) -> PortableStack {

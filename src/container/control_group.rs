@@ -11,9 +11,8 @@ pub fn is_process_of(control_groups: &str, container: &str) -> bool {
     !container.is_empty() && control_groups.contains(container)
 }
 
-/// Returns the files that may list all processes of a container, also those that commands started
-/// inside: with Docker, these are no children of its first one.
-pub fn member_lists(control_groups: &str, container: &str) -> Vec<PathBuf> {
+/// Returns the directories that a container may have as control groups.
+pub fn group_dirs(control_groups: &str, container: &str) -> Vec<PathBuf> {
     let own = |line: &str| {
         let mut fields = line.splitn(3, ':').skip(1);
         let (controllers, path) = (fields.next()?, fields.next()?);
@@ -27,8 +26,30 @@ pub fn member_lists(control_groups: &str, container: &str) -> Vec<PathBuf> {
             places.iter().map(mounted).collect::<Vec<_>>()
         })
     };
-    let found = control_groups.lines().filter(|_| !container.is_empty()).filter_map(own).flatten();
-    found.map(|path| path.join("cgroup.procs")).collect()
+    control_groups.lines().filter(|_| !container.is_empty()).filter_map(own).flatten().collect()
+}
+
+/// The file with all processes of a control group, also those that commands started inside: with
+/// Docker, these are no children of a container's first one.
+pub const MEMBERS: &str = "cgroup.procs";
+
+/// The files of a control group that count what was killed for its memory and name its limit, with
+/// either version.
+pub const MEMORY_FILES: [[&str; 2]; 2] =
+    [["memory.events", "memory.max"], ["memory.oom_control", "memory.limit_in_bytes"]];
+
+/// What no limit is above: without one, version 1 has a number near this.
+const NO_LIMIT: u64 = 1 << 62;
+
+/// Whether the kernel killed a process of a control group because it used too much memory.
+pub fn counts_memory_kill(counts: &str) -> bool {
+    let number = counts.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    number.is_some_and(|number| number.trim() != "0")
+}
+
+/// Reads how much memory a control group may use, in bytes. `None`: as much as there is.
+pub fn memory_limit(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|limit| *limit < NO_LIMIT)
 }
 
 #[cfg(test)]
@@ -44,25 +65,33 @@ mod tests {
     }
 
     #[test]
-    fn its_members_are_listed_where_its_group_is_mounted() {
-        let lists = |groups: &str| {
-            let lists = member_lists(groups, "7c21").into_iter();
-            lists.map(|list| list.display().to_string()).collect::<Vec<_>>()
+    fn its_groups_are_where_they_are_mounted() {
+        let dirs = |groups: &str| {
+            let dirs = group_dirs(groups, "7c21").into_iter();
+            dirs.map(|dir| dir.display().to_string()).collect::<Vec<_>>()
         };
         assert_eq!(
-            lists("0::/system.slice/docker-7c21.scope\n"),
+            dirs("0::/system.slice/docker-7c21.scope\n"),
             [
-                "/sys/fs/cgroup/system.slice/docker-7c21.scope/cgroup.procs",
-                "/sys/fs/cgroup/unified/system.slice/docker-7c21.scope/cgroup.procs"
+                "/sys/fs/cgroup/system.slice/docker-7c21.scope",
+                "/sys/fs/cgroup/unified/system.slice/docker-7c21.scope"
             ]
         );
         assert_eq!(
-            lists("9:name=systemd:/a/7c21\n4:memory:/a/7c21\n2:cpuacct:/\n0::/\n"),
-            [
-                "/sys/fs/cgroup/systemd/a/7c21/cgroup.procs",
-                "/sys/fs/cgroup/memory/a/7c21/cgroup.procs"
-            ]
+            dirs("9:name=systemd:/a/7c21\n4:memory:/a/7c21\n2:cpuacct:/\n0::/\n"),
+            ["/sys/fs/cgroup/systemd/a/7c21", "/sys/fs/cgroup/memory/a/7c21"]
         );
-        assert_eq!(lists("garbage\n0::/user.slice"), [""; 0]);
+        assert_eq!(dirs("garbage\n0::/user.slice"), [""; 0]);
+    }
+
+    #[test]
+    fn what_was_killed_for_its_memory_is_counted_in_both_versions() {
+        assert!(counts_memory_kill("low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\noom_group_kill 0\n"));
+        assert!(counts_memory_kill("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n"));
+        assert!(!counts_memory_kill("oom_kill_disable 1\nunder_oom 0\noom_kill 0\n"));
+        assert!(!counts_memory_kill(""));
+        assert_eq!(memory_limit("33554432\n"), Some(32 << 20));
+        assert_eq!(memory_limit("max\n"), None);
+        assert_eq!(memory_limit("9223372036854771712\n"), None);
     }
 }

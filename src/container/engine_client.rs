@@ -194,7 +194,12 @@ impl EngineClient {
     ) -> Result<(), EngineError> {
         let body = serde_json::json!({ "Name": name, "CheckDuplicate": true, "Labels": labels });
         match self.ask(Method::POST, "/networks/create", Some(body.to_string())).await {
-            Ok(_) | Err(EngineError::Refused(409, _)) => Ok(()),
+            Ok(_) => Ok(()),
+            // An earlier attempt may have been answered too late.
+            Err(error @ EngineError::Refused(409, _)) => {
+                let reply = self.get::<NetworkFactsReply>(&format!("/networks/{name}")).await?;
+                if reply.has(labels) { Ok(()) } else { Err(error) }
+            }
             Err(error) => Err(error),
         }
     }

@@ -18,8 +18,8 @@ const OWN_LINES: [&str; 4] = ["docker: ", "Error response from daemon: ", "Error
 /// How lines of the first process begin, which engines add and which starts the command.
 const INIT_LINES: [&str; 2] = ["[FATAL tini (", "ERROR (catatonit:"];
 
-/// How much of a reason is shown.
-const MAX_REASON: usize = 300;
+/// How much of the beginning and of the end of a reason is shown: the end often has what went wrong.
+const SHOWN: usize = 150;
 
 /// A run whose container never ran.
 #[derive(Debug, Clone, Copy)]
@@ -74,8 +74,13 @@ pub fn pull_failed(engine: ContainerEngine, image: &str, lines: &[String]) -> Me
 /// Explains an image that could not be built.
 pub fn build_failed(dir: &str, lines: &[String]) -> Message {
     let why = reason(lines).unwrap_or_else(|| "the engine gave no reason".to_owned());
-    Message::new(MessageClass::Build, format!("build of {dir} failed: {why}"))
-        .help("fix it and save; the log of the service has all output")
+    let class = match class_of(&why) {
+        MessageClass::Disk => MessageClass::Disk,
+        _ => MessageClass::Build,
+    };
+    let help = known_help(&why)
+        .unwrap_or_else(|| "fix it and save; the log of the service has all output".to_owned());
+    Message::new(class, format!("build of {dir} failed: {why}")).help(help)
 }
 
 /// Explains an image that is not there and must not be pulled.
@@ -131,9 +136,15 @@ fn reason(lines: &[String]) -> Option<String> {
         why = rest;
     }
     let why = why.trim().trim_end_matches('.');
-    let short: String = why.chars().take(MAX_REASON).collect();
-    let cut = if short.len() < why.len() { "…" } else { "" };
-    (!short.is_empty()).then(|| format!("{short}{cut}"))
+    let letters: Vec<char> = why.chars().collect();
+    let short = match letters.len() > 2 * SHOWN {
+        true => {
+            let (begin, end) = (&letters[..SHOWN], &letters[letters.len() - SHOWN..]);
+            begin.iter().chain(&['…']).chain(end).collect()
+        }
+        false => why.to_owned(),
+    };
+    (!short.is_empty()).then_some(short)
 }
 
 fn class_of(why: &str) -> MessageClass {
@@ -162,6 +173,9 @@ fn known_help(why: &str) -> Option<String> {
     }
     if says(&["manifest unknown", "not found: "]) {
         return Some("check the name and the tag of the image".into());
+    }
+    if says(&["unexpected HTTP status: 5"]) {
+        return Some("the registry has a problem of its own: try again later".into());
     }
     if says(&["toomanyrequests", "Too Many Requests"]) {
         return Some("the registry limits pulls: run `docker login`, or try again later".into());
@@ -221,6 +235,18 @@ mod tests {
         assert!(refused(125, &[]).is_none());
         let full = lines("docker: Error response from daemon: mkdir /x: no space left on device.");
         assert_eq!(refused(125, &full).map(|message| message.class), Some(MessageClass::Disk));
+    }
+
+    #[test]
+    fn what_went_wrong_at_the_end_of_a_long_reason_is_shown() {
+        let long = format!("Error: writing {}: no space left on device", "é/".repeat(400));
+        let message = build_failed("box", &lines(&long));
+        assert_eq!(message.class, MessageClass::Disk);
+        assert!(message.text.starts_with("build of box failed: writing é/é/"), "{message}");
+        assert!(message.text.ends_with("é/é/: no space left on device"), "{message}");
+        assert!(message.text.contains('…') && message.text.chars().count() < 350, "{message}");
+        assert!(message.help.starts_with("free space: "), "{}", message.help);
+        assert_eq!(build_failed("box", &lines("x")).class, MessageClass::Build);
     }
 
     #[test]

@@ -8,7 +8,7 @@ const SERVICE: &str = "dev.devstack.service";
 const RUN: &str = "dev.devstack.run";
 /// Of volumes: the project directory.
 pub(super) const DIR: &str = "dev.devstack.dir";
-const TOKEN: &str = "dev.devstack.token";
+pub(super) const TOKEN: &str = "dev.devstack.token";
 
 /// How much of a token stands in names: enough that no two stacks have the same.
 const TOKEN_DIGITS: usize = 8;

@@ -21,7 +21,9 @@ mod reply;
 pub use command_line::{
     ContainerCommand, build_command, check_command, exec_command, exec_words, pull_command,
 };
-pub use control_group::{is_process_of, member_lists};
+pub use control_group::{
+    MEMBERS, MEMORY_FILES, counts_memory_kill, group_dirs, is_process_of, memory_limit,
+};
 pub use discovery::{DiscoveryFacts, EngineCandidate, candidates, find_engine};
 pub use engine_client::EngineClient;
 pub use engine_error::EngineError;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::labels::{DIR, STACK};
+use super::labels::{DIR, STACK, TOKEN};
 use crate::model::ContainerEngine;
 
 /// What is known of a container.
@@ -33,6 +33,8 @@ pub struct ContainerFacts {
     pub error: String,
     /// The ports that are published, inside and outside.
     pub ports: Vec<(u16, u16)>,
+    /// The token of the stack that has made it. `None`: no stack has.
+    pub token: Option<String>,
 }
 
 /// What a HEALTHCHECK says.
@@ -91,6 +93,7 @@ struct ConfigReply {
     healthcheck: Option<HealthcheckReply>,
     /// What runs a check that is one text.
     shell: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
 }
 
 #[derive(Deserialize)]
@@ -185,6 +188,7 @@ impl ContainerReply {
         ports.sort_unstable();
         ports.dedup();
         let pid = Some(pid).filter(|pid| running && *pid != 0);
+        let token = self.config.as_ref().and_then(|it| it.labels.as_ref()?.get(TOKEN).cloned());
         ContainerFacts {
             id: self.id,
             running,
@@ -200,6 +204,7 @@ impl ContainerReply {
             exit_code,
             error,
             ports,
+            token,
         }
     }
 }
@@ -270,6 +275,7 @@ pub(super) struct ErrorReply {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NetworkFactsReply {
+    labels: Option<BTreeMap<String, String>>,
     #[serde(rename = "IPAM")]
     ipam: Option<IpamReply>,
 }
@@ -288,6 +294,12 @@ struct SubnetReply {
 }
 
 impl NetworkFactsReply {
+    /// Whether it has these labels.
+    pub fn has(&self, labels: &BTreeMap<&str, String>) -> bool {
+        let own = self.labels.as_ref();
+        labels.iter().all(|(name, value)| own.and_then(|own| own.get(*name)) == Some(value))
+    }
+
     /// Returns the address that this machine has in the network.
     pub fn gateway(self) -> Option<String> {
         let subnets = self.ipam?.config?;

@@ -32,7 +32,9 @@ mod start_retry;
 pub use crate::sys::file_id::FileId;
 #[doc(hidden)]
 pub use crate::sys::fork::allow_idle_threads;
-pub(crate) use crate::sys::process::{has_pidfd as can_pin_processes, proc_is_mounted};
+pub(crate) use crate::sys::process::{
+    has_pidfd as can_pin_processes, proc_is_mounted, process_exited,
+};
 pub use crate::sys::pty::{Pty, TermSize};
 pub use crate::sys::signal::exit;
 pub(crate) use crate::sys::signal::{

@@ -9,6 +9,7 @@ use super::status::event_lines;
 use super::supervisor::{Supervisor, WakeReason};
 use crate::engine::{Input, ShutdownMode};
 use crate::exit_code::ExitCode;
+use crate::log::StatusText;
 use crate::sync::catch_panic;
 
 /// Maximum number of inputs for one engine step. A burst is handled in one step; a flood still
@@ -30,12 +31,23 @@ pub struct StackOutcome {
     pub end: StackEnd,
 }
 
+/// What a stack has left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum StackRemains {
+    /// It is proven that nothing is.
+    Nothing,
+    /// Perhaps processes.
+    Processes,
+    /// Perhaps something in container engines, and why.
+    Containers(String),
+}
+
 /// How well a stack ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StackEnd {
     /// It is proven that no process is left.
     Proved,
-    /// Processes may be left, which the guard goes on killing.
+    /// Processes may be left, which the guard goes on killing, or containers.
     Unproved,
     /// The user did not want to wait.
     Abandoned,
@@ -130,25 +142,26 @@ impl Supervisor {
         let slow = async {
             tokio::time::sleep(SILENT).await;
             logs.write_status(event_lines::still_waiting());
-            std::future::pending::<StackOutcome>().await
+            std::future::pending::<(StackOutcome, StatusText)>().await
         };
-        let outcome = tokio::select! {
-            proved = &mut finished => StackOutcome {
-                code,
-                end: if proved { StackEnd::Proved } else { StackEnd::Unproved },
-            },
-            signal = nth_signal(&mut signals, LAST_SIGNAL - self.interrupts) => StackOutcome {
-                code: ExitCode::of_signal(signal).0,
-                end: StackEnd::Abandoned,
-            },
+        let (outcome, text) = tokio::select! {
+            remains = &mut finished => {
+                let (end, text) = match remains {
+                    StackRemains::Nothing => (StackEnd::Proved, event_lines::everything_stopped()),
+                    StackRemains::Processes => (StackEnd::Unproved, event_lines::unproved()),
+                    StackRemains::Containers(why) => {
+                        (StackEnd::Unproved, event_lines::containers_left(&why))
+                    }
+                };
+                (StackOutcome { code, end }, text)
+            }
+            signal = nth_signal(&mut signals, LAST_SIGNAL - self.interrupts) => {
+                let (code, end) = (ExitCode::of_signal(signal).0, StackEnd::Abandoned);
+                (StackOutcome { code, end }, event_lines::unproved())
+            }
             outcome = slow => outcome,
         };
-        logs.write_status(match outcome.end {
-            StackEnd::Proved => event_lines::everything_stopped(),
-            StackEnd::Unproved | StackEnd::Abandoned | StackEnd::Panicked => {
-                event_lines::unproved()
-            }
-        });
+        logs.write_status(text);
         outcome
     }
 }

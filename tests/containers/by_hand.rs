@@ -50,6 +50,34 @@ pub fn a_started_container_is_its_own_and_stays(engine: &Engine) {
     project.finish();
 }
 
+/// An engine that devstack cannot ask.
+pub fn what_cannot_be_told_says_what_to_write(engine: &Engine) {
+    let project = TestProject::new();
+    let (program, socket) = (engine.name(), engine.socket.display());
+    let option = if engine.kind == Kind::Docker { "--host" } else { "--url" };
+    let run = format!("run --rm --init -p 127.0.0.1:$PORT:8080 {IMAGE}");
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'untold'
+            [services.web]\nport = 18445\ncommand = '{program} {option} unix://{socket} {run}'"
+        ),
+    );
+    let nowhere = "unix:///nowhere.sock";
+    let up = engine.devstack(&project, &["up"]).env("DOCKER_HOST", nowhere);
+    let up = up.env("CONTAINER_HOST", nowhere).start();
+    up.wait_for("port 18445 is in use by ");
+    up.wait_for("write `image = …` instead of `command`");
+    up.interrupt();
+    up.wait_exit();
+    eventually("its container to end", || {
+        let all = engine.ask("/containers/json?all=true");
+        let publishes = |one: &serde_json::Value| one["Ports"][0]["PublicPort"] == 18445;
+        (!all.as_array().expect("a list").iter().any(publishes)).then_some(())
+    });
+    project.finish();
+}
+
 pub fn what_compose_starts_is_its_own(engine: &Engine) {
     let Some(compose) = require_program("docker-compose") else { return };
     let project = TestProject::new();

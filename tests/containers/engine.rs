@@ -4,11 +4,12 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, OnceLock};
 
+use super::registry::REGISTRY;
 use crate::support::{
     CommandOutput, TestCommand, TestProject, eventually, http_socket, require, require_program,
     starting, try_http_get,
@@ -49,17 +50,21 @@ const DOCKER: &str = r#"exec dockerd --host "unix://$1/api.sock" --data-root "$1
 /// The API of Podman.
 const PODMAN: &str = r#"exec podman system service --time=0 "unix://$1/api.sock" >>"$1/log" 2>&1"#;
 
-/// Keeps an engine, which `$2` starts, in a network of its own. A line restarts it, the end of the
-/// input ends it. Each line is a signal.
+/// Keeps an engine, which `$2` starts, in a network of its own, with at most `$3` of space for data, if
+/// that is not empty. A line starts it, or ends it with this signal; the end of the input ends all.
 const KEEPER: &str = r#"
     ip link set lo up
     mkdir -p /run/containers && mount -t tmpfs none /run/containers
+    [ -z "$3" ] || { mkdir -p "$1/data" && mount -t tmpfs -o "size=$3" none "$1/data"; }
     sh -c "$2" sh "$1" & engine=$!
     while read -r line; do
-        kill "$line" $engine; wait $engine; rm -f "$1/api.sock"
-        sh -c "$2" sh "$1" & engine=$!
+        case "$line" in
+            start) sh -c "$2" sh "$1" & engine=$! ;;
+            *) kill "$line" $engine; wait $engine; rm -f "$1/api.sock" ;;
+        esac
     done
-    kill $engine; wait $engine; umount -l "$1/data/overlay" 2>/dev/null; rm -rf "$1""#;
+    kill $engine; wait $engine
+    umount -l "$1/data/overlay" "$1/data" 2>/dev/null; rm -rf "$1""#;
 
 /// On some machines not even root can set limits.
 const RUNC: &str = r#"#!/bin/sh
@@ -98,6 +103,11 @@ impl Engine {
 
     /// Starts one that ends when this is dropped.
     pub fn start(kind: Kind) -> Started {
+        Engine::start_with(kind, "")
+    }
+
+    /// The same; `space` is what it has for data, in the words of `mount`. Empty: that of the disk.
+    pub fn start_with(kind: Kind, space: &str) -> Started {
         if !rustix::process::geteuid().is_root() {
             return Err(NoEngine::Missing("the rights of root".to_owned()));
         }
@@ -116,7 +126,7 @@ impl Engine {
         let script = if kind == Kind::Docker { DOCKER } else { PODMAN };
         let mut command = Command::new("unshare");
         command.args(["-n", "-m", "--propagation", "private", "sh", "-c", KEEPER, "sh"]);
-        command.arg(&dir).arg(script);
+        command.arg(&dir).arg(script).arg(space);
         // The monitors of Podman leave files where they are started.
         command.envs(podman_variables(&dir)).env_remove("DOCKER_HOST").current_dir(&dir);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -143,25 +153,47 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Restarts it. Containers of Docker end, those of Podman go on.
+    /// Restarts it.
     pub fn restart(&self) {
-        let made = |path: &Path| fs::metadata(path).map(|it| (it.ctime(), it.ctime_nsec()));
-        let before = made(&self.socket).expect("it runs");
-        let mut keeper = self.keeper.lock().expect("no test panics here");
+        self.stop();
+        self.start_again();
+    }
+
+    /// Stops it. Containers of Docker end, those of Podman go on.
+    pub fn stop(&self) {
         // Podman would wait for its clients.
-        let signal = if self.kind == Kind::Docker { "-TERM" } else { "-KILL" };
-        writeln!(keeper.stdin.as_mut().expect("a pipe"), "{signal}").expect("it reads");
+        self.order(if self.kind == Kind::Docker { "-TERM" } else { "-KILL" });
+        eventually("the engine to end", || (!self.socket.exists()).then_some(()));
+    }
+
+    pub fn start_again(&self) {
+        self.order("start");
         eventually("the engine to answer again", || {
-            let is_new = made(&self.socket).is_ok_and(|socket| socket != before);
             let answers = http_socket(&self.socket, "GET", "/_ping", "");
-            (is_new && answers.is_ok_and(|it| it.status == 200)).then_some(())
+            answers.is_ok_and(|it| it.status == 200).then_some(())
         });
     }
 
-    /// Makes an image with busybox and what `fill` adds. `change`: a line of a Dockerfile.
-    pub fn import(&self, image: &str, change: &str, fill: impl FnOnce(&Path)) {
-        let root = tempfile::tempdir().expect("a directory");
-        let files = root.path();
+    fn order(&self, line: &str) {
+        let mut keeper = self.keeper.lock().expect("no test panics here");
+        writeln!(keeper.stdin.as_mut().expect("a pipe"), "{line}").expect("it reads");
+    }
+
+    /// Fills its space for data until `false` frees it again.
+    pub fn fill(&self, full: bool) {
+        let keeper = self.keeper.lock().expect("no test panics here").id();
+        // As it sees it: what it mounts is in a namespace of its own.
+        let file = format!("/proc/{keeper}/root{}/data/filler", self.dir.display());
+        if !full {
+            return fs::remove_file(file).expect("it was written");
+        }
+        let mut file = File::create(file).expect("it is ours");
+        let some = vec![1; 64 << 10];
+        while file.write(&some).is_ok_and(|written| written > 0) {}
+    }
+
+    /// Fills a directory with what the image has.
+    pub fn fill_root(files: &Path) {
         for dir in ["bin", "www", "tmp", "etc"] {
             fs::create_dir(files.join(dir)).expect("it is ours");
         }
@@ -171,6 +203,13 @@ impl Engine {
             symlink("busybox", files.join("bin").join(applet)).expect("it is new");
         }
         fs::write(files.join("www/index.html"), "inside\n").expect("it is ours");
+    }
+
+    /// Makes an image with busybox and what `fill` adds. `change`: a line of a Dockerfile.
+    pub fn import(&self, image: &str, change: &str, fill: impl FnOnce(&Path)) {
+        let root = tempfile::tempdir().expect("a directory");
+        let files = root.path();
+        Engine::fill_root(files);
         fill(files);
         let tar = files.join("../").join(format!("{}.tar", files.file_name().unwrap().display()));
         let made = Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(files).arg(".").status();
@@ -318,8 +357,9 @@ fn found(name: &str, engine: &'static Started) -> Option<&'static Engine> {
     }
 }
 
-fn podman_variables(dir: &Path) -> [(&'static str, PathBuf); 2] {
+fn podman_variables(dir: &Path) -> [(&'static str, PathBuf); 3] {
     [
+        ("CONTAINERS_REGISTRIES_CONF", dir.join("registries.conf")),
         ("CONTAINERS_CONF", dir.join("containers.conf")),
         ("CONTAINERS_STORAGE_CONF", dir.join("storage.conf")),
     ]
@@ -336,6 +376,9 @@ fn configure_podman(dir: &Path) {
          [network]\nnetwork_config_dir = '{at}/networks'\n"
     );
     fs::write(dir.join("containers.conf"), engine).expect("it is ours");
+    // As Docker does on loopback.
+    let registry = format!("[[registry]]\nlocation = '127.0.0.1:{REGISTRY}'\ninsecure = true\n");
+    fs::write(dir.join("registries.conf"), registry).expect("it is ours");
     let storage =
         format!("[storage]\ndriver = 'overlay'\nrunroot = '{at}/run'\ngraphroot = '{at}/data'\n");
     fs::write(dir.join("storage.conf"), storage).expect("it is ours");

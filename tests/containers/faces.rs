@@ -58,6 +58,77 @@ pub fn each_kind_of_readiness_and_health_counts(engine: &Engine) {
     project.finish();
 }
 
+pub fn each_key_reaches_the_container(engine: &Engine) {
+    let project = TestProject::new();
+    project.write("web.env", "FROM_FILE=read\n");
+    project.write(
+        "box/Boxfile",
+        &format!(
+            "FROM {IMAGE} AS first\nARG WORD\nENV WORD=$WORD\nENTRYPOINT [\"sh\", \"-c\"]\n\
+             FROM first\nENV WORD=last\n"
+        ),
+    );
+    let serve = "httpd -p 9001 -h /www; exec httpd -f -p 8080 -h /www";
+    let name = engine.name();
+    project.write(
+        "devstack.toml",
+        &format!(
+            "[stack]\nname = 'keyed'\nengine = '{name}'
+            [services.web]\nimage = '{IMAGE}'\nuser = '1234:1235'\nworkdir = '/tmp'
+            entrypoint = ['sh', '-c']\nargs = ['pwd; id; echo $FROM_FILE; {serve}']
+            env_file = 'web.env'\nvolumes = ['/scratch']\nhost = '0.0.0.0'\npull = 'never'
+            ports = {{ http = {{ prefer = 18480, inside = 8080 }}, more = {{ prefer = 18481, inside = 9001 }} }}
+            [services.made]\nengine = 'auto'
+            build = {{ context = 'box', file = 'Boxfile', target = 'first', args = {{ WORD = 'given' }} }}
+            args = ['echo word $$WORD; exec httpd -f -p 8080 -h /www']
+            port = {{ prefer = 18482, inside = 8080 }}"
+        ),
+    );
+    let up = engine.devstack(&project, &["up"]).env("DOCKER_BUILDKIT", "0").start();
+    up.wait_for("keyed is up");
+    for line in ["web  | /tmp", "web  | uid=1234 gid=1235", "web  | read", "made | word given"] {
+        up.wait_for(line);
+    }
+    for port in [18480, 18481, 18482] {
+        assert_eq!(engine.get(port, "/").expect("it answers"), "inside\n");
+    }
+    // What it printed is in the log of the service.
+    let logs = ok(engine.devstack(&project, &["logs", "web"])).stdout;
+    assert!(logs.contains("uid=1234 gid=1235"), "{logs}");
+    let about = |service: &str| {
+        let all = engine.containers("keyed");
+        let own = all.iter().find(|one| one.contains(service)).expect("it runs");
+        engine.ask(&format!("/containers/{own}/json"))
+    };
+    let web = about("-web-");
+    // Only what is opened is published to the network.
+    let host_of = |about: &serde_json::Value| {
+        about["NetworkSettings"]["Ports"]["8080/tcp"][0]["HostIp"].as_str().map(str::to_owned)
+    };
+    assert!(matches!(host_of(&web).as_deref(), Some("0.0.0.0" | "")), "{web}");
+    assert_eq!(host_of(&about("-made-")).as_deref(), Some("127.0.0.1"));
+    let mut mounts = web["Mounts"].as_array().expect("a list").iter();
+    let scratch = mounts.find(|mount| mount["Destination"] == "/scratch").expect("it is mounted");
+    let scratch = scratch["Name"].clone();
+    // It crashes, and is started again in a new container.
+    let before = engine.containers("keyed");
+    let here = up.here();
+    let crash = ["exec", "made", "--", "busybox", "killall", "-KILL", "httpd"];
+    // The end of the container may end this command as well.
+    engine.devstack(&project, &crash).run();
+    up.wait_since(here, "made * ready in");
+    let after = engine.containers("keyed");
+    assert_eq!((before.len(), after.len()), (2, 2));
+    assert_ne!(before, after);
+    up.end();
+    engine.assert_clean("keyed");
+    // It was the container's alone.
+    let volumes = engine.ask("/volumes");
+    let left = volumes["Volumes"].as_array().into_iter().flatten();
+    assert!(left.map(|one| &one["Name"]).all(|name| *name != scratch), "{volumes}");
+    project.finish();
+}
+
 pub fn commands_know_its_container(engine: &Engine) {
     let project = TestProject::new();
     project.write(

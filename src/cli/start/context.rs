@@ -64,7 +64,8 @@ impl StartContext {
         let record = state_dir.process_record();
         let swept = remove_left(process::clean_up(Some(&record), instance.left_token()));
         let mut notes = swept.messages();
-        if !swept.alive.is_empty() {
+        let may_run = !swept.engine_trouble.is_empty() && draft.has_containers();
+        if !swept.alive.is_empty() || may_run {
             // A second copy of a service must not run beside it.
             return Err(CommandError::Messages(notes, plan.refused));
         }

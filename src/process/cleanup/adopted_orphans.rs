@@ -19,7 +19,7 @@ const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Waits until the guard has exited and reaps it. True when it reported that nothing is left.
 pub(crate) async fn reap_guard(guard: u32) -> bool {
     // Usually takes microseconds; the loop below is for systems without an exit event.
-    let _ = tokio::time::timeout(EXIT_TIMEOUT, process::child_exited(guard)).await;
+    let _ = tokio::time::timeout(EXIT_TIMEOUT, process::process_exited(guard)).await;
     for _ in 0..MAX_RETRIES {
         if let Some(exit) = wait::reap(guard) {
             return exit == crate::model::ProcessExit::Code(0);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::orphan_scan::OrphanScan;
@@ -27,6 +27,8 @@ pub struct CleanupReport {
     pub alive: Vec<(u32, String)>,
     /// What was wrong with the record.
     pub trouble: Option<String>,
+    /// The record that is left, if it knows of containers: until those are removed.
+    pub record: Option<PathBuf>,
     /// Stacks that may have left containers, which are not looked for here.
     pub containers: Vec<StackContainers>,
     /// The names of containers that were removed.
@@ -39,6 +41,14 @@ impl CleanupReport {
     /// Whether no orphan is known to be left.
     pub fn is_clean(&self) -> bool {
         self.alive.is_empty() && self.trouble.is_none() && self.engine_trouble.is_empty()
+    }
+
+    /// Removes the record: the containers that it knows of are gone.
+    pub fn forget_record(&mut self) {
+        let Some(record) = self.record.take() else { return };
+        if let Err(error) = std::fs::remove_file(&record) {
+            self.trouble = Some(format!("cannot remove {}: {error}", record.display()));
+        }
     }
 
     /// The messages for the user.
@@ -111,10 +121,12 @@ fn clean_up_by_record(record: &Path, swept: &mut CleanupReport) -> Option<String
         terminate(&found, swept);
         swept.containers.extend(found.containers());
     }
-    if swept.alive.is_empty()
-        && let Err(error) = std::fs::remove_file(record)
-    {
-        swept.trouble = Some(format!("cannot remove {}: {error}", record.display()));
+    if swept.alive.is_empty() {
+        swept.record = Some(record.to_owned());
+        // Whoever removes containers forgets it later.
+        if swept.containers.is_empty() {
+            swept.forget_record();
+        }
     }
     is_own.then_some(found.token)
 }

@@ -132,22 +132,22 @@ impl ContainerHost {
         let _ = self.reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
     }
 
-    /// Removes everything of the stack except named volumes. All runs must be over. Returns whether
-    /// nothing is left.
-    pub async fn finish(&self) -> bool {
+    /// Removes everything of the stack except named volumes. All runs must be over.
+    ///
+    /// # Errors
+    /// Why something may be left.
+    pub async fn finish(&self) -> Result<(), String> {
         for used in self.engines.lock().await.values() {
             // If it failed, a run has said so.
             let _ = used.network().await;
         }
-        let Some(has) = self.record.all() else { return true };
+        let Some(has) = self.record.all() else { return Ok(()) };
         let left = container::remove_containers(&has).await;
-        for trouble in &left.trouble {
-            tracing::warn!("cannot clean up containers: {trouble}");
+        if let Some(why) = left.trouble.into_iter().next() {
+            return Err(why);
         }
-        if left.trouble.is_empty() {
-            self.record.nothing_is_left();
-        }
-        left.trouble.is_empty()
+        self.record.nothing_is_left();
+        Ok(())
     }
 }
 

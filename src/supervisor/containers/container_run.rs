@@ -7,8 +7,9 @@ use tokio::time::{sleep, timeout};
 
 use super::container_host::ContainerHost;
 use super::engine_record::EngineRecord;
+use super::memory_end::{MemoryEnd, await_memory_end};
 use crate::container::{
-    ContainerCommand, ContainerFacts, EngineClient, out_of_memory, still_running,
+    ContainerCommand, ContainerFacts, EngineClient, EngineError, out_of_memory, still_running,
 };
 use crate::model::{
     ContainerEngine, ContainerPlace, LaunchConfig, Message, MessageClass, Name, RunId, Service,
@@ -38,13 +39,17 @@ pub struct ContainerRun {
 /// What is known of the container of a run.
 #[derive(Debug)]
 pub(super) struct ContainerState {
-    /// Its name, which no other container has.
+    /// Its name, which no other container of a stack has.
     pub name: String,
+    /// What tells it from one that somebody else has given this name.
+    pub token: String,
     pub client: OnceLock<EngineClient>,
     /// Once it runs.
     pub running: OnceLock<ContainerFacts>,
     /// Whether it was seen running.
     pub seen: watch::Sender<bool>,
+    /// Once its first process has exited, if the kernel killed something of it.
+    pub memory_end: OnceLock<MemoryEnd>,
     /// Whether the run is over.
     pub ended: AtomicBool,
 }
@@ -71,9 +76,11 @@ impl ContainerRun {
     ) -> ContainerRun {
         let state = Arc::new(ContainerState {
             name: host.labels.container(&start.service.name, start.run),
+            token: host.labels.token.clone(),
             client: OnceLock::new(),
             running: OnceLock::new(),
             seen: watch::Sender::new(false),
+            memory_end: OnceLock::new(),
             ended: AtomicBool::new(false),
         });
         let (preparation, mut cancelled) = oneshot::channel::<()>();
@@ -103,6 +110,7 @@ impl ContainerRun {
                     host.processes.start_reserved(reserved, &launch, inputs, sink);
                     if observe(&shared).await {
                         host.record.settle(&shared.name);
+                        await_memory_end(&shared).await;
                     }
                 }
                 Err(why) => {
@@ -135,7 +143,7 @@ impl ContainerRun {
             if let Some(client) = state.client.get() {
                 let removed = async {
                     while !state.ended.load(Ordering::Relaxed) {
-                        if let Ok(true) = client.remove(&state.name).await {
+                        if let Ok(true) = state.remove(client).await {
                             record.settle(&state.name);
                             break;
                         }
@@ -170,6 +178,20 @@ impl ContainerState {
         let client = self.client.get().filter(|_| self.running.get().is_some())?;
         let (engine, container) = (client.address().clone(), self.name.clone());
         Some(ContainerPlace { engine, name: container })
+    }
+
+    /// Looks it up. `None`: there is none, or it is somebody else's.
+    pub async fn look(&self, client: &EngineClient) -> Result<Option<ContainerFacts>, EngineError> {
+        let found = client.container(&self.name).await?;
+        Ok(found.filter(|facts| facts.token.as_ref() == Some(&self.token)))
+    }
+
+    /// Removes it. Returns whether there was one.
+    async fn remove(&self, client: &EngineClient) -> Result<bool, EngineError> {
+        match self.look(client).await? {
+            Some(facts) => client.remove(&facts.id).await,
+            None => Ok(false),
+        }
     }
 }
 
@@ -214,7 +236,7 @@ async fn observe(state: &ContainerState) -> bool {
     sleep(FIRST_LOOK).await;
     let (mut seen, mut looks) = (false, 0);
     loop {
-        match client.container(&state.name).await {
+        match state.look(client).await {
             Ok(Some(facts)) if facts.running => {
                 // Set once: nothing else does.
                 let _ = state.running.set(facts);
@@ -238,10 +260,11 @@ async fn observe(state: &ContainerState) -> bool {
 async fn epilogue(host: Arc<ContainerHost>, run: RunId, state: Arc<ContainerState>) {
     state.ended.store(true, Ordering::Relaxed);
     let Some(client) = state.client.get() else { return };
-    if let Ok(Some(ended)) = client.container(&state.name).await {
+    if let Ok(Some(mut ended)) = state.look(client).await {
+        state.memory_end.get().into_iter().for_each(|end| end.complete(&mut ended));
         out_of_memory(&ended).into_iter().for_each(|why| host.note(run, why));
     }
-    match client.remove(&state.name).await {
+    match state.remove(client).await {
         Ok(true) => host.record.settle(&state.name),
         // Its program was killed before it was made, or failed.
         Ok(false) => {}

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::container_run::{ContainerRun, ContainerState};
 use crate::container::{
-    ContainerHealth, InsideListener, check_command, exec_command, inside_listener, is_process_of,
-    member_lists,
+    ContainerHealth, InsideListener, MEMBERS, check_command, exec_command, group_dirs,
+    inside_listener, is_process_of,
 };
 use crate::model::{
     ContainerEngine, LaunchConfig, Message, MessageClass, Name, ProcessExit, Service, bind_address,
@@ -103,17 +103,19 @@ impl ContainerState {
 
     /// Returns the pids of all its processes, if they are of this machine.
     pub fn local_pids(&self) -> Vec<u32> {
-        let Some((pid, lists)) = self.local_groups() else { return Vec::new() };
-        let listed = lists.iter().find_map(|list| read_proc(list, MAX_TABLE));
+        let Some((pid, dirs)) = self.local_groups() else { return Vec::new() };
+        let listed = dirs.iter().find_map(|dir| read_proc(dir.join(MEMBERS), MAX_TABLE));
         let members = listed.iter().flat_map(|text| text.lines()).filter_map(|it| it.parse().ok());
         members.chain([pid]).collect()
     }
 
-    fn local_groups(&self) -> Option<(u32, Vec<PathBuf>)> {
+    /// Returns the pid of its first process and the directories of its control groups, if they are of
+    /// this machine.
+    pub fn local_groups(&self) -> Option<(u32, Vec<PathBuf>)> {
         let facts = self.running.get()?;
         let pid = facts.pid?;
         let groups = read_proc(format!("/proc/{pid}/cgroup"), MAX_TABLE)?;
-        is_process_of(&groups, &facts.id).then(|| (pid, member_lists(&groups, &facts.id)))
+        is_process_of(&groups, &facts.id).then(|| (pid, group_dirs(&groups, &facts.id)))
     }
 
     /// Returns what listens on a port inside. `None`: that cannot be seen from here.

@@ -24,6 +24,9 @@ pub fn remove_left(report: CleanupReport) -> CleanupReport {
             report.engine_trouble.extend(removed.trouble);
         }
     }
+    if report.engine_trouble.is_empty() {
+        report.forget_record();
+    }
     report
 }
 

@@ -9,6 +9,7 @@ mod engine_record;
 mod image_preparation;
 mod last_act;
 mod leftovers;
+mod memory_end;
 mod used_engine;
 
 pub use adopted_container::ContainerAdoption;

@@ -28,6 +28,7 @@ use crate::probe::{NotifySocket, ProbeFinding, ProbeReport};
 use crate::process::{InheritedEnv, ProcessManager, RunInputs};
 use crate::supervisor::actions::ActionRunner;
 use crate::supervisor::containers::{ContainerAdoption, ContainerHost, ContainerRun, EngineRecord};
+use crate::supervisor::stack_outcome::StackRemains;
 use crate::supervisor::status::OwnExit;
 use crate::sys::file_clock::FileTime;
 use crate::terminal::{RunOutputSink, ServiceTerminal};
@@ -418,17 +419,27 @@ impl Executor {
         Some(self.processes.survivors(leash))
     }
 
-    /// Kills what is left and waits for the guard. Returns whether it is proven that no process is
-    /// left. With `survivors` something was killed long ago and is still alive: waiting is in vain.
-    pub(crate) async fn finish(self, survivors: bool) -> bool {
+    /// Kills what is left and waits for the guard. With `survivors` something was killed long ago and
+    /// is still alive: waiting is in vain.
+    pub(crate) async fn finish(self, survivors: bool) -> StackRemains {
         drop(self.watcher);
         if survivors {
             self.processes.kill_all();
-            return false;
+            return StackRemains::Processes;
         }
-        let Some(containers) = self.containers else { return self.processes.shut_down().await };
-        self.processes.empty().await;
-        let clean = containers.finish().await;
-        self.processes.shut_down().await && clean
+        let mut trouble = None;
+        if let Some(containers) = &self.containers {
+            self.processes.empty().await;
+            trouble = containers.finish().await.err();
+        }
+        let proved = match &trouble {
+            None => self.processes.shut_down().await,
+            Some(_) => self.processes.shut_down_with_record().await,
+        };
+        match trouble {
+            _ if !proved => StackRemains::Processes,
+            Some(why) => StackRemains::Containers(why),
+            None => StackRemains::Nothing,
+        }
     }
 }

@@ -42,6 +42,14 @@ pub fn unproved() -> StatusText {
     StatusText::stack_wide(StatusTone::Failure, text)
 }
 
+/// Reports that containers of the stack may still be there.
+pub fn containers_left(why: &str) -> StatusText {
+    let text = format!(
+        "cannot remove the containers of the stack: {why}\nhelp: start the engine, then run `devstack down`"
+    );
+    StatusText::stack_wide(StatusTone::Failure, text)
+}
+
 /// Reports that a second signal kills what a first one asked to stop.
 pub fn killing(signal: &str) -> StatusText {
     StatusText::stack_wide(StatusTone::Notice, format!("killing: {signal} again"))

@@ -194,11 +194,11 @@ fn send(pinned: &OwnedFd, signal: i32) -> bool {
     unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pinned.as_raw_fd(), signal, info, 0) == 0 }
 }
 
-/// Resolves when a child has exited, or at once if that cannot be waited for.
-pub(crate) async fn child_exited(child: u32) {
+/// Resolves when a process has exited, or at once if that cannot be waited for.
+pub(crate) async fn process_exited(pid: u32) {
     use rustix::process::Pid;
 
-    let pid = i32::try_from(child).ok().and_then(Pid::from_raw);
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     let Some(Ok(fd)) = pid.map(|pid| pidfd_open(pid, PidfdFlags::empty())) else { return };
     if let Ok(fd) = crate::sys::async_fd::register(fd, tokio::io::Interest::READABLE) {
         // Readable means exited; on an error it cannot be waited for.

@@ -150,5 +150,5 @@ pub(crate) fn signal_checked(pid: u32, number: i32, ours: impl Fn(&ProcessStat) 
     }
 }
 
-/// Resolves when a child has exited, or at once where that cannot be waited for, as on macOS.
-pub(crate) async fn child_exited(_child: u32) {}
+/// Resolves when a process has exited, or at once where that cannot be waited for, as on macOS.
+pub(crate) async fn process_exited(_pid: u32) {}
