@@ -1,15 +1,14 @@
 //! The command lines for the program of an engine. Values of variables never stand in them: `ps` shows
 //! command lines to every user.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
 use super::labels::ContainerLabels;
 use crate::model::{
     CommandLine, ContainerConfig, ContainerEngine, ContainerPlace, EngineAddress, ImageBuild,
-    LaunchConfig, Name, PullPolicy, RedactedText, RunId, Service, VolumeMount, VolumeSource,
-    host_inside,
+    LaunchConfig, LaunchEnv, Name, PullPolicy, RedactedText, RunId, Service, VolumeMount,
+    VolumeSource, host_inside,
 };
 
 /// What the programs of engines read from their own environment, by the beginning of its name.
@@ -185,7 +184,7 @@ pub(super) fn inside_command(place: &ContainerPlace, command: CommandLine) -> La
         command,
         container: None,
         dir: "/".into(),
-        env: BTreeMap::new(),
+        env: LaunchEnv::default(),
         host: String::new(),
         requires: None,
     };
@@ -253,15 +252,14 @@ fn is_read_by_programs(name: &str) -> bool {
 }
 
 /// Names only: the program takes the values from its own environment.
-fn variable_options(env: &BTreeMap<String, String>) -> Vec<RedactedText> {
-    let word = |(name, value): (&String, &String)| match is_read_by_programs(name) {
+fn variable_options(env: &LaunchEnv) -> Vec<RedactedText> {
+    let word = |(name, value): (&str, &str)| match is_read_by_programs(name) {
         true => RedactedText::new(format!("{name}={value}"), name),
-        false => RedactedText::from(name.as_str()),
+        false => RedactedText::from(name),
     };
     env.iter().flat_map(|variable| ["--env".into(), word(variable)]).collect()
 }
 
-fn own_variables(env: &BTreeMap<String, String>) -> BTreeMap<String, String> {
-    let own = env.iter().filter(|(name, _)| !is_read_by_programs(name));
-    own.map(|(name, value)| (name.clone(), value.clone())).collect()
+fn own_variables(env: &LaunchEnv) -> LaunchEnv {
+    env.iter().filter(|(name, _)| !is_read_by_programs(name)).collect()
 }

@@ -10,6 +10,7 @@ mod display;
 mod environment;
 mod event;
 mod health;
+mod launch;
 mod message;
 mod mode;
 mod name;
@@ -51,6 +52,7 @@ pub use environment::{
 };
 pub use event::{Event, EventKind, EventView, EventViewKind};
 pub use health::{AcceptedStatus, HealthAction, HealthConfig, Probe, ReadyConfig};
+pub use launch::{LaunchConfig, LaunchEnv};
 pub use message::{Message, MessageClass};
 pub use mode::{DEBUG_HOST, DEBUG_PORT, DebugConfig, DebugTarget, DebuggerKind, RunMode};
 pub use name::{InvalidName, Name, UniqueNames};
@@ -69,9 +71,7 @@ pub use restart::{RestartConfig, RestartPolicy, StopConfig};
 pub use run::{
     OutputStream, ProcessExit, RunId, Survivor, SurvivorState, signal_name, signal_number,
 };
-pub use service::{
-    INNER_PORT, LabelColor, LaunchConfig, LazyConfig, OnExit, Service, ServiceKind, TtyMode,
-};
+pub use service::{INNER_PORT, LabelColor, LazyConfig, OnExit, Service, ServiceKind, TtyMode};
 pub use shortfall::Shortfall;
 pub use snapshot::{
     DebugView, Dependency, ModeView, ServiceKindView, ServiceView, Snapshot, StackState,

@@ -1,19 +1,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::{
-    AssignedPort, BindHints, CommandLine, Condition, ContainerConfig, DEBUG_PORT, DebugConfig,
-    DirMove, HealthConfig, Name, ReadyConfig, RequiredPrograms, RestartConfig, RunMode,
-    ServiceActions, ServiceProxy, StopConfig, UrlFormat, WatchConfig, bind_address,
+    AssignedPort, BindHints, Condition, DEBUG_PORT, DebugConfig, HealthConfig, LaunchConfig, Name,
+    ReadyConfig, RestartConfig, RunMode, ServiceActions, ServiceProxy, StopConfig, UrlFormat,
+    WatchConfig, bind_address,
 };
 
 /// The port of a lazy service that its program opens, behind its main port.
 pub const INNER_PORT: &str = "inner";
-
-/// The variable in which presets have the directory of their data.
-const DATA_VARIABLE: &str = "DEVSTACK_DATA";
 
 /// One complete service.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,7 +126,7 @@ impl Service {
 impl Service {
     /// A service with the defaults of the file and no ports. Its shell command is its name.
     pub(crate) fn sample(name: &str) -> Service {
-        use super::RestartPolicy;
+        use super::{CommandLine, LaunchEnv, RestartPolicy};
 
         Service {
             name: Name::new(name).expect("a valid name"),
@@ -140,7 +137,7 @@ impl Service {
                 command: CommandLine::Shell(name.to_owned()),
                 container: None,
                 dir: "/shop".into(),
-                env: BTreeMap::new(),
+                env: LaunchEnv::default(),
                 host: "127.0.0.1".to_owned(),
                 requires: None,
             },
@@ -190,37 +187,6 @@ impl ServiceKind {
     /// Whether it is expected to exit.
     pub fn is_task(self) -> bool {
         self == ServiceKind::Task
-    }
-}
-
-/// What is executed, completely resolved. Equal launches need no restart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LaunchConfig {
-    /// The program and its arguments. In a container: the words after the image, possibly none.
-    pub command: CommandLine,
-    /// How it runs in a container; `None`: as a program of this machine.
-    pub container: Option<ContainerConfig>,
-    /// The working directory, absolute.
-    pub dir: PathBuf,
-    /// Variables set on top of devstack's own environment; in a container: all that it gets.
-    pub env: BTreeMap<String, String>,
-    /// The address the service should bind (`HOST`). In a container: where its ports are published.
-    pub host: String,
-    /// Programs that must be installed; `None`: unknown.
-    pub requires: Option<RequiredPrograms>,
-}
-
-impl LaunchConfig {
-    /// Returns the directory where a preset keeps data.
-    pub fn data_dir(&self) -> Option<&Path> {
-        self.env.get(DATA_VARIABLE).map(Path::new)
-    }
-
-    /// Changes its paths after the project directory was moved, for what a running program still needs.
-    pub fn relocate(&mut self, moved: &DirMove) {
-        self.dir = moved.path(&self.dir);
-        self.container.iter_mut().for_each(|container| container.relocate(moved));
-        self.env.values_mut().for_each(|value| *value = moved.text(value));
     }
 }
 

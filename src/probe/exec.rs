@@ -25,9 +25,9 @@ pub(super) async fn attempt(
     sight: &ProbeContext,
 ) -> ProbeAttempt {
     let mut launch = LaunchConfig { command: command.clone(), ..launch.clone() };
-    if !COLORS.iter().any(|name| launch.env.contains_key(*name)) {
+    if !COLORS.iter().any(|name| launch.env.contains(name)) {
         // The output becomes part of a message.
-        launch.env.insert("NO_COLOR".to_owned(), "1".to_owned());
+        launch.env.insert("NO_COLOR", "1");
     }
     let ProbeCommandOutput { verdict, status: said } = sight.try_out(launch).await;
     let what = match verdict {
@@ -137,14 +137,14 @@ mod tests {
             command: CommandLine::Shell("the service".into()),
             container: None,
             dir: "/".into(),
-            env: [("A".to_owned(), "1".to_owned())].into(),
+            env: [("A", "1")].into_iter().collect(),
             host: "127.0.0.1".into(),
             requires: None,
         };
         let attempt = attempt(&CommandLine::Shell("the probe".into()), &launch, &sight).await;
         let asked = asked.lock().unwrap().take().unwrap();
         assert_eq!(asked.command, CommandLine::Shell("the probe".into()));
-        let env: Vec<&str> = asked.env.keys().map(String::as_str).collect();
+        let env: Vec<&str> = asked.env.names().collect();
         assert_eq!(env, ["A", "NO_COLOR"]);
         attempt
     }

@@ -103,11 +103,10 @@ impl HealthTask {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
     use std::net::TcpListener;
 
     use super::*;
-    use crate::model::{CommandLine, HealthAction, Probe};
+    use crate::model::{CommandLine, HealthAction, LaunchEnv, Probe};
     use crate::ports::ListenerOwner;
 
     /// Long enough for any machine; a test that reaches it has failed.
@@ -130,7 +129,7 @@ mod tests {
                 command: CommandLine::Shell("true".into()),
                 container: None,
                 dir: dir.path().to_owned(),
-                env: BTreeMap::new(),
+                env: LaunchEnv::default(),
                 host: "127.0.0.1".into(),
                 requires: None,
             };

@@ -2,7 +2,6 @@
 
 mod answers;
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,8 +15,8 @@ use super::{
     start_readiness,
 };
 use crate::model::{
-    AcceptedStatus, CommandLine, LaunchConfig, ListenAddress, MessageClass, Probe, ProcessExit,
-    ReadyConfig, RunId,
+    AcceptedStatus, CommandLine, LaunchConfig, LaunchEnv, ListenAddress, MessageClass, Probe,
+    ProcessExit, ReadyConfig, RunId,
 };
 use crate::ports::{ListenerOwner, PortHolder};
 
@@ -65,7 +64,7 @@ impl ProbeFixture {
             command: CommandLine::Shell("true".into()),
             container: None,
             dir: std::env::temp_dir(),
-            env: BTreeMap::new(),
+            env: LaunchEnv::default(),
             host: "127.0.0.1".into(),
             requires: None,
         };

@@ -111,7 +111,7 @@ impl ProcessManager {
     /// Reserves a run that is started later, such as one whose image is pulled first. Until then its
     /// handle does nothing. A run number must not be reused.
     pub fn reserve(&self, run: RunId, launch: &LaunchConfig) -> ReservedRun {
-        let service = launch.env.get(SERVICE_VAR).cloned();
+        let service = launch.env.get(SERVICE_VAR).map(str::to_owned);
         let pids = Arc::new(RunPids::new(self.mains.clone(), service));
         let link = Some((run, self.link.clone()));
         ReservedRun { run, handle: RunHandle { link, pids, stopper: Arc::default() } }
@@ -184,7 +184,7 @@ impl ProcessManager {
         let Some(place) = leash.stopper.reserve() else { return };
         leash.order(KeeperOrder::Stopping);
         let mut launch = launch.clone();
-        launch.env.insert("MAINPID".to_owned(), main.to_string());
+        launch.env.insert("MAINPID", &main.to_string());
         let mut command = self.spawn_one_shot(&launch, sink);
         place.fill(command.leash().clone());
         let leash = leash.clone();

@@ -142,7 +142,7 @@ impl Lab {
             command,
             container: None,
             dir,
-            env: BTreeMap::new(),
+            env: Default::default(),
             host: "127.0.0.1".to_owned(),
             requires: None,
         }

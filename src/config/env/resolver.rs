@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use crate::model::{Name, host_inside};
+use crate::model::{LaunchEnv, Name, host_inside};
 use crate::text::join;
 
 use super::file::EnvFileSet;
@@ -140,16 +140,16 @@ impl<'a> EnvResolver<'a> {
     }
 
     /// Returns all variables above the inherited environment, and the errors from expanding them.
-    pub fn all(&mut self) -> (BTreeMap<String, String>, Vec<ExpandError>) {
-        let (mut all, mut troubles) = (BTreeMap::new(), Vec::new());
+    pub fn all(&mut self) -> (LaunchEnv, Vec<ExpandError>) {
+        let (mut all, mut troubles) = (Vec::new(), Vec::new());
         for name in self.given_names() {
             let Some(giver) = self.sources_of(&name).next() else { continue };
             match self.value_from(&name, giver) {
-                Ok(value) => drop(all.insert(name, value)),
+                Ok(value) => all.push((name, value)),
                 Err(trouble) => troubles.push(trouble),
             }
         }
-        (all, troubles)
+        (all.into_iter().collect(), troubles)
     }
 
     /// Returns the same variables with all their sources and values, strongest first. A shadowed

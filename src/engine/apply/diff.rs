@@ -156,9 +156,10 @@ impl ServiceDiff {
         if old.host != *host {
             self.restart("host", format!("host is now {host}"));
         }
-        let gone = old.env.keys().filter(|name| !env.contains_key(*name));
-        let differs = |name: &&String| old.env.get(*name) != env.get(*name);
-        let mut names: Vec<String> = env.keys().filter(differs).chain(gone).cloned().collect();
+        let gone = old.env.names().filter(|name| !env.contains(name));
+        let differs = |name: &&str| old.env.get(name) != env.get(name);
+        let mut names: Vec<String> =
+            env.names().filter(differs).chain(gone).map(str::to_owned).collect();
         names.sort_unstable();
         let mut unexplained = names.clone();
         unexplained.retain(|name| {

@@ -78,7 +78,7 @@ fn service(head: &str, rest: &str) -> Service {
             ("ends-stack", _) => service.on_exit = OnExit::Shutdown,
             ("policy", "no") => service.restart.policy = RestartPolicy::No,
             ("policy", "always") => service.restart.policy = RestartPolicy::Always,
-            ("env", value) => drop(service.launch.env.insert("TOKEN".into(), value.into())),
+            ("env", value) => service.launch.env.insert("TOKEN", value),
             ("command", text) => service.launch.command = CommandLine::Shell(text.into()),
             ("timeout", ms) => service.ready.timeout = millis(ms),
             ("grace", ms) => service.stop.grace = millis(ms),
@@ -87,7 +87,7 @@ fn service(head: &str, rest: &str) -> Service {
                 let name = "main".to_owned();
                 service.ports =
                     vec![AssignedPort { name, number, wanted: None, pinned: false, moved: None }];
-                service.launch.env.insert("PORT".into(), number.to_string());
+                service.launch.env.insert("PORT", &number.to_string());
             }
             ("lazy", _) => {
                 service.lazy = Some(LazyConfig { idle: None });
@@ -137,7 +137,7 @@ fn debug(service: &mut Service, number: u16, waits: bool) {
         RunMode::Debug(DebugTarget { port: number, debugger, waits_for_debugger: waits });
     let name = DEBUG_PORT.to_owned();
     service.ports.push(AssignedPort { name, number, wanted: None, pinned: false, moved: None });
-    service.launch.env.insert("DEVSTACK_MODE".into(), "debug".into());
+    service.launch.env.insert("DEVSTACK_MODE", "debug");
 }
 
 fn millis(text: &str) -> Duration {
@@ -189,10 +189,10 @@ pub fn moved(stack: &Stack, service: &Name, number: u16) -> Arc<Stack> {
                     debugging.port = number;
                 }
             }
-            moved.launch.env.insert("PORT".into(), number.to_string());
+            moved.launch.env.insert("PORT", &number.to_string());
         } else if other.depends_on.contains_key(service) {
             let variable = format!("{}_PORT", service.to_env_prefix());
-            Arc::make_mut(other).launch.env.insert(variable, number.to_string());
+            Arc::make_mut(other).launch.env.insert(&variable, &number.to_string());
         }
     }
     Arc::new(stack)

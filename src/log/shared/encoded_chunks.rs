@@ -40,11 +40,11 @@ impl EncodedChunks {
         for line in chunk.lines(name) {
             crate::log::LogItem::Line(line).write_json(&mut piece);
             if piece.len() >= Self::PIECE {
-                pieces.push(Bytes::from(std::mem::take(&mut piece)));
+                pieces.push(without_spare(std::mem::take(&mut piece)));
             }
         }
         if !piece.is_empty() {
-            pieces.push(Bytes::from(piece));
+            pieces.push(without_spare(piece));
         }
         let source = chunk.source.clone();
         kept.push_back(EncodedChunk { source, lines, pieces: pieces.clone() });
@@ -60,4 +60,9 @@ impl EncodedChunk {
     fn bytes(&self) -> usize {
         self.pieces.iter().map(Bytes::len).sum()
     }
+}
+
+/// Without the spare room, which would be kept as well.
+fn without_spare(piece: Vec<u8>) -> Bytes {
+    Bytes::from(piece.into_boxed_slice())
 }

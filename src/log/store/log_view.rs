@@ -83,6 +83,9 @@ impl LogView {
     pub fn pop(&mut self) -> Option<(IndexEntry, Bytes, bool)> {
         let (batch, bytes) = self.unwritten.pop_front()?;
         self.bytes -= bytes.len() + Self::CHUNK_COST;
+        if self.unwritten.is_empty() {
+            self.unwritten = VecDeque::new();
+        }
         let seen = self.seen > 0;
         self.seen = self.seen.saturating_sub(1);
         Some((batch, bytes, seen))

@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::model::LaunchEnv;
 use crate::process::cleanup::TOKEN_VAR;
 
 /// What a service manager tells devstack: its sockets, and that it wants to hear from it.
@@ -57,7 +58,7 @@ impl InheritedEnv {
     /// Returns the complete environment of a process, sorted by name. `terminal`: it gets a pty.
     pub(super) fn complete<'a>(
         &'a self,
-        own: &'a BTreeMap<String, String>,
+        own: &'a LaunchEnv,
         dir: &'a Path,
         terminal: bool,
     ) -> BTreeMap<&'a OsStr, &'a OsStr> {
@@ -75,7 +76,7 @@ impl InheritedEnv {
     /// provider of each value: `own` overrides what is inherited, and both override the defaults.
     pub fn with_providers<'a>(
         &'a self,
-        own: &'a BTreeMap<String, String>,
+        own: &'a LaunchEnv,
         terminal: bool,
     ) -> BTreeMap<&'a OsStr, (&'a OsStr, EnvProvider)> {
         let base = self.base.iter();

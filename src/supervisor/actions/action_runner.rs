@@ -151,7 +151,7 @@ impl ActionRunner {
         let pipe = ActionPipe::new(detach);
         let sink = ActionSink { capture, pipe: pipe.clone(), label: LineLabel::new(&action) };
         if let Some(place) = &place {
-            launch.env.insert(ACTION_MARK.to_owned(), action_mark(number));
+            launch.env.insert(ACTION_MARK, &action_mark(number));
             launch = exec_command(place, &launch, false);
         }
         let command = self.processes.spawn_one_shot(&launch, sink);

@@ -128,8 +128,8 @@ impl Executor {
         let mut launch = service.launch.clone();
         let notice = self.open_notify_socket(run, service);
         if let Some(notice) = &notice {
-            let path = notice.path().to_string_lossy().into_owned();
-            launch.env.insert(probe::NOTIFY_SOCKET.to_owned(), path);
+            let path = notice.path().to_string_lossy();
+            launch.env.insert(probe::NOTIFY_SOCKET, &path);
         }
         let console = self.console(&service.name);
         let output = RunOutputSink::new(capture, run, console, no_terminal(service));

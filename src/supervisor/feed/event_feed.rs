@@ -1,6 +1,5 @@
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::FeedSubscriber;
@@ -36,8 +35,7 @@ impl EventFeed {
         let view = EventView::new(ring.newest() + 1, at, event);
         let mut line = serde_json::to_vec(&view).expect("an event is plain data with string keys");
         line.push(b'\n');
-        // Without the spare room.
-        ring.push(Bytes::from(line.into_boxed_slice()));
+        ring.push(&line);
         let newest = ring.newest();
         drop(ring);
         self.newest.send_replace(newest);

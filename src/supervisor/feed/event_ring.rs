@@ -12,11 +12,13 @@ const MAX_BYTES: usize = 512 * 1024;
 /// Bytes per read, unless a single event is longer: what a connection accepts without delay.
 const PAGE: usize = 32 * 1024;
 
-/// The newest events as JSON lines.
+/// The newest events as JSON lines, in one piece of memory: as many small ones, each made at
+/// another time, would be scattered over the whole heap.
 #[derive(Debug, Default)]
 pub(super) struct EventRing {
-    lines: VecDeque<Bytes>,
-    bytes: usize,
+    text: VecDeque<u8>,
+    /// Bytes of each line.
+    lengths: VecDeque<usize>,
     /// Number of the newest event; 0 before the first.
     newest: u64,
 }
@@ -38,24 +40,44 @@ impl EventRing {
 
     /// Number of the oldest event that is kept; the next one if none is.
     pub fn oldest(&self) -> u64 {
-        self.newest + 1 - self.lines.len() as u64
+        self.newest + 1 - self.lengths.len() as u64
     }
 
     /// Returns the events that are kept after this number.
     pub fn kept_after(&self, number: u64) -> Vec<Bytes> {
-        let seen = (number + 1).saturating_sub(self.oldest());
-        self.lines.iter().skip(usize::try_from(seen).unwrap_or(usize::MAX)).cloned().collect()
+        let behind = usize::try_from(self.newest.saturating_sub(number)).unwrap_or(usize::MAX);
+        let count = behind.min(self.lengths.len());
+        let mut start = self.start_of_last(count);
+        let lines = self.lengths.range(self.lengths.len() - count..).map(|length| {
+            start += length;
+            Bytes::from(self.piece(start - length, start))
+        });
+        lines.collect()
     }
 
     /// Appends the next event; drops the oldest to make room.
-    pub fn push(&mut self, line: Bytes) {
+    pub fn push(&mut self, line: &[u8]) {
         self.newest += 1;
-        self.bytes += line.len();
-        self.lines.push_back(line);
-        while self.lines.len() > MAX_EVENTS || self.bytes > MAX_BYTES {
-            let Some(oldest) = self.lines.pop_front() else { return };
-            self.bytes -= oldest.len();
+        while self.lengths.len() >= MAX_EVENTS || self.text.len() + line.len() > MAX_BYTES {
+            let Some(oldest) = self.lengths.pop_front() else { return };
+            self.text.drain(..oldest);
         }
+        self.lengths.push_back(line.len());
+        self.text.extend(line);
+    }
+
+    /// Returns where the last `count` lines begin.
+    fn start_of_last(&self, count: usize) -> usize {
+        self.text.len() - self.lengths.iter().rev().take(count).sum::<usize>()
+    }
+
+    fn piece(&self, start: usize, end: usize) -> Vec<u8> {
+        let (first, second) = self.text.as_slices();
+        let middle = first.len();
+        let mut piece = Vec::with_capacity(end - start);
+        piece.extend_from_slice(&first[start.min(middle)..end.min(middle)]);
+        piece.extend_from_slice(&second[start.saturating_sub(middle)..end.saturating_sub(middle)]);
+        piece
     }
 
     /// Returns what comes after this number, which is at most the newest one.
@@ -64,17 +86,17 @@ impl EventRing {
         if behind == 0 {
             return FeedPage::None;
         }
-        let Some(first) = self.lines.len().checked_sub(behind) else { return FeedPage::Gone };
-        let mut page = Vec::new();
-        let mut last = number;
-        for line in self.lines.range(first..) {
-            if !page.is_empty() && page.len() + line.len() > PAGE {
+        let Some(first) = self.lengths.len().checked_sub(behind) else { return FeedPage::Gone };
+        let (mut page, mut last) = (0, number);
+        for length in self.lengths.range(first..) {
+            if page > 0 && page + length > PAGE {
                 break;
             }
-            page.extend_from_slice(line);
+            page += length;
             last += 1;
         }
-        FeedPage::Lines(page.into(), last)
+        let start = self.start_of_last(behind);
+        FeedPage::Lines(self.piece(start, start + page).into(), last)
     }
 }
 
@@ -94,7 +116,7 @@ mod tests {
         let mut ring = EventRing::default();
         assert_eq!(ring.after(0), FeedPage::None);
         for text in ["a\n", "b\n", "c\n"] {
-            ring.push(Bytes::from(text));
+            ring.push(text.as_bytes());
         }
         assert_eq!(lines(&ring.after(0)), (&b"a\nb\nc\n"[..], 3));
         assert_eq!(lines(&ring.after(2)), (&b"c\n"[..], 3));
@@ -105,31 +127,51 @@ mod tests {
     fn it_forgets_the_oldest_by_count_and_by_size() {
         let mut ring = EventRing::default();
         for _ in 0..=MAX_EVENTS {
-            ring.push(Bytes::from_static(b"x\n"));
+            ring.push(b"x\n");
         }
         assert_eq!(ring.after(0), FeedPage::Gone);
         assert_eq!(ring.after(ring.newest()), FeedPage::None);
         assert_eq!(lines(&ring.after(1)).1, MAX_EVENTS as u64 + 1);
         for _ in 0..3 {
-            ring.push(Bytes::from(vec![b'y'; MAX_BYTES / 2]));
+            ring.push(&vec![b'y'; MAX_BYTES / 2]);
         }
-        assert_eq!((ring.lines.len(), ring.bytes), (2, MAX_BYTES / 2 * 2));
+        assert_eq!((ring.lengths.len(), ring.text.len()), (2, MAX_BYTES / 2 * 2));
         assert_eq!(ring.after(ring.newest() - 3), FeedPage::Gone);
         let kept = |number| ring.kept_after(number).len();
         assert_eq!(ring.oldest(), ring.newest() - 1);
         assert_eq!((kept(0), kept(ring.newest() - 1), kept(ring.newest())), (2, 1, 0));
         // An event larger than the whole ring is dropped at once, but counted.
-        ring.push(Bytes::from(vec![b'z'; MAX_BYTES + 1]));
-        assert_eq!((ring.lines.len(), ring.bytes), (0, 0));
+        ring.push(&vec![b'z'; MAX_BYTES + 1]);
+        assert_eq!((ring.lengths.len(), ring.text.len()), (0, 0));
         assert_eq!(ring.after(ring.newest() - 1), FeedPage::Gone);
     }
 
     #[test]
     fn a_page_has_whole_lines_and_at_least_one() {
         let mut ring = EventRing::default();
-        ring.push(Bytes::from(vec![b'a'; PAGE * 2]));
-        ring.push(Bytes::from_static(b"b\n"));
+        ring.push(&vec![b'a'; PAGE * 2]);
+        ring.push(b"b\n");
         assert_eq!(lines(&ring.after(0)).0.len(), PAGE * 2);
         assert_eq!(lines(&ring.after(1)), (&b"b\n"[..], 2));
+    }
+
+    #[test]
+    fn events_are_whole_where_the_ring_begins_anew() {
+        let mut ring = EventRing::default();
+        let line = |number: u64| format!("{number} {}\n", "x".repeat(number as usize % 700));
+        for number in 1..=5000 {
+            ring.push(line(number).as_bytes());
+            let (before, last) = (number - 1, number);
+            assert_eq!(lines(&ring.after(before)), (line(number).as_bytes(), last));
+        }
+        let kept = ring.kept_after(0);
+        let expected: Vec<String> = (ring.oldest()..=ring.newest()).map(line).collect();
+        assert_eq!(kept, expected);
+        assert!(kept.len() > 1000 && ring.text.capacity() <= MAX_BYTES, "{}", kept.len());
+        let (mut read, mut all) = (ring.oldest() - 1, Vec::new());
+        while let FeedPage::Lines(page, last) = ring.after(read) {
+            (read, all) = (last, [all, page.to_vec()].concat());
+        }
+        assert_eq!(all, expected.concat().into_bytes());
     }
 }

@@ -105,7 +105,7 @@ env = { A = "${db.url}", B = "${keycloak.port.admin}", C = "${host.inside}" }
     let launch = |service: &str| &stack.services[&name(service)].launch;
     let env = |service: &str, names: &[&str]| {
         let env = &launch(service).env;
-        names.iter().map(|name| env[*name].clone()).collect::<Vec<_>>()
+        names.iter().map(|name| env[*name].to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(
         env("api", &["A", "B", "C", "DEVSTACK_DB_URL", "DEVSTACK_KEYCLOAK_PORT", "HOST"]),
@@ -177,8 +177,8 @@ port = 9100
     let db = &stack.services[&name("db")];
     assert_eq!(line(&stack, "db"), "postgres:16");
     assert_eq!(db.url().as_deref(), Some("postgresql://postgres@127.0.0.1:5432/shop"));
-    assert_eq!(db.launch.env["POSTGRES_HOST_AUTH_METHOD"], "trust");
-    assert!(!db.launch.env.contains_key("DEVSTACK_DATA") && !db.launch.env.contains_key("PATH"));
+    assert_eq!(&db.launch.env["POSTGRES_HOST_AUTH_METHOD"], "trust");
+    assert!(!db.launch.env.contains("DEVSTACK_DATA") && !db.launch.env.contains("PATH"));
     assert_eq!((db.launch.requires.as_ref(), db.data_dir()), (None, None));
     let volumes = |service: &str| {
         let container = container(&stack, service);
@@ -226,10 +226,10 @@ fn the_environment_of_a_container_has_only_its_own_variables() {
     .env("OTHER", "kept out");
     let stack = project.stack();
     let env = &stack.services[&name("web")].launch.env;
-    let names: Vec<&str> = env.keys().map(String::as_str).collect();
+    let names: Vec<&str> = env.names().collect();
     let own = ["A", "ALL", "DEVSTACK_MODE", "DEVSTACK_SERVICE", "DEVSTACK_STACK", "HOST", "PORT"];
     assert_eq!(names, own);
-    assert_eq!((env["A"].as_str(), env["PORT"].as_str()), ("passed", "80"));
+    assert_eq!((&env["A"], &env["PORT"]), ("passed", "80"));
     let explained = project.draft().explain_env(&name("web"), &BTreeMap::new(), false, None);
     assert_eq!(explained["HOST"], [(VariableSource::Devstack, Some("0.0.0.0".to_owned()))]);
 }

@@ -22,8 +22,8 @@ fn another_command_and_a_port_of_its_own() {
     let run = project.stack().services[&name("api")].clone();
     assert_eq!(run.mode, RunMode::Run);
     assert_eq!(run.launch.command, CommandLine::Exec(vec!["./api".into(), "5000".into()]));
-    assert_eq!(run.launch.env["DEVSTACK_MODE"], "run");
-    assert!(!run.launch.env.keys().any(|name| name.starts_with("DEBUG_")));
+    assert_eq!(&run.launch.env["DEVSTACK_MODE"], "run");
+    assert!(!run.launch.env.names().any(|name| name.starts_with("DEBUG_")));
     let entry =
         DebugConfig { debugger: Some(DebuggerKind::Debugpy), prefer: Some(5678), program: None };
     assert_eq!(run.debug, Some(entry));
@@ -31,7 +31,7 @@ fn another_command_and_a_port_of_its_own() {
     let debug = debugged(&project, "api");
     let words = ["debugpy", "127.0.0.1:5678", "1", "5000"].map(str::to_owned);
     assert_eq!(debug.launch.command, CommandLine::exec(words.to_vec()));
-    assert_eq!(debug.launch.env["DEVSTACK_MODE"], "debug");
+    assert_eq!(&debug.launch.env["DEVSTACK_MODE"], "debug");
     let mode =
         DebugTarget { port: 5678, debugger: Some(DebuggerKind::Debugpy), waits_for_debugger: true };
     assert_eq!(debug.mode, RunMode::Debug(mode));
@@ -58,7 +58,7 @@ fn a_debugger_alone_is_no_main_port() {
     let project = Project::new("[services.api]\ncommand = 'a'\ndebug = {}\n");
     let debug = debugged(&project, "api");
     assert_eq!((debug.port(), debug.url(), debug.ports.len()), (None, None, 1));
-    assert!(!debug.launch.env.contains_key("PORT"));
+    assert!(!debug.launch.env.contains("PORT"));
     assert_eq!(
         debug.launch.command,
         CommandLine::Shell("a".into()),

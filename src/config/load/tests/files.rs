@@ -20,9 +20,9 @@ fn later_layers_of_the_environment_win() {
     .env("A", "outer")
     .env("PATH", "/bin");
     let env = project.stack().services[&name("api")].launch.env.clone();
-    assert_eq!(env["ALL"], "file local stack a service $A $ $5");
-    assert_eq!(env["PATH"], "bin:/bin");
-    assert_eq!((&*env["N"], &*env["T"]), ("1", "true"));
+    assert_eq!(&env["ALL"], "file local stack a service $A $ $5");
+    assert_eq!(&env["PATH"], "bin:/bin");
+    assert_eq!((&env["N"], &env["T"]), ("1", "true"));
     let files = project.draft().files().clone();
     for file in
         ["devstack.toml", "devstack.local.toml", ".env", ".env.local", "a.env", "absent.env"]
@@ -59,7 +59,7 @@ four''']
     };
     let expected = launch(text);
     assert_eq!(launch(&text.replace('\n', "\r\n")), expected);
-    let letters = ["A", "B", "C", "D"].map(|name| &*expected[0].env[name]);
+    let letters = ["A", "B", "C", "D"].map(|name| &expected[0].env[name]);
     assert_eq!(letters, ["a\nb", "c\nd", "e\nf", "g\nh"]);
     assert_eq!(expected[0].command, CommandLine::Shell("one more\ntwo\r\n".to_owned()));
 }
@@ -86,7 +86,7 @@ fn references_in_env_files_see_the_environment() {
         .file(".env", "# a\nDB=${DB_HOST}:${DB_PORT:-5432}\nURL=pg://${DB}/${NAME}\n")
         .env("DB_HOST", "db");
     let env = project.stack().services[&name("api")].launch.env.clone();
-    assert_eq!((&*env["DB"], &*env["URL"]), ("db:5432", "pg://db:5432/"));
+    assert_eq!((&env["DB"], &env["URL"]), ("db:5432", "pg://db:5432/"));
     let config = project.draft();
     let [note] = config.notes() else { panic!("{:?}", config.notes()) };
     assert_eq!(note.text, ".env:3: `NAME` is not set and expands to nothing in `URL`");
@@ -147,7 +147,7 @@ fn files_that_are_no_text_are_refused() {
     let device = device.with(|s| s.files = vec!["devstack.toml".into(), "x.toml".into()]);
     is(device, "x.toml:2:12: cannot read env file `/dev/zero`: it is not a regular file");
     let mark = Project::new(&format!("\u{feff}{TWO}")).file(".env", "\u{feff}A=1");
-    assert_eq!(mark.stack().services[&name("api")].launch.env["A"], "1");
+    assert_eq!(&mark.stack().services[&name("api")].launch.env["A"], "1");
     let windows = Project::new(&TWO.replace('\n', "\r\n"));
     assert_eq!(windows.stack().services.len(), 2);
 }
@@ -208,7 +208,7 @@ fn env_files_of_others_and_files_without_end_are_refused() {
     symlink("/dev/zero", device.path("x.env")).expect("a link");
     is(&device, "it is not a regular file");
     let own = Project::new(text).file("x.env", "A=1").with(|s| s.user = Some(me));
-    assert_eq!(own.stack().services[&name("a")].launch.env["A"], "1");
+    assert_eq!(&own.stack().services[&name("a")].launch.env["A"], "1");
 }
 
 /// Gives files away, which only root may; `None` where the tests run as another user.
@@ -241,7 +241,7 @@ fn env_and_local_files_of_others_are_refused_unless_the_configuration_is_theirs_
     let note = format!("`devstack.toml` belongs to user {owner}, not to you");
     assert_eq!(project.draft().notes().iter().map(|note| &note.text).collect::<Vec<_>>(), [&note]);
     let env = &project.stack().services[&name("a")].launch.env;
-    assert_eq!((&*env["A"], &*env["B"]), ("1", "1"));
+    assert_eq!((&env["A"], &env["B"]), ("1", "1"));
 }
 
 #[cfg(target_os = "linux")]

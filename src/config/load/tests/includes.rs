@@ -69,12 +69,12 @@ fn each_file_keeps_its_directory_environment_and_references() {
     let billing = fs::canonicalize(project.path("billing")).unwrap();
     assert_eq!(launch("bank").dir, billing);
     assert_eq!(launch("bank").env["SEEN"], format!("billing billing {}", billing.display()));
-    assert_eq!(launch("web").env["SEEN"], "shop");
+    assert_eq!(&launch("web").env["SEEN"], "shop");
     assert_eq!(command(&stack, "bank"), "bank http://127.0.0.1:4000");
     assert_eq!(command(&stack, "web"), "web 4000 6000 6100");
-    assert_eq!(launch("search-api").env["DEVSTACK_DB_URL"], "redis://127.0.0.1:6100");
-    assert_eq!(launch("web").env["DEVSTACK_SEARCH_API_PORT"], "6000");
-    assert!(!launch("web").env.contains_key("FROM"));
+    assert_eq!(&launch("search-api").env["DEVSTACK_DB_URL"], "redis://127.0.0.1:6100");
+    assert_eq!(&launch("web").env["DEVSTACK_SEARCH_API_PORT"], "6000");
+    assert!(!launch("web").env.contains("FROM"));
     let depends = |service: &str| stack.services[&name(service)].depends_on.clone();
     assert!(depends("search-api").contains_key(&name("search-db")));
     // All data of one stack is in one place.

@@ -28,7 +28,7 @@ fn others_use_the_door_and_the_program_its_own_port() {
     assert_eq!(words("api"), "api 20000 http://127.0.0.1:20000");
     assert_eq!(words("web"), "web http://127.0.0.1:5000 5000 9100 5000");
     let api = &stack.services[&api];
-    assert_eq!(api.launch.env["PORT_HTTP"], "20000");
+    assert_eq!(&api.launch.env["PORT_HTTP"], "20000");
     assert_eq!(api.port().map(|port| port.number), Some(5000));
     let own: Vec<u16> = api.own_ports().iter().map(|port| port.number).collect();
     assert_eq!(own, [20000, 9100]);

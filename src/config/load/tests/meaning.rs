@@ -221,7 +221,7 @@ fn every_key_reaches_the_stack() {
         ("DEVSTACK_DB_URL", "http://[::1]:5433"),
         ("DEVSTACK_MIGRATE_HOST", "::1"),
     ] {
-        assert_eq!(env.get(name).map(String::as_str), Some(value), "{name}");
+        assert_eq!(env.get(name), Some(value), "{name}");
     }
     assert_eq!(env.len(), 11);
 }
@@ -247,10 +247,10 @@ fn references_are_replaced_where_they_may_stand() {
     let command = r#"x=$HOME; echo "${x%.*}" ${x-1.5} $$ \${api.port} 5000 shop ${VAR:-a.b} ${#x}"#;
     assert_eq!(api.launch.command, CommandLine::Shell(command.into()));
     assert_eq!(api.launch.dir, project.path("shop"));
-    assert_eq!(api.launch.env["U"], "http://127.0.0.1:5000/shop");
-    assert_eq!(api.launch.env["D"], "5000");
-    assert_eq!(api.launch.env["E"], "x");
-    assert_eq!(api.launch.env["P"], "5000:5000");
+    assert_eq!(&api.launch.env["U"], "http://127.0.0.1:5000/shop");
+    assert_eq!(&api.launch.env["D"], "5000");
+    assert_eq!(&api.launch.env["E"], "x");
+    assert_eq!(&api.launch.env["P"], "5000:5000");
     assert_eq!(api.watch.first().expect("it watches").include, ["shop/*.py"]);
 }
 
@@ -262,7 +262,7 @@ fn hiding_variables_keeps_what_they_hide_reachable() {
     .file(".env", "P=file")
     .env("P", "outer");
     let env = &project.stack().services[&name("a")].launch.env;
-    assert_eq!(env["P"], "service:stack:file");
+    assert_eq!(&env["P"], "service:stack:file");
     assert_eq!(env["Q"], env["P"]);
 }
 

@@ -38,7 +38,7 @@ fn port_in_the_env_of_a_service_is_a_preference() {
     assert_eq!(said(&project.draft(), "web"), (preferred(3100), "devstack.toml".into()));
     let stack = project.stack();
     assert_eq!(
-        stack.services[&name("web")].launch.env["PORT"],
+        &stack.services[&name("web")].launch.env["PORT"],
         "3000",
         "what was chosen, not wished"
     );

@@ -29,8 +29,8 @@ fn shown(project: &Project, service: &Service) -> String {
     line("ports", &ports.join(" "));
     line("url", &service.url().unwrap_or_default());
     line("command", &command);
-    for (name, value) in &service.launch.env {
-        if !matches!(name.as_str(), "PORT" | "HOST") && !name.starts_with("DEVSTACK_S") {
+    for (name, value) in service.launch.env.iter() {
+        if !matches!(name, "PORT" | "HOST") && !name.starts_with("DEVSTACK_S") {
             line(&format!("  {name}"), value);
         }
     }
@@ -88,8 +88,8 @@ fn what_a_service_says_itself_goes_before_its_preset() {
     assert_eq!((db.stop.signal, db.stop.grace), (2, Duration::from_secs(1)), "its signal stays");
     assert_eq!(db.ready.timeout, Duration::from_secs(5));
     assert_eq!(db.ready.probes.len(), 2, "its probes stay");
-    assert_eq!(db.launch.env["POSTGRES_USER"], "postgres", "variables are put together");
-    assert_eq!(db.launch.env["MORE"], "1");
+    assert_eq!(&db.launch.env["POSTGRES_USER"], "postgres", "variables are put together");
+    assert_eq!(&db.launch.env["MORE"], "1");
     assert_eq!(db.description.as_deref(), Some("mine"));
 
     let project =
@@ -121,11 +121,11 @@ fn others_learn_the_url_of_a_preset() {
     );
     let api = service(&project, "api");
     let expected = "postgresql://postgres@127.0.0.1:5432/postgres";
-    assert_eq!(api.launch.env["U"], expected);
-    assert_eq!(api.launch.env["DEVSTACK_DB_URL"], expected);
-    assert_eq!(api.launch.env["DEVSTACK_CACHE_URL"], "redis://127.0.0.1:6379");
-    assert_eq!(api.launch.env["DEVSTACK_CACHE_2_URL"], "redis://127.0.0.1:6380");
-    assert_eq!(api.launch.env["DEVSTACK_PLAIN_URL"], "http://127.0.0.1:6400", "no guess");
+    assert_eq!(&api.launch.env["U"], expected);
+    assert_eq!(&api.launch.env["DEVSTACK_DB_URL"], expected);
+    assert_eq!(&api.launch.env["DEVSTACK_CACHE_URL"], "redis://127.0.0.1:6379");
+    assert_eq!(&api.launch.env["DEVSTACK_CACHE_2_URL"], "redis://127.0.0.1:6380");
+    assert_eq!(&api.launch.env["DEVSTACK_PLAIN_URL"], "http://127.0.0.1:6400", "no guess");
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn a_procfile_is_a_layer_like_any_other() {
     assert_eq!(said(&config, "worker").0, preferred(7000));
     let stack = config.resolve(&BTreeMap::new());
     let env = &stack.services[&name("web")].launch.env;
-    assert_eq!((&*env["A"], &*env["LEVEL"]), ("1", "debug"));
+    assert_eq!((&env["A"], &env["LEVEL"]), ("1", "debug"));
     assert!(!stack.services[&name("worker")].autostart);
 }
 

@@ -30,8 +30,8 @@ fn each_replica_is_a_service_with_its_own_port() {
         assert_eq!(service.ports[0].number, port);
         assert_eq!(service.ready.probes, [Probe::Tcp { port }]);
         let env = &service.launch.env;
-        assert_eq!((&env["PORT"], &env["DEVSTACK_REPLICA"]), (&own, &number));
-        assert_eq!(env["DEVSTACK_SERVICE"], member.as_str());
+        assert_eq!((&env["PORT"], &env["DEVSTACK_REPLICA"]), (&*own, &*number));
+        assert_eq!(&env["DEVSTACK_SERVICE"], member.as_str());
         let url = format!("http://127.0.0.1:{port}");
         assert_eq!(service.launch.command, words(&["serve", &own, &url, "5002"]));
     }
@@ -46,12 +46,12 @@ fn the_name_of_a_group_means_all_of_it_or_its_first() {
     let command = "web http://127.0.0.1:5000 http://127.0.0.1:5001";
     assert_eq!(web.launch.command, CommandLine::Shell(command.into()));
     let env = &web.launch.env;
-    assert_eq!(env["DEVSTACK_API_URL"], "http://127.0.0.1:5000");
-    assert_eq!(env["DEVSTACK_API_3_URL"], "http://127.0.0.1:5002");
-    assert!(!env.contains_key("DEVSTACK_REPLICA"));
+    assert_eq!(&env["DEVSTACK_API_URL"], "http://127.0.0.1:5000");
+    assert_eq!(&env["DEVSTACK_API_3_URL"], "http://127.0.0.1:5002");
+    assert!(!env.contains("DEVSTACK_REPLICA"));
     assert_eq!(cron.depends_on, BTreeMap::from([(name("api-2"), Condition::Started)]));
-    assert!(cron.launch.env.contains_key("DEVSTACK_API_2_URL"));
-    assert!(!cron.launch.env.contains_key("DEVSTACK_API_URL"), "it depends on one of them only");
+    assert!(cron.launch.env.contains("DEVSTACK_API_2_URL"));
+    assert!(!cron.launch.env.contains("DEVSTACK_API_URL"), "it depends on one of them only");
     let text = format!(
         "{THREE}[services.x]\ncommand = 'x'\ndepends_on = {{ api-3 = 'started', api = 'ready' }}"
     );
@@ -65,7 +65,7 @@ fn one_replica_is_no_group() {
     let stack = Project::new("[services.api]\ncommand = 'a'\nport = 5000\nreplicas = 1").stack();
     assert!(stack.groups.is_empty());
     let env = &stack.services[&name("api")].launch.env;
-    assert!(!env.contains_key("DEVSTACK_REPLICA"));
+    assert!(!env.contains("DEVSTACK_REPLICA"));
 }
 
 #[test]

@@ -36,8 +36,8 @@ fn the_table_of_this_system_goes_over_the_rest() {
     .stack();
     let launch = &stack.services[&name("api")].launch;
     assert_eq!(launch.command, CommandLine::Shell("serve --here".to_owned()));
-    assert_eq!((&*launch.env["A"], &*launch.env["B"]), ("all", "here"));
-    assert!(!launch.env.contains_key("C"));
+    assert_eq!((&launch.env["A"], &launch.env["B"]), ("all", "here"));
+    assert!(!launch.env.contains("C"));
     assert_eq!(stack.services.len(), 2);
 }
 

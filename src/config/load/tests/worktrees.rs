@@ -17,7 +17,7 @@ fn linked(ignored: &str) -> Project {
 }
 
 fn seen(project: &Project) -> String {
-    project.stack().services[&name("api")].launch.env["SEEN"].clone()
+    project.stack().services[&name("api")].launch.env["SEEN"].to_owned()
 }
 
 #[test]
