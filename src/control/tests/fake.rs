@@ -237,7 +237,7 @@ pub struct Rig {
     pub socket: PathBuf,
     /// The log, with three lines of `api` and of `db`.
     pub logs: StackLog,
-    pub teller: Arc<EventFeed>,
+    pub feed: Arc<EventFeed>,
     pub asked: Arc<Mutex<Vec<ControlRequest>>>,
     /// Releases the responses for the service `slow`.
     pub gate: Arc<Notify>,
@@ -265,17 +265,17 @@ impl Rig {
 
     pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: ServerLimits) -> Rig {
         let (requests, inbox) = mpsc::unbounded_channel();
-        let teller = Arc::new(EventFeed::new());
+        let feed = Arc::new(EventFeed::new());
         let logs = stored_log(&dir.path().join("logs"));
         for number in 1..=3 {
             print(&logs, "api", &line("api", number));
             print(&logs, "db", &line("db", number));
         }
-        let handle = SupervisorHandle::new(requests, logs.clone(), teller.subscribe());
+        let handle = SupervisorHandle::new(requests, logs.clone(), feed.subscribe());
         let (asked, gate, gone) = (Arc::default(), Arc::default(), Arc::default());
         let console: Arc<ServiceTerminal> = Arc::default();
         let (stopped, is_stopped) = oneshot::channel();
-        let heard = (Arc::clone(&asked), Arc::clone(&teller));
+        let heard = (Arc::clone(&asked), Arc::clone(&feed));
         let doors = (Arc::clone(&gate), Arc::clone(&gone));
         tokio::spawn(supervisor(inbox, heard, doors, console.clone(), stopped));
         let (close, closes) = oneshot::channel();
@@ -289,7 +289,7 @@ impl Rig {
         let server =
             tokio::spawn(serve_within(limits, ReservedFds::default(), listener, handle, shutdown));
         let close = Some(close);
-        Rig { socket, logs, teller, asked, gate, gone, console, server, close, _dir: dir }
+        Rig { socket, logs, feed, asked, gate, gone, console, server, close, _dir: dir }
     }
 
     pub fn client(&self) -> ControlClient {
@@ -308,7 +308,7 @@ impl Rig {
 
 async fn supervisor(
     mut inbox: mpsc::UnboundedReceiver<SupervisorRequest>,
-    (asked, teller): (Arc<Mutex<Vec<ControlRequest>>>, Arc<EventFeed>),
+    (asked, feed): (Arc<Mutex<Vec<ControlRequest>>>, Arc<EventFeed>),
     (gate, gone): (Arc<Notify>, Arc<Notify>),
     console: Arc<ServiceTerminal>,
     stopped: oneshot::Sender<()>,
@@ -319,7 +319,7 @@ async fn supervisor(
         let (request, tell) = match ask {
             SupervisorRequest::Control(request, tell) => (request, tell),
             SupervisorRequest::Snapshot(tell) => {
-                let _ = tell.send(Arc::new(Snapshot { event: teller.newest(), ..snapshot() }));
+                let _ = tell.send(Arc::new(Snapshot { event: feed.newest(), ..snapshot() }));
                 continue;
             }
             SupervisorRequest::Attach(name, screen, tell) => {

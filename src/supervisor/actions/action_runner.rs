@@ -165,11 +165,11 @@ impl ActionRunner {
             parallel,
             since: at.clone(),
             began: Instant::now(),
-            handle: command.leash().clone(),
+            handle: command.handle().clone(),
             ending,
             stuck: None,
         };
-        let survivors = self.processes.survivors(command.leash());
+        let survivors = self.processes.survivors(command.handle());
         let task = ActionTask {
             service: service.clone(),
             action: action.clone(),
@@ -356,7 +356,7 @@ impl ActionTask {
         let exit = match &self.exit {
             Some(exit) => exit.clone(),
             None => {
-                self.command.leash().kill();
+                self.command.handle().kill();
                 self.exit.insert(self.command.exited().await).clone()
             }
         };
@@ -383,7 +383,7 @@ impl ActionTask {
     async fn terminate(&mut self) {
         match &self.inside {
             Some(inside) => drop(inside.signal("TERM").await),
-            None => self.command.leash().stop(libc::SIGTERM),
+            None => self.command.handle().stop(libc::SIGTERM),
         }
         let killed = self.ends.wait_for(|ending| *ending == Ending::Kill);
         tokio::select! {
