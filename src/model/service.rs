@@ -18,7 +18,6 @@ const DATA_VARIABLE: &str = "DEVSTACK_DATA";
 /// One complete service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
-    /// Its name.
     pub name: Name,
     /// Service or task.
     pub kind: ServiceKind,
@@ -253,7 +252,6 @@ pub enum OnExit {
 
 /// One of the sixteen basic terminal colors, without black and white.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum LabelColor {
     Red,
     Green,

@@ -349,7 +349,6 @@ pub struct ReservedRun {
 }
 
 impl ReservedRun {
-    /// Returns the handle of the run.
     pub fn handle(&self) -> &RunHandle {
         &self.handle
     }

@@ -43,7 +43,6 @@ pub struct SupervisorSetup {
     pub executor: Executor,
     /// Channels with reports of the executor.
     pub sources: InputSources,
-    /// The log of the stack.
     pub logs: StackLog,
     /// The initial stack.
     pub stack: Arc<Stack>,
@@ -68,9 +67,7 @@ pub type TerminalSizeFn = Box<dyn Fn() -> Option<(u16, u16)>>;
 
 /// Channels where reports arrive.
 pub struct InputSources {
-    /// Reports of runs.
     pub run_reports: mpsc::UnboundedReceiver<RunReport>,
-    /// Reports of probes.
     pub probe_reports: mpsc::UnboundedReceiver<ProbeReport>,
     /// Results of watch commands.
     pub job_reports: mpsc::UnboundedReceiver<JobReport>,

@@ -20,7 +20,6 @@ use crate::watch::OutputFiles;
 /// Number of log lines in `why`: they fit on a screen with the rest.
 const WHY_LINES: usize = 10;
 
-/// A request to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlRequest {
     /// Start these services and their dependencies.
@@ -40,7 +39,6 @@ pub enum ControlRequest {
     Wait {
         /// The services; all when empty.
         names: Vec<Name>,
-        /// The condition to wait for.
         until: WaitCondition,
     },
     /// Shut down.
@@ -112,10 +110,8 @@ pub(crate) enum SupervisorRequest {
     EnvInputs(Name, oneshot::Sender<Option<EnvInputs>>),
 }
 
-/// The reply to an attach request.
 #[derive(Debug)]
 pub struct AttachReply {
-    /// The attachment.
     pub seat: Attachment,
     /// The run to show; `None`: the service does not run.
     pub run: Option<RunId>,
@@ -286,7 +282,6 @@ impl SupervisorHandle {
         &self.output
     }
 
-    /// The log of the stack.
     pub fn logs(&self) -> &StackLog {
         &self.logs
     }

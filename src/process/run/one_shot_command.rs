@@ -13,7 +13,6 @@ pub struct OneShotCommand {
 }
 
 impl OneShotCommand {
-    /// Returns the handle of the command.
     pub fn handle(&self) -> &RunHandle {
         &self.handle
     }

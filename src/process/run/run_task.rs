@@ -158,7 +158,6 @@ impl RunTask {
         }
     }
 
-    /// Handles a report, and returns how the run ended if it has.
     fn handle(&mut self, report: Option<KeeperReport>) -> Option<RunEnd> {
         let Some(report) = report else { return Some(RunEnd::GuardLost) };
         match report {

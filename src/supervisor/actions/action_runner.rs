@@ -34,7 +34,6 @@ pub(crate) struct ActionRunner {
     reports: (mpsc::UnboundedSender<ActionReport>, mpsc::UnboundedReceiver<ActionReport>),
 }
 
-/// An action to be started.
 pub(crate) struct ActionStart {
     pub service: Name,
     pub action: Name,
@@ -142,7 +141,6 @@ impl ActionRunner {
         Some(found.stuck.clone().unwrap_or_else(refused))
     }
 
-    /// Starts an action.
     pub fn start(&mut self, start: ActionStart) -> ActionOutput {
         let ActionStart { service, action, parallel, mut launch, place, run, detach, at } = start;
         self.last += 1;

@@ -24,7 +24,6 @@ const OUTPUT_MAX: usize = 8 << 10;
 /// What becomes of a command.
 #[derive(Debug)]
 pub struct JobReport {
-    /// The job.
     pub job: JobId,
     /// What happened to it.
     pub what: JobChange,

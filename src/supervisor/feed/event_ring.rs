@@ -41,7 +41,6 @@ impl EventRing {
         self.newest + 1 - self.lines.len() as u64
     }
 
-    /// Returns the events that are kept after this number.
     pub fn kept_after(&self, number: u64) -> Vec<Bytes> {
         let seen = (number + 1).saturating_sub(self.oldest());
         self.lines.iter().skip(usize::try_from(seen).unwrap_or(usize::MAX)).cloned().collect()

@@ -14,7 +14,6 @@ pub struct FeedReader {
     place: FeedPosition,
 }
 
-/// Position of a reader in the feed.
 #[derive(Debug, Clone, Copy)]
 enum FeedPosition {
     /// At the start, before the snapshot.
