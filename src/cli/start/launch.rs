@@ -1,3 +1,5 @@
+//! Starts the supervisor and what is around it, and runs it to its end.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,26 +101,21 @@ where
             tokio::spawn(membership.keep(supervisor.serves()));
         }
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
-        let shutdown = async {
-            // An error means the same.
-            let _ = ended.await;
-        };
+        // An error means the same.
+        let shutdown = async { drop(ended.await) };
         let server = tokio::spawn(control::serve(socket, handle.clone(), shutdown));
         let running_tui = tui.map(|(tui, hold)| tui.show(ground.instance.socket(), hold, &logs));
         let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
-        let timeline = plan
-            .timeline
-            .take()
-            .map(|target| TimelineTask::begin(target, handle.clone(), stack.clone()));
+        let timeline = plan.timeline.take();
+        let timeline =
+            timeline.map(|target| TimelineTask::begin(target, handle.clone(), stack.clone()));
         let relay = front.map(|front| {
             let services = stack.services.keys().cloned().collect();
-            let first =
-                StartupMessage::Begins { services, errors: errors.to_string_lossy().into_owned() };
-            let settled =
-                timeline.as_ref().map_or_else(|| supervisor.settled(), TimelineTask::shown);
-            let settled = once_named(settled, supervisor.serves(), supervisor.names());
-            let (handle, logs) = (handle.clone(), logs.clone());
-            StartRelay::begin(front, printed, first, RelaySource { logs, handle, settled })
+            let errors = errors.to_string_lossy().into_owned();
+            let shown = timeline.as_ref().map_or_else(|| supervisor.settled(), TimelineTask::shown);
+            let settled = once_named(shown, supervisor.serves(), supervisor.names());
+            let source = RelaySource { logs: logs.clone(), handle: handle.clone(), settled };
+            StartRelay::begin(front, printed, StartupMessage::Begins { services, errors }, source)
         });
         let result = drive(StartedStack { supervisor, handle, stack, timeout, children }).await;
         if let Some(timeline) = timeline {
