@@ -53,7 +53,7 @@ fn the_page_does_what_it_shows() {
     }
     let project = TestProject::new();
     project.write("hostile.txt", HOSTILE);
-    project.write("devstack.toml", SHOP);
+    project.configure(SHOP);
     let up = super::without_names(project.devstack(["up"])).start();
     up.wait_for("is up");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dashboard/page.py");
