@@ -27,11 +27,11 @@ fn built(project: &TestProject) {
     );
     project.configure(
         r#"
-    [services.api]
-    command = "exec {misbehave} listen --http --text \"$(cat bin/app)\""
-    port = "auto"
-    watch = { paths = ["src/**"], run = "sh make" }
-    "#,
+        [services.api]
+        command = "exec {misbehave} listen --http --text \"$(cat bin/app)\""
+        port = "auto"
+        watch = { paths = ["src/**"], run = "sh make" }
+        "#,
     );
 }
 
@@ -80,13 +80,13 @@ fn saves_during_a_build_are_one_more_build() {
     project.write("src/app", "0");
     project.configure(
         r#"
-    [services.api]
-    command = ["{misbehave}", "marker", "markers"]
-    watch = { paths = ["src/**"], run = "echo building $(cat src/app); : < gate" }
-    [services.web]
-    command = ["{misbehave}", "marker", "markers"]
-    watch = ["src/**"]
-    "#,
+        [services.api]
+        command = ["{misbehave}", "marker", "markers"]
+        watch = { paths = ["src/**"], run = "echo building $(cat src/app); : < gate" }
+        [services.web]
+        command = ["{misbehave}", "marker", "markers"]
+        watch = ["src/**"]
+        "#,
     );
     let mut gate = project.gate("gate");
     let up = project.up();
@@ -164,15 +164,15 @@ fn a_signal_goes_to_the_main_process_and_the_service_goes_on() {
     project.write("app.conf", "1");
     project.configure(
         r#"
-    [services.api]
-    command = ["{misbehave}", "signals", "HUP", "USR1"]
-    [[services.api.watch]]
-    paths = ["*.conf"]
-    action = "signal"
-    [[services.api.watch]]
-    paths = ["*.tmpl"]
-    signal = "USR1"
-    "#,
+        [services.api]
+        command = ["{misbehave}", "signals", "HUP", "USR1"]
+        [[services.api.watch]]
+        paths = ["*.conf"]
+        action = "signal"
+        [[services.api.watch]]
+        paths = ["*.tmpl"]
+        signal = "USR1"
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready ");
@@ -195,14 +195,14 @@ fn a_signal_waits_until_the_service_is_ready() {
     project.write("app.conf", "1");
     project.configure(
         r#"
-    [services.api]
-    command = "echo begins; : < gate; exec {misbehave} signals HUP"
-    ready = { log = "^ready" }
-    watch = { paths = ["*.conf"], action = "signal" }
-    [services.web]
-    command = ["{misbehave}", "run"]
-    watch = ["app.conf"]
-    "#,
+        [services.api]
+        command = "echo begins; : < gate; exec {misbehave} signals HUP"
+        ready = { log = "^ready" }
+        watch = { paths = ["*.conf"], action = "signal" }
+        [services.web]
+        command = ["{misbehave}", "run"]
+        watch = ["app.conf"]
+        "#,
     );
     let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
@@ -225,19 +225,19 @@ fn a_command_runs_in_the_directory_and_environment_of_the_service() {
     project.write("db/a.py", "1");
     project.configure(
         r#"
-    [services.api]
-    dir = "db"
-    command = ["{misbehave}", "run"]
-    port = 4100
-    ready = { delay = "0s" }
-    env = { GREETING = "hello" }
-    [[services.api.watch]]
-    paths = ["**/*.sql"]
-    action = "run"
-    run = "echo schema of $GREETING $PORT in ${PWD##*/}, ${api.port}"
-    [[services.api.watch]]
-    paths = ["**/*.py"]
-    "#,
+        [services.api]
+        dir = "db"
+        command = ["{misbehave}", "run"]
+        port = 4100
+        ready = { delay = "0s" }
+        env = { GREETING = "hello" }
+        [[services.api.watch]]
+        paths = ["**/*.sql"]
+        action = "run"
+        run = "echo schema of $GREETING $PORT in ${PWD##*/}, ${api.port}"
+        [[services.api.watch]]
+        paths = ["**/*.py"]
+        "#,
     );
     let up = project.up();
     let port = service(&project.ps(), "api")["port"].to_string();
@@ -258,10 +258,10 @@ fn a_command_that_cannot_be_started_is_reported() {
     project.write("a", "1");
     project.configure(
         r#"
-    [services.api]
-    command = ["{misbehave}", "run"]
-    watch = { paths = ["a"], action = "run", run = ["./no-such-program"] }
-    "#,
+        [services.api]
+        command = ["{misbehave}", "run"]
+        watch = { paths = ["a"], action = "run", run = ["./no-such-program"] }
+        "#,
     );
     let up = project.up();
     save(&project, "a", "2");
@@ -276,14 +276,14 @@ fn a_task_runs_again_when_its_files_change() {
     project.write("seed", "exit 0");
     project.configure(
         r#"
-    [services.seed]
-    kind = "task"
-    command = ["sh", "seed"]
-    watch = ["seed"]
-    [services.api]
-    command = ["{misbehave}", "run"]
-    depends_on = ["seed"]
-    "#,
+        [services.seed]
+        kind = "task"
+        command = ["sh", "seed"]
+        watch = ["seed"]
+        [services.api]
+        command = ["{misbehave}", "run"]
+        depends_on = ["seed"]
+        "#,
     );
     let up = project.up();
     let pid = service(&project.ps(), "api")["pid"].clone();
@@ -305,11 +305,11 @@ fn a_service_that_writes_late_is_paused() {
     project.write("src/app", "1");
     project.configure(
         r#"
-    [services.api]
-    dir = "src"
-    command = "echo api start >> ../begun; sleep 3; echo $$ > stamp; exec {misbehave} run"
-    watch = true
-    "#,
+        [services.api]
+        dir = "src"
+        command = "echo api start >> ../begun; sleep 3; echo $$ > stamp; exec {misbehave} run"
+        watch = true
+        "#,
     );
     let up = project.devstack(["up"]).start();
     let paused = up.wait_for("api * file watching for api is paused: stamp changed ");
@@ -330,15 +330,15 @@ fn a_service_that_restarts_itself_is_paused() {
     project.write("src/app", "1");
     project.configure(
         r#"
-    [services.api]
-    dir = "src"
-    command = "echo $$ > stamp; exec {misbehave} marker ../markers"
-    watch = true
-    [services.web]
-    dir = "src"
-    command = ["{misbehave}", "run"]
-    watch = ["app"]
-    "#,
+        [services.api]
+        dir = "src"
+        command = "echo $$ > stamp; exec {misbehave} marker ../markers"
+        watch = true
+        [services.web]
+        dir = "src"
+        command = ["{misbehave}", "run"]
+        watch = ["app"]
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("api * file watching for api is paused: stamp changed ");
@@ -361,10 +361,10 @@ fn quick_saves_are_a_restart_each() {
     project.write("app", "0");
     project.configure(
         r#"
-    [services.api]
-    command = ["{misbehave}", "marker", "markers"]
-    watch = ["app"]
-    "#,
+        [services.api]
+        command = ["{misbehave}", "marker", "markers"]
+        watch = ["app"]
+        "#,
     );
     let up = project.up();
     let starts = |count| drop(MarkerLog::wait_starts(&project.path("markers"), "api", count));

@@ -97,13 +97,13 @@ fn it_returns_when_everything_is_ready_and_holds_nothing_of_its_caller() {
 fn what_failed_is_shown_with_its_last_lines_and_the_rest_goes_on() {
     let project = TestProject::with_config(
         r#"
-    [services.bad]
-    command = "echo the reason; exit 7"
-    restart = "no"
-    ready = { delay = "1h" }
-    [services.good]
-    command = ["{misbehave}", "run"]
-    "#,
+        [services.bad]
+        command = "echo the reason; exit 7"
+        restart = "no"
+        ready = { delay = "1h" }
+        [services.good]
+        command = ["{misbehave}", "run"]
+        "#,
     );
     let ended = project.devstack(["up", "-d"]).run().expect_code(1);
     assert!(ended.stdout.contains("bad  * failed: exited with code 7\n"), "{ended:?}");

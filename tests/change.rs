@@ -198,10 +198,10 @@ fn what_a_program_reloads_itself_is_left_to_it() {
     project.write("server/app.js", "1");
     project.configure(
         r#"
-    [services.web]
-    command = "echo; echo '  VITE v7.1.2  ready in 312 ms'; exec {misbehave} marker markers"
-    watch = ["**/*.js"]
-    "#,
+        [services.web]
+        command = "echo; echo '  VITE v7.1.2  ready in 312 ms'; exec {misbehave} marker markers"
+        watch = ["**/*.js"]
+        "#,
     );
     let up = project.devstack(["up"]).start();
     let note = up.wait_for("reloads itself, so its `watch` ignores src/**");
@@ -223,11 +223,11 @@ fn a_new_copy_waits_for_the_end_of_the_old_one() {
     project.write("src/app.py", "0");
     project.configure(
         r#"
-    [services.api]
-    dir = "src"
-    command = "echo this is $(cat app.py); exec {misbehave} marker ../markers --stop-ms 50"
-    watch = true
-    "#,
+        [services.api]
+        dir = "src"
+        command = "echo this is $(cat app.py); exec {misbehave} marker ../markers --stop-ms 50"
+        watch = true
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("this is 0");
@@ -287,21 +287,21 @@ fn a_save_restarts_only_services_that_watch_the_file() {
     project.write("web/x", "1");
     project.configure(
         r#"
-    [services.api]
-    dir = "api"
-    command = ["{misbehave}", "run"]
-    watch = true
-    [services.web]
-    dir = "web"
-    command = ["{misbehave}", "run"]
-    watch = true
-    depends_on = ["api"]
-    [services.both]
-    command = ["{misbehave}", "run"]
-    watch = ["api/*", "web/*"]
-    [services.none]
-    command = ["{misbehave}", "run"]
-    "#,
+        [services.api]
+        dir = "api"
+        command = ["{misbehave}", "run"]
+        watch = true
+        [services.web]
+        dir = "web"
+        command = ["{misbehave}", "run"]
+        watch = true
+        depends_on = ["api"]
+        [services.both]
+        command = ["{misbehave}", "run"]
+        watch = ["api/*", "web/*"]
+        [services.none]
+        command = ["{misbehave}", "run"]
+        "#,
     );
     let up = project.up();
     save(&project, "api/x", "2");

@@ -378,11 +378,11 @@ fn only_the_user_gets_at_the_socket() {
 fn logs_show_what_was_printed_while_it_runs_and_after() {
     let project = TestProject::with_config(
         r#"
-    [services.api]
-    command = ["{misbehave}", "--stay", "say", "one", "two", "three"]
-    [services.worker]
-    command = ["{misbehave}", "--stay", "say", "wrong", "--stderr"]
-    "#,
+        [services.api]
+        command = ["{misbehave}", "--stay", "say", "one", "two", "three"]
+        [services.worker]
+        command = ["{misbehave}", "--stay", "say", "wrong", "--stderr"]
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("api    | ready");

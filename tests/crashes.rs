@@ -6,12 +6,12 @@ use crate::support::{TestProject, service, up};
 fn a_crash_loop_beside_a_server_is_not_up() {
     let project = TestProject::with_config(
         r#"
-    [services.bad]
-    command = "echo boom; exit 1"
-    restart = { max = 3, delay = "10ms" }
-    [services.web]
-    command = ["{misbehave}", "run"]
-    "#,
+        [services.bad]
+        command = "echo boom; exit 1"
+        restart = { max = 3, delay = "10ms" }
+        [services.web]
+        command = ["{misbehave}", "run"]
+        "#,
     );
     let ended = project.devstack(["up", "-d"]).run().expect_code(1);
     assert!(ended.stderr.contains("not all services are ready: bad failed"), "{ended:?}");

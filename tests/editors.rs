@@ -141,11 +141,11 @@ fn saves_after_quiet() {
     project.write("src/app.py", "0");
     project.configure(
         r#"
-    [services.api]
-    dir = "src"
-    command = ["{misbehave}", "marker", "../markers", "--stop-ms", "120"]
-    watch = true
-    "#,
+        [services.api]
+        dir = "src"
+        command = ["{misbehave}", "marker", "../markers", "--stop-ms", "120"]
+        watch = true
+        "#,
     );
     saves(project, 20, |project, number| {
         fs::write(project.path("src/app.py"), number.to_string()).expect("it is ours");

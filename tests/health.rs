@@ -71,13 +71,13 @@ fn a_service_that_is_not_healthy_is_restarted_when_that_is_asked_for() {
 fn a_service_that_is_never_healthy_is_given_up() {
     let project = TestProject::with_config(
         r#"
-    [services.api]
-    command = ["{misbehave}", "marker", "marks", "--trap"]
-    health = { exec = "exit 7", interval = "5ms", failures = 1, action = "restart" }
-    restart = { delay = "5ms", max = 3 }
-    [services.web]
-    command = ["{misbehave}", "run"]
-    "#,
+        [services.api]
+        command = ["{misbehave}", "marker", "marks", "--trap"]
+        health = { exec = "exit 7", interval = "5ms", failures = 1, action = "restart" }
+        restart = { delay = "5ms", max = 3 }
+        [services.web]
+        command = ["{misbehave}", "run"]
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("api * failed: ");
@@ -158,10 +158,10 @@ fn only_the_service_itself_can_say_that_it_is_ready() {
     }
     let project = TestProject::with_config(
         r#"
-    [services.api]
-    command = "echo $NOTIFY_SOCKET > place; exec {misbehave} run"
-    ready = { notify = true }
-    "#,
+        [services.api]
+        command = "echo $NOTIFY_SOCKET > place; exec {misbehave} run"
+        ready = { notify = true }
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
@@ -182,10 +182,10 @@ fn only_the_service_itself_can_say_that_it_is_ready() {
 fn what_never_comes_is_reported() {
     let project = TestProject::with_config(
         r#"
-    [services.api]
-    command = ["{misbehave}", "notify", "STATUS=still thinking"]
-    ready = { notify = true, timeout = "100ms" }
-    "#,
+        [services.api]
+        command = ["{misbehave}", "notify", "STATUS=still thinking"]
+        ready = { notify = true, timeout = "100ms" }
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("api * not ready yet after 100ms: ");

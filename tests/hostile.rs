@@ -71,13 +71,13 @@ fn a_full_disk_behind_stdout_is_reported() {
 fn a_limit_on_the_size_of_files_stops_nothing_and_services_have_the_usual_signals() {
     let project = TestProject::with_config(
         r#"
-    [services.facts]
-    kind = "task"
-    command = ["{misbehave}", "sigmask"]
-    [services.flood]
-    kind = "task"
-    command = ["{misbehave}", "flood", "--lines", "20000", "--len", "70"]
-    "#,
+        [services.facts]
+        kind = "task"
+        command = ["{misbehave}", "sigmask"]
+        [services.flood]
+        kind = "task"
+        command = ["{misbehave}", "flood", "--lines", "20000", "--len", "70"]
+        "#,
     );
     // In blocks of 512 or 1,024 bytes: far less than the flood.
     let ended = in_shell(&project, "ulimit -f 64; exec \"$0\" up").expect_code(0);

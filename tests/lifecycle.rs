@@ -281,14 +281,14 @@ fn what_does_not_start_by_itself_starts_when_it_is_asked_for_or_needed() {
 fn a_part_of_the_stack_can_be_started() {
     let project = TestProject::with_config(
         r#"
-    [services.db]
-    command = ["{misbehave}", "run"]
-    [services.api]
-    command = ["{misbehave}", "run"]
-    depends_on = ["db"]
-    [services.web]
-    command = ["{misbehave}", "run"]
-    "#,
+        [services.db]
+        command = ["{misbehave}", "run"]
+        [services.api]
+        command = ["{misbehave}", "run"]
+        depends_on = ["db"]
+        [services.web]
+        command = ["{misbehave}", "run"]
+        "#,
     );
     for (args, phases) in [
         (&["up", "api"][..], ["ready", "ready", "idle"]),
@@ -428,14 +428,14 @@ fn a_program_that_is_not_there_is_no_crash() {
 fn children_get_a_clean_process() {
     let project = TestProject::with_config(
         r#"
-    [services.fds]
-    command = ["{misbehave}", "fdlist"]
-    [services.mask]
-    command = ["{misbehave}", "sigmask"]
-    [services.limits]
-    command = ["{misbehave}", "limits"]
-    dir = "sub"
-    "#,
+        [services.fds]
+        command = ["{misbehave}", "fdlist"]
+        [services.mask]
+        command = ["{misbehave}", "sigmask"]
+        [services.limits]
+        command = ["{misbehave}", "limits"]
+        dir = "sub"
+        "#,
     );
     project.write("sub/keep", "");
     // A shell that ignores what it can, with a low file limit, an odd mask, and descriptors of its own.

@@ -109,12 +109,12 @@ fn without(
 fn hiding(project: &TestProject, error: &str, calls: &[&str]) -> RunningProgram {
     project.configure(
         r#"
-    [services.tree]
-    command = ["{misbehave}", "tree", "plain", "setsid", "double"]
-    [services.deaf]
-    command = ["{misbehave}", "tree", "setsid", "double", "--clear-env", "--ignore-term"]
-    stop = { grace = "300ms" }
-    "#,
+        [services.tree]
+        command = ["{misbehave}", "tree", "plain", "setsid", "double"]
+        [services.deaf]
+        command = ["{misbehave}", "tree", "setsid", "double", "--clear-env", "--ignore-term"]
+        stop = { grace = "300ms" }
+        "#,
     );
     let up = without(project, error, calls, &["up"]).start();
     up.wait_for("tree | ready");

@@ -487,9 +487,9 @@ fn a_stack_whose_services_printed_nothing_still_left_what_was_said_of_it() {
 fn a_json_reader_gets_the_start_of_a_line_only_if_it_asks_and_marked() {
     let project = TestProject::with_config(
         r#"
-    [services.init]
-    command = "printf 'begin\nContinue? [y/N] '; : < gate; echo yes; exec sleep 1000"
-    "#,
+        [services.init]
+        command = "printf 'begin\nContinue? [y/N] '; : < gate; echo yes; exec sleep 1000"
+        "#,
     );
     let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();

@@ -192,13 +192,13 @@ fn after_devstack_and_its_guard_are_killed() {
 fn what_outlives_its_main_process_is_ended_and_named() {
     let project = TestProject::with_config(
         r#"
-    [services.leaves]
-    command = ["{misbehave}", "orphan", "plain", "setsid", "double"]
-    [services.holds]
-    command = ["{misbehave}", "hold-pipe"]
-    [services.stays]
-    command = ["{misbehave}", "run"]
-    "#,
+        [services.leaves]
+        command = ["{misbehave}", "orphan", "plain", "setsid", "double"]
+        [services.holds]
+        command = ["{misbehave}", "hold-pipe"]
+        [services.stays]
+        command = ["{misbehave}", "run"]
+        "#,
     );
     let up = project.devstack(["up"]).start();
     let orphans =
@@ -220,10 +220,10 @@ fn what_outlives_its_main_process_is_ended_and_named() {
 fn a_chain_of_forks_is_caught() {
     let project = TestProject::with_config(
         r#"
-    [services.chain]
-    command = ["{misbehave}", "fork-chain", "300", "--on-term"]
-    stop = { grace = "200ms" }
-    "#,
+        [services.chain]
+        command = ["{misbehave}", "fork-chain", "300", "--on-term"]
+        stop = { grace = "200ms" }
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("chain | ready");
@@ -264,13 +264,13 @@ fn the_next_start_heals_what_a_killed_one_left() {
 fn what_ends_at_once_is_told_how_to_stay() {
     let project = TestProject::with_config(
         r#"
-    [services.daemon]
-    command = "{misbehave} run & exit 0"
-    [services.watcher]
-    command = ["cat"]
-    [services.stays]
-    command = ["{misbehave}", "run"]
-    "#,
+        [services.daemon]
+        command = "{misbehave} run & exit 0"
+        [services.watcher]
+        command = ["cat"]
+        [services.stays]
+        command = ["{misbehave}", "run"]
+        "#,
     );
     let up = project.devstack(["up"]).start();
     up.wait_for("daemon  * left processes running, now terminated: ");

@@ -79,15 +79,15 @@ fn the_last_words_of_every_service_are_shown() {
 fn log_files_hold_exactly_what_was_written() {
     let project = TestProject::with_config(
         r#"
-    [services.text]
-    command = ["{misbehave}", "flood", "--lines", "9999", "--len", "100", "--sum", "text.sum"]
-    [services.binary]
-    command = ["{misbehave}", "flood", "--lines", "5000", "--len", "300", "--binary", "--sum", "binary.sum"]
-    [services.escapes]
-    command = ["{misbehave}", "flood", "--lines", "5000", "--escapes", "--stderr", "--sum", "escapes.sum"]
-    [services.endless]
-    command = ["{misbehave}", "flood", "--lines", "5000", "--no-newline", "--sum", "endless.sum"]
-    "#,
+        [services.text]
+        command = ["{misbehave}", "flood", "--lines", "9999", "--len", "100", "--sum", "text.sum"]
+        [services.binary]
+        command = ["{misbehave}", "flood", "--lines", "5000", "--len", "300", "--binary", "--sum", "binary.sum"]
+        [services.escapes]
+        command = ["{misbehave}", "flood", "--lines", "5000", "--escapes", "--stderr", "--sum", "escapes.sum"]
+        [services.endless]
+        command = ["{misbehave}", "flood", "--lines", "5000", "--no-newline", "--sum", "endless.sum"]
+        "#,
     );
     project.devstack(["up"]).run().expect_code(0);
     for name in ["text", "binary", "escapes", "endless"] {
@@ -144,14 +144,14 @@ fn a_reader_that_stands_still_stops_no_service() {
 fn painted(name: &str, value: &str) -> (TestProject, RunningProgram) {
     let project = TestProject::with_config(
         r#"
-    [services.a]
-    command = ["{misbehave}", "say", "one", "two"]
-    [services.longer]
-    command = ["{misbehave}", "say", "wrong", "--stderr"]
-    [services.third]
-    command = ["{misbehave}", "say", "x"]
-    color = "red"
-    "#,
+        [services.a]
+        command = ["{misbehave}", "say", "one", "two"]
+        [services.longer]
+        command = ["{misbehave}", "say", "wrong", "--stderr"]
+        [services.third]
+        command = ["{misbehave}", "say", "x"]
+        color = "red"
+        "#,
     );
     let up = project.devstack(["up"]).env(name, value).terminal(30, 100).start();
     assert_eq!(up.wait_code(), 0);

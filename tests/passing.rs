@@ -367,14 +367,14 @@ fn a_lost_port_names_its_holder() {
 fn a_shell_that_stays_is_reported() {
     let project = TestProject::with_config(
         r#"
-    [services.pipe]
-    command = "true | {misbehave} --stay print-env LISTEN_PID"
-    port = { prefer = "auto", pass = true }
-    ready = { delay = "1ms" }
-    [services.chain]
-    command = "cd / && {misbehave} listen --passed --http"
-    port = { prefer = "auto", pass = true }
-    "#,
+        [services.pipe]
+        command = "true | {misbehave} --stay print-env LISTEN_PID"
+        port = { prefer = "auto", pass = true }
+        ready = { delay = "1ms" }
+        [services.chain]
+        command = "cd / && {misbehave} listen --passed --http"
+        port = { prefer = "auto", pass = true }
+        "#,
     );
     let up = project.devstack(["up"]).start();
     // The shell becomes the last program of a chain.

@@ -247,10 +247,10 @@ fn a_service_that_listens_elsewhere_is_reported_with_both_ports() {
     let (given, metrics, elsewhere) = (free_port(), free_port(), free_port());
     project.configure(&format!(
             r#"
-        [services.api]
-        command = "{{misbehave}} listen --port $PORT_METRICS & {{misbehave}} listen --elsewhere {elsewhere}"
-        ports = {{ http = {given}, metrics = {metrics} }}
-        "#
+            [services.api]
+            command = "{{misbehave}} listen --port $PORT_METRICS & {{misbehave}} listen --elsewhere {elsewhere}"
+            ports = {{ http = {given}, metrics = {metrics} }}
+            "#
         ));
     let up = project.devstack(["up"]).start();
     let said = up.wait_for("was given PORT");

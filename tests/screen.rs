@@ -8,10 +8,10 @@ use crate::support::{TestProject, free_ports, require, service};
 fn a_prompt_is_seen_everywhere_and_stored_once() {
     let project = TestProject::with_config(
         r#"
-    [services.ask]
-    command = "printf 'Continue? [y/N] '; : < answer; echo yes; exec tail -f /dev/null"
-    ready = { log = '^Continue\?' }
-    "#,
+        [services.ask]
+        command = "printf 'Continue? [y/N] '; : < answer; echo yes; exec tail -f /dev/null"
+        ready = { log = '^Continue\?' }
+        "#,
     );
     let mut answer = project.gate("answer");
     let up = project.devstack(["up"]).start();
@@ -42,10 +42,10 @@ fn a_prompt_is_seen_everywhere_and_stored_once() {
 fn a_cleared_screen_leaves_no_trace() {
     let project = TestProject::with_config(
         r#"
-    [services.vite]
-    command = "echo before; printf '\\n%.0s' $(seq 38); printf '\\033[1;1H\\033[0J'; printf '\\n  VITE ready\\n'; exec tail -f /dev/null"
-    tty = true
-    "#,
+        [services.vite]
+        command = "echo before; printf '\\n%.0s' $(seq 38); printf '\\033[1;1H\\033[0J'; printf '\\n  VITE ready\\n'; exec tail -f /dev/null"
+        tty = true
+        "#,
     );
     let up = project.devstack(["up"]).terminal(40, 100).start();
     up.wait_for("VITE ready");
@@ -63,9 +63,9 @@ fn a_cleared_screen_leaves_no_trace() {
 fn a_long_line_continues_under_its_own_text() {
     let project = TestProject::with_config(
         r#"
-    [services.talks]
-    command = "printf '%060d' 7; seq -s ' ' 30"
-    "#,
+        [services.talks]
+        command = "printf '%060d' 7; seq -s ' ' 30"
+        "#,
     );
     let up = project.devstack(["up"]).terminal(24, 48).start();
     assert_eq!(up.wait_code(), 0);
@@ -85,10 +85,10 @@ fn a_long_line_continues_under_its_own_text() {
 fn a_line_of_a_megabyte_is_one_line() {
     let project = TestProject::with_config(
         r#"
-    [services.big]
-    command = "head -c 1000000 /dev/zero | tr '\\0' x; echo ready; echo after; exec tail -f /dev/null"
-    ready = { log = "xready$" }
-    "#,
+        [services.big]
+        command = "head -c 1000000 /dev/zero | tr '\\0' x; echo ready; echo after; exec tail -f /dev/null"
+        ready = { log = "xready$" }
+        "#,
     );
     let up = project.devstack(["up", "--no-prefix"]).start();
     up.wait_for("is up");

@@ -244,15 +244,15 @@ fn it_works_as_the_first_process_of_a_container() {
     }
     let project = TestProject::with_config(
         r#"
-    [services.tree]
-    command = ["{misbehave}", "tree", "plain", "setsid", "double", "--clear-env", "--ignore-term"]
-    stop = { grace = "200ms" }
-    [services.first]
-    kind = "task"
-    command = "echo first $(cat /proc/1/comm)"
-    [services.orphans]
-    command = ["{misbehave}", "orphan", "plain", "setsid", "double"]
-    "#,
+        [services.tree]
+        command = ["{misbehave}", "tree", "plain", "setsid", "double", "--clear-env", "--ignore-term"]
+        stop = { grace = "200ms" }
+        [services.first]
+        kind = "task"
+        command = "echo first $(cat /proc/1/comm)"
+        [services.orphans]
+        command = ["{misbehave}", "orphan", "plain", "setsid", "double"]
+        "#,
     );
     let unshare = ["-Urpfmn", "--mount-proc", "/bin/sh", "-c", FIRST];
     let ns = project

@@ -143,11 +143,11 @@ fn sigterm_ends_it_with_143_and_sighup_with_129() {
 fn a_reader_that_has_seen_enough_ends_it_quietly() {
     let project = TestProject::with_config(
         r#"
-    [services.flood]
-    command = "while :; do echo line; done"
-    [services.quiet]
-    command = ["{misbehave}", "run"]
-    "#,
+        [services.flood]
+        command = "while :; do echo line; done"
+        [services.quiet]
+        command = ["{misbehave}", "run"]
+        "#,
     );
     let script = "\"$0\" up | head -1";
     let shell = project.program("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_devstack")]);
@@ -163,9 +163,9 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 fn a_reader_that_goes_later_ends_it_too() {
     let project = TestProject::with_config(
         r#"
-    [services.later]
-    command = ["{misbehave}", "--stay", "say", "one", "--after-gate", "gate", "two"]
-    "#,
+        [services.later]
+        command = ["{misbehave}", "--stay", "say", "one", "--after-gate", "gate", "two"]
+        "#,
     );
     let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();

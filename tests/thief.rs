@@ -193,17 +193,17 @@ fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
     let port = free_ports(2);
     let project = TestProject::with_config(
         r#"
-    [services.first]
-    kind = "task"
-    command = ["{misbehave}", "gate", "gate"]
-    [services.api]
-    command = ["{misbehave}", "listen", "--http"]
-    port = 1
-    depends_on = ["first"]
-    [services.other]
-    command = ["{misbehave}", "run"]
-    depends_on = ["first"]
-    "#,
+        [services.first]
+        kind = "task"
+        command = ["{misbehave}", "gate", "gate"]
+        [services.api]
+        command = ["{misbehave}", "listen", "--http"]
+        port = 1
+        depends_on = ["first"]
+        [services.other]
+        command = ["{misbehave}", "run"]
+        depends_on = ["first"]
+        "#,
     );
     let mut gate = project.gate("gate");
     let up = project.devstack(["up", &format!("--port=api={port}")]).start();

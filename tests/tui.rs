@@ -351,12 +351,12 @@ fn a_panic_gives_the_terminal_back_and_is_shown() {
 fn an_action_is_run_and_ended_from_the_palette() {
     let project = TestProject::with_config(
         r#"
-    [services.api]
-    command = ["{misbehave}", "run"]
-    [services.api.actions]
-    greet = { command = "echo good morning, $1; exit 3", args = ["who"] }
-    stays = ["{misbehave}", "run"]
-    "#,
+        [services.api]
+        command = ["{misbehave}", "run"]
+        [services.api.actions]
+        greet = { command = "echo good morning, $1; exit 3", args = ["who"] }
+        stays = ["{misbehave}", "run"]
+        "#,
     );
     let up = project.up();
     let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();

@@ -279,11 +279,11 @@ fn a_release_is_swapped_by_its_link() {
     symlink("releases/1", project.path("current")).expect("it is new");
     project.configure(
         r#"
-    [services.api]
-    dir = "current"
-    command = ["sh", "-c", "echo this is $(cat app.py); exec {misbehave} marker ../../markers"]
-    watch = true
-    "#,
+        [services.api]
+        dir = "current"
+        command = ["sh", "-c", "echo this is $(cat app.py); exec {misbehave} marker ../../markers"]
+        watch = true
+        "#,
     );
     let up = project.devstack(["up"]).start();
     starts(&project, 1);
