@@ -19,7 +19,6 @@ impl ExitCode {
     pub const BUSY: ExitCode = ExitCode(4);
     /// A bug in devstack ended the stack.
     pub const INTERNAL: ExitCode = ExitCode(70);
-    /// The output was closed.
     pub const OUTPUT_CLOSED: ExitCode = ExitCode::of_signal(libc::SIGPIPE);
     /// `run`: a service failed before it was ready.
     pub const RUN_FAILED_BEFORE_READY: ExitCode = ExitCode(120);
@@ -48,24 +47,7 @@ impl ExitCode {
         match class {
             MessageClass::Usage | MessageClass::Config => ExitCode::USAGE,
             MessageClass::NotRunning => ExitCode::NOT_RUNNING,
-            MessageClass::Busy
-            | MessageClass::Port
-            | MessageClass::Spawn
-            | MessageClass::ReadyTimeout
-            | MessageClass::Exit
-            | MessageClass::Unhealthy
-            | MessageClass::Build
-            | MessageClass::CrashLoop
-            | MessageClass::DepFailed
-            | MessageClass::StopTimeout
-            | MessageClass::Orphan
-            | MessageClass::WatchDegraded
-            | MessageClass::LogDropped
-            | MessageClass::Disk
-            | MessageClass::Limit
-            | MessageClass::Denied
-            | MessageClass::Container
-            | MessageClass::Internal => ExitCode::FAILED,
+            _ => ExitCode::FAILED,
         }
     }
 }

@@ -44,7 +44,6 @@ impl ProjectFile {
         Ok(ProjectFile { name, dir: dir.to_owned(), before, after })
     }
 
-    /// Returns its path.
     pub fn path(&self) -> PathBuf {
         self.dir.join(self.name)
     }

@@ -94,10 +94,7 @@ fn its_scripts_install_an_archive_and_run_a_command() {
     let bin = project.read("path");
     assert_eq!(Path::new(bin.trim()), project.outside("tmp").join("devstack/bin"));
 
-    project.write(
-        "devstack.toml",
-        "[services.web]\ncommand = ['{misbehave}', 'listen']\nport = 'auto'\n",
-    );
+    project.configure("[services.web]\ncommand = ['{misbehave}', 'listen']\nport = 'auto'\n");
     let path = format!("{}:{}", bin.trim(), std::env::var("PATH").expect("a PATH"));
     let run = |command: &str| {
         let run = script(&project, run).env("PATH", &path).env("COMMAND", command);

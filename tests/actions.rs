@@ -25,8 +25,7 @@ fn built(project: &TestProject) {
         "make",
         "grep -q broken src/app && { echo 'app:1: this is broken'; exit 3; }; cp src/app bin/app",
     );
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         command = "exec {misbehave} listen --http --text \"$(cat bin/app)\""
@@ -47,8 +46,7 @@ fn text(project: &TestProject) -> String {
 fn a_failing_build_keeps_what_runs_and_the_next_good_save_swaps() {
     let project = TestProject::new();
     built(&project);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let pid = service(&project.ps(), "api")["pid"].clone();
     save(&project, "src/app", "broken");
     up.wait_for("api * running `sh make`: src/app changed");
@@ -72,8 +70,7 @@ fn a_failing_build_keeps_what_runs_and_the_next_good_save_swaps() {
     let ps = project.wait_ps(|ps| service(ps, "api")["restarts"] == 1);
     assert!(service(&ps, "api")["message"].is_null(), "{ps}");
     assert_eq!(text(&project), "two");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// However often is saved while a build runs: one more build, which sees the last of it, and one swap.
@@ -81,8 +78,7 @@ fn a_failing_build_keeps_what_runs_and_the_next_good_save_swaps() {
 fn saves_during_a_build_are_one_more_build() {
     let project = TestProject::new();
     project.write("src/app", "0");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         command = ["{misbehave}", "marker", "markers"]
@@ -93,8 +89,7 @@ fn saves_during_a_build_are_one_more_build() {
         "#,
     );
     let mut gate = project.gate("gate");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     save(&project, "src/app", "1");
     up.wait_for("api | building 1");
     for n in 2..=4 {
@@ -112,8 +107,7 @@ fn saves_during_a_build_are_one_more_build() {
     assert_eq!(built.collect::<Vec<_>>(), ["api | building 1", "api | building 4"]);
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["restarts"], 1);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// A build that never ends and ignores signals, in every way out.
@@ -128,9 +122,8 @@ fn a_build_that_hangs_is_ended_with_its_service() {
             watch = { paths = ["src/**"], run = ["{misbehave}", "--ignore", "TERM,INT,HUP", "tree", "setsid"] }
             "#;
         project.write("src/app", "1");
-        project.write("devstack.toml", file);
-        let up = project.devstack(["up"]).start();
-        up.wait_for("is up");
+        project.configure(file);
+        let up = project.up();
         let before = project.alive().len();
         save(&project, "src/app", "2");
         up.wait_for("api | ready ");
@@ -150,10 +143,7 @@ fn a_build_that_hangs_is_ended_with_its_service() {
                 up.wait_count(2, "api * running `");
             }
             "edit" => {
-                project.write(
-                    "devstack.toml",
-                    &file.replace("\"tree\", \"setsid\"", "\"exit\", \"0\""),
-                );
+                project.configure(&file.replace("\"tree\", \"setsid\"", "\"exit\", \"0\""));
                 up.wait_for("api * restarting: src/app changed");
             }
             "kill9" => up.kill9(),
@@ -163,8 +153,7 @@ fn a_build_that_hangs_is_ended_with_its_service() {
             project.assert_nothing_alive();
             project.finish();
         } else {
-            up.end();
-            project.finish();
+            project.end(&up);
         }
     }
 }
@@ -173,8 +162,7 @@ fn a_build_that_hangs_is_ended_with_its_service() {
 fn a_signal_goes_to_the_main_process_and_the_service_goes_on() {
     let project = TestProject::new();
     project.write("app.conf", "1");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         command = ["{misbehave}", "signals", "HUP", "USR1"]
@@ -198,16 +186,14 @@ fn a_signal_goes_to_the_main_process_and_the_service_goes_on() {
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["pid"], pid);
     assert_eq!(up.lines().iter().filter(|line| line.contains("| got ")).count(), 2);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_signal_waits_until_the_service_is_ready() {
     let project = TestProject::new();
     project.write("app.conf", "1");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         command = "echo begins; : < gate; exec {misbehave} signals HUP"
@@ -229,8 +215,7 @@ fn a_signal_waits_until_the_service_is_ready() {
     up.wait_for("api | got HUP");
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["restarts"], 0);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -238,8 +223,7 @@ fn a_command_runs_in_the_directory_and_environment_of_the_service() {
     let project = TestProject::new();
     project.write("db/a.sql", "1");
     project.write("db/a.py", "1");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         dir = "db"
@@ -255,8 +239,7 @@ fn a_command_runs_in_the_directory_and_environment_of_the_service() {
         paths = ["**/*.py"]
         "#,
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let port = service(&project.ps(), "api")["port"].to_string();
     save(&project, "db/a.sql", "2");
     up.wait_for(&format!("api | schema of hello {port} in db, {port}"));
@@ -266,37 +249,32 @@ fn a_command_runs_in_the_directory_and_environment_of_the_service() {
     save(&project, "db/a.py", "2");
     up.wait_for("api * restarting: db/a.py changed");
     project.wait_ps(|ps| service(ps, "api")["restarts"] == 1);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_command_that_cannot_be_started_is_reported() {
     let project = TestProject::new();
     project.write("a", "1");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         command = ["{misbehave}", "run"]
         watch = { paths = ["a"], action = "run", run = ["./no-such-program"] }
         "#,
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     save(&project, "a", "2");
     up.wait_for("api * cannot start `./no-such-program`: ");
     project.wait_ps(|ps| message(ps, "api").contains("no-such-program"));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_task_runs_again_when_its_files_change() {
     let project = TestProject::new();
     project.write("seed", "exit 0");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.seed]
         kind = "task"
@@ -307,8 +285,7 @@ fn a_task_runs_again_when_its_files_change() {
         depends_on = ["seed"]
         "#,
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let pid = service(&project.ps(), "api")["pid"].clone();
     save(&project, "seed", "echo again; exit 3");
     up.wait_for("seed | again");
@@ -318,8 +295,7 @@ fn a_task_runs_again_when_its_files_change() {
     let ps = project.wait_ps(|ps| service(ps, "seed")["phase"] == "done");
     assert_eq!(service(&ps, "seed")["restarts"], 2);
     assert_eq!(service(&ps, "api")["pid"], pid, "what depends on it goes on");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// A service that writes what it watches, three seconds after its start: four restarts are enough.
@@ -327,8 +303,7 @@ fn a_task_runs_again_when_its_files_change() {
 fn a_service_that_writes_late_is_paused() {
     let project = TestProject::new();
     project.write("src/app", "1");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         dir = "src"
@@ -344,8 +319,7 @@ fn a_service_that_writes_late_is_paused() {
     let here = up.here();
     save(&project, "src/app", "2");
     up.wait_since(here, "api * restarting: src/app changed");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// The service writes into the directory it watches: that is detected, with name and file, and ignored; what a user
@@ -354,8 +328,7 @@ fn a_service_that_writes_late_is_paused() {
 fn a_service_that_restarts_itself_is_paused() {
     let project = TestProject::new();
     project.write("src/app", "1");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         dir = "src"
@@ -378,8 +351,7 @@ fn a_service_that_restarts_itself_is_paused() {
     up.wait_since(here, "web * restarting: src/app changed");
     up.wait_since(here, "api * restarting: src/app changed");
     MarkerLog::read(&project.path("markers")).assert_no_overlap();
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// A script that saves again as soon as it sees the restart is no loop, and each save is one restart.
@@ -387,16 +359,14 @@ fn a_service_that_restarts_itself_is_paused() {
 fn quick_saves_are_a_restart_each() {
     let project = TestProject::new();
     project.write("app", "0");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         command = ["{misbehave}", "marker", "markers"]
         watch = ["app"]
         "#,
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let starts = |count| drop(MarkerLog::wait_starts(&project.path("markers"), "api", count));
     // However slow the machine is, three in a row are no loop; a restart by hand begins a new row.
     for row in 0..20 {
@@ -410,8 +380,7 @@ fn quick_saves_are_a_restart_each() {
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["restarts"], 80, "{:?}", up.lines());
     MarkerLog::read(&project.path("markers")).assert_no_overlap();
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// Saves that come while the service stops or starts: one more run, which has seen the last of them.
@@ -423,20 +392,17 @@ fn saves_while_it_stops_or_starts_are_one_more_run() {
     ] {
         let project = TestProject::new();
         project.write("app", "0");
-        project.write(
-            "devstack.toml",
-            &format!(
-                r#"
-                [services.api]
-                command = "echo this is $(cat app); exec {{misbehave}} marker markers"
-                watch = ["app"]
-                {keys}
-                [services.web]
-                command = ["{{misbehave}}", "marker", "markers"]
-                watch = ["app"]
-                "#
-            ),
-        );
+        project.configure(&format!(
+            r#"
+            [services.api]
+            command = "echo this is $(cat app); exec {{misbehave}} marker markers"
+            watch = ["app"]
+            {keys}
+            [services.web]
+            command = ["{{misbehave}}", "marker", "markers"]
+            watch = ["app"]
+            "#
+        ));
         let mut gate = project.gate("gate");
         let up = project.devstack(["up"]).start();
         up.wait_for("api | this is 0");
@@ -457,7 +423,6 @@ fn saves_while_it_stops_or_starts_are_one_more_run() {
             _ => assert!((2..=4).contains(&begun.len()), "{begun:?}"),
         }
         MarkerLog::read(&project.path("markers")).assert_no_overlap();
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }

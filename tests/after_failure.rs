@@ -21,14 +21,12 @@ fn last_line(up: &RunningProgram) -> String {
 
 #[test]
 fn without_a_terminal_up_says_why_it_ends() {
-    let project = TestProject::new();
-    project.write("devstack.toml", FAILS);
+    let project = TestProject::with_config(FAILS);
     let up = project.devstack(["up"]).start();
     assert_eq!(up.wait_code(), 1);
     up.wait_closed();
     assert!(last_line(&up).ends_with("1 of 1 failed and nothing runs: ending"), "{:?}", up.lines());
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[services.t]\nkind = 'task'\ncommand = 'exit 4'\n\
          [services.web]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['t']\n",
     );
@@ -47,7 +45,7 @@ fn without_a_terminal_up_says_why_it_ends() {
 fn no_restart_is_promised_by_a_stack_that_ends() {
     let project = TestProject::new();
     let crashes = "[services.web]\ncommand = 'exit 3'\nrestart = { max = 2, delay = '1ms' }\n";
-    project.write("devstack.toml", crashes);
+    project.configure(crashes);
     let up = project.devstack(["up"]).start();
     assert_eq!(up.wait_code(), 1);
     up.wait_for("help: fix it, then run `devstack up`");
@@ -57,16 +55,15 @@ fn no_restart_is_promised_by_a_stack_that_ends() {
 
 #[test]
 fn at_a_terminal_up_waits_for_the_edit_that_fixes_it() {
-    let project = TestProject::new();
-    project.write("devstack.toml", FAILS);
+    let project = TestProject::with_config(FAILS);
     let up = project.devstack(["up"]).terminal(30, 100).start();
     up.wait_for("1 of 1 failed and nothing runs: waiting for a change to the configuration");
-    project.write("devstack.toml", "[services.web]\ncommand = ['{misbehave}', 'run']\n");
+    project.configure("[services.web]\ncommand = ['{misbehave}', 'run']\n");
     project.wait_ps(|ps| service(ps, "web")["phase"] == "ready");
     up.interrupt();
     assert_eq!(up.wait_code(), 130);
     // Nothing can bring it back where nothing is watched.
-    project.write("devstack.toml", FAILS);
+    project.configure(FAILS);
     let up = project.devstack(["up", "--no-watch"]).terminal(30, 100).start();
     up.wait_for("1 of 1 failed and nothing runs: ending");
     assert_eq!(up.wait_code(), 1);
@@ -75,12 +72,11 @@ fn at_a_terminal_up_waits_for_the_edit_that_fixes_it() {
 
 #[test]
 fn in_the_background_a_failed_stack_waits_for_the_edit_that_fixes_it() {
-    let project = TestProject::new();
-    project.write("devstack.toml", FAILS);
+    let project = TestProject::with_config(FAILS);
     let ended = project.devstack(["up", "-d"]).run().expect_code(1);
     assert!(ended.stderr.contains("not all services are ready: web failed"), "{ended:?}");
     assert!(ended.stderr.contains("devstack waits for a change in the background"), "{ended:?}");
-    project.write("devstack.toml", "[services.web]\ncommand = ['{misbehave}', 'run']\n");
+    project.configure("[services.web]\ncommand = ['{misbehave}', 'run']\n");
     project.wait_ps(|ps| service(ps, "web")["phase"] == "ready");
     project.devstack(["down"]).run().expect_code(0);
     project.finish();
@@ -88,14 +84,12 @@ fn in_the_background_a_failed_stack_waits_for_the_edit_that_fixes_it() {
 
 #[test]
 fn what_is_late_is_not_failed_and_the_summary_comes_when_it_is_ready() {
-    let project = TestProject::new();
-    let mut gate = project.gate("gate");
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.slow]\ncommand = ': < gate; echo open; exec {misbehave} run'\n\
          ready = { log = 'open', timeout = '100ms' }\n\
          [services.web]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['slow']\n",
     );
+    let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
     up.wait_for("slow * not ready yet after 100ms: ");
     up.wait_for("1 not ready yet, 1 waits for it");
@@ -103,8 +97,7 @@ fn what_is_late_is_not_failed_and_the_summary_comes_when_it_is_ready() {
     assert_eq!(service(&project.ps(), "web")["phase"], "blocked");
     gate.open();
     up.wait_for("is up");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// The lines about `web` since then.
@@ -136,13 +129,10 @@ fn an_app_that_insists_on_a_taken_port_is_told_once_who_has_it() {
              HTTPServer(('127.0.0.1', PORT), BaseHTTPRequestHandler).serve_forever()\n"
         );
         project.write("app.py", &app);
-        project.write(
-            "devstack.toml",
-            &format!(
-                "[services.web]\ncommand = {command}\nport = {port}\nwatch = ['*.py']\n\
+        project.configure(&format!(
+            "[services.web]\ncommand = {command}\nport = {port}\nwatch = ['*.py']\n\
                  [services.other]\ncommand = ['{{misbehave}}', 'run']\n"
-            ),
-        );
+        ));
         let up = project.devstack(["up"]).start();
         let said = up.wait_for(" but seems to insist on ");
         let given = said.split("PORT=").nth(1).and_then(|rest| rest.split(' ').next());
@@ -165,22 +155,18 @@ fn an_app_that_insists_on_a_taken_port_is_told_once_who_has_it() {
         up.wait_since(here, &format!("starting on port {port}"));
         project.wait_ps(|ps| service(ps, "web")["phase"] == "ready");
         assert!(about_web(&up, here).iter().all(|line| !line.contains("insist")));
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 
 #[test]
 fn a_port_in_use_that_the_output_does_not_name_is_tried_twice() {
     let (project, port) = (TestProject::new(), free_ports(1));
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.web]\nport = {port}\nrestart = {{ delay = '1ms' }}\n\
+    project.configure(&format!(
+        "[services.web]\nport = {port}\nrestart = {{ delay = '1ms' }}\n\
              command = 'echo BindException: Address already in use; exit 1'\n\
              [services.other]\ncommand = ['{{misbehave}}', 'run']\n"
-        ),
-    );
+    ));
     let up = project.devstack(["up"]).start();
     up.wait_for(&format!(
         "web was given PORT={port}, but a port that it needs is in use; its output does not say which"
@@ -190,38 +176,30 @@ fn a_port_in_use_that_the_output_does_not_name_is_tried_twice() {
     let ps = project.ps();
     assert_eq!(service(&ps, "web")["phase"], "failed");
     assert_eq!(service(&ps, "web")["restarts"], 1, "{ps}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_port_that_is_taken_between_two_runs_and_insisted_on_is_told() {
     let (project, port) = (TestProject::new(), free_ports(2));
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[services.web]\nport = {port}\ncommand = '[ $PORT = {port} ] && exec {{misbehave}} listen; \
              echo Error: listen EADDRINUSE: address already in use 127.0.0.1:{port}; exit 1'\n\
              [services.other]\ncommand = ['{{misbehave}}', 'run']\n"
-        ),
-    );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+        ));
+    let up = project.up();
     project.devstack(["stop", "web"]).run().expect_code(0);
     let thief = occupy(port);
     let refused = project.devstack(["start", "web"]).run().expect_code(1);
     assert!(refused.stderr.contains(&format!("seems to insist on {port}, which ")), "{refused:?}");
     drop(thief);
     project.devstack(["restart", "web"]).run().expect_code(0);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_program_that_does_not_exist_is_not_tried_again() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.first]\ncommand = 'uvicornn main:app --port $PORT'\nport = 'auto'\n\
          [services.second]\ncommand = 'true && uvicornn main:app --port $PORT'\nport = 'auto'\n\
          [services.other]\ncommand = ['{misbehave}', 'run']\n",
@@ -235,8 +213,7 @@ fn a_program_that_does_not_exist_is_not_tried_again() {
     for name in ["first", "second"] {
         assert_eq!(service(&ps, name)["restarts"], 0, "{name}");
     }
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -246,12 +223,9 @@ fn a_debugger_that_is_not_installed_is_named_and_not_tried_again() {
         project.write("python3", "#!/bin/sh\necho \"$0: No module named debugpy\" >&2\nexit 1\n");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&python, executable).expect("our file");
-    project.write(
-        "devstack.toml",
-        "[services.worker]\ncommand = ['{misbehave}', 'run']\n\
+    project.configure("[services.worker]\ncommand = ['{misbehave}', 'run']\n\
          debug = { command = 'exec ./python3 -m debugpy --listen $DEBUG_PORT app.py', port = 'auto' }\n\
-         [services.other]\ncommand = ['{misbehave}', 'run']\n",
-    );
+         [services.other]\ncommand = ['{misbehave}', 'run']\n");
     let up = project.devstack(["up", "--debug=worker"]).start();
     up.wait_for("failed: Python module `debugpy` is not installed for ./python3");
     up.wait_for("help: run `./python3 -m pip install debugpy`");
@@ -260,15 +234,12 @@ fn a_debugger_that_is_not_installed_is_named_and_not_tried_again() {
         (&service(&ps, "worker")["phase"], &service(&ps, "worker")["restarts"]),
         (&json!("failed"), &json!(0))
     );
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_package_that_is_not_installed_is_named_and_not_tried_again() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.migrate]\nkind = 'task'\n\
          command = \"echo ModuleNotFoundError: No module named \\\\'django\\\\' >&2; exit 1\"\n\
          [services.web]\nport = 'auto'\n\
@@ -282,24 +253,20 @@ fn a_package_that_is_not_installed_is_named_and_not_tried_again() {
     up.wait_for("help: run `npm install` in ");
     let ps = project.ps();
     assert_eq!(service(&ps, "web")["restarts"], 0, "{ps}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_program_without_a_port_is_told_once_who_has_its_own() {
     let (project, port) = (TestProject::new(), free_ports(2));
     let thief = occupy(port);
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[services.web]\nwatch = ['*.py']\ncommand = '[ -e free ] && exec {{misbehave}} run; \
              echo Error: listen EADDRINUSE: address already in use 127.0.0.1:{port}; exit 1'\n\
              [services.vague]\ncommand = 'echo OSError: [Errno 98] Address already in use; exit 1'\n\
              [services.worker]\ncommand = 'exec ./python3 -m celery'\n\
              [services.other]\ncommand = ['{{misbehave}}', 'run']\n"
-        ),
-    );
+        ));
     let python = "#!/bin/sh\necho \"$0: No module named celery\" >&2\nexit 1\n";
     let python = project.write("python3", python);
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -320,20 +287,17 @@ fn a_program_without_a_port_is_told_once_who_has_its_own() {
     project.write("free", "");
     project.write("app.py", "");
     project.wait_ps(|ps| service(ps, "web")["phase"] == "ready");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn what_the_reloader_of_an_app_breaks_waits_for_the_save_that_fixes_it() {
-    let project = TestProject::new();
-    let mut gate = project.gate("gate");
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.web]\nport = 'auto'\nwatch = ['*.py']\nrestart = { delay = '1ms' }\n\
          command = \"[ -e broken ] && exit 1; echo ' * Restarting with stat'; \
          {misbehave} listen & : < gate; exit 1\"\n",
     );
+    let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
     up.wait_for("reloads itself, so its `watch` ignores **/*.py");
     up.wait_for("is up");
@@ -346,6 +310,5 @@ fn what_the_reloader_of_an_app_breaks_waits_for_the_save_that_fixes_it() {
     fs::remove_file(broken).expect("our file");
     project.write("app.py", "");
     project.wait_ps(|ps| service(ps, "web")["phase"] == "ready");
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -30,8 +30,7 @@ const SHOP: &str = r#"
 
 /// A stack whose gate is open, in the background.
 fn shop(args: &[&str]) -> TestProject {
-    let project = TestProject::new();
-    project.write("devstack.toml", SHOP);
+    let project = TestProject::with_config(SHOP);
     project.write("gate", "");
     project.devstack(["up", "-d"]).args(args).run().expect_code(0);
     project
@@ -78,8 +77,7 @@ fn what_runs_already_is_success_and_what_is_missing_is_added() {
 
 #[test]
 fn twenty_at_once_are_one_stack() {
-    let project = TestProject::new();
-    project.write("devstack.toml", SHOP);
+    let project = TestProject::with_config(SHOP);
     project.write("gate", "");
     let all: Vec<RunningProgram> =
         (0..20).map(|_| project.devstack(["up", "-d"]).start()).collect();
@@ -97,8 +95,7 @@ fn twenty_at_once_are_one_stack() {
 
 #[test]
 fn it_waits_as_the_first_one_does() {
-    let project = TestProject::new();
-    project.write("devstack.toml", SHOP);
+    let project = TestProject::with_config(SHOP);
     let mut gate = project.gate("gate");
     let first = project.devstack(["up", "-d"]).start();
     first.wait_for("api    * starting");
@@ -116,9 +113,7 @@ fn it_waits_as_the_first_one_does() {
 
 #[test]
 fn a_failure_is_the_same_each_time_and_tried_each_time() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.bad]\ncommand = 'test -e fixed && exec {misbehave} run'\nrestart = 'no'\nready = { log = 'ready' }\n\
          [services.good]\ncommand = ['{misbehave}', 'run']\n",
     );
@@ -145,7 +140,7 @@ fn what_contradicts_is_named_and_changes_nothing() {
          [services.db]\ncommand = ['{{misbehave}}', 'run']\nautostart = false\n\
          [services.web]\ncommand = ['{{misbehave}}', 'run']\nautostart = false\ndepends_on = ['db']\n"
     );
-    project.write("devstack.toml", &file);
+    project.configure(&file);
     project.write("other.toml", &file);
     project.devstack(["up", "-d"]).run().expect_code(0);
     drop(taken);
@@ -203,7 +198,7 @@ fn a_file_that_took_the_place_of_another_is_no_contradiction() {
     let first = pid(&project);
     let more = "[services.api]\ncommand = 'exec {misbehave} run'\n\
         [services.more]\ncommand = 'exec {misbehave} run'\n";
-    project.write("devstack.toml", more);
+    project.configure(more);
     project.devstack(["up", "-d"]).run().expect_code(0);
     assert_eq!(phase(&project, "more"), "ready");
     assert_eq!(pid(&project), first);
@@ -222,10 +217,10 @@ fn a_file_that_took_the_place_of_another_is_no_contradiction() {
 fn an_edit_is_applied_first() {
     let project = shop(&[]);
     let more = format!("{SHOP}[services.more]\ncommand = ['{{misbehave}}', 'run']\n");
-    project.write("devstack.toml", &more);
+    project.configure(&more);
     project.devstack(["up", "-d"]).run().expect_code(0);
     assert_eq!(phase(&project, "more"), "ready");
-    project.write("devstack.toml", "[services.more]\ncomand = 'true'\n");
+    project.configure("[services.more]\ncomand = 'true'\n");
     let wrong = project.devstack(["up", "-d"]).run().expect_code(2);
     assert!(wrong.stderr.contains("did you mean"), "{wrong:?}");
     assert_eq!(phase(&project, "more"), "ready");
@@ -233,7 +228,7 @@ fn an_edit_is_applied_first() {
 
     let project = shop(&["--no-watch"]);
     project.devstack(["up", "-d"]).run().expect_code(0);
-    project.write("devstack.toml", &more);
+    project.configure(&more);
     let refused = project.devstack(["up", "-d"]).run().expect_code(4);
     assert!(refused.stderr.contains("it does not apply changes of its files"), "{refused:?}");
     down(project);
@@ -241,15 +236,11 @@ fn an_edit_is_applied_first() {
 
 #[test]
 fn a_stack_that_is_stopping_is_waited_for() {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = ['sh', '-c', 'trap \": < gate; exit 0\" TERM; {{misbehave}} listen & wait']\n\
+    let project = TestProject::with_config(&format!(
+        "[services.api]\ncommand = ['sh', '-c', 'trap \": < gate; exit 0\" TERM; {{misbehave}} listen & wait']\n\
              port = {port}\nstop = {{ grace = '60s' }}\n"
-        ),
-    );
+    ));
     let mut gate = project.gate("gate");
     project.devstack(["up", "-d"]).run().expect_code(0);
     let before = pid(&project);
@@ -267,8 +258,7 @@ fn a_stack_that_is_stopping_is_waited_for() {
 
 #[test]
 fn the_stack_of_a_run_is_not_joined() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.api]\ncommand = ['{misbehave}', 'run']\n");
+    let project = TestProject::with_config("[services.api]\ncommand = ['{misbehave}', 'run']\n");
     let mut gate = project.gate("gate");
     let run = project.devstack(["run", "--", "sh", "-c", "echo begun; : < gate"]).start();
     run.wait_for("begun");

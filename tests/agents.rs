@@ -24,8 +24,7 @@ depends_on = ["api"]
 
 /// A project with a stack that its user has run before.
 fn known_project(text: &str) -> TestProject {
-    let project = TestProject::new();
-    project.write("devstack.toml", text);
+    let project = TestProject::with_config(text);
     project.devstack(["up", "-d"]).run().expect_code(0);
     project.devstack(["down"]).run().expect_code(0);
     project
@@ -78,7 +77,7 @@ fn errors_say_what_to_do_next() {
     assert!(agent.failure("logs", json!({ "after": "x" })).contains("is not a cursor"));
     assert!(agent.failure("logs", json!({ "grep": "(" })).contains("regex"));
     assert!(agent.failure("restart", json!({ "service": "api" })).contains("invalid arguments"));
-    project.write("devstack.toml", "[services.api]\ncomand = 1\n");
+    project.configure("[services.api]\ncomand = 1\n");
     let check = agent.data("check", json!({}));
     assert_eq!(check["ok"], false);
     assert!(check["errors"].as_str().unwrap_or_default().contains("did you mean"), "{check}");
@@ -88,8 +87,7 @@ fn errors_say_what_to_do_next() {
 
 #[test]
 fn no_agent_is_the_first_to_start_a_stack() {
-    let project = TestProject::new();
-    project.write("devstack.toml", STACK);
+    let project = TestProject::with_config(STACK);
     // What a repository could bring along.
     fs::create_dir(project.path(".devstack")).expect("a new directory");
     let mut agent = RawClient::start(&project);
@@ -130,8 +128,7 @@ fn no_agent_is_the_first_to_start_a_stack() {
 /// A newer client gets the question as a result, and calls again with the answer.
 #[test]
 fn a_newer_client_asks_its_user_and_calls_again() {
-    let project = TestProject::new();
-    project.write("devstack.toml", STACK);
+    let project = TestProject::with_config(STACK);
     let mut agent = RawClient::start_newer(project.devstack(["mcp"]));
     let asked = agent.newer_call("up", &json!({}));
     assert_eq!(asked["resultType"], "input_required", "{asked}");
@@ -160,7 +157,7 @@ fn a_newer_client_asks_its_user_and_calls_again() {
 
     // An answer to a question that was not asked is none.
     let other = TestProject::new();
-    other.write("devstack.toml", STACK);
+    other.configure(STACK);
     let mut agent = RawClient::start_newer(other.devstack(["mcp"]));
     let unasked = json!({ "inputResponses": { "start": accepted } });
     assert_eq!(agent.newer_call("up", &unasked)["resultType"], "input_required");
@@ -189,8 +186,7 @@ fn requests_to_names_are_shown() {
 #[test]
 fn a_cancelled_wait_ends() {
     let project = known_project(STACK);
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\nready = { log = \"^never$\" }\n",
     );
     let up = project.devstack(["up"]).start();
@@ -211,8 +207,7 @@ fn a_cancelled_wait_ends() {
 #[test]
 fn waits_keep_no_place_of_short_calls() {
     let project = known_project(STACK);
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\nready = { log = \"^never$\" }\n",
     );
     let up = project.devstack(["up"]).start();
@@ -350,9 +345,7 @@ fn the_official_client_drives_every_tool() {
 
 #[test]
 fn init_merges_into_what_is_there() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.web]\ncommand = [\"{misbehave}\", \"listen\", \"--http\"]\nport = \"auto\"\n",
     );
     project.write(
@@ -376,8 +369,7 @@ fn init_merges_into_what_is_there() {
 
 #[test]
 fn init_changes_nothing_if_a_file_is_broken_or_a_link() {
-    let project = TestProject::new();
-    project.write("devstack.toml", STACK);
+    let project = TestProject::with_config(STACK);
     let outside = project.outside("home").join("precious");
     fs::write(&outside, "{}").expect("ours");
     project.write(".mcp.json", "{ broken");

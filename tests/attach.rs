@@ -30,10 +30,8 @@ const TOLD: &str = r#"
     "#;
 
 fn up(project: &TestProject, config: &str) -> RunningProgram {
-    project.write("devstack.toml", config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
-    up
+    project.configure(config);
+    project.up()
 }
 
 /// Attached in a terminal of 40 rows and 120 columns.
@@ -106,14 +104,12 @@ fn control_keys_reach_the_program_and_not_devstack() {
     client.wait_count(2, "got INT");
     assert!(client.is_running() && up.is_running());
     leave(&client);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn the_terminal_has_the_size_of_the_client_and_then_its_own() {
-    let project = TestProject::new();
-    project.write("devstack.toml", TOLD);
+    let project = TestProject::with_config(TOLD);
     let up = project.devstack(["up"]).terminal(30, 100).start();
     up.wait_for("is up");
     up.wait_for("told | ready");
@@ -130,8 +126,7 @@ fn the_terminal_has_the_size_of_the_client_and_then_its_own() {
     client.wait_for("got WINCH 51 91");
     leave(&client);
     up.wait_for("told | got WINCH 33 104");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -142,8 +137,7 @@ fn a_client_that_is_killed_is_as_if_it_had_left() {
     up.wait_for("told | got WINCH 40 120");
     client.signal(Signal::KILL);
     up.wait_for("told | got WINCH 24 80");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -162,8 +156,7 @@ fn a_client_that_is_ended_gives_the_terminal_back() {
     let client = attach(&project, "echo");
     client.hang_up();
     assert_eq!(client.wait_code(), 129);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -187,8 +180,7 @@ fn output_passes_as_it_is_and_what_it_switched_on_is_switched_off() {
     let shown = client.stdout();
     let undo = "\x1b[0m\x1b[?25h\x1b[?1002l\x1b[?1006l\x1b[?1049l";
     assert!(shown.contains(undo), "{shown:?}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -209,8 +201,7 @@ fn characters_colors_and_the_title_are_as_before() {
     assert!(shown.contains(undo), "{shown:?}");
     // The title is saved before anything is shown, and restored at the end.
     assert!(shown.starts_with("\x1b[22;0t") && shown.ends_with("\x1b[23;0t"), "{shown:?}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -250,8 +241,7 @@ fn a_python_debugger_is_talked_to() {
     up.wait_for("api | sum 5");
     // No line in the window starts where the previous one ended.
     assert!(!client.stdout().replace("\r\n", "").contains('\n'), "{:?}", client.stdout());
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -283,8 +273,7 @@ fn a_client_sees_one_run_after_the_other() {
     assert!(!client.stdout().contains("got nobody"));
     leave(&client);
     leave(&late);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -308,8 +297,7 @@ fn several_share_a_terminal_of_the_smallest_size() {
     for client in [&first, &one, &two] {
         leave(client);
     }
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -338,19 +326,18 @@ fn an_edit_takes_the_terminal_away_and_gives_it_back() {
     let edit = |from: &str, to: &str| ECHO.replace(from, to) + OTHER;
     let up = up(&project, &edit("", ""));
     let [first, second] = [attach(&project, "echo"), attach(&project, "echo")];
-    project.write("devstack.toml", &edit("tty = true", ""));
+    project.configure(&edit("tty = true", ""));
     for client in [&first, &second] {
         assert_eq!(client.wait_code(), 1);
         client.wait_for("error: echo has no terminal");
     }
-    project.write("devstack.toml", &edit("", ""));
+    project.configure(&edit("", ""));
     up.wait_count(3, "echo  | ready");
     let client = attach(&project, "echo");
-    project.write("devstack.toml", &edit("echo]", "sound]"));
+    project.configure(&edit("echo]", "sound]"));
     assert_eq!(client.wait_code(), 1);
     client.wait_for("error: echo is no longer in the stack");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -389,8 +376,7 @@ fn what_cannot_be_attached_to_is_said() {
         piped.stderr
     );
     leave(&attach(&project, "many-2"));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -414,8 +400,7 @@ fn a_client_that_does_not_read_holds_up_neither_service_nor_log() {
     let other = "waiting gate\r\npassed gate\r\nflood is over\r\n".len();
     assert!(slow.missed > 0);
     assert_eq!(shown.len() as u64 + slow.missed, (numbers + other) as u64);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -442,8 +427,7 @@ fn a_service_that_does_not_read_delays_nothing() {
     project.ps();
     leave(&other);
     drop(pasting);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -467,8 +451,7 @@ fn a_large_paste_arrives_whole_when_it_is_read() {
     std::fs::write(project.path("text"), &text).unwrap();
     let expected = project.program("/bin/sh").args(["-c", "cksum < text"]).run().stdout;
     assert_eq!(project.read("sum"), expected);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -497,8 +480,7 @@ fn what_was_typed_for_one_run_no_other_gets() {
     let shown = String::from_utf8_lossy(&wire.read_until(b"second")).into_owned();
     assert!(!shown.contains('x'), "{shown:?}");
     drop(wire);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -530,8 +512,7 @@ fn questions_of_before_are_not_asked_again() {
     assert_eq!(wire.read_until(b"c\r\n"), b"ab\x1b[31mc\r\n");
     wire.type_in(b"x\r");
     wire.read_until(b"x\r\nx\r\n");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -562,8 +543,7 @@ fn a_full_screen_program_of_before_is_seen_as_it_is() {
     client.wait_for("before");
     leave(&client);
     assert!(!client.lines().iter().any(|line| line.contains("drawn")), "{:?}", client.lines());
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -585,6 +565,5 @@ fn attaching_in_the_terminal_of_a_service_is_refused_and_floods_nothing() {
         leave(&client);
         project.devstack(["restart", "loop"]).run().expect_code(0);
     }
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -21,8 +21,7 @@ const GATED: &str = r#"
 
 /// A stack that runs in the background.
 fn up(config: &str) -> TestProject {
-    let project = TestProject::new();
-    project.write("devstack.toml", config);
+    let project = TestProject::with_config(config);
     project.devstack(["up", "-d"]).run().expect_code(0);
     project
 }
@@ -32,7 +31,7 @@ fn starting(
     project: &TestProject,
     run: impl FnOnce(crate::support::TestCommand) -> RunningProgram,
 ) -> RunningProgram {
-    project.write("devstack.toml", GATED);
+    project.configure(GATED);
     let up = run(project.devstack(["up", "-d"]));
     up.wait_for("worker * starting");
     MarkerLog::wait_starts(&project.path("marks"), "worker", 1);
@@ -55,8 +54,7 @@ fn send(pid: u32, signal: Signal) {
 
 #[test]
 fn it_returns_when_everything_is_ready_and_holds_nothing_of_its_caller() {
-    let project = TestProject::new();
-    project.write("devstack.toml", GATED);
+    let project = TestProject::with_config(GATED);
     let mut gate = project.gate("gate");
     // All that a script may wait for the end of: its output, and an unknown descriptor.
     let script = "exec \"$0\" up -d 7>&1";
@@ -97,9 +95,7 @@ fn it_returns_when_everything_is_ready_and_holds_nothing_of_its_caller() {
 
 #[test]
 fn what_failed_is_shown_with_its_last_lines_and_the_rest_goes_on() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.bad]
         command = "echo the reason; exit 7"
@@ -124,16 +120,14 @@ fn what_failed_is_shown_with_its_last_lines_and_the_rest_goes_on() {
 
 #[test]
 fn it_says_when_nothing_is_left_to_run() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.bad]\ncommand = \"echo the reason; exit 7\"\nrestart = \"no\"\nready = { delay = \"1h\" }\n",
     );
     let ended = project.devstack(["up", "-d", "--no-watch"]).run().expect_code(1);
     assert!(ended.stdout.contains("| the reason\n"), "{ended:?}");
     assert!(ended.stderr.contains("error: the stack has stopped"), "{ended:?}");
     assert_eq!(project.alive(), []);
-    project.write("devstack.toml", "[services.task]\nkind = \"task\"\ncommand = \"true\"\n");
+    project.configure("[services.task]\nkind = \"task\"\ncommand = \"true\"\n");
     let ended = project.devstack(["up", "-d"]).run().expect_code(0);
     assert!(ended.stdout.contains("everything has finished; nothing is running"), "{ended:?}");
     assert_eq!((project.alive(), ended.stderr), (vec![], String::new()));
@@ -142,13 +136,12 @@ fn it_says_when_nothing_is_left_to_run() {
 
 #[test]
 fn errors_and_taken_ports_are_reported_before_it_detaches() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.api]\ncomand = \"true\"\n");
+    let project = TestProject::with_config("[services.api]\ncomand = \"true\"\n");
     let ended = project.devstack(["up", "-d"]).run().expect_code(2);
     assert!(ended.stderr.contains("did you mean"), "{ended:?}");
     let port = free_port();
     let _taken = occupy(port);
-    project.write("devstack.toml", &format!("[services.api]\ncommand = \"true\"\nport = {port}\n"));
+    project.configure(&format!("[services.api]\ncommand = \"true\"\nport = {port}\n"));
     let ended = project.devstack(["up", "-d", "--strict-ports"]).run().expect_code(1);
     assert!(ended.stderr.contains(&format!("port {port} is in use by")), "{ended:?}");
     assert_eq!((ended.stdout, project.alive()), (String::new(), vec![]));
@@ -160,13 +153,10 @@ fn a_person_is_asked_before_it_goes() {
     let project = TestProject::new();
     let port = free_port();
     let _taken = occupy(port);
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\n\
+    project.configure(&format!(
+        "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\n\
              port = {{ prefer = {port}, on_conflict = \"ask\" }}\n"
-        ),
-    );
+    ));
     let up = project.devstack(["up", "-d"]).terminal(30, 100).start();
     let settings = up.settings();
     up.wait_for("[n]ext (");
@@ -193,9 +183,7 @@ fn ctrl_c_calls_off_the_start() {
 
 #[test]
 fn a_second_ctrl_c_kills_at_once() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.deaf]\ncommand = [\"{misbehave}\", \"ignore\", \"TERM\"]\n\
          ready = { delay = \"1h\" }\nstop = { grace = \"100s\" }\n",
     );
@@ -247,8 +235,7 @@ fn a_closed_window_and_a_killed_front_leave_the_start_alone() {
 
 #[test]
 fn a_window_that_closes_later_takes_nothing_with_it() {
-    let project = TestProject::new();
-    project.write("devstack.toml", GATED);
+    let project = TestProject::with_config(GATED);
     project.write("gate", "");
     // A shell in front of it, so that the terminal lives longer than `up`.
     let script = "\"$0\" up -d; echo code $?; exec cat";
@@ -266,8 +253,7 @@ fn a_window_that_closes_later_takes_nothing_with_it() {
 
 #[test]
 fn a_start_that_takes_too_long_is_over() {
-    let project = TestProject::new();
-    project.write("devstack.toml", GATED);
+    let project = TestProject::with_config(GATED);
     let ended = project.devstack(["up", "-d", "--timeout", "300ms"]).run().expect_code(1);
     assert!(
         ended.stdout.contains("stopping: not ready within 300ms: api is starting"),
@@ -292,8 +278,7 @@ fn a_start_that_is_stopped_by_another_command_is_no_success() {
 
 #[test]
 fn programs_read_what_is_said_as_objects() {
-    let project = TestProject::new();
-    project.write("devstack.toml", GATED);
+    let project = TestProject::with_config(GATED);
     project.write("gate", "");
     let ended = project.devstack(["up", "-d", "--output", "json"]).run().expect_code(0);
     let read = |text: &str| -> Vec<Value> {
@@ -304,8 +289,7 @@ fn programs_read_what_is_said_as_objects() {
     let logs = project.devstack(["logs", "--json", "--said=only", "-n", "all"]).run();
     assert_eq!(read(&logs.stdout), said);
     down(&project);
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[services.bad]\ncommand = \"exit 7\"\nrestart = \"no\"\nready = { delay = \"1h\" }\n",
     );
     let ended = project.devstack(["up", "-d", "--output", "json"]).run().expect_code(1);
@@ -411,17 +395,13 @@ fn a_daemon_that_hangs_is_named_and_not_waited_for() {
 
 #[test]
 fn it_takes_the_options_of_up() {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = [\"{{misbehave}}\", \"run\"]\n\
+    let project = TestProject::with_config(&format!(
+        "[services.api]\ncommand = [\"{{misbehave}}\", \"run\"]\n\
              debug = {{ command = [\"{{misbehave}}\", \"listen\", \"--port\", \"${{DEBUG_PORT}}\"], port = {port} }}\n\
              [services.facts]\nkind = \"task\"\ncommand = [\"{{misbehave}}\", \"limits\"]\n\
              [services.other]\ncommand = [\"{{misbehave}}\", \"run\"]\n"
-        ),
-    );
+    ));
     let args = ["up", "-d", "--debug=api", "--qr", "--timestamps", "api", "facts"];
     let up = project.devstack(args).terminal(30, 100).start();
     assert_eq!(up.wait_code(), 0);
@@ -442,7 +422,7 @@ fn a_service_that_exits_with_success_is_not_up() {
     let exits = "[services.web]\ncommand = 'exit 0'\nport = 'auto'\n\
                  [services.seed]\nkind = 'task'\ncommand = 'exit 0'\n";
     let stays = "[services.other]\ncommand = ['{misbehave}', 'run']\n";
-    project.write("devstack.toml", &format!("{exits}{stays}"));
+    project.configure(&format!("{exits}{stays}"));
     let ended = project.devstack(["up", "-d"]).run().expect_code(1);
     let text = "not all services are ready: web exited (exit 0)";
     assert!(ended.stderr.contains(text), "{ended:?}");
@@ -452,7 +432,7 @@ fn a_service_that_exits_with_success_is_not_up() {
     let started = project.devstack(["start", "web"]).run().expect_code(1);
     assert!(started.stderr.contains("web exited (exit 0)"), "{started:?}");
     project.devstack(["down"]).run().expect_code(0);
-    project.write("devstack.toml", exits);
+    project.configure(exits);
     let ended = project.devstack(["up", "-d"]).run().expect_code(1);
     assert!(ended.stdout.contains("web  * done: exit 0"), "{ended:?}");
     project.finish();
@@ -460,9 +440,7 @@ fn a_service_that_exits_with_success_is_not_up() {
 
 #[test]
 fn a_server_that_crashes_again_and_again_is_not_up() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.web]\ncommand = '{misbehave} listen & exec {misbehave} crash-after 300'\n\
          port = 'auto'\nrestart = { delay = '1ms', max = 3 }\n\
          [services.other]\ncommand = ['{misbehave}', 'run']\n",

@@ -169,8 +169,7 @@ fn refused(project: &TestProject, options: &[&str]) -> CommandOutput {
 #[test]
 fn every_mistake_is_named_with_place_and_remedy_and_nothing_is_started() {
     for Mistake { text, says: expected, help } in MISTAKES {
-        let project = TestProject::new();
-        project.write("devstack.toml", &format!("{INNOCENT}{text}\n"));
+        let project = TestProject::with_config(&format!("{INNOCENT}{text}\n"));
         let before = INNOCENT.lines().count();
         let ended = refused(&project, &[]);
         for (place, message) in *expected {
@@ -187,8 +186,7 @@ fn every_mistake_is_named_with_place_and_remedy_and_nothing_is_started() {
 
 #[test]
 fn as_json_the_first_mistake_and_how_many_more() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.a]\ncommand = 7\nport = 0\n");
+    let project = TestProject::with_config("[services.a]\ncommand = 7\nport = 0\n");
     let ended = project.devstack(["check", "--json"]).run().expect_code(2);
     let error = ended.error();
     assert_eq!(error["class"], "config");
@@ -224,8 +222,7 @@ fn a_file_that_is_not_there() {
 #[test]
 fn a_file_with_nothing_in_it() {
     for text in ["", "\n\n", "# nothing yet\n", "[stack]\nname = 'x'\n", "[services]\n"] {
-        let project = TestProject::new();
-        project.write("devstack.toml", text);
+        let project = TestProject::with_config(text);
         says(&refused(&project, &[]), "add a service: [services.web], followed by command = \"…\"");
         project.finish();
     }
@@ -259,7 +256,7 @@ fn files_that_may_not_be_read() {
         }
     };
     let text = format!("{INNOCENT}[services.a]\ncommand = 'true'\nenv_file = ['secret.env']\n");
-    let file = project.write("devstack.toml", &text);
+    let file = project.configure(&text);
     let secret = project.write("secret.env", "A=1\n");
     check().run().expect_code(0);
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
@@ -276,8 +273,7 @@ fn files_that_may_not_be_read() {
 
 #[test]
 fn env_files_that_are_none() {
-    let project = TestProject::new();
-    project.write("devstack.toml", INNOCENT);
+    let project = TestProject::with_config(INNOCENT);
     // By name a default one, which need not be there; but if it is, it must be readable.
     fs::create_dir(project.path(".env")).unwrap();
     let ended = refused(&project, &[]);
@@ -290,11 +286,9 @@ fn env_files_that_are_none() {
 
 #[test]
 fn mistakes_on_the_command_line_are_about_the_command_line() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!("{INNOCENT}[services.api]\ncommand = 'true'\nport = 26002\n"),
-    );
+    let project = TestProject::with_config(&format!(
+        "{INNOCENT}[services.api]\ncommand = 'true'\nport = 26002\n"
+    ));
     for (args, code, text, help) in [
         (
             &["up", "--port", "apy=5000"][..],
@@ -380,7 +374,7 @@ fn programs_that_cannot_be_started_fail_at_once_and_the_others_run_on() {
     let project = TestProject::new();
     let hopeless = hopeless(&project);
     let behind = "[services.behind]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['plain']\n";
-    project.write("devstack.toml", &format!("{INNOCENT}{hopeless}{behind}"));
+    project.configure(&format!("{INNOCENT}{hopeless}{behind}"));
     let up = project.devstack(["up"]).start();
     let ps = project.wait_ps(|ps| {
         ps["state"] == "degraded"
@@ -424,8 +418,7 @@ fn programs_that_cannot_be_started_fail_at_once_and_the_others_run_on() {
 
 #[test]
 fn up_of_nothing_but_a_missing_program_ends_with_1() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.api]\ncommand = ['no-such-program']\n");
+    let project = TestProject::with_config("[services.api]\ncommand = ['no-such-program']\n");
     project.devstack(["check"]).run().expect_code(0);
     let ended = project.devstack(["up"]).run().expect_code(1);
     assert_eq!(ended.stdout.matches("api * starting").count(), 1, "{}", ended.stdout);

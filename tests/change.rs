@@ -7,12 +7,9 @@ use crate::support::{MarkerLog, RunningProgram, TestProject, service};
 /// A stack of one service, `api`, in the directory `src`, with these keys. It leaves its traces beside it.
 pub fn watching(project: &TestProject, keys: &str) {
     project.write("src/app.py", "1");
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[services.api]\ndir = \"src\"\ncommand = [\"{{misbehave}}\", \"marker\", \"../markers\"]\nready = {{ log = \"^ready\" }}\n{keys}\n"
-        ),
-    );
+        ));
 }
 
 /// Saves at one instant: what a test counts must not depend on how fast it writes.
@@ -42,8 +39,7 @@ pub fn end(project: TestProject, up: &RunningProgram, count: usize) {
 /// Starts the stack and saves files, one by one, each of which must be exactly one restart.
 #[track_caller]
 fn saves(project: TestProject, files: &[&str]) {
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     for (at, file) in files.iter().enumerate() {
         let here = up.here();
         save(&project, file, "2");
@@ -81,8 +77,7 @@ fn a_table_says_what_counts() {
 /// Starts the stack, does what is no change, then what is one; only that restarts the service.
 #[track_caller]
 fn is_none(project: TestProject, change: impl FnOnce(&TestProject)) {
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     change(&project);
     save(&project, "src/app.py", "a change");
     up.wait_for("api * restarting: src/app.py changed");
@@ -123,8 +118,7 @@ fn the_same_bytes_are_no_change() {
 fn the_same_bytes_right_after_the_start_are_no_change() {
     let project = TestProject::new();
     watching(&project, "watch = true");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     // Once the first file is seen, the others are known.
     save(&project, "src/first", "1");
     up.wait_for("api * restarting: src/first changed");
@@ -159,8 +153,7 @@ fn what_git_ignores_is_no_change() {
 fn every_way_to_save_is_seen() {
     let project = TestProject::new();
     watching(&project, "watch = true");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let file = project.path("src/app.py");
     let ways: [(usize, &dyn Fn()); 4] = [
         // vim: the old file goes aside, a new one comes, the old one goes.
@@ -203,8 +196,7 @@ fn what_a_program_reloads_itself_is_left_to_it() {
     let project = TestProject::new();
     project.write("src/main.js", "1");
     project.write("server/app.js", "1");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.web]
         command = "echo; echo '  VITE v7.1.2  ready in 312 ms'; exec {misbehave} marker markers"
@@ -229,8 +221,7 @@ fn what_a_program_reloads_itself_is_left_to_it() {
 fn a_new_copy_waits_for_the_end_of_the_old_one() {
     let project = TestProject::new();
     project.write("src/app.py", "0");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         dir = "src"
@@ -270,26 +261,22 @@ fn a_save_starts_what_waits_or_was_given_up() {
     ] {
         let project = TestProject::new();
         project.write("src/app.sh", "echo broken; exit 3");
-        project.write(
-            "devstack.toml",
-            &format!(
-                r#"
-                [services.api]
-                dir = "src"
-                command = ["sh", "app.sh"]
-                watch = true
-                restart = {restart}
-                "#
-            ),
-        );
+        project.configure(&format!(
+            r#"
+            [services.api]
+            dir = "src"
+            command = ["sh", "app.sh"]
+            watch = true
+            restart = {restart}
+            "#
+        ));
         let up = project.devstack(["up"]).start();
         up.wait_line(|line| line.starts_with("api * ") && line.contains(said));
         project.wait_ps(|ps| service(ps, "api")["phase"] == phase);
         project.write("src/app.sh", "echo mended; exec {misbehave} run");
         up.wait_for("api | mended");
         project.wait_ps(|ps| service(ps, "api")["phase"] == "ready");
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 
@@ -298,8 +285,7 @@ fn a_save_restarts_only_services_that_watch_the_file() {
     let project = TestProject::new();
     project.write("api/x", "1");
     project.write("web/x", "1");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         dir = "api"
@@ -317,24 +303,21 @@ fn a_save_restarts_only_services_that_watch_the_file() {
         command = ["{misbehave}", "run"]
         "#,
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     save(&project, "api/x", "2");
     let restarts =
         |ps: &_| ["api", "both", "none", "web"].map(|name| service(ps, name)["restarts"].clone());
     project.wait_ps(|ps| restarts(ps) == [1, 1, 0, 0]);
     save(&project, "web/x", "2");
     project.wait_ps(|ps| restarts(ps) == [1, 2, 0, 1]);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_service_stopped_by_hand_is_not_started_by_a_save() {
     let project = TestProject::new();
     watching(&project, "watch = true");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     project.devstack(["stop", "api"]).run().expect_code(0);
     project.write("src/app.py", "2");
     project.devstack(["start", "api"]).run().expect_code(0);
@@ -358,7 +341,7 @@ fn nothing_is_followed_with_no_watch() {
     };
     assert_eq!(watches(up.pid()), 0);
     project.write("src/app.py", "2");
-    project.write("devstack.toml", "this is no TOML");
+    project.configure("this is no TOML");
     project.devstack(["restart", "api"]).run().expect_code(0);
     starts(&project, 2);
     assert!(!up.lines().iter().any(|line| line.contains("changed")), "{:?}", up.lines());

@@ -87,7 +87,7 @@ impl Chaos {
     fn new(seed: u64) -> Chaos {
         let project = TestProject::new();
         let edits = SERVICES.iter().map(|(name, ..)| (*name, 0)).collect();
-        project.write("devstack.toml", &config(&edits));
+        project.configure(&config(&edits));
         let up = project.devstack(["up"]).start();
         let (dice, counts) = (SeededRng::new(seed), BTreeMap::new());
         Chaos { project, dice, up, edits, story: String::new(), counts, asked: Vec::new() }
@@ -166,7 +166,7 @@ impl Chaos {
             0 => "[services.broken\n".to_owned(),
             _ => config(&self.edits),
         };
-        self.project.write("devstack.toml", &text);
+        self.project.configure(&text);
     }
 
     fn guards(&self) -> Vec<u32> {
@@ -237,12 +237,12 @@ impl Chaos {
         let gone = wait_at_most(GONE, left);
         assert!(gone.is_some(), "left after devstack {how}: {:?}", self.project.alive());
         // Its last edit may have been a mistake.
-        self.project.write("devstack.toml", &config(&self.edits));
+        self.project.configure(&config(&self.edits));
         self.start();
     }
 
     fn start(&mut self) {
-        self.project.write("devstack.toml", &config(&self.edits));
+        self.project.configure(&config(&self.edits));
         let up = self.project.devstack(["up"]).start();
         up.wait_line(|line| line.contains(" * starting"));
         self.up = up;
@@ -250,7 +250,7 @@ impl Chaos {
 
     /// When nothing happens any more everything comes to rest, and to its end.
     fn finish(mut self) {
-        self.project.write("devstack.toml", &config(&self.edits));
+        self.project.configure(&config(&self.edits));
         if !self.up.is_running() {
             return;
         }

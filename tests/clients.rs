@@ -242,10 +242,8 @@ fn whatever_is_answered_to_a_hundred_clients_was_so() {
     let seed = env_number("DEVSTACK_CLIENTS_SEED").unwrap_or(random % 1_000_000);
     let rounds = env_number("DEVSTACK_CLIENTS_ROUNDS").unwrap_or(ROUNDS);
     println!("DEVSTACK_CLIENTS_SEED={seed}");
-    let project = TestProject::new();
-    project.write("devstack.toml", &stack());
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let project = TestProject::with_config(&stack());
+    let up = project.up();
     let (socket, asked) = (socket(&project), Mutex::new(Vec::new()));
     let feed = {
         let socket = socket.clone();

@@ -8,9 +8,7 @@ const FILE: &str = "[services.api]\ncommand = 'x'\nprofiles = ['full']\n[service
 
 /// A project whose shells find devstack by its name.
 fn project() -> TestProject {
-    let project = TestProject::new();
-    project.write("devstack.toml", FILE);
-    project
+    TestProject::with_config(FILE)
 }
 
 /// The shell, with devstack first in its PATH.
@@ -73,7 +71,7 @@ fn whatever_is_wrong_nothing_is_said() {
     let project = project();
     let deep = "a.".repeat(10_000);
     for text in ["[services.api]\ncommand = ", "\0", "services = 1", "", &deep] {
-        project.write("devstack.toml", text);
+        project.configure(text);
         let named = offered(&project, &["restart", ""]);
         assert_eq!(named.contains(&"api".to_owned()), text.contains("api"), "{text}");
     }

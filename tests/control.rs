@@ -36,34 +36,31 @@ fn ps_says_everything_that_programs_read() {
     let (wanted, pinned, metrics) = (first, first + 1, first + 2);
     let stranger = occupy(wanted);
     let mut gate = project.gate("gate");
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [stack]
-            name = "shop"
-            [services.api]
-            command = ["{{misbehave}}", "listen", "--http"]
-            port = {wanted}
-            ready = {{ http = "/health" }}
-            [services.fixed]
-            command = ["{{misbehave}}", "listen", "--after-gate", "gate"]
-            ports = {{ http = 3000, metrics = {metrics} }}
-            [services.web]
-            command = ["{{misbehave}}", "run"]
-            depends_on = ["fixed"]
-            [services.task]
-            kind = "task"
-            command = ["{{misbehave}}", "exit", "0"]
-            [services.bad]
-            command = ["{{misbehave}}", "die", "ABRT"]
-            restart = {{ delay = "1ms", max = 3 }}
-            [services.spare]
-            command = ["{{misbehave}}", "run"]
-            autostart = false
-            "#
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [stack]
+        name = "shop"
+        [services.api]
+        command = ["{{misbehave}}", "listen", "--http"]
+        port = {wanted}
+        ready = {{ http = "/health" }}
+        [services.fixed]
+        command = ["{{misbehave}}", "listen", "--after-gate", "gate"]
+        ports = {{ http = 3000, metrics = {metrics} }}
+        [services.web]
+        command = ["{{misbehave}}", "run"]
+        depends_on = ["fixed"]
+        [services.task]
+        kind = "task"
+        command = ["{{misbehave}}", "exit", "0"]
+        [services.bad]
+        command = ["{{misbehave}}", "die", "ABRT"]
+        restart = {{ delay = "1ms", max = 3 }}
+        [services.spare]
+        command = ["{{misbehave}}", "run"]
+        autostart = false
+        "#
+    ));
     let up = project.devstack(["up", "--port", &format!("fixed={pinned}")]).start();
     let ready = |ps: &Value, name: &str| service(ps, name)["phase"] == "ready";
     let ps = project.wait_ps(|ps| {
@@ -136,8 +133,7 @@ fn ps_says_everything_that_programs_read() {
     let ps = project.ps();
     assert_eq!(ps["state"], "degraded");
     drop(stranger);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -159,8 +155,7 @@ fn the_table_shows_the_same_to_people() {
     );
     assert_eq!(rows[2][..2], ["task", "done"]);
     assert!(!table.contains('\x1b'));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -214,8 +209,7 @@ fn a_start_that_fails_says_so() {
     }
     let ended = project.devstack(["restart", "--json", "bad"]).run().expect_code(1);
     assert_eq!(ended.error()["class"], "spawn");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -232,14 +226,12 @@ fn an_unknown_service_is_reported_with_a_suggestion() {
     // Nothing of an order with a mistake is done.
     project.devstack(["stop", "api", "workre"]).run().expect_code(3);
     assert_eq!(service(&project.ps(), "api")["phase"], "ready");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn without_a_stack_every_command_says_so() {
-    let project = TestProject::new();
-    project.write("devstack.toml", PAIR);
+    let project = TestProject::with_config(PAIR);
     for args in [
         &["ps"][..],
         &["down"],
@@ -265,8 +257,7 @@ fn without_a_stack_every_command_says_so() {
 
 #[test]
 fn of_twenty_that_start_at_once_exactly_one_runs() {
-    let project = TestProject::new();
-    project.write("devstack.toml", PAIR);
+    let project = TestProject::with_config(PAIR);
     let all: Vec<RunningProgram> = (0..20).map(|_| project.devstack(["up"]).start()).collect();
     let running = eventually("nineteen to end", || {
         let running: Vec<&RunningProgram> = all.iter().filter(|one| one.is_running()).collect();
@@ -301,13 +292,11 @@ fn a_killed_one_leaves_a_socket_that_heals() {
     assert!(path.exists());
     let ended = project.devstack(["ps"]).run().expect_code(3);
     assert!(ended.stderr.contains("no stack is running in this directory"), "{}", ended.stderr);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     assert_eq!(project.socket(), path);
     assert_eq!(project.ps()["supervisor_pid"], up.pid());
     project.sockets_must_go();
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -382,15 +371,12 @@ fn only_the_user_gets_at_the_socket() {
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().expect("a directory")), 0o700);
     assert_eq!(mode(&project.path(".devstack")), 0o700);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn logs_show_what_was_printed_while_it_runs_and_after() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.api]
         command = ["{misbehave}", "--stay", "say", "one", "two", "three"]
@@ -482,6 +468,5 @@ fn a_reader_of_logs_that_leaves_does_no_harm() {
     }
     let pid = service(&project.ps(), "api")["pid"].clone();
     assert!(pid.is_u64());
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -4,9 +4,7 @@ use crate::support::{TestProject, service, up};
 
 #[test]
 fn a_crash_loop_beside_a_server_is_not_up() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.bad]
         command = "echo boom; exit 1"
@@ -32,12 +30,10 @@ fn a_crash_loop_beside_a_server_is_not_up() {
 fn a_save_that_breaks_it_is_tried_three_times_and_shown_once() {
     let project = TestProject::new();
     project.write("app.sh", "exec sleep 1000\n");
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[services.api]\ncommand = 'sh app.sh'\nwatch = ['app.sh']\nrestart = { delay = '10ms' }\n",
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     // At once: to truncate and to write may be two changes.
     let save = |text: &str| {
         let new = project.write("app.new", text);
@@ -56,21 +52,16 @@ fn a_save_that_breaks_it_is_tried_three_times_and_shown_once() {
     save("echo good\nexec sleep 1000\n");
     up.wait_for("api | good");
     project.wait_ps(|ps| service(ps, "api")["phase"] == "ready");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_failed_build_is_a_line_in_ps_and_a_block_in_why() {
     let project = TestProject::new();
     project.write("main.c", "");
-    project.write(
-        "devstack.toml",
-        "[services.api]\ncommand = ['{misbehave}', 'run']\n\
-         watch = { paths = ['main.c'], run = 'echo error: no such type; echo at main.c; exit 3' }\n",
-    );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure("[services.api]\ncommand = ['{misbehave}', 'run']\n\
+         watch = { paths = ['main.c'], run = 'echo error: no such type; echo at main.c; exit 3' }\n");
+    let up = project.up();
     let pid = service(&project.ps(), "api")["pid"].clone();
     project.write("main.c", "broken");
     up.wait_for("failed (exit 3)");
@@ -79,8 +70,7 @@ fn a_failed_build_is_a_line_in_ps_and_a_block_in_why() {
     let why = project.devstack(["why", "api"]).run().expect_code(0).stdout;
     assert!(why.contains("failed (exit 3)\n    | error: no such type\n    | at main.c\n"), "{why}");
     assert_eq!(service(&project.ps(), "api")["pid"], pid);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -91,26 +81,22 @@ fn a_stop_says_what_still_needs_the_service() {
     let stop = |name: &str| project.devstack(["stop", name]).run().expect_code(0).stdout;
     assert_eq!(stop("db"), "stopped db; api depends on it and keeps running\n");
     assert_eq!(stop("api"), "stopped api\n");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn health_that_recovers_is_not_a_new_start() {
     let project = TestProject::new();
     let good = project.write("good", "");
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[services.api]\ncommand = ['{misbehave}', 'run']\n\
          health = { exec = 'test -e good', interval = '20ms', failures = 1 }\n",
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     std::fs::remove_file(&good).expect("it is there");
     up.wait_for("api * unhealthy");
     project.write("good", "");
     up.wait_for("api * healthy again");
     assert!(!up.stdout().contains("api * ready"), "{}", up.stdout());
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -9,8 +9,7 @@ const STACK: &str = "[services.api]\ncommand = ['{misbehave}', 'run']\n";
 
 #[test]
 fn a_crowd_of_idle_clients_keeps_out_neither_ps_nor_down() {
-    let project = TestProject::new();
-    project.write("devstack.toml", STACK);
+    let project = TestProject::with_config(STACK);
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
     let socket = project.socket();
@@ -40,8 +39,7 @@ fn a_crowd_of_idle_clients_keeps_out_neither_ps_nor_down() {
 
 #[test]
 fn clients_that_send_nothing_keep_out_no_request() {
-    let project = TestProject::new();
-    project.write("devstack.toml", STACK);
+    let project = TestProject::with_config(STACK);
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
     let crowd: Vec<_> = (0..320).map(|_| UnixStream::connect(project.socket())).collect();
@@ -55,10 +53,8 @@ fn clients_that_send_nothing_keep_out_no_request() {
 
 #[test]
 fn a_wait_whose_client_sends_too_much_and_goes_is_forgotten() {
-    let project = TestProject::new();
-    project.write("devstack.toml", STACK);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let project = TestProject::with_config(STACK);
+    let up = project.up();
     // What the first request needs stays open.
     project.ps();
     // Where the system shows them.
@@ -74,6 +70,5 @@ fn a_wait_whose_client_sends_too_much_and_goes_is_forgotten() {
         client.write_all(request.as_bytes()).expect("it listens");
     }
     eventually("the end of all connections", || (descriptors() <= before).then_some(()));
-    up.end();
-    project.finish();
+    project.end(&up);
 }

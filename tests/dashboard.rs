@@ -113,8 +113,7 @@ pub fn read_until(stream: &mut TcpStream, texts: &[&str]) -> String {
 impl Board {
     #[track_caller]
     pub fn new(config: &str) -> Board {
-        let project = TestProject::new();
-        project.write("devstack.toml", config);
+        let project = TestProject::with_config(config);
         let up = without_names(project.devstack(["up"])).start();
         up.wait_for("is up");
         let port = free_port().to_string();

@@ -29,7 +29,7 @@ stop = { grace = "100ms" }
 "#;
 
 fn up(project: &TestProject, config: &str, args: &[&str]) -> RunningProgram {
-    project.write("devstack.toml", config);
+    project.configure(config);
     project.devstack(["up"].iter().chain(args)).start()
 }
 
@@ -122,8 +122,7 @@ fn a_breakpoint_in_flask_outlasts_every_time_limit() {
     assert_eq!((reply.status, reply.body.as_str()), (200, "42"));
     drop(dap);
     // The adapter has left the process group, and is killed anyway.
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// What Node's inspector reports about itself. It does not end the connection.
@@ -193,7 +192,7 @@ fn the_inspector_of_node_answers_on_its_port() {
     assert_eq!(http_get(port, "/").body, "debug");
 
     // Waiting for the debugger: the answer does not wait with it.
-    project.write("devstack.toml", &config(true));
+    project.configure(&config(true));
     up.wait_count(2, "web * debug   attach");
     assert!(inspector(debugger).is_some());
     say(&project, &["restart", "web"]);
@@ -205,8 +204,7 @@ fn the_inspector_of_node_answers_on_its_port() {
     let ps = project.ps();
     assert_eq!((&ps["mode"], &service(&ps, "web")["debug"]), (&"run".into(), &Value::Null));
     assert!(inspector(debugger).is_none());
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[cfg(target_os = "linux")]
@@ -246,8 +244,7 @@ fn gdbserver_serves_a_native_program() {
     assert!(gdb.stdout.contains("detached"), "{}{}", gdb.stdout, gdb.stderr);
     up.wait_for("native | DEVSTACK_MODE=debug");
     up.wait_for("native * ready");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -273,8 +270,7 @@ fn a_stop_waits_until_it_is_asked_for_again() {
     say(&project, &["stop", "api"]);
     assert_eq!(stop.wait_code(), 0);
     assert_eq!(service(&project.ps(), "api")["exit"]["signal"], "KILL");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -290,15 +286,12 @@ fn ctrl_c_twice_ends_what_does_not_stop() {
     up.wait_pid("api | ready");
     up.interrupt();
     up.wait_for("api * api did not stop within 50ms: it is being debugged");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_service_that_cannot_be_debugged_is_named_before_anything_starts() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         &(listener("api", 5678, "") + "[services.web]\ncommand = \"true\"\n"),
     );
     for (args, text, help) in [
@@ -308,7 +301,7 @@ fn a_service_that_cannot_be_debugged_is_named_before_anything_starts() {
         let ended = project.devstack(["up", args]).run().expect_code(2);
         assert!(ended.stderr.contains(text) && ended.stderr.contains(help), "{}", ended.stderr);
     }
-    project.write("devstack.toml", "[services.web]\ncommand = \"true\"\n");
+    project.configure("[services.web]\ncommand = \"true\"\n");
     let ended = project.devstack(["up", "--debug"]).run().expect_code(2);
     assert!(ended.stderr.contains("no service has a `debug` entry"), "{}", ended.stderr);
     project.finish();
@@ -326,31 +319,30 @@ fn the_mode_outlives_edits_and_ends_with_its_entry() {
     say(&project, &["debug", "api"]);
     let debugged = service(&project.ps(), "api")["pid"].clone();
     // An edit in place, and one that restarts: it stays in debug mode.
-    project.write("devstack.toml", &format!("{entry}\nstop = {{ grace = \"1s\" }}"));
+    project.configure(&format!("{entry}\nstop = {{ grace = \"1s\" }}"));
     up.wait_for("api  stop changed, no restart needed");
     assert_eq!(service(&project.ps(), "api")["pid"], debugged);
-    project.write("devstack.toml", &format!("{entry}\nenv = {{ A = \"b\" }}"));
+    project.configure(&format!("{entry}\nenv = {{ A = \"b\" }}"));
     up.wait_for("api  restart: env changed: A");
     let ps = project.wait_ps(|ps| {
         service(ps, "api")["debug"]["listening"] == true && service(ps, "api")["pid"] != debugged
     });
     assert_eq!(service(&ps, "api")["debug"]["port"], first);
     // Another port for the debugger.
-    project.write("devstack.toml", &listener("api", first + 1, ""));
+    project.configure(&listener("api", first + 1, ""));
     project.wait_ps(|ps| {
         service(ps, "api")["debug"]["port"] == first + 1
             && service(ps, "api")["debug"]["listening"] == true
     });
     let without = "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n";
-    project.write("devstack.toml", without);
+    project.configure(without);
     up.wait_for("* api no longer has a `debug` entry: back in run mode");
     project.wait_ps(|ps| {
         service(ps, "api")["mode"] == "run" && service(ps, "api")["phase"] == "ready"
     });
     let refused = project.devstack(["debug", "api"]).run().expect_code(2);
     assert!(refused.stderr.contains("api has no `debug` entry"), "{}", refused.stderr);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -384,8 +376,7 @@ fn debuggers_have_ports_like_any_other() {
         project.devstack(["up", "--debug=api", &format!("--port=api.debug={}", first + 3)]).start();
     up.wait_for("is up");
     assert_eq!(port(&project.ps(), "api"), u64::from(first + 3));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -427,8 +418,7 @@ fn ports_that_are_taken_before_the_start_move_and_leave_the_mode_alone() {
         say(&project, &["debug", name]);
     }
     assert!(http_get(first + 1, "/").status == 200 && http_get(first + 2, "/").status == 200);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -436,7 +426,7 @@ fn a_service_whose_debugger_has_no_port_stays_in_run_mode() {
     let project = TestProject::new();
     let first = free_ports(2);
     let config = listener("api", first, "autostart = false") + &listener("web", first + 1, "");
-    project.write("devstack.toml", &config);
+    project.configure(&config);
     let strict = ["up", "--strict-ports", "web"];
     let up = project.devstack(strict).start();
     up.wait_for("is up");
@@ -456,8 +446,7 @@ fn a_service_whose_debugger_has_no_port_stays_in_run_mode() {
     drop(taken);
     say(&project, &["debug", "api"]);
     assert_eq!(service(&project.ps(), "api")["debug"]["port"], first);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -480,8 +469,7 @@ fn a_held_save_is_taken_by_a_restart() {
     assert_ne!(service(&after, "api")["pid"], before);
     assert_eq!(service(&after, "api")["mode"], "debug");
     assert_eq!(service(&after, "api")["message"], Value::Null);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -489,13 +477,12 @@ fn modes_change_without_a_watch_and_whatever_the_file_says_now() {
     let project = TestProject::new();
     let up = up(&project, &listener("api", free_port(), ""), &["--no-watch"]);
     up.wait_for("is up");
-    project.write("devstack.toml", "nonsense");
+    project.configure("nonsense");
     say(&project, &["debug", "api"]);
     assert_eq!(service(&project.ps(), "api")["mode"], "debug");
     say(&project, &["debug", "--off", "api"]);
     assert_eq!(service(&project.ps(), "api")["mode"], "run");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -514,7 +501,7 @@ fn vs_code_gets_an_entry_for_each_and_keeps_what_is_there() {
         command = "true"
         "#
     );
-    project.write("devstack.toml", &config);
+    project.configure(&config);
     project.write(".vscode/launch.json", "{\n  // mine\n  \"configurations\": []\n}\n");
     let dry = project.devstack(["export", "vscode", "--dry-run"]).run().expect_code(0);
     assert!(
@@ -543,7 +530,7 @@ fn vs_code_gets_an_entry_for_each_and_keeps_what_is_there() {
     assert!(project.read(".vscode/launch.json").contains("// mine"));
     up.interrupt();
     eventually("its end", || (!up.is_running()).then_some(()));
-    project.write("devstack.toml", "[services.web]\ncommand = \"true\"\n");
+    project.configure("[services.web]\ncommand = \"true\"\n");
     let ended = project.devstack(["export", "vscode"]).run().expect_code(1);
     assert!(
         ended.stderr.contains("nothing to attach to: web (no `debug` entry)"),

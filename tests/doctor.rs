@@ -51,7 +51,7 @@ fn a_healthy_project_is_reported_and_left_unchanged() {
     let project = TestProject::new();
     let port = free_port();
     let text = format!("[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n");
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let world = project.dir().parent().expect("it has one").to_owned();
     let before = files(&world);
     let found = doctor(&project);
@@ -75,22 +75,18 @@ fn a_healthy_project_is_reported_and_left_unchanged() {
     let found = doctor(&project);
     assert_eq!(finding(&found, "configuration").1, "app: 1 service, running");
     assert_eq!(finding(&found, "ports").0, "ok", "{found}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn what_would_fail_is_found_before() {
     let project = TestProject::new();
     let (moving, strict) = (occupy(free_port()), occupy(free_port()));
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = ['no-such-program-anywhere']\nport = {}\n\
+    project.configure(&format!(
+        "[services.api]\ncommand = ['no-such-program-anywhere']\nport = {}\n\
              [services.web]\ncommand = 'cd web && ./serve'\nport = 40000\n",
-            moving.port()
-        ),
-    );
+        moving.port()
+    ));
     let found = doctor(&project);
     let (state, text, help) = finding(&found, "programs");
     assert_eq!(
@@ -107,7 +103,7 @@ fn what_would_fail_is_found_before() {
         "[services.api]\ncommand = 'true'\nport = {{ prefer = {}, on_conflict = 'fail' }}\n",
         strict.port()
     );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let found = doctor(&project);
     let (state, text, help) = finding(&found, "ports");
     assert_eq!(state, "wrong");
@@ -115,7 +111,7 @@ fn what_would_fail_is_found_before() {
     assert!(!help.is_empty());
 
     if require_program("node").is_some() {
-        project.write("devstack.toml", "[services.api]\npreset = 'node'\nport = 'auto'\n");
+        project.configure("[services.api]\npreset = 'node'\nport = 'auto'\n");
         project.write("package.json", r#"{ "dependencies": { "express": "4" } }"#);
         let found = doctor(&project);
         let (state, text, help) = finding(&found, "programs");
@@ -128,7 +124,7 @@ fn what_would_fail_is_found_before() {
         assert_eq!(finding(&doctor(&project), "programs").0, "ok");
     }
 
-    project.write("devstack.toml", "[services.api]\ncomand = 'true'\n");
+    project.configure("[services.api]\ncomand = 'true'\n");
     let found = doctor(&project);
     let (state, text, help) = finding(&found, "configuration");
     assert_eq!(state, "wrong");
@@ -151,7 +147,7 @@ fn what_a_killed_devstack_left_is_named_and_down_ends_it() {
             until test -e go; do sleep 0.02; done
             exec {misbehave} tree setsid"""
         "#;
-    project.write("devstack.toml", config);
+    project.configure(config);
     let up = project.devstack(["up"]).start();
     up.wait_for("app is up");
     leave_behind(&up, &project, &project.path(""), &["| ready"]);

@@ -22,8 +22,7 @@ fn up(
     count: usize,
     mut by: impl FnMut(&TestProject, usize),
 ) -> RunningProgram {
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     for number in 1..=count {
         by(project, number);
         starts(project, begun(number));
@@ -140,8 +139,7 @@ fn saves_by_two_renames() {
 fn saves_after_quiet() {
     let project = TestProject::new();
     project.write("src/app.py", "0");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         dir = "src"
@@ -161,8 +159,7 @@ fn a_formatter_over_300_files_is_one_restart() {
     for number in 0..300 {
         project.write(format!("src/m{}/f{number}.py", number % 9), "x = 1\n");
     }
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     for (round, end) in [(1, "x =  2\n"), (2, "x = 3\n")] {
         for number in 0..300 {
             project.write(format!("src/m{}/f{number}.py", number % 9), end);
@@ -198,8 +195,7 @@ fn repository(files: usize) -> Option<TestProject> {
 #[test]
 fn a_checkout_of_2000_files_is_one_restart() {
     let Some(project) = repository(2_000) else { return };
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     for (at, branch) in ["main", "other", "main"].iter().enumerate() {
         git(&project, &["checkout", "-q", branch]);
         starts(&project, at + 2);
@@ -219,8 +215,7 @@ fn a_rebase_of_many_steps_is_one_restart() {
     git(&project, &["add", "src/other.py"]);
     git(&project, &["commit", "-qm", "else"]);
     git(&project, &["checkout", "-q", "other"]);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     git(&project, &["rebase", "-q", "main"]);
     starts(&project, 2);
     last(project, &up, 3);
@@ -231,8 +226,7 @@ fn a_burst_of_ten_thousand_changes_is_a_few_restarts() {
     let project = TestProject::new();
     project.write("src/app.py", "the first");
     // It prints what it was started with.
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[services.api]\ndir = \"src\"\nwatch = true\n\
          command = \"sed -n p app.py; exec {misbehave} marker ../markers\"\n",
     );
@@ -259,8 +253,7 @@ fn a_burst_of_ten_thousand_changes_is_a_few_restarts() {
 #[test]
 fn what_happened_while_devstack_stood_still_is_one_restart() {
     let project = project("watch = true");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     up.stop();
     for number in 0..7_000 {
         fs::write(project.path(format!("src/f{number}.py")), "x").expect("it is ours");

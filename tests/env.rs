@@ -66,7 +66,7 @@ fn it_is_what_the_process_has() {
     let text = format!(
         "[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n[services.api.env]\nBOTH = 'own'\n{AWKWARD}"
     );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let odd = std::ffi::OsStr::from_bytes(b"a\xff'b");
     let up = project.devstack(["up"]).env("ODD", odd).env("OUTER", "o").start();
     up.wait_for("is up");
@@ -110,7 +110,7 @@ fn it_is_what_the_process_has() {
     let text = env(&project, &["api"]).expect_code(0).stdout;
     up.end();
     project.write("api.env", &text);
-    project.write("devstack.toml", "[stack]\nenv_file = 'api.env'\n[services.copy]\nkind = 'task'\ncommand = ['{misbehave}', 'run']");
+    project.configure("[stack]\nenv_file = 'api.env'\n[services.copy]\nkind = 'task'\ncommand = ['{misbehave}', 'run']");
     let copy = json(&project, &["copy"]);
     for name in [
         "FROM", "BOTH", "EMPTY", "SPACES", "LINES", "QUOTES", "DOLLAR", "BACKSLASH", "CRLF",
@@ -132,7 +132,7 @@ fn each_value_says_where_it_comes_from_and_what_it_hides() {
     let text = format!(
         "[stack]\nenv = {{ C = 'stack' }}\n[services.api]\ncommand = 'flask run'\ndir = 'api'\nport = {port}\nenv_file = 'api/own.env'\n[services.api.env]\nB = 'own'\nC = '$C!'\nPATH = \"bin:$PATH\"\n"
     );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let view = project.devstack(["env", "api", "--json"]).env("C", "outer").run().json();
     let file = |name: &str| project.path(name).display().to_string();
     let of = |name: &str| {
@@ -202,7 +202,7 @@ fn ports_that_moved_and_modes_are_those_of_the_run() {
         "[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {first}\ndebug = {{ command = ['{{misbehave}}', 'listen', '--port', '${{DEBUG_PORT}}'], port = {} }}\n[services.web]\ncommand = ['{{misbehave}}', 'run']\ndepends_on = ['api']\n",
         first + 2
     );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     // What `up` would give.
     let before = env(&project, &["web"]).expect_code(0);
     assert!(before.stderr.contains("no stack is running in this directory"), "{}", before.stderr);
@@ -211,8 +211,7 @@ fn ports_that_moved_and_modes_are_those_of_the_run() {
         "{}",
         before.stdout
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     drop(taken);
     let during = env(&project, &["api"]).expect_code(0);
     assert_eq!(during.stderr, "");
@@ -231,8 +230,7 @@ fn ports_that_moved_and_modes_are_those_of_the_run() {
     // One that is stopped has what its next process gets.
     project.devstack(["stop", "web"]).run().expect_code(0);
     assert_eq!(json(&project, &["web"])["run"], Value::Null);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -243,23 +241,21 @@ fn an_edit_is_seen_when_it_is_applied() {
             "{more}[services.api]\ncommand = ['{{misbehave}}', 'run']\nenv = {{ A = '{value}' }}\n"
         )
     };
-    project.write("devstack.toml", &text("1", ""));
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(&text("1", ""));
+    let up = project.up();
     let said = |name: &str| variable(&json(&project, &["api"]), name).clone();
     assert_eq!((&said("A")["value"], &said("A")["line"]), (&"1".into(), &3.into()));
     let here = up.here();
-    project.write("devstack.toml", &text("2", "# one more line\n"));
+    project.configure(&text("2", "# one more line\n"));
     up.wait_since(here, "applied the new configuration");
     project.wait_ps(|ps| service(ps, "api")["run"] == 2 && service(ps, "api")["phase"] == "ready");
     assert_eq!((&said("A")["value"], &said("A")["line"]), (&"2".into(), &4.into()));
     // One that does not hold changes nothing.
     let here = up.here();
-    project.write("devstack.toml", "[services.api]\ncommnd = 1");
+    project.configure("[services.api]\ncommnd = 1");
     up.wait_since(here, "not applied: the configuration is invalid");
     assert_eq!(said("A")["value"], "2");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -270,11 +266,10 @@ fn a_run_that_is_about_to_end_has_what_it_was_given() {
             "[services.api]\ncommand = ['{{misbehave}}', 'ignore', 'TERM']\nstop = {{ grace = '1h' }}\nenv = {{ A = '{value}' }}\n"
         )
     };
-    project.write("devstack.toml", &text("1"));
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(&text("1"));
+    let up = project.up();
     let here = up.here();
-    project.write("devstack.toml", &text("2"));
+    project.configure(&text("2"));
     up.wait_since(here, "applied the new configuration");
     project.wait_ps(|ps| service(ps, "api")["phase"] == "stopping");
     let view = json(&project, &["api"]);
@@ -289,8 +284,9 @@ fn a_run_that_is_about_to_end_has_what_it_was_given() {
 
 #[test]
 fn an_unknown_service_has_no_environment() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.api]\ncommand = ['{misbehave}', 'run']\nreplicas = 2\n[services.web]\ncommand = ['{misbehave}', 'run']\n");
+    let project = TestProject::with_config(
+        "[services.api]\ncommand = ['{misbehave}', 'run']\nreplicas = 2\n[services.web]\ncommand = ['{misbehave}', 'run']\n",
+    );
     let check = || {
         let wrong = env(&project, &["wbe"]).expect_code(3);
         assert!(wrong.stderr.contains("did you mean `web`?"), "{}", wrong.stderr);
@@ -301,11 +297,10 @@ fn an_unknown_service_has_no_environment() {
         assert!(env(&project, &["api-2"]).expect_code(0).stdout.contains("DEVSTACK_REPLICA=2\n"));
     };
     check();
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     check();
     up.end();
-    project.write("devstack.toml", "[services.api]\ncommnd = 1\n");
+    project.configure("[services.api]\ncommnd = 1\n");
     let broken = env(&project, &["api"]).expect_code(2);
     assert!(broken.stderr.contains("did you mean `command`?"), "{}", broken.stderr);
     project.finish();

@@ -45,7 +45,7 @@ fn the_strongest_source_decides_the_port() {
         std::array::from_fn(|at| (first + at as u16).to_string());
     let config = |more: &str| {
         let text = server("api", &format!("port = {from_file}\n{more}"));
-        project.write("devstack.toml", &text);
+        project.configure(&text);
     };
     let port = |launch: TestCommand| given(&project, launch, "api")["PORT"].clone();
 
@@ -74,7 +74,7 @@ fn a_pinned_port_that_is_taken_fails_and_a_wish_moves() {
     let project = TestProject::new();
     let first = free_ports(3);
     let stranger = crate::support::occupy(first);
-    project.write("devstack.toml", &server("api", &format!("port = {first}")));
+    project.configure(&server("api", &format!("port = {first}")));
     let env = given(&project, run(&project), "api");
     assert_eq!(env["PORT"], (first + 1).to_string());
     for launch in [
@@ -102,7 +102,7 @@ fn the_name_of_the_variable_can_be_chosen_and_only_the_primary_listens_to_port()
             "web",
             &format!("port = {{ prefer = {web}, env = 'SITE' }}\ndepends_on = ['api']"),
         );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let launch = run(&project).env("PORT", &one).env("SITE", &other).env("WEB_PORT", "1");
     let env = given(&project, launch, "web");
     assert_eq!((&env["PORT"], &env["DEVSTACK_API_PORT"]), (&other, &one));
@@ -116,17 +116,14 @@ fn references_are_filled_in_in_commands_and_environment() {
     let port = free_port();
     let metrics = free_port();
     let dir = project.dir().display().to_string();
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[stack]\nname = 'shop'\nenv = {{ STACK = '${{stack.name}} in ${{stack.dir}}' }}\n\
              [services.db]\ncommand = ['{{misbehave}}', 'listen']\nports = {{ main = {port}, metrics = {metrics} }}\nhost = '127.0.0.1'\n\
              [services.array]\nkind = 'task'\ncommand = ['sh', '-c', 'echo \"$1\" > array.out', '-', '${{db.url}} ${{db.host}} ${{db.port}} ${{db.port.metrics}} ${{FROM}} ${{NONE:-default}} $${{FROM}}']\nenv = {{ FROM = 'env' }}\ndepends_on = ['db']\n\
              [services.text]\nkind = 'task'\ncommand = 'echo \"${{db.port}} ${{FROM:-x}} $FROM $DEVSTACK_DB_URL\" > text.out'\nenv = {{ FROM = 'the shell' }}\ndepends_on = ['array']\n\
              {}",
             witness("env", "depends_on = ['text', 'db']\nenv = { URL = '${db.url}/shop?a=b', TWICE = '${URL}!', PRICE = '5$$' }")
-        ),
-    );
+        ));
     let run = run(&project);
     let env = given(&project, run, "env");
     assert_eq!(
@@ -158,7 +155,7 @@ fn the_layers_of_the_environment_lie_over_each_other() {
             "api",
             "env_file = ['api.env', { path = 'missing.env', optional = true }]\nenv = { E = 'own' }",
         );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let launch = run(&project).env("A", "outer").env("Z", "outer").env("E", "outer");
     let env = given(&project, launch, "api");
     let values: Vec<&str> =
@@ -172,8 +169,8 @@ fn the_layers_of_the_environment_lie_over_each_other() {
 
 #[test]
 fn files_lie_over_each_other() {
-    let project = TestProject::new();
-    project.write("devstack.toml", &witness("api", "env = { A = 'base', B = 'base', C = 'base' }"));
+    let project =
+        TestProject::with_config(&witness("api", "env = { A = 'base', B = 'base', C = 'base' }"));
     project.write("devstack.local.toml", "[services.api]\nenv = { B = 'local', C = 'local' }\n");
     let env = given(&project, run(&project), "api");
     assert_eq!((&*env["A"], &*env["B"], &*env["C"]), ("base", "local", "local"));
@@ -192,8 +189,7 @@ fn files_lie_over_each_other() {
 
 #[test]
 fn a_mistake_in_a_file_laid_over_is_shown_in_that_file() {
-    let project = TestProject::new();
-    project.write("devstack.toml", &witness("api", ""));
+    let project = TestProject::with_config(&witness("api", ""));
     project.write("devstack.local.toml", "[services.api]\n\ncolour = 'red'\n");
     let ended = project.devstack(["check"]).run().expect_code(2);
     assert!(ended.stderr.contains("devstack.local.toml:3:1"), "{}", ended.stderr);
@@ -203,8 +199,7 @@ fn a_mistake_in_a_file_laid_over_is_shown_in_that_file() {
 
 #[test]
 fn the_file_is_found_from_a_subdirectory_and_paths_are_relative_to_it() {
-    let project = TestProject::new();
-    project.write("devstack.toml", &witness("api", ""));
+    let project = TestProject::with_config(&witness("api", ""));
     project.write("sub/deep/x", "");
     project.write(".env", "FROM=above\n");
     let env = given(&project, run(&project).dir("sub/deep"), "api");
@@ -229,7 +224,7 @@ fn the_host_reaches_services_and_urls() {
     let port = free_port();
     let text = server("api", &format!("port = {port}"))
         + &witness("web", "depends_on = ['api']\nenv = { URL = '${api.url}' }");
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let env = given(&project, run(&project).args(["--host", "127.0.0.2"]), "web");
     assert_eq!((&*env["HOST"], &*env["DEVSTACK_API_HOST"]), ("127.0.0.2", "127.0.0.2"));
     assert_eq!(env["URL"], format!("http://127.0.0.2:{port}"));
@@ -248,7 +243,7 @@ fn named_ports_and_replicas_have_deciders_of_their_own() {
     );
     let twins = server("twin", &format!("port = {}\nreplicas = 2", number(4)))
         .replace("twin.env.out", "$DEVSTACK_SERVICE.env.out");
-    project.write("devstack.toml", &(server("api", &ports) + &twins));
+    project.configure(&(server("api", &ports) + &twins));
     let env = given(&project, run(&project).env("METRICS", number(2)), "api");
     assert_eq!((&env["PORT"], &env["PORT_HTTP"]), (&number(0), &number(0)));
     assert_eq!(env["PORT_METRICS"], number(2));
@@ -274,7 +269,7 @@ fn named_ports_and_replicas_have_deciders_of_their_own() {
 fn secrets_of_env_files_are_in_no_message() {
     let project = TestProject::new();
     project.write(".env", "PASSWORD=canary-1234\nnot a line canary-5678\n");
-    project.write("devstack.toml", &witness("api", ""));
+    project.configure(&witness("api", ""));
     for args in [&["check"][..], &["up"], &["check", "--json"]] {
         let ended = project.devstack(args).run().expect_code(2);
         assert!(!format!("{ended:?}").contains("canary"), "{ended:?}");

@@ -44,7 +44,7 @@ fn nothing_is_left_after_the_next_command_and_no_stranger_is_hurt() {
         let project = TestProject::new();
         let stranger = project.misbehave(["run"]).start();
         stranger.wait_for("ready");
-        project.write("devstack.toml", ESCAPES);
+        project.configure(ESCAPES);
         let up = project.devstack(["up"]).start();
         eventually("all of them", || (misbehaving(&project).len() == ALL + 1).then_some(()));
         // At any moment of their first seconds.

@@ -114,7 +114,7 @@ fn a_snapshot_and_the_events_after_it_make_every_later_snapshot() {
         "[services.api]",
         "[services.new]\ncommand = [\"{misbehave}\", \"run\"]\n[services.api]",
     );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     catch_up(project.wait_ps(|ps| {
         let names: Vec<&Value> =
             ps["services"].as_array().unwrap().iter().map(|one| &one["name"]).collect();
@@ -122,8 +122,7 @@ fn a_snapshot_and_the_events_after_it_make_every_later_snapshot() {
     }));
     project.devstack(["stop", "api"]).run().expect_code(0);
     catch_up(project.ps());
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -166,6 +165,5 @@ fn readers_that_do_not_read_delay_nothing() {
     let mut late = stuck.into_iter().next().expect("a hundred");
     let seen = late.until(|event| event["what"] == "phase" && event["run"] == 6);
     assert_eq!(seen.iter().filter(|event| event["what"] == "ended").count(), 5);
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -82,8 +82,7 @@ fn nothing_runs() {
 
 #[test]
 fn all_and_one_is_a_mistake() {
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     for command in ["ps", "down"] {
         for args in [&["-f", "devstack.toml", command, "--all"][..], &[command, "-f", "x", "--all"]]
         {
@@ -263,8 +262,7 @@ fn only_the_named_directory_is_searched() {
     let ended = ended.expect_code(1);
     assert!(ended.stderr.contains("is not an absolute path"), "{}", ended.stderr);
     assert!(ended.stderr.contains("help: set DEVSTACK_RUNTIME_DIR"), "{}", ended.stderr);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// devstack and its guard are killed at the same moment.

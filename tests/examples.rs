@@ -95,8 +95,7 @@ fn notes_is_built_runs_and_shows_an_edit() {
     up.wait_for("api    * restarting: examples/notes/src/bin/api.rs changed");
     wait_answer(api, "/", "edited while it runs");
     assert_eq!(pids(&project.ps()), before, "only the API was restarted");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// The shop as a copy, with what was installed for the original. `None`: it is not set up on this machine.
@@ -160,8 +159,7 @@ fn flask_shop_runs_beside_strangers_and_shows_an_edit() {
     wait_answer(port(&ps, "web"), "/api/", "edited while it runs");
     up.wait_for("api     * restarting: api/app.py changed");
     assert!(client().expect_code(0).stdout.contains("edited while it runs"));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -209,8 +207,7 @@ fn vite_fastapi_shows_an_edit_of_the_api_on_the_page() {
     wait_answer(web, "/api/tasks", "write the API");
     edit(&project.path("api/main.py"), "write the API", "edited while it runs");
     wait_answer(web, "/api/tasks", "edited while it runs");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -233,8 +230,7 @@ fn express_nginx_serves_files_and_passes_the_rest_to_the_app() {
     edit(&project.path("app/index.js"), "Hello from Express", "edited while it runs");
     wait_answer(proxy, "/", "edited while it runs");
     assert_eq!(service(&project.ps(), "proxy")["pid"], service(&ps, "proxy")["pid"]);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -254,8 +250,7 @@ fn workspace_restarts_what_an_edit_concerns() {
     for name in ["api ", "page"] {
         up.wait_for(&format!("{name}  | edited: listening on"));
     }
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -302,8 +297,7 @@ fn passing_serves_all_three_and_restarts_them() {
         assert_ne!(service(&ps, name)["pid"], pid);
         wait_answer(number, "/", "pid ");
     }
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]

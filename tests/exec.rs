@@ -23,15 +23,14 @@ fn project() -> TestProject {
     project.write("sub/tools/plain", "");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(project.path("sub/tools/tool"), mode).expect("ours");
-    project.write("devstack.toml", &STACK.replace("PORT", &free_port().to_string()));
+    project.configure(&STACK.replace("PORT", &free_port().to_string()));
     project
 }
 
 #[test]
 fn a_command_runs_in_the_place_of_the_service() {
     let project = project();
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let exec = |words: &[&str]| project.devstack(["exec", "api", "--"].iter().chain(words)).run();
     let sh = |script: &str| exec(&["sh", "-c", script]).expect_code(0).stdout;
     let dir = project.path("sub").display().to_string();
@@ -70,8 +69,7 @@ fn a_command_runs_in_the_place_of_the_service() {
 #[test]
 fn the_command_has_the_callers_input_and_terminal() {
     let project = project();
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let cat = project.devstack(["exec", "other", "--", "cat"]).stdin().start();
     cat.write(b"through\n");
     cat.wait_for("through");
@@ -86,8 +84,7 @@ fn the_command_has_the_callers_input_and_terminal() {
     shell.write(CTRL_C);
     shell.wait_for("caught");
     assert_eq!(shell.wait_code(), 7);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]

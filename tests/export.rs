@@ -35,8 +35,7 @@ const ODD: [(&str, &str); 17] = [
 
 /// A project with the stack that uses every key.
 fn full() -> TestProject {
-    let project = TestProject::new();
-    project.write("devstack.toml", include_str!("export/full.toml"));
+    let project = TestProject::with_config(include_str!("export/full.toml"));
     project
         .write("devstack.local.toml", &format!("[stack]\nenv = {{ MINE = '{CANARY}-local' }}\n"));
     project.write(".env", &format!("DB_PASSWORD={CANARY}-stack\nSHADOWED={CANARY}-shadowed\n"));
@@ -282,7 +281,7 @@ fn honcho_starts_what_was_exported() {
         [services.words]
         command = ["printf", "%s|", "a  b", "${SECRET}", "'$$HOME'", "x\ny"]
     };
-    project.write("devstack.toml", &stack.to_string());
+    project.configure(&stack.to_string());
     project.write(".env", "SECRET='s e  c'\n");
     fs::create_dir(project.path("a b")).expect("the project is ours");
     export(&project, &["procfile", "--output", "Procfile"]);
@@ -335,7 +334,7 @@ fn files_are_written_where_they_are_wanted() {
 fn a_dockerfile_is_built() {
     let project = TestProject::new();
     let file = "[services.api]\ncommand = 'python serve.py'\ndir = 'api'\nport = 5000\n";
-    project.write("devstack.toml", file);
+    project.configure(file);
     project.write("api/serve.py", "");
     let mounted = export(&project, &["compose"]);
     assert!(mounted.stdout.contains("image: python:3.13"), "{}", mounted.stdout);
@@ -358,7 +357,7 @@ fn kubernetes_leaves_dollar_signs_as_they_are() {
         stop = { command = ["echo", "$$$$(B)"] }
         env = { PRICE = "$$$$5", MADE = "$$$$${TOKEN}" }
     };
-    project.write("devstack.toml", &stack.to_string());
+    project.configure(&stack.to_string());
     project.write(".env", "TOKEN=1\n");
     judge(&project, "kubernetes", &[]);
     let Some(objects) = parsed(&project, "kubernetes", &[]) else { return };
@@ -381,7 +380,7 @@ fn names_stay_different_where_a_format_cuts_them() {
     let api = "[services.api]\ncommand = 'x'\nenv_file = ['.env.local', 'env-local']\n\
         ports = { metrics-internal-a = 5000, metrics-internal-b = 5001 }\n";
     let others = ["api-", "1a", "s-1a"].map(|name| format!("[services.{name}]\ncommand = 'x'\n"));
-    project.write("devstack.toml", &(api.to_owned() + &others.concat()));
+    project.configure(&(api.to_owned() + &others.concat()));
     project.write(".env.local", "A=1\n");
     project.write("env-local", "B=1\n");
     judge(&project, "compose", &[]);
@@ -402,7 +401,7 @@ fn units_have_no_lines_of_descriptions_and_paths() {
     let project = TestProject::new();
     fs::create_dir(project.path("a b")).expect("the project is ours");
     let text = "[services.a]\ncommand = 'x'\ndir = 'a b'\ndescription = 'ends in \\'\n";
-    project.write("devstack.toml", text);
+    project.configure(text);
     judge(&project, "systemd", &[]);
     let units = export(&project, &["systemd"]).stdout;
     assert!(units.contains("Description=ends in \\\\\nPartOf="), "{units}");
@@ -411,7 +410,7 @@ fn units_have_no_lines_of_descriptions_and_paths() {
         fs::create_dir(project.path(name)).expect("the project is ours");
         let mut stack: toml::Table = text.parse().expect("valid TOML");
         stack["services"]["a"]["dir"] = name.into();
-        project.write("devstack.toml", &stack.to_string());
+        project.configure(&stack.to_string());
         let refused = project.devstack(["export", "systemd"]).run().expect_code(1);
         assert_eq!(refused.stdout, "", "{name:?}");
         assert!(refused.stderr.contains("a systemd unit cannot name \""), "{}", refused.stderr);
@@ -422,8 +421,7 @@ fn units_have_no_lines_of_descriptions_and_paths() {
 
 #[test]
 fn containers_have_the_directory_of_an_included_file() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "include = ['lib']\n");
+    let project = TestProject::with_config("include = ['lib']\n");
     let text = "[services.a]\ncommand = 'python ${stack.dir}/api/serve.py'\ndir = 'api'\n\
         [services.outside]\ncommand = 'python x.py'\ndir = '../other'\n";
     project.write("lib/devstack.toml", text);
@@ -458,8 +456,7 @@ fn exports_name_the_file_that_they_are_from() {
 
 #[test]
 fn no_export_has_a_port_of_an_env_file_or_the_environment() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.a]\ncommand = 'x'\nport = 5000\n");
+    let project = TestProject::with_config("[services.a]\ncommand = 'x'\nport = 5000\n");
     project.write(".env", "A_PORT=7777\n");
     for format in FORMATS {
         let ended = project.devstack(["export", format]).env("PORT", "7778").run().expect_code(0);

@@ -178,7 +178,7 @@ fn an_edit_takes_a_new_ca_into_addresses_and_restarts_only_who_gets_them() {
 
     // Without a CA the edit is said to have no effect.
     let edit = |proxy: &str| {
-        shop.write("devstack.toml", &format!("[stack]\nname = 'shop'\n{proxy}{WEB}{others}"));
+        shop.configure(&format!("[stack]\nname = 'shop'\n{proxy}{WEB}{others}"));
     };
     edit("[stack.proxy]\nhttps = true\n");
     up.wait_for("names use http: `https` needs a local CA");

@@ -72,8 +72,7 @@ fn lines_of(text: &str, name: &str) -> Vec<String> {
 
 #[test]
 fn while_the_disk_does_not_respond_the_stack_is_shown_changed_and_stopped() {
-    let project = TestProject::new();
-    project.write("devstack.toml", CONFIG);
+    let project = TestProject::with_config(CONFIG);
     let Some(up) = start(&project) else { return project.finish() };
     up.wait_for("web | line 5 ");
     up.wait_for("api | line 5 ");

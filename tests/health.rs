@@ -2,12 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{MarkerLog, RunningProgram, TestProject, eventually, require, service};
-
-fn up(project: &TestProject, config: &str) -> RunningProgram {
-    project.write("devstack.toml", config);
-    project.devstack(["up"]).start()
-}
+use crate::support::{MarkerLog, TestProject, eventually, require, service};
 
 fn phase<'a>(ps: &'a Value, name: &str) -> &'a Value {
     &service(ps, name)["phase"]
@@ -34,8 +29,8 @@ fn checked(action: &str) -> String {
 fn an_unhealthy_service_is_reported_and_keeps_running() {
     let project = TestProject::new();
     project.write("good", "");
-    let up = up(&project, &checked("report"));
-    up.wait_for("is up");
+    project.configure(&checked("report"));
+    let up = project.up();
     let pid = service(&project.ps(), "api")["pid"].clone();
     for round in 1..=2 {
         std::fs::remove_file(project.path("good")).expect("it is there");
@@ -52,16 +47,15 @@ fn an_unhealthy_service_is_reported_and_keeps_running() {
         assert_eq!(service(&ps, "api")["restarts"], 0);
         assert_eq!(phase(&ps, "web"), "ready");
     }
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_service_that_is_not_healthy_is_restarted_when_that_is_asked_for() {
     let project = TestProject::new();
     project.write("good", "");
-    let up = up(&project, &checked("restart"));
-    up.wait_for("is up");
+    project.configure(&checked("restart"));
+    let up = project.up();
     let before = project.ps();
     std::fs::remove_file(project.path("good")).expect("it is there");
     up.wait_for("api * stopping: ");
@@ -70,15 +64,12 @@ fn a_service_that_is_not_healthy_is_restarted_when_that_is_asked_for() {
         .wait_ps(|ps| phase(ps, "api") == "ready" && service(ps, "api")["restarts"] != json!(0));
     assert_ne!(service(&ps, "api")["pid"], service(&before, "api")["pid"]);
     assert_eq!(service(&ps, "web")["pid"], service(&before, "web")["pid"]);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_service_that_is_never_healthy_is_given_up() {
-    let project = TestProject::new();
-    let up = up(
-        &project,
+    let project = TestProject::with_config(
         r#"
         [services.api]
         command = ["{misbehave}", "marker", "marks", "--trap"]
@@ -88,6 +79,7 @@ fn a_service_that_is_never_healthy_is_given_up() {
         command = ["{misbehave}", "run"]
         "#,
     );
+    let up = project.devstack(["up"]).start();
     up.wait_for("api * failed: ");
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["message"]["class"], "crash-loop");
@@ -100,38 +92,35 @@ fn a_service_that_is_never_healthy_is_given_up() {
 
 #[test]
 fn health_can_be_changed_while_the_service_runs() {
-    let project = TestProject::new();
     let text = |health: &str| {
         format!("[services.api]\ncommand = [\"{{misbehave}}\", \"run\"]\n{health}\n")
     };
-    let up = up(&project, &text(""));
-    up.wait_for("is up");
+    let project = TestProject::with_config(&text(""));
+    let up = project.up();
     let pid = service(&project.ps(), "api")["pid"].clone();
     let bad = "health = { exec = \"exit 7\", interval = \"10ms\", failures = 1 }";
-    project.write("devstack.toml", &text(bad));
+    project.configure(&text(bad));
     let ps = project.wait_ps(|ps| phase(ps, "api") == "unhealthy");
     assert_eq!(service(&ps, "api")["pid"], pid);
     let text_of = service(&ps, "api")["message"]["text"].as_str().expect("a text").to_owned();
     assert!(text_of.contains("exit 7"), "{text_of}");
     let good = "health = { exec = \"exit 0\", interval = \"10ms\", failures = 1 }";
-    project.write("devstack.toml", &text(good));
+    project.configure(&text(good));
     project.wait_ps(|ps| phase(ps, "api") == "ready");
-    project.write("devstack.toml", &text(bad));
+    project.configure(&text(bad));
     project.wait_ps(|ps| phase(ps, "api") == "unhealthy");
     // It is no longer reported as unhealthy.
-    project.write("devstack.toml", &text(""));
+    project.configure(&text(""));
     let ps = project.wait_ps(|ps| phase(ps, "api") == "ready");
     assert_eq!(service(&ps, "api")["pid"], pid);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_service_says_by_itself_that_it_is_ready() {
     let project = TestProject::new();
     let mut gate = project.gate("gate");
-    let up = up(
-        &project,
+    project.configure(
         r#"
         [services.api]
         command = ": < gate; exec {misbehave} notify READY=1"
@@ -144,6 +133,7 @@ fn a_service_says_by_itself_that_it_is_ready() {
         depends_on = ["api"]
         "#,
     );
+    let up = project.devstack(["up"]).start();
     let ps = project.wait_ps(|ps| phase(ps, "env") == "done");
     assert_eq!((phase(&ps, "api"), phase(&ps, "web")), (&json!("starting"), &json!("waiting")));
     gate.open();
@@ -166,15 +156,14 @@ fn only_the_service_itself_can_say_that_it_is_ready() {
     if !require("credentials of senders", cfg!(target_os = "linux")) {
         return;
     }
-    let project = TestProject::new();
-    let up = up(
-        &project,
+    let project = TestProject::with_config(
         r#"
         [services.api]
         command = "echo $NOTIFY_SOCKET > place; exec {misbehave} run"
         ready = { notify = true }
         "#,
     );
+    let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
     let socket = eventually("the place of the socket", || {
         std::fs::read_to_string(project.path("place")).ok().filter(|text| text.ends_with('\n'))
@@ -186,24 +175,21 @@ fn only_the_service_itself_can_say_that_it_is_ready() {
         assert_eq!(phase(&project.ps(), "api"), "starting");
     }
     drop(liar);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn what_never_comes_is_reported() {
-    let project = TestProject::new();
-    let up = up(
-        &project,
+    let project = TestProject::with_config(
         r#"
         [services.api]
         command = ["{misbehave}", "notify", "STATUS=still thinking"]
         ready = { notify = true, timeout = "100ms" }
         "#,
     );
+    let up = project.devstack(["up"]).start();
     up.wait_for("api * not ready yet after 100ms: ");
     let ps = project.ps();
     assert_eq!(service(&ps, "api")["message"]["class"], "ready-timeout");
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -214,8 +214,7 @@ mod linux {
         let other = project.devstack(["up"]).dir("two").run().expect_code(1);
         let leased = format!("port {port} is reserved by service api of stack shop in {dir}");
         assert!(other.stderr.contains(&leased), "{}", other.stderr);
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 
     #[test]
@@ -341,7 +340,7 @@ time.sleep(1000)
             "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\n\
              port = {{ prefer = {port}, on_conflict = \"fail\" }}\n"
         );
-        project.write("devstack.toml", &text);
+        project.configure(&text);
         for (how, who) in [("listens", "python3 (pid "), ("only", "an unknown process has ")] {
             let args = ["-c", TAKES_A_NAME, &number, how];
             let taker = project.program(&python).args(args).start();
@@ -376,7 +375,7 @@ time.sleep(1000)
         let up = other.program(&project, devstack).args(["up"]).start();
         // It never listens: only the lease shows that the port is taken.
         up.wait_for("api * starting");
-        project.write("devstack.toml", &text("fail"));
+        project.configure(&text("fail"));
         let refused = project.devstack(["up"]).run().expect_code(1);
         let leased = format!(
             "port {port} is reserved by service api of stack {} of user nobody in {}",
@@ -384,7 +383,7 @@ time.sleep(1000)
             other.dir().display()
         );
         assert!(refused.stderr.contains(&leased), "{}", refused.stderr);
-        project.write("devstack.toml", &text("next"));
+        project.configure(&text("next"));
         let mine = project.devstack(["up"]).start();
         let start = mine.wait_for("api * starting");
         assert!(
@@ -524,13 +523,10 @@ time.sleep(1000)
 
 /// A stack that asks about its port.
 fn asking(project: &TestProject, port: u16) {
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\n\
+    project.configure(&format!(
+        "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\"]\n\
              port = {{ prefer = {port}, on_conflict = \"ask\" }}\n"
-        ),
-    );
+    ));
 }
 
 /// `up` at a terminal, up to the question.
@@ -654,10 +650,8 @@ fn what_was_agreed_holds_while_the_stack_runs() {
     up.wait_for("is up");
     let pid = service(&project.ps(), "api")["pid"].clone();
     let config = project.read("devstack.toml");
-    project.write(
-        "devstack.toml",
-        &format!("{config}[services.more]\ncommand = [\"{{misbehave}}\", \"run\"]\n"),
-    );
+    project
+        .configure(&format!("{config}[services.more]\ncommand = [\"{{misbehave}}\", \"run\"]\n"));
     up.wait_for("applied the new configuration");
     let ps = project.wait_ps(|ps| ps["services"].as_array().is_some_and(|all| all.len() == 2));
     assert_eq!(

@@ -14,8 +14,7 @@ fn in_shell(project: &TestProject, script: &str) -> crate::support::CommandOutpu
 
 #[test]
 fn too_few_descriptors_are_an_error_and_no_panic() {
-    let project = TestProject::new();
-    project.write("devstack.toml", TASK);
+    let project = TestProject::with_config(TASK);
     for count in 4..40 {
         for command in ["up", "ps", "ports"] {
             let ended = in_shell(&project, &format!("ulimit -n {count}; exec \"$0\" {command}"));
@@ -29,8 +28,7 @@ fn too_few_descriptors_are_an_error_and_no_panic() {
 
 #[test]
 fn a_limit_too_low_for_devstack_itself_is_refused_before_anything_starts() {
-    let project = TestProject::new();
-    project.write("devstack.toml", TASK);
+    let project = TestProject::with_config(TASK);
     for (command, refused) in
         [("up", 1), ("up --output json", 1), ("up -d", 1), ("run -- true", 120)]
     {
@@ -88,8 +86,8 @@ fn a_full_disk_behind_stdout_is_reported() {
     if !require("/dev/full", there) {
         return;
     }
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+    let project =
+        TestProject::with_config("[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     for command in ["up", "check", "check --json", "ports 1", "ports --json 1"] {
         let ended = in_shell(&project, &format!("exec \"$0\" {command} > /dev/full"));
         let (code, text) = (ended.code(), &ended.stderr);
@@ -101,9 +99,7 @@ fn a_full_disk_behind_stdout_is_reported() {
 
 #[test]
 fn a_limit_on_the_size_of_files_stops_nothing_and_services_have_the_usual_signals() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.facts]
         kind = "task"
@@ -143,8 +139,8 @@ fn a_group_from_outside_the_namespace_does_no_harm() {
     if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+    let project =
+        TestProject::with_config("[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let enter = ["-Urpf", "--mount-proc", env!("CARGO_BIN_EXE_devstack")];
     let command = ["run", "--", "sh", "-c", "exit 7"];
     project.program("unshare").args(enter).args(command).run().expect_code(7);

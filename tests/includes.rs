@@ -34,7 +34,7 @@ fn an_edit_of_an_included_file_applies_live() {
 fn check_names_both_files_of_a_conflict() {
     let project = TestProject::new();
     project.write("../billing/devstack.toml", &idler("web", ""));
-    project.write("devstack.toml", &("include = ['../billing']\n".to_owned() + &idler("web", "")));
+    project.configure(&("include = ['../billing']\n".to_owned() + &idler("web", "")));
     let stderr = project.devstack(["check"]).run().expect_code(2).stderr;
     for text in [
         "service `web` is defined in `devstack.toml` and ",
@@ -55,11 +55,11 @@ fn the_table_of_this_system_applies() {
         "{}{here} = {{ env = {{ ON = 'here' }} }}\n{there} = {{ env = {{ ON = 'there' }} }}\n",
         idler("api", "")
     );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let shown = project.devstack(["env", "api"]).run().expect_code(0).stdout;
     assert!(shown.contains("ON=here"), "{shown}");
     let text = text.replace("{ ON = 'there' }", "3");
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let stderr = project.devstack(["check"]).run().expect_code(2).stderr;
     assert!(stderr.contains("expected a table for `env`, found an integer"), "{stderr}");
     project.finish();

@@ -118,7 +118,7 @@ fn what_a_service_wrote_before_it_was_killed_is_kept_or_counted() {
              \"100000000\", \"--len\", \"{LEN}\", \"--both\", \"--count\", \"{name}.count\"]\n"
         );
     }
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let up = quiet_up(&project);
     project.wait_ps(|ps| ps["state"] == "up");
     for (name, megabytes) in SERVICES.into_iter().zip([4, 6, 8]) {
@@ -148,15 +148,11 @@ fn what_a_service_wrote_before_it_was_killed_is_kept_or_counted() {
 fn what_is_in_the_pipe_when_a_service_is_dead_is_read() {
     // Less than a pipe holds.
     const LINES: u64 = 600;
-    let project = TestProject::new();
-    let mut gate = project.gate("gate");
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.one]\nrestart = \"no\"\ncommand = \"{{misbehave}} gate gate; {{misbehave}} flood --lines {LINES} \
+    let project = TestProject::with_config(&format!(
+        "[services.one]\nrestart = \"no\"\ncommand = \"{{misbehave}} gate gate; {{misbehave}} flood --lines {LINES} \
              --len {LEN}; printf torn; kill -9 $$\"\n"
-        ),
-    );
+    ));
+    let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
     up.wait_for("waiting gate");
     let pid = service(&project.ps(), "one")["pid"].as_u64().expect("a pid");
@@ -192,7 +188,7 @@ fn a_kill_of_devstack_costs_at_most_what_was_not_read_yet() {
     };
     // Files that are full all the time: the kill comes while they are put away, too.
     let logs = "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1000\n";
-    project.write("devstack.toml", &format!("{logs}{}{}", flood("one"), flood("two")));
+    project.configure(&format!("{logs}{}{}", flood("one"), flood("two")));
     for round in 1..=size("DEVSTACK_CRASH_ROUNDS", 4) {
         let up = quiet_up(&project);
         for name in ["one", "two"] {
@@ -269,14 +265,10 @@ fn endless(shown: &mut impl BufRead, bytes: u64) -> Sum {
 fn a_line_without_end_needs_little_memory_and_is_whole() {
     let bytes = size("DEVSTACK_ENDLESS_BYTES", 40_000_000);
     let lines = bytes / 1000;
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack.logs]\nmax_size = \"8GB\"\n[services.endless]\ncommand = \"{{misbehave}} flood --lines {lines} \
+    let project = TestProject::with_config(&format!(
+        "[stack.logs]\nmax_size = \"8GB\"\n[services.endless]\ncommand = \"{{misbehave}} flood --lines {lines} \
              --len 1000 --no-newline --sum endless.sum; exec {{misbehave}} gate gate >/dev/null 2>&1\"\n"
-        ),
-    );
+    ));
     let mut gate = project.gate("gate");
     let start = |args: &[&str]| {
         let mut command = project.devstack(args).command();
@@ -319,22 +311,18 @@ fn a_line_without_end_needs_little_memory_and_is_whole() {
 #[test]
 fn a_stopped_terminal_delays_nothing_and_learns_what_it_missed() {
     const LINES: u64 = 200_000;
-    let project = TestProject::new();
+    let project = TestProject::with_config(&format!(
+        r#"
+        [stack.logs]
+        max_size = "256KB"
+        keep = 1
+        [services.flood]
+        command = "{{misbehave}} gate gate && {{misbehave}} flood --lines {LINES} --len {LEN} && echo x > done && exec {{misbehave}} run"
+        [services.other]
+        command = ["{{misbehave}}", "run"]
+        "#
+    ));
     let mut gate = project.gate("gate");
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [stack.logs]
-            max_size = "256KB"
-            keep = 1
-            [services.flood]
-            command = "{{misbehave}} gate gate && {{misbehave}} flood --lines {LINES} --len {LEN} && echo x > done && exec {{misbehave}} run"
-            [services.other]
-            command = ["{{misbehave}}", "run"]
-            "#
-        ),
-    );
     let up = project.devstack(["up"]).terminal(30, 120).start();
     up.wait_for("waiting gate");
     up.wait_for("other | ready");
@@ -358,8 +346,7 @@ fn a_stopped_terminal_delays_nothing_and_learns_what_it_missed() {
         told,
         format!("flood * {missing} lines ({bytes} bytes) are missing (already discarded)")
     );
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -379,7 +366,7 @@ fn a_stopped_follower_learns_what_it_missed_of_each_service() {
              --len {LEN} && echo x > {name}.done && exec tail -f /dev/null\"\n"
         );
     }
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let up = quiet_up(&project);
     project.wait_ps(|ps| ps["state"] == "up");
     let mut command = project.devstack(["logs", "-f", "--json", "-n", "all"]).command();

@@ -10,8 +10,7 @@ const ONE: &str = "[services.app]\ncommand = [\"{misbehave}\", \"run\"]\n";
 #[test]
 fn ctrl_c_ends_the_loop_of_a_shell() {
     let Some(bash) = require_program("bash") else { return };
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     // This shell goes on after a program that exits, even with 130.
     let script = "for i in 1 2 3; do \"$0\" up; echo \"turn $i\"; done";
     let shell = project.program(&bash).args(["-c", script, env!("CARGO_BIN_EXE_devstack")]);
@@ -27,12 +26,10 @@ fn ctrl_c_ends_the_loop_of_a_shell() {
 
 #[test]
 fn only_ctrl_c_is_died_of() {
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     for (signal, code) in [(Signal::INT, None), (Signal::TERM, Some(143)), (Signal::HUP, Some(129))]
     {
-        let up = project.devstack(["up"]).start();
-        up.wait_for("is up");
+        let up = project.up();
         up.signal(signal);
         assert_eq!(up.wait_exit().code(), code, "{signal:?}");
         up.wait_for("stopping: ");
@@ -50,8 +47,7 @@ fn children_of_a_shell_that_became_devstack_are_reaped() {
 
     let run = "run -- sh -c 'until test -e end; do sleep 0.05; done'";
     for command in ["up", run] {
-        let project = TestProject::new();
-        project.write("devstack.toml", ONE);
+        let project = TestProject::with_config(ONE);
         // One is dead before devstack starts, the other one exits while it runs.
         let script =
             format!("true & until test -e go; do sleep 0.05; done & exec \"$0\" {command}");
@@ -82,8 +78,7 @@ fn the_first_process_of_a_container_reaps_what_it_adopts_and_exits_with_130() {
     if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     // As `docker exec` does, another process of the namespace leaves an orphan.
     let script = "(sh -c '(until test -e go; do sleep 0.05; done; touch gone) &'; sleep 1000) & exec \"$0\" up > log 2>&1";
     let ns = project

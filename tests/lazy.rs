@@ -7,19 +7,12 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::{
-    EditedStack, RunningProgram, TestProject, eventually, free_port, free_ports, http_get, occupy,
-    service, try_http_get, wait_limit,
+    EditedStack, TestProject, eventually, free_port, free_ports, http_get, occupy, service,
+    try_http_get, wait_limit,
 };
 
 /// A service that keeps the stack up when others fail.
 const OTHER: &str = "[services.other]\ncommand = 'exec sleep 1000'\n";
-
-fn up(project: &TestProject, config: &str) -> RunningProgram {
-    project.write("devstack.toml", config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
-    up
-}
 
 fn is_in(project: &TestProject, phases: &[(&str, &str)]) {
     let all = |ps: &Value| phases.iter().all(|(name, phase)| service(ps, name)["phase"] == *phase);
@@ -65,7 +58,8 @@ fn the_first_connection_starts_it_and_all_who_come_meanwhile_get_answers() {
     let project = TestProject::new();
     let mut gate = project.gate("gate");
     let port = free_port();
-    let up = up(&project, &gated(port, ""));
+    project.configure(&gated(port, ""));
+    let up = project.up();
     let summary = format!("asleep  starts with the first connection to http://127.0.0.1:{port}");
     up.wait_for(&summary);
     assert!(!up.stdout().contains("begun"), "{}", up.stdout());
@@ -97,18 +91,17 @@ fn the_first_connection_starts_it_and_all_who_come_meanwhile_get_answers() {
     let later = http_get(port, "/later").json();
     assert_eq!(later["pid"], pid);
     assert_ne!(later["port"], port, "its program listens elsewhere, so nothing is refused");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_server_that_speaks_first_is_heard_and_restarts_refuse_nobody() {
-    let project = TestProject::new();
     let port = free_port();
     let config = format!(
         "[services.db]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\nstart = 'lazy'\n"
     );
-    let up = up(&project, &config);
+    let project = TestProject::with_config(&config);
+    let up = project.up();
     let first = rest(connect(port));
     assert!(first.starts_with("pid "), "{first}");
     let clients = thread::spawn(move || {
@@ -121,19 +114,18 @@ fn a_server_that_speaks_first_is_heard_and_restarts_refuse_nobody() {
     // A connection to a run that was told to stop may be cut, but none is refused.
     assert_eq!(clients.join().expect("nobody was refused").len(), 200);
     assert_ne!(rest(connect(port)), first);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn it_sleeps_again_when_unused_and_wakes_again() {
-    let project = TestProject::new();
     let port = free_port();
     let keys = "start = 'lazy'\nidle = '20ms'";
     let config = format!(
         "[services.api]\ncommand = ['{{misbehave}}', 'listen', '--http']\nport = {port}\n{keys}\n"
     );
-    let up = up(&project, &config);
+    let project = TestProject::with_config(&config);
+    let up = project.up();
     let first = http_get(port, "/").json()["pid"].clone();
     up.wait_for("asleep, starts with the first connection to http://127.0.0.1:");
     is_in(&project, &[("api", "asleep")]);
@@ -147,19 +139,15 @@ fn it_sleeps_again_when_unused_and_wakes_again() {
         assert_eq!(http_get(port, "/").status, 200);
     }
     eventually("another run", || (http_get(port, "/").json()["pid"] != first).then_some(()));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_dependency_wakes_with_what_needs_it() {
-    let project = TestProject::new();
     let first = free_ports(2);
     let second = first + 1;
-    let up = up(
-        &project,
-        &format!(
-            r#"
+    let project = TestProject::with_config(&format!(
+        r#"
             [services.db]
             command = ["{{misbehave}}", "listen"]
             port = {first}
@@ -170,8 +158,8 @@ fn a_dependency_wakes_with_what_needs_it() {
             start = "lazy"
             depends_on = ["db"]
             "#
-        ),
-    );
+    ));
+    let up = project.up();
     is_in(&project, &[("db", "asleep"), ("api", "asleep")]);
     assert_eq!(http_get(second, "/").status, 200);
     is_in(&project, &[("db", "ready"), ("api", "ready")]);
@@ -179,50 +167,47 @@ fn a_dependency_wakes_with_what_needs_it() {
     let said = up.wait_for(&format!("db at http://127.0.0.1:{first} {first}, own "));
     let own = said.split("own ").nth(1).and_then(|own| own.split_once(' '));
     assert!(own.is_some_and(|(a, b)| a == b.trim() && a != second.to_string()), "{said}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_start_that_fails_closes_who_waits_and_refuses_the_next() {
-    let project = TestProject::new();
     let port = free_port();
     let config = format!(
         "[services.api]\ncommand = 'echo no database; exit 3'\nport = {port}\nstart = 'lazy'\nrestart = 'no'\n{OTHER}"
     );
-    let up = up(&project, &config);
+    let project = TestProject::with_config(&config);
+    let up = project.up();
     let client = connect(port);
     assert_eq!(rest(client), "");
     up.wait_for("* failed: exited with code 3");
     is_in(&project, &[("api", "failed")]);
     eventually("a refusal", || is_refused(port).then_some(()));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_program_that_insists_on_the_kept_port_is_told() {
-    let project = TestProject::new();
     let port = free_port();
     let command = format!("'{{misbehave}}', 'listen', '--elsewhere', '{port}'");
     let config =
         format!("[services.api]\ncommand = [{command}]\nport = {port}\nstart = 'lazy'\n{OTHER}");
-    let up = up(&project, &config);
+    let project = TestProject::with_config(&config);
+    let up = project.up();
     assert_eq!(rest(connect(port)), "");
     up.wait_for(&format!("devstack itself keeps port {port} open, because the service is lazy"));
     is_in(&project, &[("api", "failed")]);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_stop_stays_until_a_start() {
-    let project = TestProject::new();
     let port = free_port();
     let config = format!(
         "[services.api]\ncommand = ['{{misbehave}}', 'listen', '--http']\nport = {port}\nstart = 'lazy'\n"
     );
-    let up = up(&project, &config);
+    let project = TestProject::with_config(&config);
+    let up = project.up();
     project.devstack(["stop", "api"]).run().expect_code(0);
     eventually("a refusal", || is_refused(port).then_some(()));
     assert_eq!(service(&project.ps(), "api")["phase"], "idle");
@@ -231,20 +216,15 @@ fn a_stop_stays_until_a_start() {
     assert_eq!(http_get(port, "/").status, 200);
     project.devstack(["restart", "api"]).run().expect_code(0);
     assert_eq!(http_get(port, "/").status, 200);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn asleep_is_success_in_the_background_and_for_who_waits() {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\nstart = 'lazy'\n"
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        "[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\nstart = 'lazy'\n"
+    ));
     let up = project.devstack(["up", "-d"]).run().expect_code(0);
     assert!(up.stderr.contains("asleep") || up.stdout.contains("asleep"), "{up:?}");
     project.devstack(["wait"]).run().expect_code(0);
@@ -258,24 +238,20 @@ fn asleep_is_success_in_the_background_and_for_who_waits() {
 
 #[test]
 fn a_command_of_run_wakes_what_it_uses() {
-    let project = TestProject::new();
     let port = free_ports(2);
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen"]
-            port = {port}
-            start = "lazy"
-            [services.spare]
-            command = ["{{misbehave}}", "listen"]
-            port = {}
-            start = "lazy"
-            "#,
-            port + 1
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen"]
+        port = {port}
+        start = "lazy"
+        [services.spare]
+        command = ["{{misbehave}}", "listen"]
+        port = {}
+        start = "lazy"
+        "#,
+        port + 1
+    ));
     let command = "exec 3<>/dev/tcp/127.0.0.1/$DEVSTACK_API_PORT; read -r line <&3; echo got $line";
     let run = project.devstack(["run", "--", "bash", "-c", command]).run().expect_code(0);
     assert!(run.stdout.contains("got pid "), "{run:?}");
@@ -284,12 +260,12 @@ fn a_command_of_run_wakes_what_it_uses() {
 
 #[test]
 fn a_killed_devstack_leaves_nothing() {
-    let project = TestProject::new();
     let port = free_port();
     let config = format!(
         "[services.api]\ncommand = ['{{misbehave}}', 'listen', '--mute']\nport = {port}\nstart = 'lazy'\n"
     );
-    let up = up(&project, &config);
+    let project = TestProject::with_config(&config);
+    let up = project.up();
     let client = connect(port);
     is_in(&project, &[("api", "ready")]);
     up.kill9();
@@ -301,38 +277,37 @@ fn a_killed_devstack_leaves_nothing() {
 
 #[test]
 fn a_devstack_that_is_killed_while_all_sleeps_leaves_no_listener() {
-    let project = TestProject::new();
     let port = free_port();
     let config = format!(
         "[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\nstart = 'lazy'\n"
     );
-    let killed = up(&project, &config);
+    let project = TestProject::with_config(&config);
+    let killed = project.up();
     is_in(&project, &[("api", "asleep")]);
     killed.kill9();
     eventually("a refusal", || is_refused(port).then_some(()));
-    let up = up(&project, &config);
+    project.configure(&config);
+    let up = project.up();
     assert!(rest(connect(port)).starts_with("pid "));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_taken_port_moves_the_door() {
-    let project = TestProject::new();
     let port = free_ports(2);
     let other = occupy(port);
     let config = format!(
         "[services.api]\ncommand = ['{{misbehave}}', 'listen', '--http']\nport = {port}\nstart = 'lazy'\n"
     );
-    let up = up(&project, &config);
+    let project = TestProject::with_config(&config);
+    let up = project.up();
     let moved = service(&project.ps(), "api")["port"].as_u64().expect("a port");
     let moved = u16::try_from(moved).expect("a port");
     assert_ne!(moved, port);
     up.wait_for(&format!("starts with the first connection to http://127.0.0.1:{moved}"));
     assert_eq!(http_get(moved, "/").status, 200);
     drop(other);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::support::{
 
 /// A started `devstack up` of this configuration.
 fn up(project: &TestProject, config: &str) -> RunningProgram {
-    project.write("devstack.toml", config);
+    project.configure(config);
     project.devstack(["up"]).start()
 }
 
@@ -279,9 +279,7 @@ fn what_does_not_start_by_itself_starts_when_it_is_asked_for_or_needed() {
 
 #[test]
 fn a_part_of_the_stack_can_be_started() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.db]
         command = ["{misbehave}", "run"]
@@ -428,9 +426,7 @@ fn a_program_that_is_not_there_is_no_crash() {
 
 #[test]
 fn children_get_a_clean_process() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.fds]
         command = ["{misbehave}", "fdlist"]

@@ -24,8 +24,7 @@ const DEVSTACK: &str = env!("CARGO_BIN_EXE_devstack");
 fn a_stack_that_uses_up_its_descriptors_is_seen_and_mended_from_other_terminals() {
     // A service takes several, so that with one of these limits none at all are left.
     for limit in 60..63 {
-        let project = TestProject::new();
-        project.write("devstack.toml", &services(30));
+        let project = TestProject::with_config(&services(30));
         let script = format!("ulimit -n {limit}; exec \"$0\" up");
         let up = project.program("/bin/sh").args(["-c", &script, DEVSTACK]).start();
         up.wait_for(" of 30 failed");
@@ -108,8 +107,7 @@ fn without(
 
 /// Services that hide what they start, one of them deaf, and what `up` prints when all of them run.
 fn hiding(project: &TestProject, error: &str, calls: &[&str]) -> RunningProgram {
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.tree]
         command = ["{misbehave}", "tree", "plain", "setsid", "double"]
@@ -174,8 +172,8 @@ fn without_its_proc_nothing_is_started() {
     if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+    let project =
+        TestProject::with_config("[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let hide = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
     // No /proc at all; and that of another space of numbers.
     for enter in [&["-Urm", "sh", "-c", hide, DEVSTACK][..], &["-Urpf", DEVSTACK]] {

@@ -32,14 +32,10 @@ fn the_url_is_where_the_listener_is() {
             continue;
         }
         for ready in ["", "ready = { http = '/' }", "ready = { log = 'listening' }"] {
-            let project = TestProject::new();
-            project.write(
-                "devstack.toml",
-                &format!(
-                    "[services.api]\ncommand = '{{misbehave}} listen --http --host {host} {more}'\n\
+            let project = TestProject::with_config(&format!(
+                "[services.api]\ncommand = '{{misbehave}} listen --http --host {host} {more}'\n\
                      port = {port}\n{ready}\n"
-                ),
-            );
+            ));
             let up = project.devstack(["up"]).start();
             // It is right from the first line on.
             let url = format!("http://{url}:{port}");
@@ -47,32 +43,27 @@ fn the_url_is_where_the_listener_is() {
             assert!(said.ends_with(&format!(" at {url}")), "{host} {ready}: {said}");
             let api = seen(&project, |api| api["listening"] == listening);
             assert_eq!(api["url"], url, "{api}");
-            up.end();
-            project.finish();
+            project.end(&up);
         }
     }
 }
 
 #[test]
 fn a_url_without_a_listener_is_not_shown() {
-    let project = TestProject::new();
-    let mut gate = project.gate("gate");
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = "echo up && exec {{misbehave}} listen --http --after-gate gate"
-            port = {port}
-            ready = {{ log = "up" }}
-            [services.web]
-            command = ["{{misbehave}}", "run"]
-            port = "auto"
-            autostart = false
-            "#
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.api]
+        command = "echo up && exec {{misbehave}} listen --http --after-gate gate"
+        port = {port}
+        ready = {{ log = "up" }}
+        [services.web]
+        command = ["{{misbehave}}", "run"]
+        port = "auto"
+        autostart = false
+        "#
+    ));
+    let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
     let said = up.wait_for("api * ready in");
     assert!(!said.contains("http://"), "{said}");
@@ -87,8 +78,7 @@ fn a_url_without_a_listener_is_not_shown() {
     let api = seen(&project, |api| api["url"] != Value::Null);
     assert_eq!(api["url"], format!("http://127.0.0.1:{port}"));
     assert_eq!(api["message"], Value::Null);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// A python program that stands in for a server: it takes no port.
@@ -105,12 +95,9 @@ fn a_known_server_is_reported_with_the_option_to_pass() {
     let (given, actual) = (free_port(), free_port());
     project.write("flask.py", STUBBORN);
     project.write("port", &actual.to_string());
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[services.api]\ncommand = 'python3 -m flask run'\nport = {given}\nready = {{ log = 'serving' }}\n"
-        ),
-    );
+        ));
     let up = project.devstack(["up"]).start();
     let text = format!("was given PORT={given} but is listening on {actual}: pass --port $PORT");
     let said = up.wait_for("was given PORT");
@@ -124,40 +111,30 @@ fn a_known_server_is_reported_with_the_option_to_pass() {
     assert_eq!(api["url"], format!("http://127.0.0.1:{actual}"));
     let table = project.devstack(["ps"]).run().expect_code(0).stdout;
     assert!(table.contains(&format!("{actual} (assigned {given})")), "{table}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_port_in_addition_is_shown_and_is_no_trouble() {
-    let project = TestProject::new();
     let port = free_ports(3);
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = '{{misbehave}} listen --http --also 127.0.0.1:{}'\nport = {port}\n",
-            port + 1
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        "[services.api]\ncommand = '{{misbehave}} listen --http --also 127.0.0.1:{}'\nport = {port}\n",
+        port + 1
+    ));
     let up = project.devstack(["up"]).start();
     let both = json!([format!("127.0.0.1:{port}"), format!("127.0.0.1:{}", port + 1)]);
     let api = seen(&project, |api| api["listening"] == both);
     assert_eq!(api["url"], format!("http://127.0.0.1:{port}"));
     assert_eq!(api["message"], Value::Null);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_unix_socket_is_named() {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = '{{misbehave}} listen --unix the.sock'\nport = {port}\nready = {{ log = 'ready' }}\n"
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        "[services.api]\ncommand = '{{misbehave}} listen --unix the.sock'\nport = {port}\nready = {{ log = 'ready' }}\n"
+    ));
     let up = project.devstack(["up"]).start();
     let said = up.wait_for("was given PORT");
     assert!(said.ends_with("but is listening on the Unix socket the.sock"), "{said}");
@@ -174,12 +151,9 @@ fn a_service_that_opens_more_than_its_host_is_reported_once() {
     let project = TestProject::new();
     let port = free_port();
     let write = |host: &str, text: &str| {
-        project.write(
-            "devstack.toml",
-            &format!(
+        project.configure(&format!(
                 "[services.api]\ncommand = '{{misbehave}} listen --http --text {text} --host {host}'\nport = {port}\n"
-            ),
-        );
+            ));
     };
     write("0.0.0.0", "one");
     let up = project.devstack(["up"]).start();
@@ -202,18 +176,15 @@ fn a_service_that_opens_more_than_its_host_is_reported_once() {
     let here = json!([format!("127.0.0.1:{port}")]);
     let api = seen(&project, |api| api["restarts"] == 2 && api["listening"] == here);
     assert_eq!((&api["message"], &api["network_urls"]), (&Value::Null, &json!([])));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_script_that_listens_everywhere_is_told_what_its_program_takes() {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!("[services.api]\ncommand = 'env ./npm run dev'\nport = {port}\n"),
-    );
+    let project = TestProject::with_config(&format!(
+        "[services.api]\ncommand = 'env ./npm run dev'\nport = {port}\n"
+    ));
     let npm = project.write("npm", "#!/bin/sh\nexec {misbehave} listen --host 0.0.0.0\n");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(npm, executable).expect("it is ours");
@@ -235,22 +206,17 @@ fn a_script_that_listens_everywhere_is_told_what_its_program_takes() {
 
 #[test]
 fn a_service_that_opens_less_than_its_host_is_reported() {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.api]\ncommand = '{{misbehave}} listen --host 127.0.0.1'\nport = {port}\nhost = '0.0.0.0'\n"
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        "[services.api]\ncommand = '{{misbehave}} listen --host 127.0.0.1'\nport = {port}\nhost = '0.0.0.0'\n"
+    ));
     let up = project.devstack(["up"]).start();
     up.wait_for("only this machine can reach: api");
     let said = up.wait_for("other machines cannot reach it");
     let text =
         format!("api * is listening only on 127.0.0.1:{port} although its host is 0.0.0.0: other");
     assert!(said.contains(&text), "{said}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -267,12 +233,9 @@ fn a_holder_that_shares_its_port_is_seen() {
         let stranger = project.misbehave(args).start();
         stranger.wait_for("ready");
         // Our service would share it, too: only looking beforehand helps.
-        project.write(
-            "devstack.toml",
-            &format!(
-                "[services.api]\ncommand = '{{misbehave}} listen --http --share'\nport = {port}\n"
-            ),
-        );
+        project.configure(&format!(
+            "[services.api]\ncommand = '{{misbehave}} listen --http --share'\nport = {port}\n"
+        ));
         let up = project.devstack(["up"]).start();
         up.wait_for(&format!("; using {}", port + 1));
         assert_eq!(http_get(port + 1, "/").json()["port"], port + 1);
@@ -290,25 +253,22 @@ fn what_run_tells_its_command_is_where_services_are() {
     let project = TestProject::new();
     let port = free_ports(3);
     let _stranger = occupy(port + 2);
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.six]
-            command = ["{{misbehave}}", "listen", "--host", "::1"]
-            port = {port}
-            [services.open]
-            command = ["{{misbehave}}", "listen"]
-            host = "0.0.0.0"
-            port = {}
-            [services.user]
-            command = "echo $DEVSTACK_OPEN_URL $DEVSTACK_OPEN_HOST > user.out"
-            kind = "task"
-            depends_on = ["open"]
-            "#,
-            port + 1
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [services.six]
+        command = ["{{misbehave}}", "listen", "--host", "::1"]
+        port = {port}
+        [services.open]
+        command = ["{{misbehave}}", "listen"]
+        host = "0.0.0.0"
+        port = {}
+        [services.user]
+        command = "echo $DEVSTACK_OPEN_URL $DEVSTACK_OPEN_HOST > user.out"
+        kind = "task"
+        depends_on = ["open"]
+        "#,
+        port + 1
+    ));
     let command = "echo $DEVSTACK_SIX_URL $DEVSTACK_OPEN_URL $DEVSTACK_OPEN_HOST";
     let ended = project.devstack(["run", "--", "sh", "-c", command]).run().expect_code(0);
     let open = format!("http://127.0.0.1:{} 127.0.0.1\n", port + 1);

@@ -135,7 +135,9 @@ fn what_the_stack_says_for_all_reaches_those_it_concerns() {
     let before = stack.pids();
     // The conflict policy does not concern services that have a port.
     let here = stack.up.here();
-    stack.project.write("devstack.toml", &with("env = { LEVEL = \"x\" }\nhost = \"::1\"\nenv_file = \"all.env\"\non_conflict = \"fail\""));
+    stack.project.configure(&with(
+        "env = { LEVEL = \"x\" }\nhost = \"::1\"\nenv_file = \"all.env\"\non_conflict = \"fail\"",
+    ));
     assert_eq!(stack.save("c.env", "LEVEL=2\n"), ["c restart: env changed: LEVEL"]);
     let lines = stack.up.lines_since(here);
     assert_eq!(lines.iter().filter(|line| line.contains("applied")).count(), 1, "{lines:?}");
@@ -158,7 +160,7 @@ fn the_name_of_a_running_stack_does_not_change() {
     // The name that it has may be written down.
     let here = stack.up.here();
     let same = ["[stack]\nname = \"app\"\n", &*idler("a", "")].concat();
-    stack.project.write("devstack.toml", &same);
+    stack.project.configure(&same);
     stack.up.wait_since(here, "configuration is valid again; nothing changed");
     assert_eq!(stack.pids(), before);
     stack.end();
@@ -211,7 +213,7 @@ fn without_watching_nothing_is_followed() {
     let pids = stack.pids();
     let here = stack.up.here();
     stack.project.write("source", "2");
-    stack.project.write("devstack.toml", &[&*a, &idler("b", "")].concat());
+    stack.project.configure(&[&*a, &idler("b", "")].concat());
     // It has read the new file by the time it has answered.
     assert_eq!(stack.plan()["changes"][0]["service"], "b");
     assert_eq!((stack.pids(), stack.up.lines_since(here).len()), (pids, 0));
@@ -258,7 +260,7 @@ fn what_is_no_file_any_more_changes_nothing_until_it_is_one_again() {
         assert_eq!(stack.pids(), before, "{index}");
         remove();
         let here = stack.up.here();
-        stack.project.write("devstack.toml", &good);
+        stack.project.configure(&good);
         stack.up.wait_since(here, "is valid again");
     }
     // A link to a good file is a good file, and followed where it leads.
@@ -334,8 +336,7 @@ fn every_file_that_was_named_is_followed() {
 
 #[test]
 fn another_project_above_is_not_taken_for_this_one() {
-    let project = TestProject::new();
-    project.write("devstack.toml", &idler("above", ""));
+    let project = TestProject::with_config(&idler("above", ""));
     project.write("inner/devstack.toml", &idler("a", ""));
     let up = project.devstack(["up"]).dir("inner").start();
     up.wait_for("is up");
@@ -348,8 +349,7 @@ fn another_project_above_is_not_taken_for_this_one() {
     let here = up.here();
     project.write("inner/devstack.toml", &idler("a", "color = \"red\""));
     up.wait_since(here, "is valid again");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -380,7 +380,7 @@ fn one_save_is_one_apply_with_every_editor() {
         stack.up.wait_count(number, "applied the new configuration");
     }
     // Anything that is still to come is older than this.
-    stack.project.write("devstack.toml", &[&*file(SAVES), &idler("b", "")].concat());
+    stack.project.configure(&[&*file(SAVES), &idler("b", "")].concat());
     stack.up.wait_for("b * starting");
     let lines = stack.up.lines();
     let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
@@ -483,9 +483,8 @@ fn data_of_a_service_renamed_while_the_stack_is_down_comes_along() {
         )
     };
     let start = |names: &[&str]| {
-        project.write("devstack.toml", &names.iter().map(|name| redis(name)).collect::<String>());
-        let up = project.devstack(["up"]).start();
-        up.wait_for("is up");
+        project.configure(&names.iter().map(|name| redis(name)).collect::<String>());
+        let up = project.up();
         up.end();
         up.lines()
     };

@@ -78,7 +78,7 @@ fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
              exec tail -f /dev/null\"\nrestart = \"always\"\n"
         );
     }
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let wait_floods = || {
         for i in 0..SERVICES {
             let sum = project.path(format!("s{i}.sum"));
@@ -86,8 +86,7 @@ fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
             std::fs::remove_file(sum).expect("it is there");
         }
     };
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let follower = project.devstack(["logs", "-f", "--json", "-n", "all"]).start();
     wait_floods();
     let ps = project.ps();
@@ -154,14 +153,10 @@ fn every_byte_of_ten_floods_is_stored_or_accounted_for() {
 
 #[test]
 fn the_log_of_one_that_was_killed_is_whole_up_to_its_end() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1000\n[services.flood]\n\
+    let project = TestProject::with_config(&format!(
+        "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1000\n[services.flood]\n\
              command = [\"{{misbehave}}\", \"flood\", \"--lines\", \"100000000\", \"--len\", \"{LEN}\"]\n"
-        ),
-    );
+    ));
     for round in 1..=5u64 {
         let up = project.devstack(["up"]).start();
         // Somewhere in the midst of it, each time somewhere else.
@@ -197,8 +192,7 @@ const TALK: &str = r#"
     "#;
 
 fn talk() -> (TestProject, RunningProgram) {
-    let project = TestProject::new();
-    project.write("devstack.toml", TALK);
+    let project = TestProject::with_config(TALK);
     let up = project.devstack(["up"]).start();
     up.wait_for("api    | ready");
     up.wait_for("worker | ready");
@@ -244,9 +238,7 @@ fn lines_are_searched_while_it_runs_and_after() {
 
 #[test]
 fn up_and_run_print_json_or_no_names() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"one\", \"two\"]\n",
     );
     let ended = project.devstack(["up", "--output", "json"]).run().expect_code(0);
@@ -303,20 +295,15 @@ fn a_follower_in_a_terminal_leaves_it_and_the_stack_as_they_were() {
     let shown = follow.bytes(Source::Stdout);
     assert!(memchr::memmem::find(&shown, b"\x1b[").is_some(), "names have colours");
     assert_eq!(service(&project.ps(), "api")["pid"], pid);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_follower_sees_every_line_across_restarts_and_files() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1000\n[services.api]\n\
+    let project = TestProject::with_config(&format!(
+        "[stack.logs]\nmax_size = \"256KB\"\nkeep = 1000\n[services.api]\n\
              command = \"{{misbehave}} flood --lines 2000 --len {LEN} --both; exec {{misbehave}} run\"\n"
-        ),
-    );
+    ));
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
     // Only the words of the service: it is ready after its flood, and devstack calls it so when it starts.
@@ -341,9 +328,7 @@ fn a_follower_sees_every_line_across_restarts_and_files() {
 
 #[test]
 fn the_failure_of_a_service_comes_with_its_last_lines() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\ncommand = \"echo first; echo the reason >&2; exit 3\"\nrestart = \"no\"\n",
     );
     let ended = project.devstack(["up"]).run().expect_code(1);
@@ -359,21 +344,17 @@ fn on_a_small_disk(options: &str) {
     if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = TestProject::new();
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.flood]
+        command = "{{misbehave}} flood --lines 3000 --len {LEN} && echo x > flood.done && exec {{misbehave}} run"
+        [services.other]
+        command = "{{misbehave}} gate room && mount -o remount,size=16m,nr_inodes=1000 .devstack && echo more && exec {{misbehave}} run"
+        [services.ticker]
+        command = "while sleep 0.2; do echo tick; done"
+        "#
+    ));
     let mut gate = project.gate("room");
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.flood]
-            command = "{{misbehave}} flood --lines 3000 --len {LEN} && echo x > flood.done && exec {{misbehave}} run"
-            [services.other]
-            command = "{{misbehave}} gate room && mount -o remount,size=16m,nr_inodes=1000 .devstack && echo more && exec {{misbehave}} run"
-            [services.ticker]
-            command = "while sleep 0.2; do echo tick; done"
-            "#
-        ),
-    );
     std::fs::create_dir(project.path(".devstack")).expect("the project is ours");
     let script = "mount -t tmpfs -o mode=0700,$1 disk .devstack && exec \"$0\" up";
     let up = project
@@ -400,8 +381,7 @@ fn on_a_small_disk(options: &str) {
     let warnings =
         up.lines().iter().filter(|line| line.contains("keeping recent lines in memory")).count();
     assert_eq!(warnings, 1, "{:#?}", up.lines());
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -422,13 +402,10 @@ fn a_disk_that_is_full_while_files_are_put_away_loses_nothing_uncounted() {
     let lines = lines().max(12_000);
     let project = TestProject::new();
     // Room for two of the four files that there would be.
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[stack.logs]\nmax_size = \"256KB\"\nkeep = 3\n[services.flood]\n\
              command = \"{{misbehave}} flood --lines {lines} --len {LEN} --both --sum flood.sum; exec tail -f /dev/null\"\n"
-        ),
-    );
+        ));
     std::fs::create_dir(project.path(".devstack")).expect("the project is ours");
     let script = "mount -t tmpfs -o mode=0700,size=600k disk .devstack && exec \"$0\" up";
     let up = project
@@ -446,8 +423,7 @@ fn a_disk_that_is_full_while_files_are_put_away_loses_nothing_uncounted() {
     let warned = |line: &&String| line.contains("keeping recent lines in memory");
     assert_eq!(up.lines().iter().filter(warned).count(), 1);
     assert!(up.is_running());
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -498,8 +474,8 @@ fn what_devstack_says_is_read_from_other_terminals_and_after_a_crash() {
 
 #[test]
 fn a_stack_whose_services_printed_nothing_still_left_what_was_said_of_it() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.mute]\nkind = \"task\"\ncommand = \"false\"\n");
+    let project =
+        TestProject::with_config("[services.mute]\nkind = \"task\"\ncommand = \"false\"\n");
     assert_eq!(project.devstack(["up"]).start().wait_code(), 1);
     let logs = project.devstack(["logs"]).run().expect_code(0).stdout;
     assert!(logs.contains("* failed: exited with code 1"), "{logs}");
@@ -509,15 +485,13 @@ fn a_stack_whose_services_printed_nothing_still_left_what_was_said_of_it() {
 
 #[test]
 fn a_json_reader_gets_the_start_of_a_line_only_if_it_asks_and_marked() {
-    let project = TestProject::new();
-    let mut gate = project.gate("gate");
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.init]
         command = "printf 'begin\nContinue? [y/N] '; : < gate; echo yes; exec sleep 1000"
         "#,
     );
+    let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
     // Shown there, so it was quiet.
     up.wait_for("Continue?");

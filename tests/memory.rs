@@ -51,9 +51,8 @@ fn a_busy_session_keeps_little_memory_and_no_more_with_time() {
     let file: String =
         (0..100).map(|at| format!("VARIABLE_{at}=a value of some length\n")).collect();
     project.write(".env", &file);
-    project.write("devstack.toml", &config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(&config);
+    let up = project.up();
     let socket = project.socket();
     let follow = project.devstack(["logs", "-f"]).start();
     follow.wait_for("a line of some length, 500");
@@ -69,7 +68,7 @@ fn a_busy_session_keeps_little_memory_and_no_more_with_time() {
                 });
             }
         });
-        project.write("devstack.toml", &format!("{config}# round {number}\n"));
+        project.configure(&format!("{config}# round {number}\n"));
         for at in 0..4 {
             let body = format!(r#"{{"services": ["s{at}"]}}"#);
             ask(&socket, "POST", "/v1/restart", &body);
@@ -85,6 +84,5 @@ fn a_busy_session_keeps_little_memory_and_no_more_with_time() {
         });
     }
     follow.end();
-    up.end();
-    project.finish();
+    project.end(&up);
 }

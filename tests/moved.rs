@@ -7,13 +7,10 @@ use crate::support::{MarkerLog, TestProject, eventually, idler, service};
 /// `git clean -fdx` removes the state directory: what is written next creates it again.
 #[test]
 fn a_removed_state_directory_is_created_again() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\ncommand = [\"{misbehave}\", \"marker\", \"markers\"]\n",
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     fs::remove_dir_all(project.path(".devstack")).expect("it was there");
     let mut runs = 1;
     // The log looks for its files once a second.
@@ -129,13 +126,13 @@ fn a_second_stack_is_refused_after_the_state_directory_was_removed() {
     for options in [&["up"][..], &["up", "--no-watch"]] {
         let project = TestProject::new();
         let file = idler("api", "");
-        project.write("devstack.toml", &file);
+        project.configure(&file);
         let up = project.devstack(options).start();
         up.wait_for("is up");
         let watches = options.len() == 1;
         if watches {
             // From the first edit that is seen on, everything is.
-            project.write("devstack.toml", &(file + &idler("other", "")));
+            project.configure(&(file + &idler("other", "")));
             up.wait_for("applied the new configuration");
         }
         remove(&project, ".devstack");
@@ -151,7 +148,6 @@ fn a_second_stack_is_refused_after_the_state_directory_was_removed() {
         }
         let refused = second.run();
         assert!(refused.stderr.contains("already running in this directory"), "{}", refused.stderr);
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }

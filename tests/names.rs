@@ -36,9 +36,7 @@ impl Names {
     }
 
     pub fn project(&self, stack: &str, config: &str) -> TestProject {
-        let project = TestProject::new();
-        project.write("devstack.toml", &format!("[stack]\nname = \"{stack}\"\n{config}"));
-        project
+        TestProject::with_config(&format!("[stack]\nname = \"{stack}\"\n{config}"))
     }
 
     pub fn devstack(&self, project: &TestProject, args: &[&str]) -> TestCommand {

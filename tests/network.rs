@@ -35,7 +35,7 @@ fn ps_inside(project: &TestProject, setup: &str, args: &[&str]) -> Option<(Value
 }
 
 fn write(project: &TestProject, text: &str) {
-    project.write("devstack.toml", text);
+    project.configure(text);
 }
 
 /// Two networks, one of them with containers on this machine.
@@ -167,8 +167,7 @@ fn an_address_of_another_machine_starts_nothing() {
     write(&project, &format!("[stack]\nhost = '10.99.0.1'\n{SHOP}"));
     up.wait_for("not applied: ");
     up.wait_for(text);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// As a user without privileges would be.

@@ -24,8 +24,7 @@ const HIDING: &str = r#"
 
 /// A stack of them, complete.
 fn hiding() -> (TestProject, RunningProgram) {
-    let project = TestProject::new();
-    project.write("devstack.toml", HIDING);
+    let project = TestProject::with_config(HIDING);
     let up = project.devstack(["up"]).start();
     for service in ["tree   ", "cleared", "deaf   "] {
         up.wait_for(&format!("{service} | ready"));
@@ -73,8 +72,7 @@ fn after_a_stop_of_the_service() {
     let (project, up) = hiding();
     project.devstack(["stop", "tree", "cleared", "deaf", "shell"]).run().expect_code(0);
     assert_eq!(fixtures(&project), 0);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -97,8 +95,7 @@ const PROBING: &str = r#"
 #[test]
 fn of_the_commands_of_probes() {
     for end in [Signal::KILL, Signal::TERM, Signal::INT] {
-        let project = TestProject::new();
-        project.write("devstack.toml", PROBING);
+        let project = TestProject::with_config(PROBING);
         let up = project.devstack(["up"]).start();
         eventually("both probes to hang", || {
             let hangs = |file: &str| {
@@ -131,8 +128,7 @@ const ORDERED: &str = r#"
 /// Breaks the loop of devstack; only a debug build can be broken. Returns the exit code.
 #[cfg(debug_assertions)]
 fn broken(how: &str, args: &[&str]) -> (TestProject, RunningProgram, i32) {
-    let project = TestProject::new();
-    project.write("devstack.toml", ORDERED);
+    let project = TestProject::with_config(ORDERED);
     let broken = project.devstack(args).env("DEVSTACK_TEST_PANIC", how).start();
     broken.wait_for("api | up");
     broken.wait_for("db  | up");
@@ -194,9 +190,7 @@ fn after_devstack_and_its_guard_are_killed() {
 
 #[test]
 fn what_outlives_its_main_process_is_ended_and_named() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.leaves]
         command = ["{misbehave}", "orphan", "plain", "setsid", "double"]
@@ -219,15 +213,12 @@ fn what_outlives_its_main_process_is_ended_and_named() {
     let ps = project.ps();
     assert_eq!(service(&ps, "leaves")["message"]["class"], "orphan");
     assert_eq!(fixtures(&project), 1);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_chain_of_forks_is_caught() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.chain]
         command = ["{misbehave}", "fork-chain", "300", "--on-term"]
@@ -243,8 +234,7 @@ fn a_chain_of_forks_is_caught() {
 
 #[test]
 fn a_start_that_is_interrupted_leaves_nothing() {
-    let project = TestProject::new();
-    project.write("devstack.toml", HIDING);
+    let project = TestProject::with_config(HIDING);
     for line in
         ["tree    * starting", "cleared | child", "tree    | child plain", "shell   | ready"]
     {
@@ -262,8 +252,7 @@ fn the_next_start_heals_what_a_killed_one_left() {
     up.kill9();
     eventually("the directory to be free", || project.alive().is_empty().then_some(()));
     assert_eq!(project.try_ps().code(), 3);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     assert_eq!(project.ps()["supervisor_pid"], up.pid());
     up.end();
     project.sockets_must_go();
@@ -273,9 +262,7 @@ fn the_next_start_heals_what_a_killed_one_left() {
 /// A server that goes into the background, and a program that ends with its stdin, are told how to stay.
 #[test]
 fn what_ends_at_once_is_told_how_to_stay() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.daemon]
         command = "{misbehave} run & exit 0"
@@ -292,6 +279,5 @@ fn what_ends_at_once_is_told_how_to_stay() {
     );
     up.wait_for("watcher * exited at once, perhaps because its stdin is /dev/null");
     up.wait_for("set `tty = true` under [services.watcher]");
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -39,18 +39,14 @@ fn assert_flood(shown: &[&str], count: u64) {
 
 #[test]
 fn two_floods_at_once_are_whole_and_complete() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.one]
-            command = ["{{misbehave}}", "flood", "--lines", "{LINES}", "--len", "{LEN}", "--both"]
-            [services.other]
-            command = ["{{misbehave}}", "flood", "--lines", "{LINES}", "--len", "{LEN}", "--both"]
-            "#
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.one]
+        command = ["{{misbehave}}", "flood", "--lines", "{LINES}", "--len", "{LEN}", "--both"]
+        [services.other]
+        command = ["{{misbehave}}", "flood", "--lines", "{LINES}", "--len", "{LEN}", "--both"]
+        "#
+    ));
     let ended = project.devstack(["up"]).run().expect_code(0);
     for name in ["one", "other"] {
         assert_flood(&of(&ended.stdout, name), LINES);
@@ -65,10 +61,9 @@ fn the_last_words_of_every_service_are_shown() {
     let project = TestProject::new();
     let talk =
         "trap '{misbehave} flood --lines 5000 --len 70; exit 0' TERM; {misbehave} run & wait";
-    project.write(
-        "devstack.toml",
-        &format!("[services.one]\ncommand = \"{talk}\"\n[services.other]\ncommand = \"{talk}\"\n"),
-    );
+    project.configure(&format!(
+        "[services.one]\ncommand = \"{talk}\"\n[services.other]\ncommand = \"{talk}\"\n"
+    ));
     let up = project.devstack(["up"]).start();
     up.wait_for("one   | ready");
     up.wait_for("other | ready");
@@ -82,9 +77,7 @@ fn the_last_words_of_every_service_are_shown() {
 
 #[test]
 fn log_files_hold_exactly_what_was_written() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.text]
         command = ["{misbehave}", "flood", "--lines", "9999", "--len", "100", "--sum", "text.sum"]
@@ -113,18 +106,14 @@ fn log_files_hold_exactly_what_was_written() {
 
 #[test]
 fn a_reader_that_stands_still_stops_no_service() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.one]
-            command = "{{misbehave}} flood --lines 200000 --len {LEN} && echo x > one.done"
-            [services.other]
-            command = "{{misbehave}} flood --lines 200000 --len {LEN} && echo x > other.done"
-            "#
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.one]
+        command = "{{misbehave}} flood --lines 200000 --len {LEN} && echo x > one.done"
+        [services.other]
+        command = "{{misbehave}} flood --lines 200000 --len {LEN} && echo x > other.done"
+        "#
+    ));
     let mut command = project.devstack(["up"]).command();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut up = starting::spawn(&mut command).expect("devstack starts");
@@ -153,9 +142,7 @@ fn a_reader_that_stands_still_stops_no_service() {
 
 /// What three services look like in a terminal of this environment.
 fn painted(name: &str, value: &str) -> (TestProject, RunningProgram) {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.a]
         command = ["{misbehave}", "say", "one", "two"]
@@ -222,9 +209,7 @@ fn no_color_means_none_and_a_pipe_has_none() {
 
 #[test]
 fn a_terminal_obeys_no_service() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.evil]\ncommand = [\"{misbehave}\", \"flood\", \"--lines\", \"1000\", \"--escapes\"]\n",
     );
     let up = project.devstack(["up"]).terminal(30, 100).start();
@@ -295,10 +280,7 @@ fn a_real_terminal_is_neither_asked_nor_changed() {
     bytes.extend(0..=255);
     bytes.extend(b"\nlast\n");
     std::fs::write(project.path("hostile"), bytes).expect("the project is ours");
-    project.write(
-        "devstack.toml",
-        "[services.evil]\nkind = \"task\"\ncommand = [\"cat\", \"hostile\"]\n",
-    );
+    project.configure("[services.evil]\nkind = \"task\"\ncommand = [\"cat\", \"hostile\"]\n");
     // The answers of the terminal are in its input, before the answer to the last question, which ends with `c`.
     project.write(
         "script",
@@ -350,9 +332,7 @@ fn a_real_terminal_is_neither_asked_nor_changed() {
 
 #[test]
 fn odd_lines_are_shown_whole() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.odd]
         command = '''printf 'no end'; printf '\n\n\n'; printf 'cr\r\n'; printf '\377\376 bytes\n'; printf 'last' '''

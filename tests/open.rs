@@ -49,10 +49,9 @@ autostart = false
 #[test]
 fn the_primary_service_is_opened() {
     let (project, port) = project();
-    project.write("devstack.toml", &stack(port, ""));
+    project.configure(&stack(port, ""));
     open(&project, &[]).expect_code(3);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     assert_eq!(project.ps()["primary"], "web");
     let url = format!("http://127.0.0.1:{port}");
     assert_eq!(open(&project, &[]).expect_code(0).stdout, format!("{url}\n"));
@@ -85,15 +84,14 @@ fn the_primary_service_is_opened() {
     let failed = open(&project, &["broken"]).expect_code(1);
     assert!(failed.stderr.contains("broken failed: "), "{}", failed.stderr);
     assert_eq!(project.read("opened").lines().count(), 2);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn one_that_is_not_ready_yet_is_waited_for() {
     let (project, port) = project();
     let more = format!("ready = {{ exec = 'test -e {}' }}", project.path("go").display());
-    project.write("devstack.toml", &stack(port, &more));
+    project.configure(&stack(port, &more));
     let up = project.devstack(["up"]).start();
     project.wait_ps(|ps| service(ps, "web")["phase"] == "starting");
     let opening = with_browser(&project, project.devstack(["open"])).start();
@@ -102,8 +100,7 @@ fn one_that_is_not_ready_yet_is_waited_for() {
     project.write("go", "");
     assert_eq!(opening.wait_code(), 0);
     assert_eq!(project.read("opened"), format!("http://127.0.0.1:{port}\n"));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// Waits until the browser has been started, and gives the URL.
@@ -118,7 +115,7 @@ fn opened(project: &TestProject) -> String {
 fn up_opens_it_when_all_is_ready() {
     for words in [&["up", "--open"][..], &["up", "-d", "--open"]] {
         let (project, port) = project();
-        project.write("devstack.toml", &stack(port, ""));
+        project.configure(&stack(port, ""));
         let up = with_browser(&project, project.devstack(words)).start();
         let url = format!("http://127.0.0.1:{port}");
         up.wait_for(&format!("opening {url}"));
@@ -132,17 +129,16 @@ fn up_opens_it_when_all_is_ready() {
 #[test]
 fn without_a_browser_up_says_so() {
     let (project, port) = project();
-    project.write("devstack.toml", &stack(port, ""));
+    project.configure(&stack(port, ""));
     let up = project.devstack(["up", "--open"]).start();
     up.wait_for(&format!(
         "no browser found for http://127.0.0.1:{port}: open it on a machine with a browser"
     ));
     up.end();
-    project.write("devstack.toml", "[services.db]\ncommand = ['{misbehave}', 'run']\n");
+    project.configure("[services.db]\ncommand = ['{misbehave}', 'run']\n");
     let up = with_browser(&project, project.devstack(["up", "--open"])).start();
     up.wait_for("cannot open a page: no service of app has a port");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -151,7 +147,7 @@ fn a_browser_outlives_the_stack_that_opened_it() {
     let script = "#!/bin/sh\nsleep 1000 &\necho $! > pid.new; mv pid.new opened\n";
     let browser = project.write("browser.sh", script);
     std::fs::set_permissions(browser, std::fs::Permissions::from_mode(0o755)).expect("ours");
-    project.write("devstack.toml", &stack(port, ""));
+    project.configure(&stack(port, ""));
     let up = with_browser(&project, project.devstack(["up", "--open"])).start();
     up.wait_for("is up");
     let pid: u32 = opened(&project).trim().parse().expect("a pid");

@@ -15,11 +15,6 @@ use crate::support::{
     require, require_program, service, try_http_get, wait_limit,
 };
 
-fn up(project: &TestProject, config: &str) -> RunningProgram {
-    project.write("devstack.toml", config);
-    project.devstack(["up"]).start()
-}
-
 /// A service that answers on the socket it is passed.
 fn answering(port: u16, keys: &str) -> String {
     format!(
@@ -64,12 +59,9 @@ impl Waiting {
 
 #[test]
 fn a_program_that_opens_the_port_itself_is_reported_and_keeps_it() {
-    let project = TestProject::new();
     let (port, other) = (free_ports(2), free_ports(2));
-    let up = up(
-        &project,
-        &format!(
-            r#"
+    let project = TestProject::with_config(&format!(
+        r#"
             [services.api]
             command = ["{{misbehave}}", "listen", "--http"]
             port = {{ prefer = {port}, pass = true }}
@@ -81,8 +73,8 @@ fn a_program_that_opens_the_port_itself_is_reported_and_keeps_it() {
             [services.bystander]
             command = ["{{misbehave}}", "run"]
             "#
-        ),
-    );
+    ));
+    let up = project.devstack(["up"]).start();
     for port in [port, other] {
         up.wait_for(&format!("devstack itself holds port {port} open to pass it on"));
     }
@@ -92,38 +84,34 @@ fn a_program_that_opens_the_port_itself_is_reported_and_keeps_it() {
         assert_eq!(service(&ps, name)["port"], port, "{ps}");
         assert_eq!(service(&ps, name)["restarts"], 0, "{ps}");
     }
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_service_gets_its_sockets_as_systemd_passes_them() {
     for tty in [false, true] {
-        let project = TestProject::new();
         let first = free_ports(3);
-        let up = up(
-            &project,
-            &format!(
-                r#"
-                [services.facts]
-                command = "A=b {{misbehave}} --stay print-env LISTEN_PID LISTEN_FDS LISTEN_FDNAMES A"
-                ports = {{ web = {{ prefer = {first}, pass = true }}, own = {}, admin = {{ prefer = {}, pass = true }} }}
-                ready = {{ delay = "1ms" }}
-                tty = {tty}
-                [services.fds]
-                command = ["{{misbehave}}", "--stay", "fdlist"]
-                port = {{ prefer = "auto", pass = true }}
-                ready = {{ notify = true, exec = "true" }}
-                tty = {tty}
-                [services.signals]
-                command = ["{{misbehave}}", "sigmask"]
-                port = {{ prefer = "auto", pass = true }}
-                kind = "task"
-                "#,
-                first + 1,
-                first + 2
-            ),
-        );
+        let project = TestProject::with_config(&format!(
+            r#"
+            [services.facts]
+            command = "A=b {{misbehave}} --stay print-env LISTEN_PID LISTEN_FDS LISTEN_FDNAMES A"
+            ports = {{ web = {{ prefer = {first}, pass = true }}, own = {}, admin = {{ prefer = {}, pass = true }} }}
+            ready = {{ delay = "1ms" }}
+            tty = {tty}
+            [services.fds]
+            command = ["{{misbehave}}", "--stay", "fdlist"]
+            port = {{ prefer = "auto", pass = true }}
+            ready = {{ notify = true, exec = "true" }}
+            tty = {tty}
+            [services.signals]
+            command = ["{{misbehave}}", "sigmask"]
+            port = {{ prefer = "auto", pass = true }}
+            kind = "task"
+            "#,
+            first + 1,
+            first + 2
+        ));
+        let up = project.devstack(["up"]).start();
         up.wait_for("facts   | LISTEN_FDNAMES=web:admin");
         up.wait_for("facts   | LISTEN_FDS=2");
         up.wait_for("facts   | A=b");
@@ -146,8 +134,7 @@ fn a_service_gets_its_sockets_as_systemd_passes_them() {
         for what in ["blocked", "ignored"] {
             assert!(signals.contains(&format!("signals | {what}")), "{signals:?}");
         }
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 
@@ -168,7 +155,7 @@ fn no_other_process_gets_them() {
         depends_on = ["api"]
         "#
     );
-    project.write("devstack.toml", &config);
+    project.configure(&config);
     let up = project
         .devstack(["up"])
         .env("LISTEN_FDS", "1")
@@ -204,8 +191,8 @@ fn a_connection_waits_for_the_next_run_and_a_stop_refuses() {
         &format!("[\"{{misbehave}}\", \"listen\", \"--after-gate\", \"{}\"", gate.path().display()),
     );
     gate.open();
-    let up = up(&project, &config);
-    up.wait_for("is up");
+    project.configure(&config);
+    let up = project.up();
     let first = pid(&project.ps(), "api");
     assert_eq!(http_get(port, "/").json()["pid"], first);
     gate.shut();
@@ -236,8 +223,7 @@ fn a_connection_waits_for_the_next_run_and_a_stop_refuses() {
     assert!(is_refused(port));
     project.devstack(["start", "api"]).run().expect_code(0);
     assert_eq!(http_get(port, "/").status, 200);
-    up.end();
-    project.finish();
+    project.end(&up);
     assert!(is_refused(port));
 }
 
@@ -253,22 +239,19 @@ fn a_socket_listens_on_the_host_of_the_service() {
         if !require("IPv6", ipv6) {
             continue;
         }
-        let project = TestProject::new();
         let port = free_port();
-        let up = up(&project, &answering(port, &format!("host = \"{host}\"")));
-        up.wait_for("is up");
+        let project = TestProject::with_config(&answering(port, &format!("host = \"{host}\"")));
+        let up = project.up();
         assert_eq!(try_http_get(at, port, "/").expect("it listens there").status, 200);
         if let Some(not_at) = not_at {
             TcpStream::connect((not_at, port)).expect_err("it does not listen there");
         }
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 
 #[test]
 fn one_that_is_over_refuses_too() {
-    let project = TestProject::new();
     let port = free_port();
     let gone = format!(
         r#"
@@ -280,83 +263,76 @@ fn one_that_is_over_refuses_too() {
         command = ["{{misbehave}}", "run"]
         "#
     );
-    let up = up(&project, &gone);
+    let project = TestProject::with_config(&gone);
+    let up = project.devstack(["up"]).start();
     project.wait_ps(|ps| service(ps, "gone")["phase"] == "failed");
     eventually("connections to be refused", || is_refused(port).then_some(()));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_reload_moves_closes_and_toggles_sockets() {
-    let project = TestProject::new();
     let port = free_ports(2);
     let other = "[services.other]\ncommand = [\"{misbehave}\", \"run\"]\n";
-    let up = up(&project, &(answering(port, "") + other));
-    up.wait_for("is up");
+    let project = TestProject::with_config(&(answering(port, "") + other));
+    let up = project.up();
     let first = pid(&project.ps(), "api");
     // Nothing that matters changed.
-    project.write("devstack.toml", &(answering(port, "color = \"red\"") + other));
+    project.configure(&(answering(port, "color = \"red\"") + other));
     up.wait_for("color changed");
     assert_eq!(pid(&project.ps(), "api"), first);
 
-    project.write("devstack.toml", &(answering(port + 1, "") + other));
+    project.configure(&(answering(port + 1, "") + other));
     up.wait_count(2, "api   * ready");
     assert_eq!(http_get(port + 1, "/").status, 200);
     assert!(is_refused(port));
 
     let own = answering(port + 1, "").replace(", pass = true", "").replace("\"--passed\", ", "");
-    project.write("devstack.toml", &(own.clone() + other));
+    project.configure(&(own.clone() + other));
     up.wait_count(3, "api   * ready");
     assert_eq!(http_get(port + 1, "/").status, 200);
 
     // Only this changes: a process keeps the descriptors it was started with.
-    project.write("devstack.toml", &(own.replace(" }\n", ", pass = true }\n") + other));
+    project.configure(&(own.replace(" }\n", ", pass = true }\n") + other));
     up.wait_for("restart: passed sockets changed");
-    project.write("devstack.toml", other);
+    project.configure(other);
     up.wait_line(|line| line.trim_start().starts_with("api ") && line.ends_with(" removed"));
     eventually("connections to be refused", || is_refused(port + 1).then_some(()));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_port_goes_from_one_service_to_another() {
-    let project = TestProject::new();
     let port = free_ports(2);
     let two = |a: u16, b: u16| {
         answering(a, "") + &answering(b, "").replace("services.api", "services.web")
     };
-    let up = up(&project, &two(port, port + 1));
-    up.wait_for("is up");
-    project.write("devstack.toml", &two(port + 1, port));
+    let project = TestProject::with_config(&two(port, port + 1));
+    let up = project.up();
+    project.configure(&two(port + 1, port));
     up.wait_count(2, "web * ready");
     up.wait_count(2, "api * ready");
     let ps = project.ps();
     assert_eq!(http_get(port, "/").json()["pid"], pid(&ps, "web"));
     assert_eq!(http_get(port + 1, "/").json()["pid"], pid(&ps, "api"));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_queue_is_no_answer() {
-    let project = TestProject::new();
     let port = free_port();
-    let up = up(
-        &project,
-        &format!(
-            r#"
-            [services.deaf]
-            command = ["{{misbehave}}", "run"]
-            port = {{ prefer = {port}, pass = true }}
-            ready = {{ timeout = "100ms" }}
-            [services.rude]
-            command = ["{{misbehave}}", "listen", "--passed", "--http", "--status", "404"]
-            port = {{ prefer = "auto", pass = true }}
-            "#
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.deaf]
+        command = ["{{misbehave}}", "run"]
+        port = {{ prefer = {port}, pass = true }}
+        ready = {{ timeout = "100ms" }}
+        [services.rude]
+        command = ["{{misbehave}}", "listen", "--passed", "--http", "--status", "404"]
+        port = {{ prefer = "auto", pass = true }}
+        "#
+    ));
+    let up = project.devstack(["up"]).start();
     // Any answer is one.
     up.wait_for("rude * ready");
     let late = up.wait_for("deaf * ");
@@ -364,19 +340,18 @@ fn a_queue_is_no_answer() {
     TcpStream::connect(("127.0.0.1", port)).expect("the queue takes it");
     project.wait_ps(|ps| service(ps, "deaf")["message"]["class"] == "ready-timeout");
     assert_ne!(service(&project.ps(), "deaf")["phase"], "ready");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_lost_port_names_its_holder() {
-    let project = TestProject::new();
     let port = free_port();
     let thief = format!(
         "[services.thief]\ncommand = [\"{{misbehave}}\", \"listen\", \"--port\", \"{port}\"]\nready = {{ tcp = {port} }}\n[stack]\non_conflict = \"fail\"\n"
     );
     // The thief has no port of its own in the file, so it is started on one that was chosen for `api`.
-    let up = up(&project, &(thief + &answering(port, "depends_on = [\"thief\"]")));
+    let project = TestProject::with_config(&(thief + &answering(port, "depends_on = [\"thief\"]")));
+    let up = project.devstack(["up"]).start();
     let failed = project.wait_ps(|ps| service(ps, "api")["phase"] == "failed");
     let message = &service(&failed, "api")["message"];
     assert_eq!(message["class"], "port");
@@ -385,15 +360,12 @@ fn a_lost_port_names_its_holder() {
         text.starts_with(&format!("port {port} is in use by service thief of stack app")),
         "{text}"
     );
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_shell_that_stays_is_reported() {
-    let project = TestProject::new();
-    let up = up(
-        &project,
+    let project = TestProject::with_config(
         r#"
         [services.pipe]
         command = "true | {misbehave} --stay print-env LISTEN_PID"
@@ -404,12 +376,12 @@ fn a_shell_that_stays_is_reported() {
         port = { prefer = "auto", pass = true }
         "#,
     );
+    let up = project.devstack(["up"]).start();
     // The shell becomes the last program of a chain.
     up.wait_for("chain * ready in");
     up.wait_for("pipe  * the program runs under a shell");
     assert!(!up.lines().iter().any(|line| line.contains("chain * the program runs under a shell")));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// What became of the connections of a client that asks all the time.
@@ -477,8 +449,7 @@ fn refuses_no_connection(project: TestProject, up: &RunningProgram, port: u16, r
     // Each run has answered a client, so they were connected all the time.
     assert!(pids.len() > restarts / 2, "{} processes, {answered} answers", pids.len());
     assert_eq!(service(&project.ps(), "web")["restarts"], restarts);
-    up.end();
-    project.finish();
+    project.end(up);
 }
 
 fn web(command: &str, port: u16, keys: &str) -> String {
@@ -489,21 +460,21 @@ fn web(command: &str, port: u16, keys: &str) -> String {
 
 #[test]
 fn a_hundred_restarts_of_a_rust_server_refuse_no_connection() {
-    let project = TestProject::new();
     let port = free_port();
     let server = example_program("passed", "examples/passing");
-    let up = up(&project, &web(&format!("[\"{}\"]", server.display()), port, ""));
+    let project = TestProject::with_config(&web(&format!("[\"{}\"]", server.display()), port, ""));
+    let up = project.devstack(["up"]).start();
     refuses_no_connection(project, &up, port, 100);
 }
 
 #[test]
 fn restarts_of_a_node_server_refuse_no_connection() {
     let Some(node) = require_program("node") else { return };
-    let project = TestProject::new();
     let port = free_port();
     let script = dir().join("serve.js");
     let command = format!("[\"{}\", \"{}\"]", node.display(), script.display());
-    let up = up(&project, &web(&command, port, ""));
+    let project = TestProject::with_config(&web(&command, port, ""));
+    let up = project.devstack(["up"]).start();
     refuses_no_connection(project, &up, port, 20);
 }
 
@@ -512,12 +483,12 @@ fn restarts_of_gunicorn_refuse_no_connection() {
     if !is_set_up() {
         return;
     }
-    let project = TestProject::new();
     let port = free_port();
     let gunicorn = dir().join(".venv/bin/gunicorn");
     let command =
         format!("[\"{}\", \"--chdir\", \"{}\", \"app:wsgi\"]", gunicorn.display(), dir().display());
-    let up = up(&project, &web(&command, port, "stop = { grace = \"60s\" }"));
+    let project = TestProject::with_config(&web(&command, port, "stop = { grace = \"60s\" }"));
+    let up = project.devstack(["up"]).start();
     refuses_no_connection(project, &up, port, 20);
 }
 
@@ -526,19 +497,17 @@ fn uvicorn_takes_its_socket_by_number() {
     if !is_set_up() {
         return;
     }
-    let project = TestProject::new();
     let port = free_port();
     let uvicorn = dir().join(".venv/bin/uvicorn");
     let command =
         format!("\"{} app:asgi --app-dir {} --fd 3\"", uvicorn.display(), dir().display());
-    let up = up(&project, &web(&command, port, "stop = { grace = \"60s\" }"));
-    up.wait_for("is up");
+    let project = TestProject::with_config(&web(&command, port, "stop = { grace = \"60s\" }"));
+    let up = project.up();
     let first = http_get(port, "/").body;
     project.devstack(["restart", "web"]).run().expect_code(0);
     let second = http_get(port, "/").body;
     assert!(first.starts_with("pid ") && second.starts_with("pid ") && first != second);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 fn dir() -> PathBuf {

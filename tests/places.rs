@@ -83,7 +83,7 @@ fn a_home_that_cannot_be_used_is_done_without() {
         let launch = project.devstack(args).env("HOME", "/dev/null");
         launch.unset("XDG_RUNTIME_DIR").unset("XDG_STATE_HOME")
     };
-    project.write("devstack.toml", ONE);
+    project.configure(ONE);
     let up = homeless(&["up"]).start();
     up.wait_for("is up");
     let runtime = fs::read_dir(project.outside("tmp")).expect("it is there").flatten();
@@ -182,9 +182,7 @@ fn a_name_that_is_no_text_in_a_locale_of_another_alphabet() {
 
 #[test]
 fn no_terminal_is_too_strange() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.seed]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"sown\"]\n",
     );
     for columns in [1, 0, 2000] {
@@ -216,8 +214,7 @@ fn where_it_may_mount(project: &TestProject, script: &str) -> Option<TestCommand
 
 #[test]
 fn a_bind_mount_is_the_same_stack() {
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     let other: PathBuf = project.outside("home").join("other");
     fs::create_dir(&other).expect("it is new");
     let script = "mount --bind . ../home/other\n\
@@ -232,8 +229,7 @@ fn a_bind_mount_is_the_same_stack() {
 
 #[test]
 fn a_project_that_cannot_be_written_keeps_its_files_elsewhere() {
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     let script = "mount --bind . .; cd \"$PWD\"; mount -o remount,ro,bind .\n\
                   ! touch x 2>&-; exec \"$0\" run -- \"$0\" logs api";
     let Some(launch) = where_it_may_mount(&project, script) else { return };

@@ -20,30 +20,26 @@ fn changes(plan: &Value) -> Vec<String> {
 
 #[test]
 fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
-    let project = TestProject::new();
     let port = free_ports(3);
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.web]
-            command = ["{{misbehave}}", "listen"]
-            port = {port}
-            depends_on = ["migrate", "db"]
-            [services.migrate]
-            kind = "task"
-            command = "true"
-            depends_on = ["db"]
-            [services.db]
-            command = ["{{misbehave}}", "listen"]
-            ports = {{ sql = {}, metrics = "auto" }}
-            [services.mail]
-            command = "true"
-            profiles = ["mail"]
-            "#,
-            port + 2
-        ),
-    );
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.web]
+        command = ["{{misbehave}}", "listen"]
+        port = {port}
+        depends_on = ["migrate", "db"]
+        [services.migrate]
+        kind = "task"
+        command = "true"
+        depends_on = ["db"]
+        [services.db]
+        command = ["{{misbehave}}", "listen"]
+        ports = {{ sql = {}, metrics = "auto" }}
+        [services.mail]
+        command = "true"
+        profiles = ["mail"]
+        "#,
+        port + 2
+    ));
     let before = tree(&project);
     let stranger = occupy(port);
     let plan = project.devstack(["plan", "--json"]).run().expect_code(0).json();
@@ -81,15 +77,13 @@ fn without_a_stack_it_says_what_up_would_start_and_touches_nothing() {
 
     // And this is what `up` does, then.
     let plan = project.devstack(["plan", "--json"]).run().expect_code(0).json();
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let ps = project.ps();
     for change in plan["changes"].as_array().expect("a list") {
         let name = change["service"].as_str().expect("a name");
         assert_eq!(service(&ps, name)["ports"], change["ports"], "{name}");
     }
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// Every file of the project directory.
@@ -122,7 +116,7 @@ fn a_running_stack_is_compared_with_its_files() {
         &idler("c", "env = { X = \"new-secret\" }\nautostart = true"),
         &idler("d", "kind = \"task\""),
     ];
-    stack.project.write("devstack.toml", &new.concat());
+    stack.project.configure(&new.concat());
     let plan = stack.plan();
     assert_eq!(
         changes(&plan),
@@ -158,14 +152,12 @@ fn a_running_stack_is_compared_with_its_files() {
 
 #[test]
 fn a_mistake_is_shown_as_check_shows_it() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.a]\ncomand = \"x\"\n");
+    let project = TestProject::with_config("[services.a]\ncomand = \"x\"\n");
     for running in [false, true] {
         let up = running.then(|| {
-            project.write("devstack.toml", &idler("a", ""));
-            let up = project.devstack(["up"]).start();
-            up.wait_for("is up");
-            project.write("devstack.toml", "[services.a]\ncomand = \"x\"\n");
+            project.configure(&idler("a", ""));
+            let up = project.up();
+            project.configure("[services.a]\ncomand = \"x\"\n");
             up
         });
         let check = project.devstack(["check"]).run().expect_code(2);
@@ -184,7 +176,7 @@ fn a_mistake_is_shown_as_check_shows_it() {
 fn what_a_running_stack_cannot_become_is_no_plan() {
     let stack = EditedStack::start(TestProject::new(), &idler("a", ""));
     let here = stack.up.here();
-    stack.project.write("devstack.toml", &["[stack]\nname = \"x\"\n", &*idler("a", "")].concat());
+    stack.project.configure(&["[stack]\nname = \"x\"\n", &*idler("a", "")].concat());
     stack.up.wait_since(here, "not applied: ");
     let refused = stack.project.devstack(["plan"]).run().expect_code(2);
     assert!(
@@ -203,7 +195,7 @@ fn the_port_that_a_running_service_has_is_no_obstacle_and_none_is_taken() {
     };
     let stack = EditedStack::start_with(TestProject::new(), &file(port), &["up", "--no-watch"]);
     assert_eq!(changes(&stack.plan()), [""; 0]);
-    stack.project.write("devstack.toml", &file(port + 1));
+    stack.project.configure(&file(port + 1));
     for _ in 0..2 {
         let plan = stack.plan();
         assert_eq!(changes(&plan), [format!("a restart: port {port} → {}", port + 1)]);
@@ -211,7 +203,7 @@ fn the_port_that_a_running_service_has_is_no_obstacle_and_none_is_taken() {
     }
     // Another process may have it meanwhile.
     let other = TestProject::new();
-    other.write("devstack.toml", &file(port + 1));
+    other.configure(&file(port + 1));
     let up = other.devstack(["up"]).start();
     up.wait_for("is up");
     assert_eq!(service(&other.ps(), "a")["port"], port + 1);

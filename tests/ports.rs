@@ -10,10 +10,9 @@ use crate::support::{
 
 /// A stack of one service, `api`, that listens on the port it is given.
 fn api(project: &TestProject, keys: &str) {
-    project.write(
-        "devstack.toml",
-        &format!("[services.api]\ncommand = [\"{{misbehave}}\", \"listen\", \"--http\"]\n{keys}\n"),
-    );
+    project.configure(&format!(
+        "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\", \"--http\"]\n{keys}\n"
+    ));
 }
 
 /// Ends a stack as Ctrl-C does.
@@ -35,8 +34,7 @@ fn a_free_port_is_given_as_it_was_wished_for() {
     up.wait_for("is up");
     assert_port(&project.ps(), "api", port, port);
     assert_eq!(http_get(port, "/").json()["port"], port);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -80,27 +78,23 @@ fn next_goes_upward_and_auto_goes_anywhere() {
     let project = TestProject::new();
     let port = free_ports(3);
     let _strangers = [occupy(port), occupy(port + 1)];
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [stack]
-            on_conflict = "auto"
-            [services.next]
-            command = ["{{misbehave}}", "listen"]
-            port = {{ prefer = {port}, on_conflict = "next" }}
-            [services.auto]
-            command = ["{{misbehave}}", "listen"]
-            port = {above}
-            [services.any]
-            command = ["{{misbehave}}", "listen"]
-            port = "auto"
-            "#,
-            above = port + 1
-        ),
-    );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(&format!(
+        r#"
+        [stack]
+        on_conflict = "auto"
+        [services.next]
+        command = ["{{misbehave}}", "listen"]
+        port = {{ prefer = {port}, on_conflict = "next" }}
+        [services.auto]
+        command = ["{{misbehave}}", "listen"]
+        port = {above}
+        [services.any]
+        command = ["{{misbehave}}", "listen"]
+        port = "auto"
+        "#,
+        above = port + 1
+    ));
+    let up = project.up();
     let ps = project.ps();
     assert_port(&ps, "next", port + 2, port);
     let auto = service(&ps, "auto")["port"].as_u64().expect("it has a port");
@@ -110,8 +104,7 @@ fn next_goes_upward_and_auto_goes_anywhere() {
     // One that never wished for a number has not moved.
     let summary = up.lines();
     assert_eq!(summary.iter().filter(|line| line.contains("; using ")).count(), 2, "{summary:?}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// A start that must fail because `port` is held by the test itself; returns its output.
@@ -133,18 +126,15 @@ fn refused(project: &TestProject, port: u16, args: &[&str], env: Option<(&str, &
 
 /// `api` wishes for this port, and a service beside it would leave a trace.
 fn guarded(project: &TestProject, wish: &str) {
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen", "--http"]
-            port = {wish}
-            [services.first]
-            command = ["{{misbehave}}", "marker", "markers"]
-            "#
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen", "--http"]
+        port = {wish}
+        [services.first]
+        command = ["{{misbehave}}", "marker", "markers"]
+        "#
+    ));
 }
 
 #[test]
@@ -227,17 +217,14 @@ fn a_stranger_that_answers_is_never_the_service() {
     let mut gate = project.gate("gate");
     let port = free_port();
     // Its readiness is on a port that it was not given, so that there is nothing to choose again.
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen", "--elsewhere", "{port}", "--after-gate", "gate"]
-            port = "auto"
-            ready = {{ tcp = {port} }}
-            "#
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen", "--elsewhere", "{port}", "--after-gate", "gate"]
+        port = "auto"
+        ready = {{ tcp = {port} }}
+        "#
+    ));
     let up = project.devstack(["up"]).start();
     up.wait_for("api * starting");
     let stranger = project.misbehave(["listen", "--port", &port.to_string()]).start();
@@ -251,24 +238,20 @@ fn a_stranger_that_answers_is_never_the_service() {
     stranger.kill9();
     gate.open();
     up.wait_for("is up");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_service_that_listens_elsewhere_is_reported_with_both_ports() {
     let project = TestProject::new();
     let (given, metrics, elsewhere) = (free_port(), free_port(), free_port());
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             r#"
             [services.api]
             command = "{{misbehave}} listen --port $PORT_METRICS & {{misbehave}} listen --elsewhere {elsewhere}"
             ports = {{ http = {given}, metrics = {metrics} }}
             "#
-        ),
-    );
+        ));
     let up = project.devstack(["up"]).start();
     let said = up.wait_for("was given PORT");
     // The port that it was given for its metrics is none of its mistakes.
@@ -279,8 +262,7 @@ fn a_service_that_listens_elsewhere_is_reported_with_both_ports() {
     let api = service(&ps, "api");
     assert_eq!((&api["phase"], &api["message"]["class"]), (&"starting".into(), &"port".into()));
     assert_eq!(api["message"]["text"], expected);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -317,22 +299,18 @@ fn the_same_port_again_at_the_next_start() {
     let project = TestProject::new();
     let port = free_ports(3);
     let strangers = (occupy(port), occupy(port + 1));
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen"]
-            port = {port}
-            [services.any]
-            command = ["{{misbehave}}", "listen"]
-            port = "auto"
-            "#
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen"]
+        port = {port}
+        [services.any]
+        command = ["{{misbehave}}", "listen"]
+        port = "auto"
+        "#
+    ));
     let start = || {
-        let up = project.devstack(["up"]).start();
-        up.wait_for("is up");
+        let up = project.up();
         let ps = project.ps();
         up.end();
         ["api", "any"].map(|name| service(&ps, name)["port"].as_u64().expect("it has one"))
@@ -354,22 +332,18 @@ fn ports_of_the_stack_are_listed_with_their_holders() {
     let port = free_ports(2);
     let metrics = free_port();
     let _stranger = occupy_on("::1", port);
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen"]
-            ports = {{ http = {port}, metrics = {metrics}, debug = "auto" }}
-            [services.worker]
-            command = ["{{misbehave}}", "run"]
-            "#
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen"]
+        ports = {{ http = {port}, metrics = {metrics}, debug = "auto" }}
+        [services.worker]
+        command = ["{{misbehave}}", "run"]
+        "#
+    ));
     let none = project.devstack(["ports"]).run();
     assert_eq!(none.code(), 3, "{}", none.stderr);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let pid = service(&project.ps(), "api")["pid"].clone();
 
     let listed = project.devstack(["ports", "--json"]).run().expect_code(0).json();
@@ -394,8 +368,7 @@ fn ports_of_the_stack_are_listed_with_their_holders() {
         line.contains(&format!("{port}")) && line.contains(&format!("(pid {pid}: ")),
         "{table}"
     );
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -423,12 +396,9 @@ fn any_port_can_be_asked_about() {
 
     // A service that does not listen yet has its port anyway.
     let mut gate = project.gate("gate");
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[services.api]\ncommand = [\"{{misbehave}}\", \"listen\", \"--after-gate\", \"gate\"]\nport = {port}\n"
-        ),
-    );
+        ));
     let up = project.devstack(["up"]).start();
     up.wait_for("api * starting");
     let (text, json) = ask(port);
@@ -461,11 +431,10 @@ fn ports_change_hands_by_an_edit() {
             command = ["{{misbehave}}", "run"]
             "#
         );
-        project.write("devstack.toml", &text)
+        project.configure(&text)
     };
     write(low, high);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let bystander = service(&project.ps(), "c")["pid"].clone();
     write(high, low);
     up.wait_for("applied the new configuration");
@@ -480,6 +449,5 @@ fn ports_change_hands_by_an_edit() {
         assert_eq!(service(&ps, name)["restarts"], 1);
     }
     assert_eq!(service(&ps, "c")["pid"], bystander);
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -40,7 +40,7 @@ impl Moved {
     fn start(project: TestProject, preset: &str, usual: u16) -> Moved {
         let text = format!("[services.it]\npreset = \"{preset}\"\n");
         if !project.path("devstack.toml").exists() {
-            project.write("devstack.toml", &text);
+            project.configure(&text);
         }
         // Where it is taken already, so much the better.
         let _stranger = std::net::TcpListener::bind(("127.0.0.1", usual));
@@ -96,10 +96,8 @@ fn the_log_of_php_is_about_requests_only() {
     if !has("php") {
         return;
     }
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.web]\npreset = \"php\"\nport = \"auto\"");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let project = TestProject::with_config("[services.web]\npreset = \"php\"\nport = \"auto\"");
+    let up = project.up();
     up.end();
     let logs = project.devstack(["logs", "web"]).run().expect_code(0).stdout;
     assert!(logs.contains("Development Server"), "{logs}");
@@ -233,7 +231,7 @@ fn postgres_leaves_the_data_of_a_moved_project_alone() {
     // As in a new project at this path.
     fs::remove_file(&link).expect("it is ours");
     let text = project.read("devstack.toml") + "\nrestart = 'no'";
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let ended = project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(120);
     assert!(
         ended.stderr.contains("may belong to a project that was here before"),
@@ -264,7 +262,7 @@ fn postgres_starts_half_made_data_over_and_leaves_what_is_not_its_own() {
         "[services.it]\npreset = 'postgres'\nenv = {{ DEVSTACK_DATA = '{}', POSTGRES_DB = 'my shop', POSTGRES_USER = 'me' }}",
         data.display()
     );
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let moved = Moved::start(project, "postgres", 5432);
     assert!(data.join("PG_VERSION").exists() && !data.with_extension("new").exists());
     assert_eq!(moved.url(), format!("postgresql://me@127.0.0.1:{}/my%20shop", moved.port));
@@ -278,7 +276,7 @@ fn postgres_starts_half_made_data_over_and_leaves_what_is_not_its_own() {
     let project = moved.project;
     fs::remove_file(data.join("PG_VERSION")).expect("it is ours");
     let text = text + "\nrestart = 'no'";
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     let ended = project.devstack(["run", "--no-strict-ports", "--", "true"]).run().expect_code(120);
     assert!(ended.stderr.contains("is not a database: remove it"), "{}", ended.stderr);
     assert!(data.join("base").is_dir(), "nothing was deleted");
@@ -287,8 +285,7 @@ fn postgres_starts_half_made_data_over_and_leaves_what_is_not_its_own() {
 
 #[test]
 fn a_program_that_is_missing_is_named_with_what_to_install() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.it]\npreset = 'minio'\nport = 'auto'\n");
+    let project = TestProject::with_config("[services.it]\npreset = 'minio'\nport = 'auto'\n");
     let run = project.devstack(["run", "--", "true"]).env("PATH", "/nowhere");
     let ended = run.run().expect_code(120);
     assert!(ended.stderr.contains("program `minio` not found on PATH"), "{}", ended.stderr);
@@ -302,9 +299,7 @@ fn two_services_of_one_preset_have_ports_and_data_of_their_own() {
     if require_program("redis-server").is_none() {
         return;
     }
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.a]\npreset = 'redis'\n[services.b]\npreset = 'redis'\nreplicas = 2\n",
     );
     let _stranger = std::net::TcpListener::bind(("127.0.0.1", 6379));
@@ -358,10 +353,7 @@ fn a_reloader_that_a_program_turns_on_itself_is_left_to_it() {
         )
     };
     project.write("app.py", &app("first"));
-    project.write(
-        "devstack.toml",
-        "[services.it]\npreset = \"flask\"\ncommand = \"python3 app.py\"\nwatch = [\"*.py\", \"*.ini\"]\n",
-    );
+    project.configure("[services.it]\npreset = \"flask\"\ncommand = \"python3 app.py\"\nwatch = [\"*.py\", \"*.ini\"]\n");
     let moved = Moved::start(project, "flask", 5000);
     let note = moved.up.wait_for("reloads itself, so its `watch` ignores **/*.py");
     assert!(note.starts_with("it * "), "{note}");

@@ -17,8 +17,7 @@ fn a_procfile_runs_and_edits_of_it_are_applied() {
     project.write(".env", &format!("PORT={}\n", free_port()));
     let check = project.devstack(["check"]).run().expect_code(0);
     assert_eq!(check.stdout, "app: 3 services, no errors\n");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let lines = up.lines().join("\n");
     assert!(lines.contains("using Procfile: no devstack.toml found"), "{lines}");
     assert!(lines.contains("run `devstack init`"), "{lines}");

@@ -41,10 +41,8 @@ fn a_comment_or_another_order_is_no_change() {
     let stack = EditedStack::start(TestProject::new(), &[&*a, &b].concat());
     let before = stack.pids();
     let here = stack.up.here();
-    stack.project.write("devstack.toml", &["# a comment\n\n", &b, &a].concat());
-    stack
-        .project
-        .write("devstack.toml", &[&*idler("b", "env.Y = \"2\"\nenv.X = \"1\""), &a].concat());
+    stack.project.configure(&["# a comment\n\n", &b, &a].concat());
+    stack.project.configure(&[&*idler("b", "env.Y = \"2\"\nenv.X = \"1\""), &a].concat());
     assert_eq!(stack.apply(&[&*b, &a, &idler("c", "")].concat()), ["c added"]);
     let lines = stack.up.lines_since(here);
     assert_eq!(lines.iter().filter(|line| line.contains("applied")).count(), 1, "{lines:?}");
@@ -102,18 +100,17 @@ fn a_readiness_that_never_comes_is_mended_in_place() {
     ] {
         let project = TestProject::new();
         let file = |ready: &str| idler("a", &format!("ready = {{ {ready}, interval = \"10ms\" }}"));
-        project.write("devstack.toml", &file(never));
+        project.configure(&file(never));
         let up = project.devstack(["up"]).start();
         up.wait_for("a | ready");
         let ps = project.wait_ps(|ps| service(ps, "a")["pid"].is_u64());
         let pid = service(&ps, "a")["pid"].clone();
-        project.write("devstack.toml", &file(now));
+        project.configure(&file(now));
         up.wait_for("ready changed, no restart needed");
         up.wait_for("is up");
         let a = project.ps();
         assert_eq!((&service(&a, "a")["phase"], &service(&a, "a")["pid"]), (&"ready".into(), &pid));
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 
@@ -172,7 +169,7 @@ fn a_mistake_changes_nothing_and_the_next_good_save_applies() {
     ];
     for (text, said) in broken {
         let here = stack.up.here();
-        stack.project.write("devstack.toml", text);
+        stack.project.configure(text);
         stack.up.wait_since(here, "not applied: the configuration is invalid");
         stack.up.wait_since(here, said);
         stack.up.wait_since(here, "devstack.toml");
@@ -185,7 +182,7 @@ fn a_mistake_changes_nothing_and_the_next_good_save_applies() {
     assert_eq!(stack.pids(), before);
     // As it was before all that: people hear that it is good again.
     let here = stack.up.here();
-    stack.project.write("devstack.toml", &good);
+    stack.project.configure(&good);
     stack.up.wait_since(here, "configuration is valid again; nothing changed");
     assert_eq!(stack.apply(&[&*good, &idler("c", "")].concat()), ["c added"]);
     let after = stack.pids();
@@ -241,7 +238,7 @@ fn of_edits_in_quick_succession_the_last_one_counts() {
     let stack = EditedStack::start(project, &file(0));
     let steady = stack.pids()["steady"];
     for number in 1..=30 {
-        stack.project.write("devstack.toml", &file(number));
+        stack.project.configure(&file(number));
         if number % 10 == 0 {
             stack.up.wait_for(&format!("a      | this is {number}"));
         }
@@ -259,13 +256,13 @@ fn an_edit_while_the_stack_starts_is_applied() {
     // The environment of a process can be read once it has printed something.
     let keys = "depends_on = [\"db\"]\nready = { log = \"ready\" }\n";
     let api = idler("api", keys);
-    project.write("devstack.toml", &[db, &api].concat());
+    project.configure(&[db, &api].concat());
     let up = project.devstack(["up"]).start();
     up.wait_for("db  * starting");
     let pid = project.wait_ps(|ps| service(ps, "db")["pid"].is_u64());
     let pid = &service(&pid, "db")["pid"];
     let other = idler("api", &(keys.to_owned() + "env = { NEW = \"1\" }"));
-    project.write("devstack.toml", &[db, &other, &idler("new", "")].concat());
+    project.configure(&[db, &other, &idler("new", "")].concat());
     up.wait_line(|line| line.trim_start().starts_with("new ") && line.ends_with(" added"));
     project.wait_ps(|ps| service(ps, "new")["phase"] == "ready");
     let ps = project.ps();
@@ -283,8 +280,7 @@ fn an_edit_while_the_stack_starts_is_applied() {
         environ.is_ok_and(|all| all.split('\0').any(|one| one == "NEW=1"))
             || cfg!(not(target_os = "linux"))
     );
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -296,8 +292,8 @@ fn an_edit_while_the_stack_ends_is_ignored() {
     stack.up.interrupt();
     stack.up.wait_for("stopping: Ctrl-C");
     let new = "[services.new]\ncommand = [\"{misbehave}\", \"marker\", \"markers\"]\n";
-    stack.project.write("devstack.toml", &[slow, new].concat());
-    stack.project.write("devstack.toml", "this is no TOML");
+    stack.project.configure(&[slow, new].concat());
+    stack.project.configure("this is no TOML");
     let ps = stack.project.ps();
     assert_eq!(ps["state"], "stopping");
     gate.open();

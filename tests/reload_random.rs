@@ -103,7 +103,7 @@ fn edited(dice: &mut Dice, old: &str, port: u16) -> String {
 }
 
 fn stack(project: &TestProject, text: &str) -> Stack {
-    project.write("devstack.toml", text);
+    project.configure(text);
     let sources = ConfigSources { cwd: project.dir(), ..ConfigSources::default() };
     let draft = config::load(&sources).unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
     draft.resolve(&BTreeMap::new())

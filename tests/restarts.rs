@@ -51,9 +51,8 @@ fn of_one_service() {
     let project = TestProject::new();
     let config = "[services.api]\ncommand = [\"{misbehave}\", \"marker\", \"marks\"]\n\
                   [services.other]\ncommand = [\"{misbehave}\", \"run\"]\n";
-    project.write("devstack.toml", config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(config);
+    let up = project.up();
     let other = service(&project.ps(), "other")["pid"].clone();
     let (socket, api) = (project.socket(), ["api".to_owned()]);
     // The first ones fill what is kept from then on.
@@ -78,9 +77,8 @@ fn of_fifty_services() {
     let command = "command = [\"{misbehave}\", \"marker\", \"marks\"]";
     let config: String =
         names.iter().map(|name| format!("[services.{name}]\n{command}\n")).collect();
-    project.write("devstack.toml", &config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(&config);
+    let up = project.up();
     let socket = project.socket();
     restart(&socket, &names);
     let before = [holds(up.pid()), holds(guard(&up))];

@@ -10,20 +10,15 @@ use crate::support::{
 
 /// A stack with one web service on a free port.
 fn web() -> TestProject {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!("[services.web]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {port}\n"),
-    );
-    project
+    TestProject::with_config(&format!(
+        "[services.web]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {port}\n"
+    ))
 }
 
 /// A stack of one service without a port.
 fn plain(command: &str, more: &str) -> TestProject {
-    let project = TestProject::new();
-    project.write("devstack.toml", &format!("[services.app]\ncommand = '''{command}'''\n{more}\n"));
-    project
+    TestProject::with_config(&format!("[services.app]\ncommand = '''{command}'''\n{more}\n"))
 }
 
 /// `devstack run -- CMD`.
@@ -130,8 +125,7 @@ fn the_whole_last_output_of_a_failed_service_is_on_stderr() {
 fn a_failure_ends_the_run_at_once_while_others_still_start() {
     let project = TestProject::new();
     // Without the early end this would wait for a minute.
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[services.slow]\ncommand = ['{misbehave}', 'run']\nready = { log = 'never' }\n\
          [services.bad]\ncommand = ['{misbehave}', 'exit', '7']\nready = { log = 'never' }\n\
          [services.behind]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['slow', 'bad']\n",
@@ -144,8 +138,7 @@ fn a_failure_ends_the_run_at_once_while_others_still_start() {
 
 #[test]
 fn a_program_that_cannot_be_started_is_120_with_the_remedy() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.app]\ncommand = ['no-such-program-here']\n");
+    let project = TestProject::with_config("[services.app]\ncommand = ['no-such-program-here']\n");
     let ended = shell(&project, "touch started").run().expect_code(120);
     says(&ended, "program `no-such-program-here` not found on PATH");
     says(&ended, "help: ");
@@ -164,9 +157,7 @@ fn a_service_that_ends_well_but_was_never_ready_is_120() {
 
 #[test]
 fn a_failed_task_is_120() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.migrate]\nkind = 'task'\ncommand = 'echo no database; exit 5'\n\
          [services.app]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['migrate']\n",
     );
@@ -178,8 +169,8 @@ fn a_failed_task_is_120() {
 
 #[test]
 fn a_stack_of_tasks_stays_for_the_command() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.seed]\nkind = 'task'\ncommand = 'echo x > seeded'\n");
+    let project =
+        TestProject::with_config("[services.seed]\nkind = 'task'\ncommand = 'echo x > seeded'\n");
     shell(&project, "cat seeded; exit 9").run().expect_code(9);
     project.finish();
 }
@@ -195,12 +186,12 @@ fn not_ready_in_time_is_121_with_service_and_reason() {
              [services.web]\ncommand = ['{{misbehave}}', 'run']\ndepends_on = ['api']\n"
         )
     };
-    project.write("devstack.toml", &file("300ms"));
+    project.configure(&file("300ms"));
     let ended = shell(&project, "touch started").run().expect_code(121);
     says(&ended, "api: not ready yet after 300ms: ");
     says(&ended, "nothing is listening on port");
 
-    project.write("devstack.toml", &file("1m"));
+    project.configure(&file("1m"));
     for (limit, code) in [("--ready-timeout", 121), ("--timeout", 124)] {
         let ended = project.devstack(["run", limit, "1s", "--", "touch", "started"]).run();
         let ended = ended.expect_code(code);
@@ -216,9 +207,7 @@ fn not_ready_in_time_is_121_with_service_and_reason() {
 #[test]
 fn a_service_that_dies_meanwhile_turns_0_into_122_and_nothing_else() {
     for (code, expected) in [(0, 122), (5, 5)] {
-        let project = TestProject::new();
-        project.write(
-            "devstack.toml",
+        let project = TestProject::with_config(
             "[services.frail]\ncommand = ': < die; echo dying; exit 4'\n[services.solid]\ncommand = ['{misbehave}', 'run']\n",
         );
         let mut die = project.gate("die");
@@ -457,12 +446,9 @@ fn ports_are_strict_unless_asked_otherwise() {
     let project = TestProject::new();
     let stranger = occupy(free_port());
     let port = stranger.port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[services.web]\ncommand = 'touch ran; exec {{misbehave}} listen'\nport = {port}\n"
-        ),
-    );
+    project.configure(&format!(
+        "[services.web]\ncommand = 'touch ran; exec {{misbehave}} listen'\nport = {port}\n"
+    ));
     let ended = shell(&project, "touch started").run().expect_code(120);
     says(&ended, &format!("port {port} is in use by"));
     says(&ended, "--no-strict-ports");
@@ -483,10 +469,9 @@ fn runs_in_different_directories_are_independent() {
     let running: Vec<_> = projects
         .iter()
         .map(|project| {
-            project.write(
-                "devstack.toml",
-                &format!("[services.web]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n"),
-            );
+            project.configure(&format!(
+                "[services.web]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n"
+            ));
             // One user, whose stacks share the leases.
             let launch = project.devstack(["run", "--no-strict-ports", "--", "sh", "-c"]);
             let shared = projects[0].outside("run");
@@ -560,9 +545,7 @@ fn nothing_to_run_is_a_usage_error() {
 
 #[test]
 fn only_what_is_asked_for_is_started() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.db]\ncommand = 'touch db-ran; exec {misbehave} run'\nready = { log = 'ready' }\n\
          [services.api]\ncommand = 'touch api-ran; exec {misbehave} run'\nready = { log = 'ready' }\ndepends_on = ['db']\n\
          [services.web]\ncommand = 'touch web-ran; exec {misbehave} run'\n",

@@ -14,9 +14,7 @@ const CHAIN: &str = "[stack]\nname = 'shop'\n\
 
 /// A stack whose `db` is this shell script.
 fn chain(db: &str) -> TestProject {
-    let project = TestProject::new();
-    project.write("devstack.toml", &CHAIN.replace("{db}", db));
-    project
+    TestProject::with_config(&CHAIN.replace("{db}", db))
 }
 
 /// `devstack run` with both files, of this shell script.
@@ -150,7 +148,7 @@ fn every_other_end_is_written_down_too() {
     assert_eq!(result(&project)["outcome"], "interrupted");
     drop(running);
 
-    project.write("devstack.toml", "[services.api]\ncomand = 'true'\n");
+    project.configure("[services.api]\ncomand = 'true'\n");
     run(&project, &[], "true").run().expect_code(2);
     let result = result(&project);
     assert_eq!(
@@ -195,9 +193,7 @@ fn a_report_follows_a_link_and_does_not_replace_it() {
 
 #[test]
 fn a_service_that_exits_as_it_may_is_no_failure() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.once]\ncommand = 'echo up; : < gate'\nready = { log = 'up' }\nrestart = 'no'\n",
     );
     let mut gate = project.gate("gate");
@@ -223,9 +219,7 @@ fn a_service_that_exits_as_it_may_is_no_failure() {
 
 #[test]
 fn the_command_is_stopped_as_soon_as_a_service_fails() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\ncommand = ['{misbehave}', 'run']\ndepends_on = { frail = 'started' }\n\
          [services.frail]\ncommand = ': < die; echo dying; exit 4'\n",
     );
@@ -254,9 +248,7 @@ fn the_command_is_stopped_as_soon_as_a_service_fails() {
 
 #[test]
 fn what_is_awaited_is_said_now_and_then() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\ncommand = ['{misbehave}', '--stay', 'say', 'one', '--after-gate', 'gate', 'two']\nready = { log = 'two' }\n\
          [services.web]\ncommand = ['{misbehave}', 'run']\ndepends_on = ['api']\n",
     );
@@ -342,7 +334,7 @@ fn no_text_of_devstack_itself_forges_a_command_on_github() {
          ready = {{ exec = \"printf '{0}'; exit 1\", timeout = '1s' }}\n",
         forged.replace('\\', r"\\")
     );
-    project.write("devstack.toml", &file);
+    project.configure(&file);
     let github = |args: &[&str]| {
         let ended = project.devstack(args.to_vec()).env("GITHUB_ACTIONS", "true").run();
         let all = ended.stdout.clone() + &ended.stderr;
@@ -361,7 +353,7 @@ fn no_text_of_devstack_itself_forges_a_command_on_github() {
     assert!(plain.stdout.contains("\n::error::forged\n##[error]forged\n"), "{}", plain.stdout);
     project.devstack(["down"]).run().expect_code(0);
 
-    project.write("devstack.toml", "[services.db]\ncommand = ['{misbehave}', 'run']\n");
+    project.configure("[services.db]\ncommand = ['{misbehave}', 'run']\n");
     github(&["run", "--", "nope\n::error::forged"]);
     github(&["run", "--ready-timeout", "1\n::error::forged", "--", "true"]);
     project.finish();
@@ -416,7 +408,7 @@ fn many_runs_in_copies_of_a_checkout_all_pass_on_ports_of_their_own() {
         .map(|project| {
             let file =
                 format!("[services.web]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n");
-            project.write("devstack.toml", &file);
+            project.configure(&file);
             let run = project.devstack(["run", "--no-strict-ports", "--", "sh", "-c"]);
             // One user, whose stacks share the leases.
             let run = run.env("XDG_RUNTIME_DIR", projects[0].outside("run"));

@@ -6,16 +6,14 @@ use crate::support::{TestProject, free_ports, require, service};
 
 #[test]
 fn a_prompt_is_seen_everywhere_and_stored_once() {
-    let project = TestProject::new();
-    let mut answer = project.gate("answer");
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.ask]
         command = "printf 'Continue? [y/N] '; : < answer; echo yes; exec tail -f /dev/null"
         ready = { log = '^Continue\?' }
         "#,
     );
+    let mut answer = project.gate("answer");
     let up = project.devstack(["up"]).start();
     up.wait_for("ask | Continue? [y/N] ");
     project.wait_ps(|ps| service(ps, "ask")["phase"] == "ready");
@@ -42,9 +40,7 @@ fn a_prompt_is_seen_everywhere_and_stored_once() {
 
 #[test]
 fn a_cleared_screen_leaves_no_trace() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.vite]
         command = "echo before; printf '\\n%.0s' $(seq 38); printf '\\033[1;1H\\033[0J'; printf '\\n  VITE ready\\n'; exec tail -f /dev/null"
@@ -65,9 +61,7 @@ fn a_cleared_screen_leaves_no_trace() {
 
 #[test]
 fn a_long_line_continues_under_its_own_text() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.talks]
         command = "printf '%060d' 7; seq -s ' ' 30"
@@ -89,9 +83,7 @@ fn a_long_line_continues_under_its_own_text() {
 
 #[test]
 fn a_line_of_a_megabyte_is_one_line() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.big]
         command = "head -c 1000000 /dev/zero | tr '\\0' x; echo ready; echo after; exec tail -f /dev/null"
@@ -120,8 +112,7 @@ fn times_are_in_the_zone_that_is_asked_for() {
     if !require("the time zones", Path::new("/usr/share/zoneinfo/Asia/Tokyo").exists()) {
         return;
     }
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.a]\ncommand = \"echo hi\"\n");
+    let project = TestProject::with_config("[services.a]\ncommand = \"echo hi\"\n");
     project.devstack(["up"]).run().expect_code(0);
     let hour = |zone: &str| -> u32 {
         let logs = project.devstack(["logs", "--timestamps", "--said=no"]).env("TZ", zone);
@@ -138,7 +129,7 @@ fn the_last_line_of_the_command_is_not_glued_to_the_log() {
     let port = free_ports(1);
     let config =
         format!("[services.web]\ncommand = [\"{{misbehave}}\", \"listen\"]\nport = {port}\n");
-    project.write("devstack.toml", &config);
+    project.configure(&config);
     let shown = project.devstack(["run", "--", "printf", "hi"]).terminal(24, 80).start();
     assert_eq!(shown.wait_code(), 0);
     shown.wait_closed();
@@ -172,7 +163,7 @@ fn mistakes_at_the_command_line_say_what_to_type() {
         ("services:\n  web:\n    image: a\n    ports:\n      - 1\n", "a Compose file"),
         ("web: python app.py\nworker: celery\n", "a Procfile"),
     ] {
-        project.write("devstack.toml", text);
+        project.configure(text);
         let error = says(&["check"], &format!("this is {what}, not TOML"));
         assert_eq!(error.matches("error").count(), 1, "{error}");
     }
@@ -183,14 +174,13 @@ fn mistakes_at_the_command_line_say_what_to_type() {
 fn a_name_is_needed_only_if_there_are_several() {
     let project = TestProject::new();
     let one = "[services.one]\ncommand = \"exec tail -f /dev/null\"\n";
-    project.write("devstack.toml", one);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(one);
+    let up = project.up();
     let why = project.devstack(["why"]).run().expect_code(0).stdout;
     assert!(why.starts_with("one: ready"), "{why}");
     project.devstack(["restart"]).run().expect_code(0);
 
-    project.write("devstack.toml", &format!("{one}{}", one.replace("one", "two")));
+    project.configure(&format!("{one}{}", one.replace("one", "two")));
     up.wait_for("applied the new configuration");
     project.wait_ps(|ps| ps["services"].as_array().is_some_and(|all| all.len() == 2));
     for command in ["why", "stop", "restart"] {
@@ -203,14 +193,14 @@ fn a_name_is_needed_only_if_there_are_several() {
     asked.write(b"two\n");
     assert_eq!(asked.wait_code(), 0);
     project.wait_ps(|ps| service(ps, "two")["phase"] == "idle");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn the_searched_directories_are_in_why_only() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.a]\ncommand = [\"no-such-program\"]\n[services.b]\ncommand = \"exec tail -f /dev/null\"\n");
+    let project = TestProject::with_config(
+        "[services.a]\ncommand = [\"no-such-program\"]\n[services.b]\ncommand = \"exec tail -f /dev/null\"\n",
+    );
     let up = project.devstack(["up"]).start();
     up.wait_for("not found on PATH");
     let why = project.devstack(["why", "a"]).run().expect_code(0).stdout;

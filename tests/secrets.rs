@@ -120,7 +120,7 @@ fn secrets_are_where_they_belong_and_nowhere_else() {
     let env_file = format!("FROM_FILE={CANARY}-file\n");
     project.write(".env", &env_file);
     project.write("api.env", &format!("OF_API='{CANARY} api'\n"));
-    project.write("devstack.toml", &stack(port));
+    project.configure(&stack(port));
     let mut said = Said::default();
     for words in [
         &["check"][..],

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{MarkerLog, RunningProgram, TestProject, http_get, service};
 
 fn up(project: &TestProject, config: &str, args: &[&str]) -> RunningProgram {
-    project.write("devstack.toml", config);
+    project.configure(config);
     let up = project.devstack([&["up"], args].concat()).start();
     up.wait_for("is up");
     up
@@ -47,28 +47,24 @@ fn a_profile_starts_what_it_names() {
         let project = TestProject::new();
         let up = up(&project, PROFILES, args);
         assert_eq!(ready(&project.ps()), ready_then, "{args:?}");
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 
 #[test]
 fn the_environment_chooses_profiles_too_and_a_start_can_do_without() {
-    let project = TestProject::new();
-    project.write("devstack.toml", PROFILES);
+    let project = TestProject::with_config(PROFILES);
     let up = project.devstack(["up"]).env("DEVSTACK_PROFILES", "mail,").start();
     up.wait_for("is up");
     assert_eq!(ready(&project.ps()), ["api", "mail"]);
     project.devstack(["start", "traces"]).run().expect_code(0);
     assert_eq!(ready(&project.ps()), ["api", "mail", "store", "traces"]);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn an_unknown_or_incomplete_profile_is_an_error() {
-    let project = TestProject::new();
-    project.write("devstack.toml", PROFILES);
+    let project = TestProject::with_config(PROFILES);
     let ended = project.devstack(["up", "--profile", "all"]).run().expect_code(2);
     assert!(ended.stderr.contains("which starts only with profile `ops`"), "{}", ended.stderr);
     let ended = project.devstack(["up", "--profile", "mial"]).run().expect_code(2);
@@ -126,8 +122,7 @@ fn each_replica_is_a_service_of_its_own() {
     let of: BTreeSet<&str> =
         logs.lines().filter_map(|line| Some(line.split_once(" |")?.0.trim())).collect();
     assert_eq!(of.into_iter().collect::<Vec<_>>(), names, "{logs}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -145,7 +140,7 @@ fn a_crash_of_one_replica_is_its_own() {
     assert_eq!(service(&after, "mark-2")["pid"], service(&before, "mark-2")["pid"]);
     // Fewer of them: those beyond go, the others stay.
     let fewer = REPLICAS.replace("replicas = 3", "replicas = 2");
-    project.write("devstack.toml", &fewer);
+    project.configure(&fewer);
     up.wait_for("api-3  * stopping: removed from the configuration");
     let last = project.wait_ps(|ps| !ps.to_string().contains("\"api-3\""));
     for name in ["api-1", "api-2", "mark-1", "mark-2"] {

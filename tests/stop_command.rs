@@ -14,7 +14,7 @@ fn up(project: &TestProject, stop: &str) -> RunningProgram {
         command = ["{{misbehave}}", "run"]
         "#
     );
-    project.write("devstack.toml", &config);
+    project.configure(&config);
     let up = project.devstack(["up"]).start();
     up.wait_for("api   | ready");
     up.wait_for("is up");
@@ -56,8 +56,7 @@ fn a_failed_command_is_reported_and_the_signal_follows() {
         assert!(told.contains(why) && told.contains("sending SIGTERM instead"), "{told}");
         let ps = project.ps();
         assert_eq!(service(&ps, "api")["exit"], json!({"signal": "TERM"}));
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 

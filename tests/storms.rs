@@ -21,7 +21,7 @@ fn two_hundred_crashes_at_once_leave_the_program_responsive() {
             )
         })
         .collect();
-    project.write("devstack.toml", &config);
+    project.configure(&config);
     let up = project.devstack(["up"]).start();
     eventually("all of them to wait", || {
         (0..200).all(|i| project.path(format!("s{i}")).exists()).then_some(())
@@ -45,8 +45,7 @@ fn two_hundred_crashes_at_once_leave_the_program_responsive() {
     let took = Duration::from_nanos(starts[199] - starts[0]);
     let least = Duration::from_secs((200 / RESPAWNS_A_SECOND) as u64 - 2);
     assert!(took >= least, "200 respawns within {took:?}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -61,9 +60,8 @@ fn a_hundred_deaf_services_in_layers_end_within_their_graces() {
             )
         })
         .collect();
-    project.write("devstack.toml", &config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(&config);
+    let up = project.up();
     up.wait_count(100, "| ready");
     let begin = Instant::now();
     up.end();
@@ -112,8 +110,7 @@ fn no_deadline_counts_the_time_that_devstack_was_stopped() {
 }
 
 fn deadlines_and_a_stop(limit: u64, half: Duration) -> Option<()> {
-    let project = TestProject::new();
-    project.write("devstack.toml", &TIMED.replace("LIMIT", &format!("{limit}s")));
+    let project = TestProject::with_config(&TIMED.replace("LIMIT", &format!("{limit}s")));
     let begin = Instant::now();
     let up = project.devstack(["up"]).start();
     up.wait_for("slow  | ready");
@@ -146,8 +143,7 @@ fn deadlines_and_a_stop(limit: u64, half: Duration) -> Option<()> {
     up.wait_for(&format!("slow did not stop within {limit}s; killing it"));
     up.wait_count(2, "crash * starting");
     assert_eq!(stop.wait_code(), 0);
-    up.end();
-    project.finish();
+    project.end(&up);
     Some(())
 }
 
@@ -158,8 +154,7 @@ fn ctrl_z_pauses_devstack_and_fg_goes_on() {
 }
 
 fn deadlines_and_ctrl_z(bash: &std::path::Path, limit: u64, half: Duration) -> Option<()> {
-    let project = TestProject::new();
-    project.write("devstack.toml", &TIMED.replace("LIMIT", &format!("{limit}s")));
+    let project = TestProject::with_config(&TIMED.replace("LIMIT", &format!("{limit}s")));
     // A shell with job control, as a person has it.
     let script = "set -m; \"$0\" up; echo stopped; read line; fg; echo code $?";
     let begin = Instant::now();
@@ -207,9 +202,7 @@ fn deadlines_and_ctrl_z(bash: &std::path::Path, limit: u64, half: Duration) -> O
 
 #[test]
 fn nohup_outlives_the_window() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\ncommand = [\"{misbehave}\", \"signals\", \"HUP\"]\n",
     );
     let script = "trap '' HUP; exec \"$0\" up > log 2>&1 < /dev/null";
@@ -249,9 +242,7 @@ fn it_works_as_the_first_process_of_a_container() {
     if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.tree]
         command = ["{misbehave}", "tree", "plain", "setsid", "double", "--clear-env", "--ignore-term"]
@@ -310,7 +301,7 @@ fn starts_are_in_order_of_what_they_need() {
             )
         })
         .collect();
-    project.write("devstack.toml", &config);
+    project.configure(&config);
     project.devstack(["up"]).run().expect_code(0);
     let order: Vec<String> = (0..60).map(|i| format!("s{i}")).collect();
     assert_eq!(project.read("order").lines().collect::<Vec<_>>(), order);

@@ -22,9 +22,8 @@ const LEAVING: &str = r#"
         exec {misbehave} tree plain setsid setsid double double"""
     "#;
 fn up(project: &TestProject) -> RunningProgram {
-    project.write("devstack.toml", LEAVING);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(LEAVING);
+    let up = project.up();
     let ps = project.ps();
     let pids = ["cleared", "deaf", "tree"].map(|name| service(&ps, name)["pid"].to_string());
     // Starts are gathered before they are recorded.
@@ -125,8 +124,8 @@ fn down_says_it_as_json() {
 #[test]
 fn an_invalid_record_does_not_prevent_a_start() {
     for garbage in ["", "{", "[]", "\u{0}\u{1}", r#"{"version":99}"#] {
-        let project = TestProject::new();
-        project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+        let project =
+            TestProject::with_config("[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
         let first = project.devstack(["up"]).start();
         first.wait_for("is up");
         first.end();
@@ -177,9 +176,7 @@ fn a_number_that_came_again_is_spared() {
     if !require("user namespaces", user_namespaces()) {
         return;
     }
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.tree]
         command = """

@@ -19,7 +19,7 @@ const DEAF: &str = r#"
     "#;
 
 fn in_terminal(project: &TestProject, config: &str) -> RunningProgram {
-    project.write("devstack.toml", config);
+    project.configure(config);
     let up = project.devstack(["up"]).terminal(30, 100).start();
     up.wait_for("is up");
     up.wait_count(config.matches("command").count(), "| ready");
@@ -32,8 +32,7 @@ fn got(up: &RunningProgram) -> Vec<String> {
 
 #[test]
 fn one_ctrl_c_tells_each_service_once_and_leaves_the_terminal_as_it_was() {
-    let project = TestProject::new();
-    project.write("devstack.toml", TOLD);
+    let project = TestProject::with_config(TOLD);
     // A shell in front of it, so that the terminal lives longer than devstack.
     let script = "\"$0\" up; echo code $?";
     let shell = project.program("/bin/sh").args(["-c", script, env!("CARGO_BIN_EXE_devstack")]);
@@ -102,7 +101,7 @@ fn services_have_no_part_in_the_terminal_of_devstack() {
     for (tty, word) in [("false", "no"), ("\"auto\"", "yes")] {
         let project = TestProject::new();
         let text = "[services.facts]\ncommand = [\"{misbehave}\", \"limits\"]\ntty = ";
-        project.write("devstack.toml", &format!("{text}{tty}\n"));
+        project.configure(&format!("{text}{tty}\n"));
         let up = project.devstack(["up"]).terminal(30, 100).start();
         assert_eq!(up.wait_code(), 0);
         for fd in 0..3 {
@@ -142,9 +141,7 @@ fn sigterm_ends_it_with_143_and_sighup_with_129() {
 
 #[test]
 fn a_reader_that_has_seen_enough_ends_it_quietly() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.flood]
         command = "while :; do echo line; done"
@@ -164,15 +161,13 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
 
 #[test]
 fn a_reader_that_goes_later_ends_it_too() {
-    let project = TestProject::new();
-    let mut gate = project.gate("gate");
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.later]
         command = ["{misbehave}", "--stay", "say", "one", "--after-gate", "gate", "two"]
         "#,
     );
+    let mut gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
     up.wait_for("waiting gate");
     up.close_output(Source::Stdout);
@@ -186,9 +181,7 @@ fn a_reader_that_goes_later_ends_it_too() {
 #[test]
 fn closed_descriptors_are_no_trouble() {
     for closed in ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"] {
-        let project = TestProject::new();
-        project.write(
-            "devstack.toml",
+        let project = TestProject::with_config(
             "[services.api]\ncommand = [\"{misbehave}\", \"marker\", \"marks\", \"--trap\"]\n\
              [services.fds]\nkind = \"task\"\ncommand = \"{misbehave} fdlist > fds\"\n",
         );
@@ -207,21 +200,18 @@ fn closed_descriptors_are_no_trouble() {
 
 #[test]
 fn the_end_of_stdin_is_no_news() {
-    let project = TestProject::new();
-    project.write("devstack.toml", TOLD);
+    let project = TestProject::with_config(TOLD);
     let up = project.devstack(["up"]).stdin().start();
     up.wait_for("is up");
     up.close_stdin();
     project.devstack(["restart", "polite"]).run().expect_code(0);
     assert!(up.is_running());
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn it_runs_in_the_background_of_a_script() {
-    let project = TestProject::new();
-    project.write("devstack.toml", TOLD);
+    let project = TestProject::with_config(TOLD);
     // A background job of a script ignores INT from the start; TERM is what scripts send.
     let script =
         "\"$0\" up & wait_for=$!; trap 'kill $wait_for; wait $wait_for; exit $?' TERM; wait";

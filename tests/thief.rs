@@ -53,27 +53,23 @@ fn a_port_taken_before_the_start_moves_with_everything_that_refers_to_it() {
         if !holds(address, port) {
             continue;
         }
-        let project = TestProject::new();
+        let project = TestProject::with_config(&format!(
+            r#"
+            [services.first]
+            kind = "task"
+            command = ["{{misbehave}}", "gate", "gate"]
+            [services.api]
+            command = ["{{misbehave}}", "listen", "--http"]
+            port = {port}
+            depends_on = ["first"]
+            [services.web]
+            command = ["{{misbehave}}", "--stay", "print-env", "API"]
+            env = {{ API = "${{api.url}}" }}
+            [services.other]
+            command = ["{{misbehave}}", "run"]
+            "#
+        ));
         let mut gate = project.gate("gate");
-        project.write(
-            "devstack.toml",
-            &format!(
-                r#"
-                [services.first]
-                kind = "task"
-                command = ["{{misbehave}}", "gate", "gate"]
-                [services.api]
-                command = ["{{misbehave}}", "listen", "--http"]
-                port = {port}
-                depends_on = ["first"]
-                [services.web]
-                command = ["{{misbehave}}", "--stay", "print-env", "API"]
-                env = {{ API = "${{api.url}}" }}
-                [services.other]
-                command = ["{{misbehave}}", "run"]
-                "#
-            ),
-        );
         let up = project.devstack(["up"]).start();
         up.wait_for(&format!("API=http://127.0.0.1:{port}"));
         // A program may speak before devstack has heard that it was started.
@@ -92,8 +88,7 @@ fn a_port_taken_before_the_start_moves_with_everything_that_refers_to_it() {
         let table = project.devstack(["ps"]).run().expect_code(0).stdout;
         assert!(table.contains(&format!("{} (wanted {port})", port + 1)), "{table}");
         assert_eq!(http_get(port + 1, "/").json()["pid"], service(&ps, "api")["pid"]);
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 
@@ -104,18 +99,14 @@ fn a_thief_that_listens_instead_of_the_service_is_left_alone() {
         if !holds(address, port) {
             continue;
         }
-        let project = TestProject::new();
+        let project = TestProject::with_config(&format!(
+            r#"
+            [services.api]
+            command = ["{{misbehave}}", "listen", "--http", "--after-gate", "gate"]
+            port = {port}
+            "#
+        ));
         let mut gate = project.gate("gate");
-        project.write(
-            "devstack.toml",
-            &format!(
-                r#"
-                [services.api]
-                command = ["{{misbehave}}", "listen", "--http", "--after-gate", "gate"]
-                port = {port}
-                "#
-            ),
-        );
         let up = project.devstack(["up", "--no-watch"]).start();
         up.wait_for("waiting gate");
         let _thief = occupy_on(address, port);
@@ -129,25 +120,21 @@ fn a_thief_that_listens_instead_of_the_service_is_left_alone() {
         let ps = project.ps();
         assert_eq!(stand(&ps, "api"), (u64::from(port) + 1, port.into(), 1), "{ps}");
         assert_eq!(http_get(port + 1, "/").json()["pid"], service(&ps, "api")["pid"]);
-        up.end();
-        project.finish();
+        project.end(&up);
     }
 }
 
 /// A stack whose service tries to bind when the gate opens, and whose readiness does not depend on a port.
 fn blind(project: &TestProject, port: u16, keys: &str) {
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen", "--http", "--after-gate", "gate"]
-            port = {port}
-            ready = {{ log = "^listening" }}
-            {keys}
-            "#
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen", "--http", "--after-gate", "gate"]
+        port = {port}
+        ready = {{ log = "^listening" }}
+        {keys}
+        "#
+    ));
 }
 
 #[test]
@@ -165,8 +152,7 @@ fn an_end_that_a_thief_is_to_blame_for_is_no_crash() {
     up.wait_for("is up");
     let ps = project.ps();
     assert_eq!(stand(&ps, "api"), (u64::from(port) + 1, port.into(), 1), "{ps}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -204,11 +190,8 @@ fn run_has_no_retries_but_heals_lost_races() {
 
 #[test]
 fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
-    let project = TestProject::new();
-    let mut gate = project.gate("gate");
     let port = free_ports(2);
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.first]
         kind = "task"
@@ -222,6 +205,7 @@ fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
         depends_on = ["first"]
         "#,
     );
+    let mut gate = project.gate("gate");
     let up = project.devstack(["up", &format!("--port=api={port}")]).start();
     up.wait_for("first * starting");
     let thief = occupy(port);
@@ -240,14 +224,13 @@ fn a_pinned_port_that_is_taken_fails_by_name_until_the_thief_leaves() {
     assert_held(&again.stderr, port);
     // An edit of something else is applied and does not wake it.
     let text = project.read("devstack.toml").replace("\"run\"", "\"--stay\", \"run\"");
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     up.wait_for("applied the new configuration");
     drop(thief);
     project.devstack(["restart", "api"]).run().expect_code(0);
     let ps = project.ps();
     assert_eq!(http_get(port, "/").json()["pid"], service(&ps, "api")["pid"]);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -259,37 +242,31 @@ fn a_half_edited_file_does_not_keep_a_service_from_another_port() {
     let up = project.devstack(["up"]).start();
     up.wait_for("waiting gate");
     let good = project.read("devstack.toml");
-    project.write("devstack.toml", "[services.api");
+    project.configure("[services.api");
     up.wait_for("not applied: ");
     let _thief = occupy(port);
     gate.open();
     up.wait_for("is up");
     assert_eq!(stand(&project.ps(), "api").0, u64::from(port) + 1);
     // What was chosen meanwhile is no reason to start it again when the file is good.
-    project.write("devstack.toml", &good);
+    project.configure(&good);
     up.wait_for("configuration is valid again; nothing changed");
     assert_eq!(stand(&project.ps(), "api"), (u64::from(port) + 1, port.into(), 1));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn a_program_that_does_not_ask_for_reuse_starts_at_once() {
-    let project = TestProject::new();
     let port = fresh_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen", "--http", "--no-reuse"]
-            port = {port}
-            restart = "no"
-            "#
-        ),
-    );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen", "--http", "--no-reuse"]
+        port = {port}
+        restart = "no"
+        "#
+    ));
+    let up = project.up();
     assert_eq!(stand(&project.ps(), "api"), (port.into(), port.into(), 0));
     let mode = std::fs::metadata(project.path(".devstack/ports.json")).expect("it is there");
     assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode.permissions()) & 0o777, 0o600);
@@ -300,24 +277,18 @@ fn a_program_that_does_not_ask_for_reuse_starts_at_once() {
 
 #[test]
 fn a_program_that_cannot_bind_and_does_not_say_why_gets_there_too() {
-    let project = TestProject::new();
     let port = fresh_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = "{{misbehave}} listen --no-reuse 2>/dev/null"
-            port = {port}
-            restart = {{ delay = "1ms" }}
-            "#
-        ),
-    );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.api]
+        command = "{{misbehave}} listen --no-reuse 2>/dev/null"
+        port = {port}
+        restart = {{ delay = "1ms" }}
+        "#
+    ));
+    let up = project.up();
     assert_eq!(stand(&project.ps(), "api").0, u64::from(port));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// Leaves a connection in `TIME_WAIT` on this port: the server closes first.
@@ -345,24 +316,21 @@ fn a_port_that_closed_connections_keep_is_waited_for() {
     linger(other, true);
     // Nothing can bind this one, so no run is wasted on it.
     linger(nobody, false);
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen", "--http", "--no-reuse"]
-            port = {port}
-            restart = "no"
-            [services.terse]
-            command = "{{misbehave}} listen --no-reuse 2>&1 | sed s/{other}/it/; exit 1"
-            port = {other}
-            restart = "no"
-            [services.again]
-            command = ["{{misbehave}}", "listen", "--no-reuse"]
-            port = {nobody}
-            "#
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen", "--http", "--no-reuse"]
+        port = {port}
+        restart = "no"
+        [services.terse]
+        command = "{{misbehave}} listen --no-reuse 2>&1 | sed s/{other}/it/; exit 1"
+        port = {other}
+        restart = "no"
+        [services.again]
+        command = ["{{misbehave}}", "listen", "--no-reuse"]
+        port = {nobody}
+        "#
+    ));
     let up = project.devstack(["up"]).start();
     for port in ports {
         up.wait_for(&format!("waiting for port {port}: closed connections keep it"));
@@ -375,8 +343,7 @@ fn a_port_that_closed_connections_keep_is_waited_for() {
     }
     assert_eq!(service(&ps, "again")["run"], Value::Null, "{ps}");
     project.devstack(["stop", "terse"]).run().expect_code(0);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -384,24 +351,21 @@ fn a_conflict_of_a_service_that_does_not_start_is_reported_when_it_does() {
     let project = TestProject::new();
     let (port, shared) = (free_ports(2), free_port());
     let thief = occupy(port);
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.later]
-            command = ["{{misbehave}}", "listen", "--http"]
-            port = {{ prefer = {port}, on_conflict = "fail" }}
-            autostart = false
-            [services.pinned]
-            command = ["{{misbehave}}", "listen"]
-            port = 1
-            profiles = ["extra"]
-            [services.web]
-            command = ["{{misbehave}}", "listen"]
-            port = {shared}
-            "#
-        ),
-    );
+    project.configure(&format!(
+        r#"
+        [services.later]
+        command = ["{{misbehave}}", "listen", "--http"]
+        port = {{ prefer = {port}, on_conflict = "fail" }}
+        autostart = false
+        [services.pinned]
+        command = ["{{misbehave}}", "listen"]
+        port = 1
+        profiles = ["extra"]
+        [services.web]
+        command = ["{{misbehave}}", "listen"]
+        port = {shared}
+        "#
+    ));
     let up = project.devstack(["up", &format!("--port=pinned={shared}")]).start();
     up.wait_for("is up");
     assert_eq!(stand(&project.ps(), "web").0, u64::from(shared));
@@ -422,20 +386,15 @@ fn a_conflict_of_a_service_that_does_not_start_is_reported_when_it_does() {
 
 #[test]
 fn a_hundred_restarts_on_the_same_port() {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen"]
-            port = {{ prefer = {port}, on_conflict = "fail" }}
-            "#
-        ),
-    );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen"]
+        port = {{ prefer = {port}, on_conflict = "fail" }}
+        "#
+    ));
+    let up = project.up();
     for _ in 0..100 {
         // The server closes first, so its side of the connection stays for a minute.
         let mut said = String::new();
@@ -445,8 +404,7 @@ fn a_hundred_restarts_on_the_same_port() {
         project.devstack(["restart", "api"]).run().expect_code(0);
     }
     assert_eq!(stand(&project.ps(), "api"), (port.into(), port.into(), 100));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 /// Listens on `port` as soon as that is possible, while `race` lasts.
@@ -471,20 +429,15 @@ fn race<T>(port: u16, race: impl FnOnce() -> T) -> (T, Option<TcpListener>) {
 
 #[test]
 fn races_against_a_thief_end_well() {
-    let project = TestProject::new();
     let port = free_ports(2);
-    project.write(
-        "devstack.toml",
-        &format!(
-            r#"
-            [services.api]
-            command = ["{{misbehave}}", "listen", "--http"]
-            port = {port}
-            "#
-        ),
-    );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let project = TestProject::with_config(&format!(
+        r#"
+        [services.api]
+        command = ["{{misbehave}}", "listen", "--http"]
+        port = {port}
+        "#
+    ));
+    let up = project.up();
     let races = std::env::var("DEVSTACK_RACES").ok().and_then(|text| text.parse().ok());
     let mut lost = 0;
     for _ in 0..races.unwrap_or(RACES) {
@@ -503,6 +456,5 @@ fn races_against_a_thief_end_well() {
         assert_eq!(http_get(now, "/").json()["pid"], service(&ps, "api")["pid"]);
     }
     assert!(lost > 0, "the thief never won");
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -87,7 +87,7 @@ fn a_local_file_that_another_user_adds_to_a_running_stack_is_not_applied() {
     }
     let project = TestProject::new();
     make_sticky(&project);
-    project.write("devstack.toml", &idler("api", ""));
+    project.configure(&idler("api", ""));
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
     write_foreign(&project, "devstack.local.toml");
@@ -102,9 +102,7 @@ fn a_local_file_that_another_user_adds_to_a_running_stack_is_not_applied() {
 
 #[test]
 fn a_prepared_state_directory_leads_nowhere_and_blocks_nothing() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.seed]\nkind = \"task\"\ncommand = [\"{misbehave}\", \"say\", \"sown\"]\nport = \"auto\"\n",
     );
     let precious = project.outside("precious");
@@ -134,9 +132,7 @@ fn a_prepared_state_directory_leads_nowhere_and_blocks_nothing() {
 
 #[test]
 fn files_of_other_programs_are_not_read_or_written_outside_the_project() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\ncommand = \"python app.py\"\ndebug = { command = \"python -m debugpy --listen $DEBUG_PORT app.py\" }\nport = \"auto\"\n",
     );
     let outside = project.outside("home");
@@ -176,9 +172,7 @@ fn files_of_other_programs_are_not_read_or_written_outside_the_project() {
 
 #[test]
 fn pipes_in_place_of_git_and_package_files_block_nothing() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.web]\ncommand = \"npm run dev\"\nwatch = [\"src/**\"]\nenv_file = { path = \".env\", optional = true }\nrestart = \"never\"\n",
     );
     let repository = project.path("pointed");
@@ -207,8 +201,7 @@ fn pipes_in_place_of_git_and_package_files_block_nothing() {
 
 #[test]
 fn data_behind_a_link_of_the_repository_is_not_taken_over() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.web]\npreset = \"redis\"\n");
+    let project = TestProject::with_config("[services.web]\npreset = \"redis\"\n");
     let precious = project.outside("precious");
     fs::create_dir_all(precious.join("old")).expect("it is ours");
     let state = project.path(".devstack");
@@ -228,7 +221,7 @@ fn data_is_not_written_through_a_link_of_the_repository() {
         let command = "mkdir -p \"$DEVSTACK_DATA\"; echo sown > \"$DEVSTACK_DATA/seed\"";
         let text =
             format!("[services.seed]\nkind = \"task\"\ncommand = '{command}'\nenv = {{ {env} }}\n");
-        project.write("devstack.toml", &text);
+        project.configure(&text);
     };
     let precious = project.outside("precious");
     fs::create_dir_all(precious.join("seed")).expect("it is ours");

@@ -3,7 +3,7 @@
 use crate::support::{RunningProgram, TestProject, service};
 
 fn up(project: &TestProject, config: &str) -> RunningProgram {
-    project.write("devstack.toml", config);
+    project.configure(config);
     project.devstack(["up"]).start()
 }
 
@@ -46,7 +46,7 @@ fn a_terminal_can_be_had_without_one() {
 fn a_new_size_reaches_the_services() {
     let project = TestProject::new();
     let sized = "[services.sized]\ncommand = [\"{misbehave}\", \"signals\", \"WINCH\"]\n";
-    project.write("devstack.toml", sized);
+    project.configure(sized);
     let up = project.devstack(["up"]).terminal(30, 100).start();
     up.wait_for("sized | ready");
     up.wait_for("is up");
@@ -54,10 +54,9 @@ fn a_new_size_reaches_the_services() {
     up.wait_for("sized | got WINCH 33 103");
     // A longer name takes more of each line.
     let longer = "[services.longer-name]\ncommand = \"sleep 1000\"\n";
-    project.write("devstack.toml", &format!("{sized}{longer}"));
+    project.configure(&format!("{sized}{longer}"));
     up.wait_for("sized       | got WINCH 33 97");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -69,7 +68,7 @@ fn colours_reach_those_who_want_them() {
         tty = true
         "#;
     // A pipe gets plain text, unless colors are asked for.
-    project.write("devstack.toml", config);
+    project.configure(config);
     for (name, value) in [("CI", "true"), ("NO_COLOR", "1"), ("FORCE_COLOR", "0")] {
         let plain = project.devstack(["up"]).env(name, value).run().expect_code(0).stdout;
         assert!(plain.contains("| green") && !plain.contains('\u{1b}'), "{plain:?}");
@@ -147,11 +146,10 @@ fn a_changed_terminal_restarts_the_service_and_only_that() {
     up.wait_for("facts | tty1 no");
     up.wait_for("is up");
     let before = project.ps();
-    project.write("devstack.toml", &config("tty = true"));
+    project.configure(&config("tty = true"));
     up.wait_for("facts | tty1 yes");
     let after = project.wait_ps(|ps| service(ps, "facts")["phase"] == "ready");
     assert_ne!(service(&after, "facts")["pid"], service(&before, "facts")["pid"]);
     assert_eq!(service(&after, "other")["pid"], service(&before, "other")["pid"]);
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -51,9 +51,8 @@ const STACK: &str = r#"
     "#;
 
 fn up(project: &TestProject) -> RunningProgram {
-    project.write("devstack.toml", STACK);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(STACK);
+    let up = project.up();
     up.wait_for("api   | WARN at the end");
     up
 }
@@ -121,8 +120,7 @@ fn a_running_stack_is_shown_and_controlled_and_goes_on_when_it_is_closed() {
     assert_eq!(tui.settings(), usual_settings(&project));
     assert!(!is_alternate(&tui));
     assert_eq!(service(&project.ps(), "api")["phase"], "ready");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -167,7 +165,7 @@ fn a_search_finds_lines_of_devstack_and_lines_far_away() {
 fn the_plain_log_comes_back_as_if_there_had_been_no_tui() {
     let project = TestProject::new();
     let plain = |line: &str| line.starts_with("api   | ");
-    project.write("devstack.toml", STACK);
+    project.configure(STACK);
     let up = project.devstack(["up"]).terminal(SIZE.0, SIZE.1).start();
     up.wait_for("api   | WARN at the end");
     let expected: Vec<u8> = service_lines(&up);
@@ -200,8 +198,7 @@ fn service_lines(program: &RunningProgram) -> Vec<u8> {
 
 #[test]
 fn ctrl_c_in_the_tui_of_up_stops_the_stack_and_the_plain_log_shows_it() {
-    let project = TestProject::new();
-    project.write("devstack.toml", STACK);
+    let project = TestProject::with_config(STACK);
     let tui = project.devstack(["up", "--tui"]).terminal(SIZE.0, SIZE.1).start();
     wait_screen(&tui, SIZE, &["WARN at the end"]);
     tui.write(CTRL_C);
@@ -237,8 +234,7 @@ fn a_tui_that_is_ended_gives_the_terminal_back() {
 
 #[test]
 fn a_tui_that_is_killed_gives_the_terminal_back() {
-    let project = TestProject::new();
-    project.write("devstack.toml", STACK);
+    let project = TestProject::with_config(STACK);
     let usual = usual_settings(&project);
     // In a shell: the end of the first process of a terminal would end the terminal.
     let script = r#""$0" up --tui; echo the shell goes on; read -r line"#;
@@ -265,7 +261,7 @@ fn without_a_terminal_or_a_stack_it_says_so() {
     let project = TestProject::new();
     let piped = project.devstack(["tui"]).run().expect_code(2);
     assert!(piped.stderr.contains("the TUI requires a terminal"), "{}", piped.stderr);
-    project.write("devstack.toml", STACK);
+    project.configure(STACK);
     let none = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
     assert_eq!(none.wait_code(), 3);
     none.wait_for("no stack is running in this directory");
@@ -308,8 +304,7 @@ fn ctrl_z_gives_the_terminal_back_until_it_is_continued() {
     tui.write(b"q");
     assert_eq!(tui.wait_code(), 0);
     assert_eq!(tui.settings(), usual);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -331,19 +326,15 @@ fn a_storm_of_resizes_ends_with_the_right_picture() {
     tui.write(b"qq");
     assert_eq!(tui.wait_code(), 0);
     assert_eq!(tui.settings(), usual_settings(&project));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn enter_attaches_to_a_service_and_its_detach_key_comes_back() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.echo]\ncommand = [\"{misbehave}\", \"echo\"]\ntty = true\n[services.other]\ncommand = [\"{misbehave}\", \"run\"]\n",
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
     wait_screen(&tui, SIZE, &["echo", "other", "following"]);
     for word in ["apple", "quince"] {
@@ -363,8 +354,7 @@ fn enter_attaches_to_a_service_and_its_detach_key_comes_back() {
     tui.write(b"qq");
     assert_eq!(tui.wait_code(), 0);
     assert_eq!(tui.settings(), usual_settings(&project));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -478,9 +468,7 @@ fn keys_copy_open_debug_and_take_the_mouse() {
 
 #[test]
 fn an_action_is_run_and_ended_from_the_palette() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         r#"
         [services.api]
         command = ["{misbehave}", "run"]
@@ -489,8 +477,7 @@ fn an_action_is_run_and_ended_from_the_palette() {
         stays = ["{misbehave}", "run"]
         "#,
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let tui = project.devstack(["tui"]).terminal(SIZE.0, SIZE.1).start();
     wait_screen(&tui, SIZE, &["api", "following"]);
     tui.write(b":do api greet\r");
@@ -516,6 +503,5 @@ fn an_action_is_run_and_ended_from_the_palette() {
     wait_screen(&tui, SIZE, &["SIGTERM"]);
     tui.write(b"qq");
     assert_eq!(tui.wait_code(), 0);
-    up.end();
-    project.finish();
+    project.end(&up);
 }

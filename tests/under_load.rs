@@ -79,7 +79,7 @@ fn saves_under_load_lose_no_request() {
     let (names, shop) = Names::new();
     let watched = WEB.replace("ready =", "watch = [\"src/**\"]\nready =");
     shop.write("src/app", "0");
-    shop.write("devstack.toml", &format!("[stack]\nname = \"shop\"\n{watched}"));
+    shop.configure(&format!("[stack]\nname = \"shop\"\n{watched}"));
     let up = names.up(&shop);
     names.wait_for("web.shop.localhost", 200);
     let runs = KnownRuns::default();
@@ -105,7 +105,7 @@ fn saves_under_load_lose_no_request() {
 fn a_rolling_restart_loses_no_request() {
     let (names, shop) = Names::new();
     let three = WEB.replace("ready =", "replicas = 3\nready =");
-    shop.write("devstack.toml", &format!("[stack]\nname = \"shop\"\n{three}"));
+    shop.configure(&format!("[stack]\nname = \"shop\"\n{three}"));
     let up = names.up(&shop);
     names.wait_for("web.shop.localhost", 200);
     // Of a group, every run is right.

@@ -69,8 +69,7 @@ impl Drop for FrozenGroup {
 
 /// A stack with one service, which is frozen.
 fn frozen() -> Option<(TestProject, RunningProgram, FrozenGroup, u32)> {
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
     let pid = pid(&project);
@@ -112,8 +111,7 @@ fn a_restart_fails_and_the_service_starts_once_its_process_has_gone() {
     drop(group);
     let ps = project.wait_ps(|ps| service(ps, "api")["phase"] == "ready");
     assert_ne!(service(&ps, "api")["pid"], pid);
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -123,8 +121,7 @@ fn a_stop_fails_and_holds_once_the_process_has_gone() {
     assert!(stop.stderr.contains(&format!("(pid {pid}) is frozen")), "{stop:?}");
     drop(group);
     project.wait_ps(|ps| service(ps, "api")["phase"] == "idle");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -179,9 +176,7 @@ fn the_third_ctrl_c_ends_at_once() {
 
 /// A stack whose probe is frozen, which no service waits for.
 fn frozen_probe() -> Option<(TestProject, RunningProgram, FrozenGroup)> {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\ncommand = ['{misbehave}', 'run']\nready = { exec = 'exec sleep 1234' }\n",
     );
     let up = project.devstack(["up"]).start();
@@ -228,16 +223,12 @@ fn the_third_ctrl_c_ends_the_last_wait_too() {
 fn a_build_that_leaves_something_frozen_is_reported_and_runs_again() {
     let project = TestProject::new();
     project.write("go", "");
-    project.write(
-        "devstack.toml",
-        r#"
-        [services.api]
-        command = ["{misbehave}", "run"]
-        watch = { paths = ["go"], run = "test -e left || { sleep 1235 & echo $! > left; until test -e on; do sleep 0.05; done; }; echo built" }
-        "#,
-    );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(r#"
+    [services.api]
+    command = ["{misbehave}", "run"]
+    watch = { paths = ["go"], run = "test -e left || { sleep 1235 & echo $! > left; until test -e on; do sleep 0.05; done; }; echo built" }
+    "#);
+    let up = project.up();
     project.write("go", "now");
     let left = eventually("the build to run", || {
         std::fs::read_to_string(project.path("left")).ok()?.trim().parse().ok()
@@ -248,14 +239,12 @@ fn a_build_that_leaves_something_frozen_is_reported_and_runs_again() {
     drop(group);
     up.wait_count(2, "api | built");
     project.wait_ps(|ps| service(ps, "api")["message"].is_null());
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
 fn run_ends_with_123() {
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     let waits = ["run", "--", "sh", "-c", "until test -e end; do sleep 0.05; done"];
     let run = project.devstack(waits).start();
     run.wait_for("api | ready");
@@ -272,8 +261,7 @@ fn run_ends_with_123() {
 
 #[test]
 fn run_ends_although_its_command_cannot_be_killed() {
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     let run = project.devstack(["run", "--", "sh", "-c", "sleep 1000"]).start();
     let command = eventually("the command to run", || {
         let mut found = children(run.pid(), "sh").into_iter().chain(children(run.pid(), "sleep"));
@@ -292,8 +280,7 @@ fn run_ends_although_its_command_cannot_be_killed() {
 
 #[test]
 fn a_stopped_guard_goes_on_with_each_request() {
-    let project = TestProject::new();
-    project.write("devstack.toml", ONE);
+    let project = TestProject::with_config(ONE);
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
     for request in [&["restart", "api"][..], &["stop", "api"], &["start", "api"], &["down"]] {
@@ -306,13 +293,10 @@ fn a_stopped_guard_goes_on_with_each_request() {
 
 #[test]
 fn a_request_that_waits_says_for_what() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.api]\ncommand = ['{misbehave}', 'ignore', 'TERM']\nstop = { grace = '20s' }\n",
     );
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let stop = project.devstack(["stop", "api"]).terminal(30, 100).start();
     stop.wait_for("still waiting: api is stopping (stop requested)");
     up.interrupt();
@@ -327,7 +311,7 @@ fn a_request_that_waits_says_for_what() {
 fn frozen_action() -> Option<(TestProject, RunningProgram, RunningProgram, FrozenGroup, u32)> {
     let project = TestProject::new();
     let actions = "actions.seed = { command = 'exec sleep 1236', parallel = true }\n";
-    project.write("devstack.toml", &format!("{ONE}{actions}"));
+    project.configure(&format!("{ONE}{actions}"));
     let up = project.devstack(["up"]).start();
     up.wait_for("api | ready");
     let seed = project.devstack(["do", "api", "seed"]).start();

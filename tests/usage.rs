@@ -75,10 +75,7 @@ fn errors_of_json_commands_are_json_on_stderr() {
             assert!(!text.is_empty(), "{args:?}: no {part} in {error}");
         }
     }
-    project.write(
-        "devstack.toml",
-        "[services.api]\ncommand = 'true'\n[services.web]\ncommand = 'true'\n",
-    );
+    project.configure("[services.api]\ncommand = 'true'\n[services.web]\ncommand = 'true'\n");
     let good = project.devstack(["check", "--json"]).run().expect_code(0).json();
     assert_eq!(good["services"], serde_json::json!(["api", "web"]));
     let good = project.devstack(["check"]).run().expect_code(0);
@@ -88,12 +85,10 @@ fn errors_of_json_commands_are_json_on_stderr() {
 
 #[test]
 fn colours_are_for_terminals_that_want_them() {
-    let project = TestProject::new();
     let port = free_port();
-    project.write(
-        "devstack.toml",
-        &format!("[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n"),
-    );
+    let project = TestProject::with_config(&format!(
+        "[services.api]\ncommand = ['{{misbehave}}', 'listen']\nport = {port}\n"
+    ));
     let run = || project.devstack(["run", "--", "true"]);
     // In a pipe: plain, even if TERM is set.
     let ended = run().run().expect_code(0);
@@ -109,7 +104,7 @@ fn colours_are_for_terminals_that_want_them() {
     assert!(!colours(run().terminal(24, 80).env("TERM", "dumb").start()));
 
     // Diagnostics, too.
-    project.write("devstack.toml", "[services.api]\n");
+    project.configure("[services.api]\n");
     let wrong = |launch: crate::support::TestCommand| {
         let running = launch.terminal(24, 80).start();
         assert_eq!(running.wait_code(), 2);
@@ -134,9 +129,7 @@ fn a_directory_that_is_gone_is_reported() {
 
 #[test]
 fn up_gives_up_on_what_has_come_to_no_result() {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
+    let project = TestProject::with_config(
         "[services.bad]\ncommand = ['{misbehave}', 'exit', '3']\nrestart = 'no'\n\
          [services.slow]\ncommand = ['{misbehave}', 'run']\nready = { log = 'never' }\n",
     );
@@ -161,7 +154,7 @@ fn why_nothing_starts_is_json_where_the_log_is() {
     for args in [&up[..], &back, &run] {
         assert_eq!(error(args, 2)["class"], "config", "{args:?}");
     }
-    project.write("devstack.toml", "[services.api]\ncommand = 'true'\ncolour = 'red'\nprt = 1\n");
+    project.configure("[services.api]\ncommand = 'true'\ncolour = 'red'\nprt = 1\n");
     for args in [&up[..], &back, &run] {
         let error = error(args, 2);
         let text = error["text"].as_str().expect("a text");
@@ -170,13 +163,10 @@ fn why_nothing_starts_is_json_where_the_log_is() {
     let (one, other) = (occupy_any(), occupy_any());
     let port = |stranger: &std::net::TcpListener| stranger.local_addr().expect("it listens").port();
     let (first, second) = (port(&one), port(&other));
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[services.api]\ncommand = ['{{misbehave}}', 'run']\nport = {first}\nready = {{ delay = '1ms' }}\n\
              [services.web]\ncommand = ['{{misbehave}}', 'run']\nport = {second}\nready = {{ delay = '1ms' }}\n"
-        ),
-    );
+        ));
     // Every reason is in the one object.
     for (args, code) in [(&more("--strict-ports")[..], 1), (&run, 120)] {
         let error = error(args, code);
@@ -193,8 +183,7 @@ fn why_nothing_starts_is_json_where_the_log_is() {
         let text = error["text"].as_str().expect("a text");
         assert!(text.contains(&format!("(pid {})", running.pid())), "{error}");
     }
-    running.end();
-    project.finish();
+    project.end(&running);
 }
 
 /// A stranger on some port.

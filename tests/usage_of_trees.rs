@@ -23,10 +23,8 @@ command = ["{{misbehave}}", "run"]
 autostart = false
 "#
     );
-    project.write("devstack.toml", &text);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
-    up
+    project.configure(&text);
+    project.up()
 }
 
 fn cpu(ps: &Value, name: &str) -> Option<f64> {
@@ -56,8 +54,7 @@ fn all_processes_of_a_service_count_wherever_they_hide() {
     project.devstack(["stop", "large"]).run().expect_code(0);
     let ps = project.ps();
     assert_eq!((cpu(&ps, "large"), memory(&ps, "large")), (None, None));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -74,6 +71,5 @@ fn usage_costs_nothing_unless_requested() {
         assert_eq!(cpu(&ps, "idle").is_some(), measured, "{path}");
     }
     assert_eq!(ask("/v1/stack?x=1").status, 400);
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -21,8 +21,7 @@ const STACK: &str = r#"
     "#;
 
 fn starting(config: &str) -> (TestProject, RunningProgram, FifoGate) {
-    let project = TestProject::new();
-    project.write("devstack.toml", config);
+    let project = TestProject::with_config(config);
     let gate = project.gate("gate");
     let up = project.devstack(["up"]).start();
     up.wait_count(2, "| begun");
@@ -52,8 +51,7 @@ fn all_that_was_asked_for_is_waited_for_and_each_change_is_said_once() {
     assert_eq!((again.stdout, again.stderr), (wait.stdout(), String::new()));
     let json = project.devstack(["wait", "--json", "web"]).run().expect_code(0);
     assert_eq!(json.json(), json!({"text": "ready: web"}));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -75,8 +73,7 @@ fn the_time_is_up_and_it_says_what_is_missing_and_why() {
     let ended = project.devstack(["wait", "--timeout", "0s", "--for", "stopped", "api"]).run();
     let ended = ended.expect_code(1);
     assert!(ended.stderr.contains("error: not stopped within 0ms: api (ready, "), "{ended:?}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -116,8 +113,7 @@ fn what_can_no_longer_happen_is_refused_at_once() {
     let nobody = project.devstack(["wait", "gopd"]).run().expect_code(3);
     assert!(nobody.stderr.contains("did you mean `good`?"), "{nobody:?}");
     project.devstack(["wait", "--for", "lunch"]).run().expect_code(2);
-    up.end();
-    project.finish();
+    project.end(&up);
     TestProject::new().devstack(["wait"]).run().expect_code(3);
 }
 
@@ -148,8 +144,8 @@ fn one_that_is_killed_counts_as_stopped_too() {
 
 #[test]
 fn it_works_while_up_is_only_just_coming() {
-    let project = TestProject::new();
-    project.write("devstack.toml", "[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
+    let project =
+        TestProject::with_config("[services.api]\ncommand = [\"{misbehave}\", \"run\"]\n");
     let up = project.devstack(["up"]).start();
     // As soon as the directory is locked; the socket may not be there.
     let run = project.outside("run").join("devstack");
@@ -163,8 +159,7 @@ fn it_works_while_up_is_only_just_coming() {
         (ended.code() != 3).then(|| ended.expect_code(0))
     });
     assert_eq!(service(&project.ps(), "api")["phase"], "ready");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -180,7 +175,7 @@ fn a_renamed_or_removed_service_answers_its_waiters() {
     let (head, tail) = STACK.split_once("[services.migrate]").expect("it is there");
     let text = head.replace("services.api", "services.front").replace("[\"api\"]", "[\"front\"]")
         + &tail[tail.find("[services.spare]").expect("it is there")..];
-    project.write("devstack.toml", &text);
+    project.configure(&text);
     for (wait, text) in waits.iter().zip(["api was renamed to front", "migrate was removed"]) {
         assert_eq!(wait.wait_code(), 3, "{:?}", wait.lines());
         wait.wait_for(text);
@@ -189,6 +184,5 @@ fn a_renamed_or_removed_service_answers_its_waiters() {
     assert_eq!(all.wait_code(), 0, "{:?}", all.lines());
     all.wait_closed();
     assert_eq!(all.stdout(), "ready: front, web\n");
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -29,8 +29,7 @@ fn ignored_trees_are_not_watched() {
         }
     }
     project.write("src/sub/a.py", "1");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     save(&project, "src/sub/a.py", "2");
     starts(&project, 2);
     // The project directory, `.devstack` with the lock, `src` and `src/sub`.
@@ -163,8 +162,7 @@ fn out_of_watchers_all_is_polled() {
 fn polling_can_be_asked_for() {
     let project = TestProject::new();
     watching(&project, "watch = { paths = [\"*.py\"], poll = \"100ms\" }");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     for number in 2..=4 {
         save(&project, "src/app.py", &number.to_string());
         starts(&project, number);
@@ -279,8 +277,7 @@ fn a_release_is_swapped_by_its_link() {
     project.write("releases/1/app.py", "1");
     project.write("releases/2/app.py", "2");
     symlink("releases/1", project.path("current")).expect("it is new");
-    project.write(
-        "devstack.toml",
+    project.configure(
         r#"
         [services.api]
         dir = "current"
@@ -310,8 +307,7 @@ fn names_that_are_no_text_are_shown_so_that_they_harm_no_terminal() {
     use std::os::unix::ffi::OsStrExt;
     let project = TestProject::new();
     watching(&project, "watch = true");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     let name = std::ffi::OsStr::from_bytes(b"src/odd\n\x1b[31m\xff.py");
     save_odd(&project, name);
     up.wait_for("api * restarting: ");

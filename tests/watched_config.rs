@@ -11,9 +11,8 @@ fn each_save_is_one_restart(watch: &str) {
     watching(&project, &format!("env_file = \"src/.env\"\n{watch}"));
     let text = std::fs::read_to_string(project.path("devstack.toml")).expect("it is ours");
     let shell = r#"command = ["sh", "-c", "echo token is $TOKEN; exec \"$@\"", "sh", "#;
-    project.write("devstack.toml", &text.replace("command = [", shell));
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    project.configure(&text.replace("command = [", shell));
+    let up = project.up();
     for number in 2..=4 {
         let here = up.here();
         save(&project, "src/.env", &format!("TOKEN={number}\n"));
@@ -37,8 +36,7 @@ fn a_watched_env_file_with_a_mistake_restarts_nothing() {
     let project = TestProject::new();
     project.write("src/.env", "TOKEN=1\n");
     watching(&project, "env_file = \"src/.env\"\nwatch = [\".env\", \"*.py\"]");
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let up = project.up();
     save(&project, "src/.env", "TOKEN=\"2\n");
     up.wait_for("not applied");
     // A restart for the mistake would come before this one.
@@ -58,13 +56,12 @@ fn the_summary_comes_when_what_failed_is_repaired() {
              [services.w]\ncommand = [\"{{misbehave}}\", \"run\"]\ndepends_on = [\"t\"]\n"
         )
     };
-    project.write("devstack.toml", &file(4));
+    project.configure(&file(4));
     let up = project.devstack(["up"]).terminal(40, 120).start();
     up.wait_for("waiting for a change to the configuration");
-    project.write("devstack.toml", &file(0));
+    project.configure(&file(0));
     up.wait_for("is up");
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -74,10 +71,9 @@ fn a_service_that_rewrites_its_env_file_is_found_out() {
     watching(&project, "env_file = \"src/.env\"");
     let text = std::fs::read_to_string(project.path("devstack.toml")).expect("it is ours");
     let shell = r#"command = ["sh", "-c", "(sleep 2; echo TOKEN=$((TOKEN + 1)) > .env) & exec \"$@\"", "sh", "#;
-    project.write("devstack.toml", &text.replace("command = [", shell));
+    project.configure(&text.replace("command = [", shell));
     let up = project.devstack(["up"]).start();
     let said = up.wait_for("changes to the environment of api no longer restart it");
     assert!(said.contains("TOKEN changed "), "{said}");
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{RunningProgram, TestProject, free_ports, occupy, service};
 
 fn up(config: &str) -> (TestProject, RunningProgram) {
-    let project = TestProject::new();
-    project.write("devstack.toml", config);
+    let project = TestProject::with_config(config);
     let up = project.devstack(["up"]).start();
     (project, up)
 }
@@ -74,8 +73,7 @@ fn a_crash_loop_is_explained_with_its_ends_its_probe_and_its_last_lines() {
     );
     assert_eq!(web["next"]["text"], "it starts when api is ready");
     assert!(screen(&project, "web").contains("waits for  api (ready): backoff, exit 3"));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -98,8 +96,7 @@ fn the_file_that_brought_it_about_is_named_with_what_followed() {
     );
     assert_eq!(seen["exits"][0]["by"], "us");
     assert!(screen(&project, "api").contains("app.py changed "), "{}", screen(&project, "api"));
-    up.end();
-    project.finish();
+    project.end(&up);
 }
 
 #[test]
@@ -149,6 +146,5 @@ fn a_port_that_moved_says_why_and_whether_it_has_a_listener() {
     let line = format!("ports      main {given}: port {wanted} is in use by");
     assert!(screen(&project, "api").contains(&line), "{}", screen(&project, "api"));
     drop(stranger);
-    up.end();
-    project.finish();
+    project.end(&up);
 }

@@ -13,7 +13,7 @@ fn linked() -> TestProject {
     project.write(state.join("commondir"), "../..\n");
     project.write(".git", &format!("gitdir: {}\n", state.display()));
     project.write(".gitignore", ".env\n");
-    project.write("devstack.toml", &idler("api", ""));
+    project.configure(&idler("api", ""));
     project
 }
 
@@ -96,7 +96,7 @@ fn stacks_of_one_repository_are_listed_together() {
 fn exports_name_the_env_file_of_the_main_worktree() {
     let project = linked();
     let env = "[services.api.env]\nURL = '${TOKEN}'\n";
-    project.write("devstack.toml", &(project.read("devstack.toml") + env));
+    project.configure(&(project.read("devstack.toml") + env));
     let main = project.outside("home").join("main/.env").display().to_string();
     let units = project.devstack(["export", "systemd"]).run().expect_code(0).stdout;
     assert!(units.contains(&format!("EnvironmentFile=-{main}\n")), "{units}");

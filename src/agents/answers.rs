@@ -24,7 +24,6 @@ pub(super) const USUAL_BYTES: usize = 4_000;
 /// Most that can be asked for.
 pub(super) const MOST_BYTES: usize = 64_000;
 
-/// The answer of a tool.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct ToolAnswer {
     pub text: String,
@@ -33,7 +32,6 @@ pub(super) struct ToolAnswer {
 }
 
 impl ToolAnswer {
-    /// An answer that is one sentence.
     pub fn sentence(text: &str) -> ToolAnswer {
         let text = clean_text(text);
         ToolAnswer { data: json!({ "text": text }), text: text + "\n" }
@@ -56,29 +54,14 @@ pub(super) fn error_text(message: &Message) -> String {
 
 /// Whether a message may quote services and other programs: their states, titles, last lines.
 fn may_quote(class: MessageClass) -> bool {
-    match class {
-        MessageClass::Config
-        | MessageClass::Usage
-        | MessageClass::Busy
-        | MessageClass::NotRunning
-        | MessageClass::WatchDegraded
-        | MessageClass::LogDropped
-        | MessageClass::Disk
-        | MessageClass::Limit
-        | MessageClass::Denied => false,
-        MessageClass::Port
-        | MessageClass::Spawn
-        | MessageClass::ReadyTimeout
-        | MessageClass::Exit
-        | MessageClass::Unhealthy
-        | MessageClass::Build
-        | MessageClass::CrashLoop
-        | MessageClass::DepFailed
-        | MessageClass::StopTimeout
-        | MessageClass::Orphan
-        | MessageClass::Container
-        | MessageClass::Internal => true,
-    }
+    use MessageClass::{
+        Busy, Config, Denied, Disk, Limit, LogDropped, NotRunning, Usage, WatchDegraded,
+    };
+    let own = matches!(
+        class,
+        Config | Usage | Busy | NotRunning | WatchDegraded | LogDropped | Disk | Limit | Denied
+    );
+    !own
 }
 
 /// Returns what devstack says itself, then what quotes programs, in a fence if there is any.

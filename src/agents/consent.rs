@@ -1,10 +1,5 @@
-//! Whether an agent may start the stack of a directory: only where this user has run one before, or
-//! after a yes from a person. A repository that was just cloned must not run commands because an
-//! agent was pointed at it.
-//!
-//! "Has run before" is the project record, which `up` and `run` write to the user's own state
-//! directory, for the identity of the directory. Nothing in a repository can stand for it, and no
-//! tool writes it. The yes comes from the client, which asks its user; an agent only sees the result.
+//! Whether an agent may start the stack of a directory: if this user has run one there before (the project
+//! record, which no repository and no tool can write), or after a yes that the client gets from its user.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -10,7 +10,6 @@ use crate::control::LogMark;
 use crate::log::LogItem;
 use crate::model::{CursorKind, CursorText, Name};
 
-/// What a page is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum LogPageRange {
     /// The newest lines.

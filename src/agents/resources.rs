@@ -23,7 +23,6 @@ const PAGES: &[(&str, &str)] = guide_pages![
     "performance-names" "ports" "presets" "promises" "reload" "requests" "trust" "tui"
 ];
 
-/// Returns all resources.
 pub(super) fn list() -> Vec<Resource> {
     let schema = Resource::new(SCHEMA, "devstack.schema.json")
         .with_title("JSON Schema of devstack.toml")

@@ -54,40 +54,13 @@ impl ToolCall {
 
     /// Whether it changes something in the stack.
     pub fn is_mutation(&self) -> bool {
-        match self {
-            ToolCall::Up(_)
-            | ToolCall::Restart(_)
-            | ToolCall::Stop(_)
-            | ToolCall::Debug(_)
-            | ToolCall::RunAction(_) => true,
-            ToolCall::Status(_)
-            | ToolCall::Logs(_)
-            | ToolCall::Why(_)
-            | ToolCall::Wait(_)
-            | ToolCall::Ports(_)
-            | ToolCall::Check(_)
-            | ToolCall::Plan(_)
-            | ToolCall::Env(_)
-            | ToolCall::Requests(_) => false,
-        }
+        use ToolCall::{Debug, Restart, RunAction, Stop, Up};
+        matches!(self, Up(_) | Restart(_) | Stop(_) | Debug(_) | RunAction(_))
     }
 
     /// Whether it can take minutes.
     pub fn lasts(&self) -> bool {
-        match self {
-            ToolCall::Up(_) | ToolCall::Wait(_) | ToolCall::RunAction(_) => true,
-            ToolCall::Status(_)
-            | ToolCall::Logs(_)
-            | ToolCall::Why(_)
-            | ToolCall::Restart(_)
-            | ToolCall::Stop(_)
-            | ToolCall::Debug(_)
-            | ToolCall::Ports(_)
-            | ToolCall::Check(_)
-            | ToolCall::Plan(_)
-            | ToolCall::Env(_)
-            | ToolCall::Requests(_) => false,
-        }
+        matches!(self, ToolCall::Up(_) | ToolCall::Wait(_) | ToolCall::RunAction(_))
     }
 }
 
@@ -191,7 +164,6 @@ pub(super) struct PortsArguments {
 pub(super) struct ActionArguments {
     pub service: String,
     pub action: String,
-    /// Values of its arguments.
     #[serde(default)]
     pub args: Vec<String>,
 }

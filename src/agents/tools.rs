@@ -18,7 +18,6 @@ enum ToolEffect {
     Interrupts,
 }
 
-/// Returns all tools.
 pub(super) fn tools() -> Vec<Tool> {
     use ToolEffect::{Interrupts, Reads, Starts};
     vec![

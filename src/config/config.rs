@@ -99,7 +99,6 @@ impl Config {
         services.filter(|(_, service)| service.debug.is_some()).map(|(name, _)| name)
     }
 
-    /// Returns the preset of a service, if it has one.
     pub fn preset_of(&self, service: &Name) -> Option<&'static str> {
         Some(self.spec.services.get(service)?.preset?.name)
     }

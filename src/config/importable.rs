@@ -19,9 +19,7 @@ pub const STACK_FILES: [(&str, StackFormat); 10] = [
 pub enum StackFormat {
     /// Of foreman and Heroku.
     Procfile,
-    /// Of process-compose.
     ProcessCompose,
-    /// Of mprocs.
     Mprocs,
     /// Of Docker Compose.
     Compose,

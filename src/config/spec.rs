@@ -77,7 +77,6 @@ impl ScopeSpec {
 }
 
 impl StackSpec {
-    /// Returns the scope of a service.
     pub fn scope(&self, service: &ServiceSpec) -> &ScopeSpec {
         &self.scopes[service.scope]
     }

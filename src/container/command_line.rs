@@ -34,9 +34,7 @@ pub struct ContainerCommand<'a> {
     pub container: &'a ContainerConfig,
     /// The image to run: given, or built.
     pub image: &'a str,
-    /// The run.
     pub run: RunId,
-    /// Whether it gets a terminal.
     pub terminal: bool,
     /// Where it reaches this machine, in the words of the engine.
     pub host_address: Option<&'a str>,
@@ -130,14 +128,12 @@ pub fn exec_words(place: &ContainerPlace, command: &[OsString], terminal: bool) 
         .collect()
 }
 
-/// Returns what pulls an image.
 pub fn pull_command(engine: &EngineAddress, image: &RedactedText) -> CommandLine {
     let mut words = program(engine);
     words.extend(["pull".into(), image.clone()]);
     CommandLine::Exec(words)
 }
 
-/// Returns what builds an image with this tag.
 pub fn build_command(
     engine: &EngineAddress,
     build: &ImageBuild,

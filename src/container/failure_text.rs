@@ -24,15 +24,12 @@ const SHOWN: usize = 150;
 /// A run whose container never ran.
 #[derive(Debug, Clone, Copy)]
 pub struct RefusedStart<'a> {
-    /// The engine.
     pub engine: ContainerEngine,
     /// The exit code of its program.
     pub code: i32,
     /// Whether the container was seen running.
     pub ran: bool,
-    /// The service.
     pub service: &'a Name,
-    /// The image.
     pub image: &'a str,
     /// The last lines that the run printed.
     pub lines: &'a [String],

@@ -26,12 +26,10 @@ pub struct ContainerLabels {
 }
 
 impl ContainerLabels {
-    /// Returns the labels of the network.
     pub fn of_network(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([(STACK, self.stack.clone()), (TOKEN, self.token.clone())])
     }
 
-    /// Returns the labels of a container.
     pub fn of_run(&self, service: &Name, run: RunId) -> BTreeMap<&'static str, String> {
         let mut labels = self.of_network();
         labels.insert(SERVICE, service.to_string());
@@ -55,7 +53,6 @@ impl ContainerLabels {
         format!("devstack-{}-{}-{name}", self.stack, self.place)
     }
 
-    /// Returns the labels of a volume.
     pub fn of_volume(&self, dir: &str) -> BTreeMap<&'static str, String> {
         BTreeMap::from([(STACK, self.stack.clone()), (DIR, dir.to_owned())])
     }

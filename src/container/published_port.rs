@@ -8,9 +8,7 @@ const COMPOSE: &str = "com.docker.compose.project";
 pub struct ForeignContainer {
     /// Its whole ID.
     pub id: String,
-    /// Its name.
     pub name: String,
-    /// The port inside.
     pub inside: u16,
     /// Whether it stays when it ends.
     pub stays: bool,

@@ -53,11 +53,9 @@ pub enum ContainerHealth {
 pub struct ContainerSummary {
     /// Its whole ID.
     pub id: String,
-    /// Its name.
     pub name: String,
     /// When it was created, in seconds since 1970.
     pub created: i64,
-    /// Its labels.
     pub labels: BTreeMap<String, String>,
     /// The ports that are published, outside and inside.
     pub published: Vec<(u16, u16)>,
@@ -68,7 +66,6 @@ pub struct ContainerSummary {
 pub struct StackVolume {
     /// Its name in the engine.
     pub name: String,
-    /// The engine.
     pub engine: ContainerEngine,
     /// The name of the stack.
     pub stack: Option<String>,

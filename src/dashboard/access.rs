@@ -75,7 +75,6 @@ pub(super) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     }
 }
 
-/// Returns which of our origins a request is for.
 fn own_origin<'a>(request: &Parts, origins: &'a [String]) -> Option<&'a String> {
     let header = match sole(&request.headers, HOST.as_str()) {
         Sole::One(host) => Some(host),

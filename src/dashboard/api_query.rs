@@ -11,7 +11,6 @@ const MAX_LINES: usize = 5_000;
 /// The parameters of a request to `/api`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct ApiQuery {
-    /// Which stack.
     stack: Option<String>,
     service: Option<String>,
     /// A variable whose value is shown.

@@ -16,7 +16,6 @@ const PARTS: [&str; 9] = [
     "SECRET", "TOKEN",
 ];
 
-/// Directories.
 const DIRECTORIES: [&str; 2] = ["PWD", "OLDPWD"];
 
 /// Returns an environment as JSON. Values that look like secrets are left out, except that of the

@@ -36,7 +36,6 @@ const LINES: &str = "application/x-ndjson";
 /// The body of a response.
 pub(super) type DashboardBody = UnsyncBoxBody<Bytes, Infallible>;
 
-/// A response.
 pub(super) type DashboardResponse = Response<DashboardBody>;
 
 /// An error response: status and reason.

@@ -67,7 +67,6 @@ impl AloneServer {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Returns its port.
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -1,8 +1,5 @@
-//! What a visible tab follows, in one response: the list of stacks, and events and log of one of them.
-//!
-//! A browser that does not read delays only itself: the next part is made when it has taken the
-//! previous one. The stack then counts what was missed, as for every slow reader, and the browser gets
-//! those counts.
+//! What a visible tab follows, in one response: the list of stacks, and events and log of one of them. A
+//! browser that does not read delays only itself.
 
 use std::convert::Infallible;
 use std::future::pending;

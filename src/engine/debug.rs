@@ -1,9 +1,5 @@
-//! Debug mode: a service that waits at a breakpoint must stay there.
-//!
-//! Only a request, a configuration change, losing a port before it is ready, or a shutdown stops
-//! such a run; no file change, probe or timeout does. It has no readiness timeout and no health
-//! probes, and a slow stop is reported instead of ending in a kill. Only the shutdown of the whole
-//! stack still has a limit, see `SHUTDOWN_TIMEOUT`.
+//! Debug mode: only a request, a configuration change, losing a port before it is ready, or a shutdown stops
+//! a service that may wait at a breakpoint. It has no readiness timeout and no health probes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -63,7 +63,6 @@ pub enum Effect {
 /// A process tree that was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KilledTree {
-    /// That of a run.
     Run(RunId),
     /// That of a watch command.
     Job(JobId),

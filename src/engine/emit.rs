@@ -1,3 +1,5 @@
+//! The last move of a step: tell what changed.
+
 use super::idle::IdleStep;
 use super::run_state::RunStage;
 use super::service_state::{EngineTime, ReportedPhase};

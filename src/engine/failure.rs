@@ -7,7 +7,6 @@ use crate::model::{Cause, Dependency, Message, Name, ProcessExit, Survivor};
 pub enum ServiceFailure {
     /// SIGKILL did not end it, and it may start again only when it is gone after all.
     Unstoppable {
-        /// Of what.
         tree: TreeOf,
         /// What is left.
         survivors: Vec<Survivor>,
@@ -33,16 +32,13 @@ pub enum ServiceFailure {
         exits: u32,
         /// The time in which exits count.
         window: Duration,
-        /// How it exited last.
         last: ProcessExit,
     },
     /// It exited whenever it was started after a change.
     BrokenByChange {
-        /// The change.
         change: Cause,
         /// How often.
         exits: u32,
-        /// How it exited last.
         last: ProcessExit,
     },
     /// Its health probes fail; why.
@@ -54,27 +50,19 @@ pub enum ServiceFailure {
         /// To which process it lost its last port.
         last: String,
     },
-    /// A dependency has failed.
     DependencyFailed {
-        /// The dependency.
         on: Dependency,
         /// How it failed.
         root: Box<ServiceFailure>,
     },
     /// A dependency has exited on its own, and is started again.
     DependencyRestarts {
-        /// The dependency.
         on: Dependency,
         /// How it exited last.
         exit: ProcessExit,
     },
     /// A dependency has exited and does not start again.
-    DependencyExited {
-        /// The dependency.
-        on: Dependency,
-        /// How it exited.
-        exit: ProcessExit,
-    },
+    DependencyExited { on: Dependency, exit: ProcessExit },
     /// A dependency was stopped by the user.
     DependencyStopped(Dependency),
 }
@@ -82,9 +70,7 @@ pub enum ServiceFailure {
 /// What a process tree belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TreeOf {
-    /// The service.
     Service,
-    /// Its watch command.
     WatchCommand,
 }
 
@@ -93,7 +79,6 @@ pub enum TreeOf {
 pub enum RequestError {
     /// No service or group has this name.
     UnknownService {
-        /// The name.
         name: Name,
         /// The services there are.
         available: Vec<Name>,
@@ -108,7 +93,6 @@ pub enum RequestError {
     StartedMeanwhile(Name),
     /// The service was stopped before it was ready.
     StoppedMeanwhile(Name),
-    /// The service failed.
     Failed(Name, ServiceFailure),
     /// These cannot be stopped.
     NotStopped(Vec<(Name, ServiceFailure)>),
@@ -126,9 +110,7 @@ pub enum RequestError {
     WaitFailed(Name, ServiceFailure),
     /// The client waits for a service that is no longer in the configuration.
     Gone {
-        /// Its name.
         name: Name,
-        /// Its new name, if it was renamed.
         renamed_to: Option<Name>,
     },
     /// The client waits for a service that was not requested.

@@ -17,10 +17,13 @@ pub(super) struct IdleStack {
 /// What the stack does now that nothing runs and nothing starts on its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IdleStep {
-    /// It exits.
     Exit,
     /// A change to a watched file or to the configuration may start something, or the user.
-    Await { saves: bool, edits: bool, user: bool },
+    Await {
+        saves: bool,
+        edits: bool,
+        user: bool,
+    },
 }
 
 /// What is left of a stack in which nothing runs and nothing starts on its own.

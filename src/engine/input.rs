@@ -68,7 +68,6 @@ pub enum Input {
     HealthFailed(RunId, String),
     /// The health probes of a run pass again.
     HealthRecovered(RunId),
-    /// The debugger of a run is listening.
     DebuggerListening(RunId),
     /// The answer to [`super::Effect::InspectPorts`] about this service: why it must not start on
     /// its ports, if so.
@@ -88,7 +87,6 @@ pub enum Input {
     ReloadsItself(RunId),
     /// A note about a run that changes nothing.
     Note(RunId, Message),
-    /// Where a run is listening.
     ListeningOn(RunId, Vec<ListenAddress>),
     /// Warnings about where a run is listening; replaces earlier ones.
     ListenWarnings(RunId, Vec<Message>),

@@ -34,7 +34,6 @@ pub(super) enum KillProgress {
 }
 
 impl KillProgress {
-    /// A kill that is ordered now.
     pub fn ordered(now: EngineTime) -> KillProgress {
         KillProgress::Ordered { gone_by: now + KILL_TIMEOUT }
     }

@@ -12,7 +12,6 @@ use crate::model::{Cause, Message, Name, Service};
 /// What devstack does on the port of a lazy service.
 #[derive(Debug, Clone, Copy)]
 pub struct Door<'a> {
-    /// The service.
     pub service: &'a Arc<Service>,
     /// The service as its run was started that takes connections now; `None`: clients wait.
     pub open_to: Option<&'a Arc<Service>>,

@@ -1,3 +1,5 @@
+//! What clients request of the engine, until it is answered.
+
 use super::failure::{RequestError, ServiceFailure};
 use super::input::Ticket;
 use super::run_state::{DebuggerState, LiveRun, RunStage, RunState, ServiceOutcome};

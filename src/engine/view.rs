@@ -1,3 +1,5 @@
+//! What clients see of a service: its part of a snapshot.
+
 use std::borrow::Cow;
 
 use super::failure::ServiceFailure;

@@ -32,12 +32,10 @@ pub struct Export {
     pub notes: ExportNotes,
 }
 
-/// A file of an export.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportedFile {
     /// Its usual name.
     pub name: String,
-    /// Its text.
     pub text: String,
 }
 

@@ -10,7 +10,6 @@ use crate::text::one_line;
 /// The name that stands for a task which runs before the processes.
 const RELEASE: &str = "release";
 
-/// Writes a stack as a Procfile.
 pub fn procfile(stack: &PortableStack) -> Export {
     let mut notes = ExportNotes::new("procfile", stack);
     let mut body = String::new();

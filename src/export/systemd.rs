@@ -66,7 +66,6 @@ fn target_name(stack: &PortableStack) -> String {
     format!("{}.target", stack.name)
 }
 
-/// The units of one service.
 struct ServiceUnit<'a> {
     stack: &'a PortableStack,
     service: &'a PortableService,

@@ -12,9 +12,7 @@ use crate::model::{DebuggerKind, Name};
 /// Where a debugger attaches to a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttachTarget {
-    /// The service.
     pub service: Name,
-    /// The kind of debugger.
     pub debugger: DebuggerKind,
     /// The host it listens on.
     pub host: String,

@@ -1,3 +1,5 @@
+//! Writes the files of an export.
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,5 @@
 //! Writes YAML that every parser of 1.1 and 1.2 reads in the same way.
 
-/// A value of YAML.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Yaml {
     /// A string, quoted where a parser may take it for something else.
@@ -77,7 +76,6 @@ impl<K: Into<String>, V: Into<Yaml>> FromIterator<(K, V)> for YamlTable {
 }
 
 impl Yaml {
-    /// Writes it as a document.
     pub fn document(&self) -> String {
         let mut text = String::new();
         self.write(0, &mut text);

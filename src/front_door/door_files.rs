@@ -36,7 +36,6 @@ impl DoorFiles {
         &self.dir
     }
 
-    /// Returns the socket of the front door.
     pub fn socket(&self) -> PathBuf {
         self.dir.join(format!("proxy{}.sock", self.namespace))
     }

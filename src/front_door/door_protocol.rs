@@ -14,7 +14,6 @@ use crate::model::Message;
 /// Of these messages. Front doors of another version are not joined.
 pub(super) const VERSION: u32 = 1;
 
-/// A request to the front door.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum DoorRequest {
@@ -24,7 +23,6 @@ pub enum DoorRequest {
     Front {
         /// The control socket of the stack.
         socket: PathBuf,
-        /// The port.
         port: u16,
     },
     /// Send a [`DoorStatus`].
@@ -119,7 +117,6 @@ pub async fn ask(socket: &Path, request: &DoorRequest) -> io::Result<Option<Door
     stream.receive().await
 }
 
-/// Connects to the front door, if there is one.
 pub(super) async fn connect(socket: &Path) -> io::Result<Option<DoorStream>> {
     match UnixStream::connect(socket).await {
         Ok(stream) => Ok(Some(DoorStream::new(stream))),

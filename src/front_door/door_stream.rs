@@ -51,7 +51,6 @@ impl DoorStream {
         Ok(self.socket.peer_cred()?.uid())
     }
 
-    /// Sends a message with descriptors.
     pub async fn send(
         &self,
         message: &impl Serialize,

@@ -97,7 +97,6 @@ pub struct ExchangeReader(DoorStream);
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum ExchangeFeed {
-    /// An exchange.
     Exchange {
         /// Not among the fields of the message: some have the same names.
         record: Box<ExchangeRecord>,
@@ -111,7 +110,6 @@ pub enum ExchangeFeed {
     NotRecorded,
     /// Those that were there have been sent; what follows ends from now on.
     UpToDate,
-    /// That was all.
     End,
 }
 

@@ -31,7 +31,6 @@ impl FrontPorts {
         own.map(|(port, _)| *port).collect()
     }
 
-    /// Returns all ports.
     pub fn ports(&self) -> BTreeSet<u16> {
         self.owners.keys().copied().collect()
     }

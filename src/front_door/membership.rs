@@ -31,7 +31,6 @@ const LATER: Duration = Duration::from_secs(30);
 
 /// Keeps a stack served by the front door.
 pub struct Membership {
-    /// The files of the front door.
     pub files: DoorFiles,
     /// The control socket of the stack.
     pub socket: PathBuf,

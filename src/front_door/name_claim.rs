@@ -20,12 +20,10 @@ pub enum DoorSetting {
     Usual,
     /// `off`: no names, no process.
     Off,
-    /// This port.
     Port(u16),
 }
 
 impl DoorSetting {
-    /// The variable.
     pub const VARIABLE: &str = "DEVSTACK_PROXY";
 
     /// Reads the value of the variable; empty is as if it were not set.

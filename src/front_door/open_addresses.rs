@@ -13,7 +13,6 @@ const MAX_ADDRESSES: usize = 8;
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct OpenAddresses(BTreeMap<SocketAddr, AddressUse>);
 
-/// What an address is for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct AddressUse {
     /// The stacks with a service that is open there, by their control sockets.
@@ -67,7 +66,6 @@ impl OpenAddresses {
         }
     }
 
-    /// Returns all addresses.
     pub fn all(&self) -> BTreeSet<SocketAddr> {
         self.0.keys().copied().collect()
     }

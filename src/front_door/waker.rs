@@ -22,7 +22,6 @@ pub(super) async fn wake(asleep: &Sleep, socket_of: impl Fn(&Sleep) -> Option<Pa
     }
 }
 
-/// Whether a snapshot shows this sleep.
 pub(super) fn shows(snapshot: &Snapshot, asleep: &Sleep) -> bool {
     let is_it = |view: &crate::model::ServiceView| {
         view.name == asleep.service && view.phase == Phase::Asleep && view.since == asleep.since

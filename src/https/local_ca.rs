@@ -169,7 +169,6 @@ impl LocalCa {
         &self.names
     }
 
-    /// Returns when it expires.
     pub fn expires(&self) -> SystemTime {
         self.expires
     }
@@ -179,7 +178,6 @@ impl LocalCa {
         self.expires <= now + CERTIFICATE_LIFETIME
     }
 
-    /// Returns the certificate of its root.
     pub fn root(&self) -> &CertificateDer<'static> {
         &self.root
     }

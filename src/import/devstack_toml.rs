@@ -129,7 +129,6 @@ impl ImportedService {
         table.set_written("ports", &ports.to_text());
     }
 
-    /// Returns the value of a port with this name.
     fn port_text(&self, name: &str, port: u16) -> String {
         let wanted: Value = if port == 0 { "auto".into() } else { i64::from(port).into() };
         let mut inside = self.container.iter().flat_map(|container| &container.inside_ports);

@@ -15,7 +15,6 @@ pub struct ImportedContainer {
     pub user: Option<String>,
     /// The working directory inside.
     pub workdir: Option<String>,
-    /// What is mounted.
     pub volumes: Vec<VolumeMount>,
     /// A word for `pull`.
     pub pull: Option<&'static str>,
@@ -26,7 +25,6 @@ pub struct ImportedContainer {
 /// Where the image of an imported service comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImportedImage {
-    /// This image.
     Image(String),
     /// It is built from a directory.
     Build {
@@ -42,7 +40,6 @@ pub enum ImportedImage {
 }
 
 impl ImportedContainer {
-    /// A container of an image, with what that has.
     pub fn of(source: ImportedImage) -> ImportedContainer {
         ImportedContainer {
             source,

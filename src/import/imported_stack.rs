@@ -71,7 +71,6 @@ pub struct ImportedService {
     pub env_files: Vec<(PathBuf, bool)>,
     /// Names of services in this stack.
     pub depends_on: Vec<(String, Condition)>,
-    /// When it is ready.
     pub ready: Option<ImportedProbe>,
     /// Checks once it is ready.
     pub health: Option<ImportedProbe>,

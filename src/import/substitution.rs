@@ -6,7 +6,6 @@ use crate::text::quote;
 /// How deeply defaults may contain variables; as deeply as in `devstack.toml`.
 const MAX_NESTING: usize = 8;
 
-/// A part of a text.
 enum TextPart<'t> {
     /// Text without a meaning of its own.
     Plain(&'t str),

@@ -53,7 +53,6 @@ impl ServicePalette {
         self.width
     }
 
-    /// Returns the color of a service.
     pub fn color(&self, name: &Name) -> LabelColor {
         self.colors.get(name).copied().unwrap_or_else(|| pick_color(name, &[], None))
     }

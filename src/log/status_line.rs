@@ -33,12 +33,10 @@ pub enum StatusTone {
     Good,
     /// A possible problem.
     Warning,
-    /// A failure.
     Failure,
 }
 
 impl StatusText {
-    /// Creates a text about one service.
     pub fn about(service: &Name, tone: StatusTone, text: impl Into<String>) -> StatusText {
         StatusText { service: Some(service.clone()), tone, text: text.into(), more: false }
     }

@@ -15,7 +15,6 @@ pub enum ListenAddress {
 }
 
 impl ListenAddress {
-    /// Returns the TCP address, if it is one.
     pub fn tcp(&self) -> Option<SocketAddr> {
         match self {
             ListenAddress::Tcp(address) => Some(*address),

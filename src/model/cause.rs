@@ -42,18 +42,15 @@ pub enum Cause {
     HealthRecovered,
     /// It has no readiness probe, so it is ready once started.
     NoProbe,
-    /// Its process exited.
     Exited(ProcessExit),
     /// Its process exited.
     BackingOff {
-        /// How it exited.
         exit: ProcessExit,
         /// The delay before the next start.
         delay: Duration,
         /// How many starts have failed so far that the restart policy still counts.
         count: u32,
     },
-    /// Restarted after this exit.
     RestartedAfter(ProcessExit),
     /// Another process has one of its ports.
     PortLost(Message),
@@ -75,7 +72,6 @@ pub enum Cause {
     Renamed(Name),
     /// The stack is shutting down; why, as a fragment.
     Shutdown(String),
-    /// It failed with this message.
     Failed(Message),
 }
 

@@ -2,7 +2,6 @@ use std::fmt;
 
 use crate::text::join;
 
-/// A command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommandLine {
     /// A string for `sh -c`.

@@ -20,11 +20,9 @@ pub struct EnvView {
     pub version: u32,
     /// The name of the stack.
     pub stack: String,
-    /// The service.
     pub service: Name,
     /// The run with this environment; `None`: the next run.
     pub run: Option<RunId>,
-    /// The mode that this environment is for.
     pub mode: ModeView,
     /// The working directory of the service; in JSON, bytes that are not UTF-8 become U+FFFD.
     #[serde(serialize_with = "serialize_lossy")]
@@ -80,9 +78,7 @@ pub struct SourceLocation {
 /// A variable of a service's environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EnvVariable {
-    /// Its name.
     pub name: String,
-    /// Its value.
     #[serde(flatten)]
     pub value: EnvValue,
     /// Where the value comes from.
@@ -115,7 +111,6 @@ pub struct EnvValue {
 }
 
 impl EnvValue {
-    /// Creates a value.
     pub fn new(value: &OsStr) -> EnvValue {
         match value.to_str() {
             Some(text) => EnvValue { text: Some(text.to_owned()), base64: None },
@@ -128,7 +123,6 @@ impl EnvValue {
         self.text.as_deref()
     }
 
-    /// Returns the value, if there is one.
     pub fn get(&self) -> Option<OsString> {
         match (&self.text, &self.base64) {
             (Some(text), _) => Some(text.into()),

@@ -22,7 +22,6 @@ pub enum EventKind {
     Phase {
         /// The previous phase; `None` for a new service.
         from: Option<Phase>,
-        /// The new phase.
         to: Phase,
         /// Why.
         cause: Cause,
@@ -31,23 +30,19 @@ pub enum EventKind {
     },
     /// The main process of a run exited.
     Ended {
-        /// The run.
         run: RunId,
-        /// How it exited.
         exit: ProcessExit,
         /// Whether the exit was neither requested nor successful.
         unexpected: bool,
     },
     /// A watched file changed and its watch command started.
     BuildStarted {
-        /// The command.
         command: CommandLine,
         /// The file.
         path: PathBuf,
     },
     /// A watch command exited with code 0.
     Built {
-        /// The command.
         command: CommandLine,
         /// How long it took.
         took: Duration,
@@ -60,13 +55,9 @@ pub enum EventKind {
         path: PathBuf,
     },
     /// An action of a service started.
-    ActionStarted {
-        /// Its name.
-        action: Name,
-    },
+    ActionStarted { action: Name },
     /// An action of a service has ended, and nothing of it is left that can be killed.
     ActionEnded {
-        /// Its name.
         action: Name,
         /// How it exited, or why it did not start or cannot be killed.
         exit: Result<ProcessExit, Message>,
@@ -121,30 +112,25 @@ pub enum EventViewKind {
     Phase {
         /// The previous phase; `None` for a new service.
         from: Option<Phase>,
-        /// The new phase.
         to: Phase,
         /// The run it is about, if any.
         run: Option<RunId>,
     },
     /// The main process of a run exited.
     Ended {
-        /// The run.
         run: RunId,
-        /// How it exited.
         exit: ProcessExit,
         /// Whether the exit was neither requested nor successful.
         unexpected: bool,
     },
     /// A watched file changed and its watch command started.
     BuildStarted {
-        /// The command.
         command: String,
         /// The file.
         path: String,
     },
     /// A watch command exited with code 0.
     Built {
-        /// The command.
         command: String,
         /// How long it took, in milliseconds.
         took_ms: u64,
@@ -157,13 +143,9 @@ pub enum EventViewKind {
         path: String,
     },
     /// An action of a service started.
-    ActionStarted {
-        /// Its name.
-        action: Name,
-    },
+    ActionStarted { action: Name },
     /// An action of a service has ended, and nothing of it is left that can be killed.
     ActionEnded {
-        /// Its name.
         action: Name,
         /// How it exited; `None`: it did not start or cannot be killed.
         exit: Option<ProcessExit>,

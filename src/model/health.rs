@@ -14,6 +14,23 @@ pub struct ReadyConfig<P = Probe> {
     pub interval: Duration,
 }
 
+impl<P> ReadyConfig<P> {
+    /// Returns the same with probes of another form.
+    pub fn map<Q>(&self, map: impl FnOnce(&[P]) -> Vec<Q>) -> ReadyConfig<Q> {
+        let ReadyConfig { probes, timeout, interval } = self;
+        ReadyConfig { probes: map(probes), timeout: *timeout, interval: *interval }
+    }
+}
+
+impl<P> HealthConfig<P> {
+    /// Returns the same with probes of another form.
+    pub fn map<Q>(&self, map: impl FnOnce(&[P]) -> Vec<Q>) -> HealthConfig<Q> {
+        let HealthConfig { probes, interval, failures, action } = self;
+        let (interval, failures, action) = (*interval, *failures, *action);
+        HealthConfig { probes: map(probes), interval, failures, action }
+    }
+}
+
 /// One check of a running service.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Probe {
@@ -26,7 +43,6 @@ pub enum Probe {
     Http {
         /// An absolute `http://` or `https://` URL.
         url: String,
-        /// Which status is accepted.
         status: AcceptedStatus,
         /// Whether an `https` server may have any certificate.
         insecure: bool,
@@ -62,7 +78,6 @@ pub enum Probe {
 pub enum AcceptedStatus {
     /// Any below 400.
     NoError,
-    /// Any at all.
     Any,
     /// One of these.
     Only(Vec<u16>),
@@ -95,7 +110,6 @@ pub struct HealthConfig<P = Probe> {
 /// What happens when a service becomes unhealthy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HealthAction {
-    /// It is reported.
     Report,
     /// It is reported, and the service restarts with the delays of a crash.
     Restart,

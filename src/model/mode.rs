@@ -25,7 +25,6 @@ pub struct DebugTarget {
 }
 
 impl RunMode {
-    /// Whether it is debug mode.
     pub fn is_debug(self) -> bool {
         match self {
             RunMode::Run => false,

@@ -55,7 +55,6 @@ impl Name {
         Name::new(slug.trim_end_matches('-')).ok()
     }
 
-    /// Returns the name as a string.
     pub fn as_str(&self) -> &str {
         &self.0
     }

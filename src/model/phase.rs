@@ -34,7 +34,6 @@ pub enum Phase {
 pub enum Condition {
     /// Its process has started.
     Started,
-    /// It is ready.
     Ready,
     /// It has exited as expected.
     Completed,

@@ -68,7 +68,6 @@ pub enum ChangeAction {
     Prepare,
     /// It is no longer requested and stops.
     Stop,
-    /// It is removed.
     Remove,
 }
 

@@ -11,14 +11,12 @@ pub const MAIN_PORT: &str = "main";
 /// A port of a service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PortKey {
-    /// The service.
     pub service: Name,
     /// `main`, or its key in `ports`.
     pub port: String,
 }
 
 impl PortKey {
-    /// Creates the key of a port.
     pub fn new(service: &Name, port: &str) -> PortKey {
         PortKey { service: service.clone(), port: port.to_owned() }
     }
@@ -129,7 +127,6 @@ impl AssignedPort {
 /// How to make a program use the assigned port and host, as ends of sentences: `pass --port $PORT`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct BindHints {
-    /// How to set its port.
     #[serde(rename = "takes_port")]
     pub port: String,
     /// How to set its host; `None`: not possible or unknown.

@@ -5,7 +5,6 @@ use super::CommandLine;
 /// What happens when a process exits on its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestartConfig {
-    /// When it restarts at all.
     pub policy: RestartPolicy,
     /// It fails after this many unexpected exits within `window`.
     pub max_failures: u32,
@@ -50,4 +49,15 @@ pub struct StopConfig<C = CommandLine> {
     pub command: Option<C>,
     /// How long a stop may take before everything left is killed.
     pub grace: Duration,
+}
+
+impl<C> StopConfig<C> {
+    /// Returns the same with a command of another form.
+    pub fn map<D>(&self, map: impl FnOnce(&C) -> D) -> StopConfig<D> {
+        StopConfig {
+            signal: self.signal,
+            command: self.command.as_ref().map(map),
+            grace: self.grace,
+        }
+    }
 }

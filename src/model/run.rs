@@ -15,7 +15,6 @@ impl fmt::Display for RunId {
     }
 }
 
-/// How a process exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProcessExit {
     /// With this code, 0 to 255.
@@ -49,7 +48,6 @@ impl fmt::Display for ProcessExit {
 /// A process that is alive long after its tree was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Survivor {
-    /// Its pid.
     pub pid: u32,
     /// The name of its program.
     pub command: String,
@@ -209,7 +207,6 @@ mod exit_tests {
     }
 }
 
-/// An output stream of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputStream {

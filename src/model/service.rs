@@ -15,7 +15,6 @@ pub const INNER_PORT: &str = "inner";
 /// One complete service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
-    /// Its name.
     pub name: Name,
     /// Service or task.
     pub kind: ServiceKind,
@@ -219,7 +218,6 @@ pub enum OnExit {
 
 /// One of the sixteen basic terminal colors, without black and white.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum LabelColor {
     Red,
     Green,

@@ -22,7 +22,6 @@ pub struct Snapshot {
     pub dir: PathBuf,
     /// Debug mode if any service is in it.
     pub mode: ModeView,
-    /// The pid of the supervisor.
     pub supervisor_pid: u32,
     /// The state of the whole stack.
     pub state: StackState,
@@ -64,7 +63,6 @@ impl Snapshot {
 /// How a stack was started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartView {
-    /// The command that started it.
     pub command: StartCommand,
     /// Its configuration files, later over earlier: relative to the project directory if they are
     /// below it. Without local files, env files and other files that these name.
@@ -108,7 +106,6 @@ pub enum StackState {
 /// One service at one instant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceView {
-    /// Its name.
     pub name: Name,
     /// Its name in the file, if it is a replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +121,6 @@ pub struct ServiceView {
     /// Whether it has a `debug` entry, so that debug mode can be switched on.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_debug: bool,
-    /// Its phase.
     pub phase: Phase,
     /// When this phase began: RFC 3339 in UTC with milliseconds.
     pub since: String,
@@ -168,7 +164,6 @@ pub struct ServiceView {
     /// All its dependencies; missing from older versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub depends_on: Vec<Dependency>,
-    /// The dependencies it waits for.
     pub waiting_on: Vec<Dependency>,
     /// CPU usage of its process tree, if measured.
     pub cpu_percent: Option<f64>,
@@ -196,7 +191,6 @@ impl ServiceView {
     }
 }
 
-/// The kind of a service in a view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceKindView {
@@ -264,10 +258,70 @@ pub struct DebugView {
 /// A dependency and the condition it must meet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependency {
-    /// The dependency.
     pub service: Name,
     /// The condition it must meet.
     pub condition: Condition,
+}
+
+#[cfg(test)]
+impl Snapshot {
+    /// Returns a stack that is up, for tests.
+    pub(crate) fn sample(stack: &str, dir: &str, services: Vec<ServiceView>) -> Snapshot {
+        Snapshot {
+            version: 1,
+            stack: stack.to_owned(),
+            dir: dir.into(),
+            mode: ModeView::Run,
+            supervisor_pid: 1,
+            state: StackState::Up,
+            event: 0,
+            networks: Vec::new(),
+            primary: None,
+            start: None,
+            proxy: None,
+            services,
+        }
+    }
+}
+
+#[cfg(test)]
+impl ServiceView {
+    /// Returns a service in this phase with nothing else set, for tests.
+    pub(crate) fn sample(name: &str, phase: Phase) -> ServiceView {
+        ServiceView {
+            name: Name::new(name).unwrap(),
+            group: None,
+            kind: ServiceKindView::Service,
+            mode: ModeView::Run,
+            debug: None,
+            can_debug: false,
+            phase,
+            since: "2026-11-20T09:00:00.120Z".to_owned(),
+            cause: "requested by `up`".to_owned(),
+            pid: None,
+            run: None,
+            restarts: 0,
+            port: None,
+            wanted_port: None,
+            wanted_ports: BTreeMap::new(),
+            pinned: false,
+            ports: BTreeMap::new(),
+            host: "127.0.0.1".to_owned(),
+            url: None,
+            listening: None,
+            origin: None,
+            proxy: None,
+            network_urls: Vec::new(),
+            exit: None,
+            depends_on: Vec::new(),
+            waiting_on: Vec::new(),
+            cpu_percent: None,
+            memory_bytes: None,
+            ready_after_ms: None,
+            message: None,
+            actions: Vec::new(),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -58,7 +58,6 @@ impl Stack {
         resolve_name(&self.services, &self.groups, name)
     }
 
-    /// Returns all ports.
     pub fn ports(&self) -> impl Iterator<Item = (PortKey, &AssignedPort)> {
         self.services.values().flat_map(|service| {
             service.ports.iter().map(|port| (PortKey::new(&service.name, &port.name), port))

@@ -6,7 +6,6 @@ use super::{CommandLine, Name};
 /// Identifies a watch of a service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct WatchId {
-    /// The service.
     pub service: Name,
     /// The index among its watches, from 0.
     pub index: usize,
@@ -61,7 +60,6 @@ impl<C> WatchAction<C> {
         matches!(self, WatchAction::Restart { .. })
     }
 
-    /// Returns its command, if any.
     pub fn command(&self) -> Option<&C> {
         match self {
             WatchAction::Restart { build } => build.as_ref(),

@@ -26,7 +26,6 @@ pub struct WhyView {
     pub probe: Option<FailingProbe>,
     /// The file change that last led to an action.
     pub trigger: Option<FileTrigger>,
-    /// Its ports.
     pub ports: Vec<PortStatus>,
     /// The last lines of its last run, without escape sequences.
     pub log: Vec<String>,
@@ -48,7 +47,6 @@ pub struct BlockedOn {
     pub service: Name,
     /// The condition it must meet; `None`: it must be gone or release a port.
     pub condition: Option<Condition>,
-    /// Its phase.
     pub phase: Phase,
     /// Why it is in this phase.
     pub cause: String,
@@ -63,7 +61,6 @@ pub struct PastRun {
     pub start: u32,
     /// When its main process exited.
     pub at: String,
-    /// How it exited.
     pub exit: ProcessExit,
     /// From start to exit; `None`: stopped before its start was reported.
     pub lived_ms: Option<u64>,
@@ -97,7 +94,6 @@ impl ExitClass {
     }
 }
 
-/// A failing probe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailingProbe {
     /// What the probe decides.
@@ -135,7 +131,6 @@ impl fmt::Display for ProbePurpose {
 pub struct FileTrigger {
     /// When it changed.
     pub at: String,
-    /// The file.
     pub path: String,
     /// The action: `restart`, `signal HUP`, `run make`.
     pub action: String,

@@ -1,6 +1,5 @@
-//! Makes leases visible to other users: each has an abstract Unix socket named after its port. Like
-//! ports, these names belong to a network namespace. They need no shared directory and disappear
-//! with the process that created them.
+//! Makes leases visible to other users: each has an abstract Unix socket named after its port, which ends with
+//! the process.
 
 use std::os::fd::OwnedFd;
 

@@ -14,7 +14,6 @@ use crate::model::accepts;
 pub enum PortAvailability {
     /// It can be bound on all relevant addresses.
     Free,
-    /// It is in use.
     InUse,
     /// This user may not bind it.
     Denied,
@@ -77,7 +76,6 @@ pub(super) enum BindAddress {
     Loopback4,
     /// `::1`.
     Loopback6,
-    /// This address.
     One(IpAddr),
 }
 

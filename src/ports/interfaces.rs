@@ -8,7 +8,6 @@ use crate::model::{ListenAddress, UrlFormat, accepts};
 /// A network of this machine, with its address there; never loopback or link-local.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkInterface {
-    /// The name of the interface.
     pub name: String,
     /// The address of this machine.
     pub address: IpAddr,

@@ -550,7 +550,6 @@ pub struct LeaseOwner {
     /// The name of its stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
-    /// The service that has the port.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// Its pid, if it belongs to another user or its directory is unknown.

@@ -18,7 +18,6 @@ use crate::text::join;
 /// One port of a stack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortRow {
-    /// The service that has the port.
     pub service: Name,
     /// `main`, or its name in `ports`.
     pub port: String,
@@ -91,7 +90,6 @@ pub fn json(rows: &[PortRow]) -> serde_json::Value {
 /// What is known about one port of this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortReport {
-    /// The port.
     pub port: u16,
     /// Whether it can be bound.
     pub state: PortState,
@@ -116,7 +114,6 @@ pub struct PortReport {
 pub enum PortState {
     /// It can be bound.
     Free,
-    /// It is in use.
     InUse,
     /// This user may not bind it.
     Denied,
@@ -187,7 +184,7 @@ mod tests {
     use std::path::Path;
 
     use super::{PortReport, PortState, port_report, port_rows};
-    use crate::model::{ModeView, Name, Phase, ServiceKindView, ServiceView, Snapshot, StackState};
+    use crate::model::{Phase, ServiceView, Snapshot};
     use crate::ports::{LeaseDir, PortHolder};
 
     #[test]
@@ -195,52 +192,14 @@ mod tests {
         let held = TcpListener::bind("127.0.0.1:0").unwrap();
         let number = held.local_addr().unwrap().port();
         let api = ServiceView {
-            name: Name::new("api").unwrap(),
-            group: None,
-            kind: ServiceKindView::Service,
-            mode: ModeView::Run,
-            debug: None,
-            can_debug: false,
-            phase: Phase::Ready,
-            since: String::new(),
-            cause: String::new(),
-            pid: None,
-            run: None,
-            restarts: 0,
             port: Some(number),
             wanted_port: Some(5000),
             wanted_ports: BTreeMap::from([("main".to_owned(), 5000)]),
-            pinned: false,
             ports: BTreeMap::from([("main".to_owned(), number), ("metrics".to_owned(), 1)]),
             host: String::new(),
-            url: None,
-            listening: None,
-            origin: None,
-            proxy: None,
-            network_urls: Vec::new(),
-            exit: None,
-            depends_on: Vec::new(),
-            waiting_on: Vec::new(),
-            cpu_percent: None,
-            memory_bytes: None,
-            ready_after_ms: None,
-            message: None,
-            actions: Vec::new(),
+            ..ServiceView::sample("api", Phase::Ready)
         };
-        let snapshot = Snapshot {
-            version: 1,
-            stack: "shop".to_owned(),
-            dir: "/srv".into(),
-            mode: ModeView::Run,
-            supervisor_pid: 1,
-            primary: None,
-            start: None,
-            proxy: None,
-            state: StackState::Up,
-            event: 0,
-            networks: Vec::new(),
-            services: vec![api],
-        };
+        let snapshot = Snapshot::sample("shop", "/srv", vec![api]);
         let rows = port_rows(&snapshot);
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[0].actual, rows[0].wanted, rows[0].listening), (number, Some(5000), true));

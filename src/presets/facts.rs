@@ -23,7 +23,6 @@ pub struct PresetFacts {
     pub image: Option<PresetImage>,
     /// Programs that its command requires.
     pub needs: Vec<String>,
-    /// How to install them.
     pub install: String,
     /// What a list shows of the `[service]` table. The config module reads all of it.
     #[serde(rename = "service")]

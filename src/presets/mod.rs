@@ -59,7 +59,6 @@ pub fn all() -> &'static [Preset] {
     &ALL
 }
 
-/// Returns the preset with this name.
 pub fn find(name: &str) -> Option<&'static Preset> {
     ALL.iter().find(|preset| preset.name == name)
 }

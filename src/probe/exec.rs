@@ -87,16 +87,13 @@ pub async fn run_command_within(
 /// The result of a probe command.
 #[derive(Debug, Clone)]
 pub struct ProbeCommandOutput {
-    /// How it ended.
     pub verdict: ProbeCommandEnd,
     /// The last bytes of stdout and stderr, as they came.
     pub status: Vec<u8>,
 }
 
-/// How a probe command ended.
 #[derive(Debug, Clone)]
 pub enum ProbeCommandEnd {
-    /// On its own.
     Ended(ProcessExit),
     /// It never ran, and why.
     NotStarted(Message),

@@ -36,7 +36,6 @@ pub struct ContainerProbes {
     pub health: Box<dyn Fn() -> BoxedHealth + Send + Sync>,
 }
 
-/// The start of a container.
 pub type BoxedStart = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Whether a container is healthy, and why not; `None`: its image has no HEALTHCHECK.

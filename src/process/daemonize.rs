@@ -13,7 +13,6 @@ use crate::model::ProcessExit;
 use crate::sys::fork::{ForkResult, detach_stdio, fork};
 use crate::sys::{process, signal};
 
-/// Which side of the fork this process is.
 #[derive(Debug)]
 pub enum ForkSide {
     /// The process that the user started; it reports how the daemon starts.

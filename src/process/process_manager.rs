@@ -33,7 +33,7 @@ const GUARD_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct ProcessManager {
     link: Arc<GuardConnection>,
-    facts: mpsc::UnboundedSender<RunReport>,
+    run_reports: mpsc::UnboundedSender<RunReport>,
     environment: Arc<InheritedEnv>,
     /// How many one-shot commands were started; they are numbered down from the largest run number.
     asides: AtomicU64,
@@ -52,7 +52,7 @@ impl ProcessManager {
     /// The system's error when the guard's socket cannot be registered with the runtime.
     pub fn new(
         guard: GuardHandle,
-        facts: mpsc::UnboundedSender<RunReport>,
+        run_reports: mpsc::UnboundedSender<RunReport>,
         color: bool,
     ) -> io::Result<ProcessManager> {
         let link = Arc::new(GuardConnection::new(guard.socket, guard.pid));
@@ -62,7 +62,7 @@ impl ProcessManager {
         let environment = InheritedEnv::new(std::env::vars_os(), color, token.clone());
         Ok(ProcessManager {
             link,
-            facts,
+            run_reports,
             environment: Arc::new(environment),
             asides: AtomicU64::new(0),
             terminals: PtySet::default(),
@@ -129,44 +129,44 @@ impl ProcessManager {
         inputs: RunInputs,
         sink: impl OutputSink,
     ) {
-        self.start(&self.facts, reserved, launch, inputs, sink);
+        self.start(&self.run_reports, reserved, launch, inputs, sink);
     }
 
     /// Reports a reserved run as one that failed to start for this reason.
     pub fn refuse_reserved(&self, reserved: ReservedRun, why: Message, sink: impl OutputSink) {
-        not_started(&self.facts, reserved.run, why, sink);
+        not_started(&self.run_reports, reserved.run, why, sink);
     }
 
     /// Reports a run that cannot even be tried as one that failed to start for this reason.
     pub fn spawn_refused(&self, run: RunId, why: Message, sink: impl OutputSink) -> RunHandle {
-        not_started(&self.facts, run, why, sink)
+        not_started(&self.run_reports, run, why, sink)
     }
 
     fn start(
         &self,
-        facts: &mpsc::UnboundedSender<RunReport>,
+        run_reports: &mpsc::UnboundedSender<RunReport>,
         reserved: ReservedRun,
         launch: &LaunchConfig,
         inputs: RunInputs,
         mut sink: impl OutputSink,
     ) {
         let run = reserved.run;
-        match self.prepare_run(facts, reserved, launch, inputs, &mut sink) {
+        match self.prepare_run(run_reports, reserved, launch, inputs, &mut sink) {
             Ok(life) => drop(tokio::spawn(life.run(sink))),
-            Err(why) => drop(not_started(facts, run, why, sink)),
+            Err(why) => drop(not_started(run_reports, run, why, sink)),
         }
     }
 
     /// Starts a short command that is not a run of a service, such as a probe. It is kept, ended
     /// and proved gone like one, but its reports go only to the caller.
     pub fn spawn_one_shot(&self, launch: &LaunchConfig, sink: impl OutputSink) -> OneShotCommand {
-        let (tell, facts) = mpsc::unbounded_channel();
+        let (tell, run_reports) = mpsc::unbounded_channel();
         let run = RunId(u64::MAX - self.asides.fetch_add(1, Ordering::Relaxed));
         let reserved = self.reserve(run, launch);
-        let leash = reserved.handle.clone();
+        let handle = reserved.handle.clone();
         let inputs = RunInputs { tty: TtyMode::No, handed: Vec::new(), epilogue: None };
         self.start(&tell, reserved, launch, inputs, sink);
-        OneShotCommand { leash, facts }
+        OneShotCommand { handle, run_reports }
     }
 
     /// Stops a run with a command, which gets the main pid in `MAINPID` and has a tree of its own.
@@ -174,26 +174,26 @@ impl ProcessManager {
     /// fails, reports the error and stops the run with the signal `otherwise`.
     pub fn stop_with_command(
         &self,
-        leash: &RunHandle,
+        handle: &RunHandle,
         launch: &LaunchConfig,
         otherwise: i32,
         sink: impl OutputSink,
         tell: impl FnOnce(Message) + Send + 'static,
     ) {
-        let Some(main) = leash.main() else { return leash.stop(otherwise) };
-        let Some(place) = leash.stopper.reserve() else { return };
-        leash.order(KeeperOrder::Stopping);
+        let Some(main) = handle.main() else { return handle.stop(otherwise) };
+        let Some(place) = handle.stopper.reserve() else { return };
+        handle.order(KeeperOrder::Stopping);
         let mut launch = launch.clone();
         launch.env.insert("MAINPID", &main.to_string());
         let mut command = self.spawn_one_shot(&launch, sink);
-        place.fill(command.leash().clone());
-        let leash = leash.clone();
+        place.fill(command.handle().clone());
+        let handle = handle.clone();
         tokio::spawn(async move {
             if let Some(why) = command.failure().await
-                && !leash.stopper.was_killed()
+                && !handle.stopper.was_killed()
             {
                 tell(spawn_errors::stop_command_failed(&launch.command, &why, otherwise));
-                leash.stop(otherwise);
+                handle.stop(otherwise);
             }
             drop(place);
         });
@@ -201,7 +201,7 @@ impl ProcessManager {
 
     fn prepare_run(
         &self,
-        facts: &mpsc::UnboundedSender<RunReport>,
+        run_reports: &mpsc::UnboundedSender<RunReport>,
         reserved: ReservedRun,
         launch: &LaunchConfig,
         inputs: RunInputs,
@@ -223,7 +223,7 @@ impl ProcessManager {
         let reports = reports.ok_or_else(spawn_errors::guard_lost)?;
         Ok(RunTask {
             run,
-            facts: facts.clone(),
+            run_reports: run_reports.clone(),
             link: self.link.clone(),
             pids,
             stopper,
@@ -354,7 +354,6 @@ pub struct ReservedRun {
 }
 
 impl ReservedRun {
-    /// Returns the handle of the run.
     pub fn handle(&self) -> &RunHandle {
         &self.handle
     }
@@ -371,14 +370,14 @@ pub struct RunInputs {
 }
 
 fn not_started(
-    facts: &mpsc::UnboundedSender<RunReport>,
+    run_reports: &mpsc::UnboundedSender<RunReport>,
     run: RunId,
     why: Message,
     sink: impl OutputSink,
 ) -> RunHandle {
     super::run::PanicSafeSink::new(sink).close(None);
-    send_report(facts, run, RunChange::SpawnFailed(why));
-    send_report(facts, run, RunChange::TreeEmpty { orphans: Vec::new() });
+    send_report(run_reports, run, RunChange::SpawnFailed(why));
+    send_report(run_reports, run, RunChange::TreeEmpty { orphans: Vec::new() });
     RunHandle { link: None, pids: Arc::default(), stopper: Arc::default() }
 }
 

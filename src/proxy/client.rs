@@ -18,7 +18,6 @@ pub(super) struct ProxyClient {
     pub tls_name: Option<String>,
     /// Its address.
     pub ip: IpAddr,
-    /// Where it reached the proxy.
     pub reached: SocketAddr,
     peer: SocketAddr,
     /// Whether it is of the same user, once that was asked.

@@ -82,7 +82,6 @@ impl Exchange {
         self.recording = Some(recording);
     }
 
-    /// Returns where it is recorded.
     pub fn recording(&self) -> Option<&Recording> {
         self.recording.as_ref()
     }

@@ -24,7 +24,6 @@ pub struct ExchangeRecord {
     pub run: Option<RunId>,
     /// The version of HTTP that the client speaks: `HTTP/1.1`.
     pub version: String,
-    /// The method.
     pub method: String,
     /// `http` or `https`.
     #[serde(default = "plain")]
@@ -54,7 +53,6 @@ pub struct ExchangeRecord {
     pub response: Option<RecordedMessage>,
 }
 
-/// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ExchangeEnd {

@@ -1,3 +1,5 @@
+//! A request on its way: find its route, wait, choose a replica, send, stream.
+
 use std::convert::Infallible;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -80,7 +82,6 @@ enum SendOutcome {
 /// What a request has met so far.
 struct RequestWait {
     begun: Instant,
-    /// Whether it has waited.
     parked: bool,
     /// Upstreams that failed since the last wait.
     failed: Vec<Arc<UpstreamId>>,

@@ -49,7 +49,6 @@ pub(super) struct ForwardedBy<'a> {
     pub scheme: &'static str,
     /// The address of the client.
     pub client: IpAddr,
-    /// The port of the proxy.
     pub port: u16,
     /// The host that the client asked for.
     pub host: &'a Authority,

@@ -35,7 +35,6 @@ impl HostName {
         plain.then_some(HostName { name, authority })
     }
 
-    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.name
     }
@@ -51,12 +50,10 @@ impl HostName {
         self.name == "localhost" || self.address().is_some_and(|ip| ip.is_loopback())
     }
 
-    /// Whether it is an address.
     pub fn is_address(&self) -> bool {
         self.address().is_some()
     }
 
-    /// Whether it is this address.
     pub fn is(&self, address: IpAddr) -> bool {
         self.address() == Some(address)
     }

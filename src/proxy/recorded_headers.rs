@@ -88,7 +88,6 @@ impl<'de> Deserialize<'de> for RecordedHeaders {
     }
 }
 
-/// Whether the value of a header with this name is a secret.
 pub(super) fn is_secret_header(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());

@@ -20,12 +20,10 @@ pub(super) enum ResponseBody {
 }
 
 impl ResponseBody {
-    /// Returns a body with this text.
     pub fn own(text: Bytes) -> ResponseBody {
         ResponseBody::Own(text)
     }
 
-    /// Returns a body that is streamed from a service.
     pub fn streamed(body: ServiceBody, mut exchange: Exchange) -> ResponseBody {
         if body.is_end_stream() {
             exchange.passed(None, true);
@@ -33,7 +31,6 @@ impl ResponseBody {
         ResponseBody::Streamed(body, Box::new(exchange))
     }
 
-    /// Returns the text, if it is one of the proxy.
     pub fn text(&self) -> Bytes {
         match self {
             ResponseBody::Own(text) => text.clone(),

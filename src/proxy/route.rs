@@ -83,7 +83,6 @@ pub(super) struct UpstreamId {
 pub struct Sleep {
     /// The pid of the supervisor.
     pub supervisor: u32,
-    /// The service.
     pub service: Name,
     /// When it fell asleep, as its view says.
     pub since: String,

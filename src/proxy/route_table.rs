@@ -212,7 +212,6 @@ impl RouteTable {
         self.names.keys().map(String::as_str)
     }
 
-    /// Returns all stacks.
     pub(super) fn stacks(&self) -> impl Iterator<Item = &Arc<StackRoutes>> {
         self.names.values().filter_map(|routed| match routed {
             RoutedName::Domain(stack, _) => Some(stack),
@@ -220,7 +219,6 @@ impl RouteTable {
         })
     }
 
-    /// Returns all routes.
     pub(super) fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
         self.names.values().filter_map(|routed| match routed {
             RoutedName::Service(route) => Some(route),
@@ -228,7 +226,6 @@ impl RouteTable {
         })
     }
 
-    /// Returns what is asleep.
     pub(super) fn asleep(&self) -> impl Iterator<Item = &Arc<Sleep>> {
         self.routes().flat_map(|route| route.asleep())
     }

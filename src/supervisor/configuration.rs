@@ -33,7 +33,7 @@ impl Supervisor {
     pub(super) fn load_constraints(&self) -> LoadConstraints {
         let mut running = self.engine.running();
         // Between two runs devstack itself is listening.
-        running.extend(self.hands.listens_for());
+        running.extend(self.executor.listens_for());
         let debugged = debugged_in(self.stack());
         LoadConstraints {
             held_ports: ports_of(self.stack(), |name| running.contains(name)),
@@ -91,7 +91,7 @@ impl Supervisor {
                     self.status.write(vec![event_lines::config_fixed()]);
                 }
                 self.logs.set_retention(stack.logs);
-                self.hands.watch(&stack, &Default::default());
+                self.executor.watch(&stack, &Default::default());
                 inputs.push(Input::Apply(stack));
             }
             ReloadOutcome::Switched(made) => self.switched(made, inputs),
@@ -109,7 +109,7 @@ impl Supervisor {
                 self.awaiting_reload.retain(|_, path| !files.contains(path));
                 self.status.write(vec![event_lines::not_applied(why, &text)]);
                 let stack = self.stack().clone();
-                self.hands.watch(&stack, &files);
+                self.executor.watch(&stack, &files);
             }
         }
         if !self.reloader.has_unread_changes() && !self.awaiting_reload.is_empty() {
@@ -129,6 +129,6 @@ impl Supervisor {
             self.status.write(vec![event_lines::config_matches()]);
         }
         let now = self.stack().clone();
-        self.hands.watch(&now, &stack.files);
+        self.executor.watch(&now, &stack.files);
     }
 }

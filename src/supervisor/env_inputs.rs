@@ -20,7 +20,6 @@ pub struct EnvInputs {
     pub stack: Arc<Stack>,
     /// The configuration of the stack.
     pub config: Arc<Config>,
-    /// The inherited environment.
     pub environment: Arc<InheritedEnv>,
     /// Whether the service gets a terminal.
     pub terminal: bool,

@@ -22,25 +22,25 @@ impl Supervisor {
     /// Converts a wakeup to inputs.
     pub(super) fn collect_inputs(&mut self, wake: WakeReason, inputs: &mut Vec<Input>) {
         match wake {
-            WakeReason::Fact(fact) => self.on_run_report(fact, inputs),
-            WakeReason::Report(report) => self.on_probe_report(report, inputs),
-            WakeReason::Ports(report) => inputs.push(self.on_port_report(report)),
+            WakeReason::RunReport(report) => self.on_run_report(report, inputs),
+            WakeReason::ProbeReport(report) => self.on_probe_report(report, inputs),
+            WakeReason::PortVerdict(report) => inputs.push(self.on_port_report(report)),
             WakeReason::Found(found) => {
                 if let Input::Unused(name) = &found {
-                    self.hands.answer_unused(name);
+                    self.executor.answer_unused(name);
                 }
                 inputs.push(found);
             }
-            WakeReason::Done(JobReport { job, what: JobChange::Ended(result) }) => {
-                self.hands.forget_job(job);
+            WakeReason::JobReport(JobReport { job, what: JobChange::Ended(result) }) => {
+                self.executor.forget_job(job);
                 inputs.push(Input::JobEnded(job, result));
             }
-            WakeReason::Done(JobReport { job, what: JobChange::Survived(left) }) => {
+            WakeReason::JobReport(JobReport { job, what: JobChange::Survived(left) }) => {
                 inputs.push(Input::Survived(KilledTree::Job(job), left));
             }
             WakeReason::ActionEnded(end) => self.on_action_end(end),
-            WakeReason::Change(change) => self.on_watch_report(change, inputs),
-            WakeReason::Ask(request) => self.on_request(request, inputs),
+            WakeReason::WatchReport(report) => self.on_watch_report(report, inputs),
+            WakeReason::Request(request) => self.on_request(request, inputs),
             WakeReason::Previewed(found, tell) => {
                 // The client may have left.
                 let _ = tell.send(self.planned(found));
@@ -50,7 +50,7 @@ impl Supervisor {
                 self.on_signal(number, name, inputs)
             }
             WakeReason::Signal(SignalAction::Resized) => self.resize_terminals(),
-            WakeReason::Ending(ShutdownRequest { why, code, haste }) => {
+            WakeReason::Shutdown(ShutdownRequest { why, code, haste }) => {
                 inputs.push(Input::Shutdown { ticket: None, why, code, haste });
             }
             WakeReason::LogTail(tail) => {
@@ -99,7 +99,7 @@ impl Supervisor {
                 let _ = tell.send(self.snapshot());
             }
             SupervisorRequest::SnapshotWithUsage(tell) => {
-                let _ = tell.send((self.snapshot(), self.hands.metered_runs()));
+                let _ = tell.send((self.snapshot(), self.executor.metered_runs()));
             }
             SupervisorRequest::Why(name, tell) => {
                 let _ = tell.send(self.explain(&name));
@@ -137,7 +137,7 @@ impl Supervisor {
         let service = service.ok_or_else(|| {
             Message::new(MessageClass::Usage, format!("{name} is no longer in the stack"))
         })?;
-        let (seat, run) = self.hands.attach(&service, screen)?;
+        let (seat, run) = self.executor.attach(&service, screen)?;
         let view = self.engine.view_of(name, |at| self.clock.timestamp(at));
         Ok(AttachReply { seat, run, cause: view.map(|view| view.cause).unwrap_or_default() })
     }
@@ -154,20 +154,20 @@ impl Supervisor {
             }
             RunChange::SpawnFailed(message) => {
                 let stack = self.stack().clone();
-                self.hands.forget(run, &stack);
+                self.executor.forget(run, &stack);
                 inputs.push(Input::SpawnFailed(run, message));
             }
             RunChange::Exited(exit) => {
-                self.hands.exited(run, exit);
+                self.executor.exited(run, exit);
                 inputs.push(Input::Exited(run, exit));
             }
             RunChange::TreeEmpty { orphans: leftovers } => {
                 // Reports sent before the end of a run belong to it, such as a failed stop command.
-                while let Ok(report) = self.senses.reports.try_recv() {
+                while let Ok(report) = self.sources.probe_reports.try_recv() {
                     self.on_probe_report(report, inputs);
                 }
                 let stack = self.stack().clone();
-                let own = self.hands.forget(run, &stack);
+                let own = self.executor.forget(run, &stack);
                 let service = self.engine.launched_service(run);
                 let why = service.and_then(|service| early_end(service, own, &leftovers));
                 inputs.extend(why.map(|message| Input::Note(run, message)));
@@ -211,7 +211,7 @@ impl Supervisor {
             ProbeFinding::ReloadsItself(line) => {
                 let stack = self.stack().clone();
                 inputs.push(Input::ReloadsItself(run));
-                if let Some((name, note)) = self.hands.leave_to_reloader(run, &line, &stack) {
+                if let Some((name, note)) = self.executor.leave_to_reloader(run, &line, &stack) {
                     // Nothing is wrong, so the service keeps no message.
                     self.emit(Event { service: Some(name), what: EventKind::Note(note) });
                 }
@@ -254,7 +254,7 @@ impl Supervisor {
     /// The inputs of a service's environment.
     fn given(&self, name: &Name) -> Option<EnvInputs> {
         let (service, run) = self.engine.launched_or_next(name)?;
-        let (environment, terminal) = self.hands.inherited_env(service);
+        let (environment, terminal) = self.executor.inherited_env(service);
         Some(EnvInputs {
             service: service.clone(),
             run,
@@ -262,7 +262,7 @@ impl Supervisor {
             config: self.reloader.applied(),
             environment,
             terminal,
-            container: run.and_then(|run| self.hands.container_place(run)),
+            container: run.and_then(|run| self.executor.container_place(run)),
         })
     }
 
@@ -285,7 +285,7 @@ impl Supervisor {
             }),
             2 => {
                 self.status.write(vec![event_lines::killing(name)]);
-                self.hands.actions.kill_all();
+                self.executor.actions.kill_all();
                 inputs.push(Input::Shutdown {
                     ticket: None,
                     why: format!("{name} again"),

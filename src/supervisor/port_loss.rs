@@ -54,7 +54,7 @@ impl Supervisor {
     /// processes is left.
     pub(super) fn investigate_exit(&mut self, run: RunId, service: Arc<Service>) {
         let (logs, ports) = (self.logs.clone(), self.reloader.ports());
-        let refusal = self.hands.refusal(run, &service);
+        let refusal = self.executor.refusal(run, &service);
         let tell = self.port_reports.0.clone();
         tokio::spawn(async move {
             let exited = service.clone();

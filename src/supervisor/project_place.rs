@@ -70,7 +70,7 @@ impl Supervisor {
     /// directory; what starts from now on, and what is written, uses its new path.
     pub(super) fn follow_move(&mut self) {
         let Some((moved, since)) = self.place.take_move() else { return };
-        self.hands.relocate(&moved, since);
+        self.executor.relocate(&moved, since);
         self.logs.relocate(&moved);
         self.keep_ports(&moved.to);
         self.keep_lock();
@@ -78,7 +78,7 @@ impl Supervisor {
             return;
         }
         let stack = self.reloader.relocate(&moved, &self.stack().clone());
-        self.hands.watch(&stack, &Default::default());
+        self.executor.watch(&stack, &Default::default());
         self.status.write(vec![event_lines::directory_moved(&moved.to)]);
         self.snapshot = None;
         self.step_engine(vec![Input::Relocate(stack)]);

@@ -15,7 +15,7 @@ impl Supervisor {
         self.snapshot = None;
         for effect in effects {
             if let Effect::Emit(event) = effect {
-                self.teller.publish(self.clock.timestamp(now), event);
+                self.feed.publish(self.clock.timestamp(now), event);
             }
         }
         let state = self.engine.stack_state();
@@ -25,7 +25,7 @@ impl Supervisor {
     /// Emits an event that the engine does not know.
     pub(super) fn emit(&mut self, event: Event) {
         self.snapshot = None;
-        self.teller.publish(self.clock.timestamp(self.clock.now()), &event);
+        self.feed.publish(self.clock.timestamp(self.clock.now()), &event);
         self.on_event(event);
     }
 
@@ -33,10 +33,10 @@ impl Supervisor {
     pub(super) fn on_event(&mut self, event: Event) {
         self.end_actions_after(&event.what);
         if let EventKind::ShuttingDown(_) = event.what {
-            self.hands.unwatch();
+            self.executor.unwatch();
         }
         if let EventKind::Phase { to: Phase::Ready, run: Some(run), .. } = event.what {
-            self.hands.scan_listeners(run);
+            self.executor.scan_listeners(run);
             event.service.iter().for_each(|name| self.reloader.clear_avoided(name));
         }
         if let EventKind::Phase { to: Phase::Ready | Phase::Asleep, .. } = event.what {
@@ -57,7 +57,7 @@ impl Supervisor {
         let stack = self.stack().clone();
         if let EventKind::Applied(_) = event.what {
             self.set_log_columns(&stack);
-            self.hands.close_terminals(&stack);
+            self.executor.close_terminals(&stack);
         }
         let scene = self.snapshot_for(&event);
         let settled = matches!(event.what, EventKind::Settled { .. });
@@ -104,7 +104,7 @@ impl Supervisor {
             && columns > 0
         {
             let indent = u16::try_from(self.logs.indent()).unwrap_or(u16::MAX);
-            self.hands.resize(rows, columns.saturating_sub(indent).max(MIN_COLUMNS));
+            self.executor.resize(rows, columns.saturating_sub(indent).max(MIN_COLUMNS));
         }
     }
 

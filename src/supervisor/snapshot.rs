@@ -12,13 +12,13 @@ use crate::ports::NetworkInterface;
 impl Supervisor {
     pub(super) fn snapshot(&mut self) -> Arc<Snapshot> {
         let stack = self.engine.stack().unwrap_or(&self.first_stack);
-        let (engine, clock, teller) = (&self.engine, &self.clock, &self.teller);
-        let actions = &self.hands.actions;
+        let (engine, clock, feed) = (&self.engine, &self.clock, &self.feed);
+        let actions = &self.executor.actions;
         let (start, names_down) = (&self.start, *self.names.borrow() == Some(false));
         let make = || {
             let mut services = engine.views(|at| clock.timestamp(at));
             let mode = mode_of(&services);
-            let (state, event) = (engine.stack_state(), teller.newest());
+            let (state, event) = (engine.stack_state(), feed.newest());
             actions.fill(&mut services);
             if names_down {
                 services.iter_mut().for_each(|service| service.origin = None);

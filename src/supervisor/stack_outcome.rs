@@ -82,7 +82,7 @@ impl Supervisor {
     async fn serve_from_start(&mut self) {
         let stack = self.first_stack.clone();
         self.set_log_columns(&stack);
-        self.hands.set_watch_baseline();
+        self.executor.set_watch_baseline();
         self.step_engine(vec![Input::Apply(stack)]);
         let mut watching = false;
         while self.goes_on() {
@@ -91,7 +91,7 @@ impl Supervisor {
             if !watching && !self.engine.has_pending_spawn() {
                 watching = true;
                 let stack = self.stack().clone();
-                self.hands.watch(&stack, &Default::default());
+                self.executor.watch(&stack, &Default::default());
             }
             self.serve().await;
         }
@@ -109,7 +109,8 @@ impl Supervisor {
 
     /// Whether something runs, unless the user does not want to wait for it.
     fn goes_on(&self) -> bool {
-        self.exit_code.is_none() || (!self.hands.actions.is_idle() && self.interrupts < LAST_SIGNAL)
+        self.exit_code.is_none()
+            || (!self.executor.actions.is_idle() && self.interrupts < LAST_SIGNAL)
     }
 
     /// Waits for something to happen, and acts on everything that has.
@@ -133,11 +134,11 @@ impl Supervisor {
     /// Ends every process that is left, and says what is known about that.
     async fn finish(mut self, code: i32) -> StackOutcome {
         self.status.finish().await;
-        let actions = self.hands.actions.stuck().next().is_some();
+        let actions = self.executor.actions.stuck().next().is_some();
         let survivors = self.engine.has_survivors() || actions;
-        let mut signals = self.senses.signals;
+        let mut signals = self.sources.signals;
         let logs = self.logs;
-        let finished = self.hands.finish(survivors);
+        let finished = self.executor.finish(survivors);
         tokio::pin!(finished);
         let slow = async {
             tokio::time::sleep(SILENT).await;

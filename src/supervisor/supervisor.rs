@@ -40,10 +40,9 @@ pub(crate) use super::mode_switch::no_debug_entry;
 /// What a supervisor starts with.
 pub struct SupervisorSetup {
     /// Holds processes, probes and the watcher.
-    pub hands: Executor,
+    pub executor: Executor,
     /// Channels with reports of the executor.
-    pub senses: InputSources,
-    /// The log of the stack.
+    pub sources: InputSources,
     pub logs: StackLog,
     /// The initial stack.
     pub stack: Arc<Stack>,
@@ -68,14 +67,12 @@ pub type TerminalSizeFn = Box<dyn Fn() -> Option<(u16, u16)>>;
 
 /// Channels where reports arrive.
 pub struct InputSources {
-    /// Reports of runs.
-    pub facts: mpsc::UnboundedReceiver<RunReport>,
-    /// Reports of probes.
-    pub reports: mpsc::UnboundedReceiver<ProbeReport>,
+    pub run_reports: mpsc::UnboundedReceiver<RunReport>,
+    pub probe_reports: mpsc::UnboundedReceiver<ProbeReport>,
     /// Results of watch commands.
-    pub done: mpsc::UnboundedReceiver<JobReport>,
+    pub job_reports: mpsc::UnboundedReceiver<JobReport>,
     /// Reports of the watcher.
-    pub changes: mpsc::UnboundedReceiver<WatchReport>,
+    pub watch_reports: mpsc::UnboundedReceiver<WatchReport>,
     /// Signals to devstack itself.
     pub signals: SignalListener,
 }
@@ -85,11 +82,11 @@ pub struct InputSources {
 pub struct Supervisor {
     pub(super) engine: Engine,
     pub(super) clock: Clock,
-    pub(super) hands: Executor,
-    pub(super) senses: InputSources,
+    pub(super) executor: Executor,
+    pub(super) sources: InputSources,
     pub(super) logs: StackLog,
     pub(super) status: StatusQueue,
-    pub(super) teller: EventFeed,
+    pub(super) feed: EventFeed,
     /// The initial stack; the engine has the current one.
     pub(super) first_stack: Arc<Stack>,
     pub(super) reloader: ConfigReloader,
@@ -113,7 +110,7 @@ pub struct Supervisor {
         (mpsc::UnboundedSender<PortVerdict>, mpsc::UnboundedReceiver<PortVerdict>),
     /// What was found out off the loop.
     pub(super) found: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
-    asks: mpsc::UnboundedReceiver<SupervisorRequest>,
+    requests: mpsc::UnboundedReceiver<SupervisorRequest>,
     pub(super) waiting: BTreeMap<Ticket, oneshot::Sender<RequestResult>>,
     /// Requests for the end of the stack, with the answer of the engine.
     pub(super) end_requests: BTreeMap<Ticket, Option<RequestResult>>,
@@ -136,8 +133,8 @@ pub struct Supervisor {
     pub(super) terminal_size: TerminalSizeFn,
     pub(super) qr: bool,
     pub(super) start: StartView,
-    ender: ShutdownHandle,
-    endings: mpsc::UnboundedReceiver<ShutdownRequest>,
+    shutdown_handle: ShutdownHandle,
+    shutdown_requests: mpsc::UnboundedReceiver<ShutdownRequest>,
     pub(super) exit_code: Option<i32>,
 }
 
@@ -146,18 +143,18 @@ type PendingPreview = (PreviewResult, super::configuration::PlanReply);
 
 /// What woke the loop.
 pub(super) enum WakeReason {
-    Fact(RunReport),
-    Report(ProbeReport),
-    Done(JobReport),
+    RunReport(RunReport),
+    ProbeReport(ProbeReport),
+    JobReport(JobReport),
     ActionEnded(ActionNews),
-    Change(WatchReport),
-    Ask(SupervisorRequest),
-    Ports(PortVerdict),
+    WatchReport(WatchReport),
+    Request(SupervisorRequest),
+    PortVerdict(PortVerdict),
     Found(Input),
     Reloaded(ReloadOutcome),
     Previewed(PreviewResult, super::configuration::PlanReply),
     Signal(SignalAction),
-    Ending(ShutdownRequest),
+    Shutdown(ShutdownRequest),
     LogTail(LogTail),
     LogTrouble,
     Deadline,
@@ -167,20 +164,20 @@ impl Supervisor {
     /// Creates a supervisor, and the handle to reach it.
     pub fn new(setup: SupervisorSetup) -> (Supervisor, SupervisorHandle) {
         let clock = Clock::start();
-        let (ask, asks) = mpsc::unbounded_channel();
-        let (ender, endings) = ShutdownHandle::new();
+        let (requests_tx, requests) = mpsc::unbounded_channel();
+        let (shutdown_handle, shutdown_requests) = ShutdownHandle::new();
         let (state, _) = watch::channel(StackState::Starting);
-        let teller = EventFeed::new();
-        let handle = SupervisorHandle::new(ask, setup.logs.clone(), teller.subscribe())
-            .printing_into(setup.hands.output_files());
+        let feed = EventFeed::new();
+        let handle = SupervisorHandle::new(requests_tx, setup.logs.clone(), feed.subscribe())
+            .printing_into(setup.executor.output_files());
         let supervisor = Supervisor {
             engine: Engine::new(setup.selection, setup.when_idle),
             clock,
-            hands: setup.hands,
-            senses: setup.senses,
+            executor: setup.executor,
+            sources: setup.sources,
             status: StatusQueue::new(setup.logs.clone()),
             logs: setup.logs,
-            teller,
+            feed,
             first_stack: setup.stack,
             reloader: setup.reloader,
             place: setup.place,
@@ -197,7 +194,7 @@ impl Supervisor {
             reloaded: mpsc::unbounded_channel(),
             port_reports: mpsc::unbounded_channel(),
             found: mpsc::unbounded_channel(),
-            asks,
+            requests,
             waiting: BTreeMap::new(),
             end_requests: BTreeMap::new(),
             tickets: 0,
@@ -210,8 +207,8 @@ impl Supervisor {
             start_done: watch::Sender::new(false),
             serves: watch::Sender::new(false),
             names: watch::Sender::new(None),
-            ender,
-            endings,
+            shutdown_handle,
+            shutdown_requests,
             exit_code: None,
         };
         (supervisor, handle)
@@ -245,8 +242,8 @@ impl Supervisor {
     }
 
     /// Returns a handle to shut the stack down.
-    pub fn ender(&self) -> ShutdownHandle {
-        self.ender.clone()
+    pub fn shutdown_handle(&self) -> ShutdownHandle {
+        self.shutdown_handle.clone()
     }
 
     /// Waits for whatever comes first. The arms only produce a value.
@@ -260,18 +257,18 @@ impl Supervisor {
         };
         tokio::select! {
             biased;
-            called = self.senses.signals.next() => WakeReason::Signal(called),
-            Some(fact) = self.senses.facts.recv() => WakeReason::Fact(fact),
-            Some(ask) = self.asks.recv() => WakeReason::Ask(ask),
-            Some(report) = self.port_reports.1.recv() => WakeReason::Ports(report),
+            called = self.sources.signals.next() => WakeReason::Signal(called),
+            Some(report) = self.sources.run_reports.recv() => WakeReason::RunReport(report),
+            Some(request) = self.requests.recv() => WakeReason::Request(request),
+            Some(report) = self.port_reports.1.recv() => WakeReason::PortVerdict(report),
             Some(found) = self.found.1.recv() => WakeReason::Found(found),
-            Some(report) = self.senses.reports.recv() => WakeReason::Report(report),
-            Some(done) = self.senses.done.recv() => WakeReason::Done(done),
-            ended = self.hands.actions.next_end() => WakeReason::ActionEnded(ended),
-            Some(change) = self.senses.changes.recv() => WakeReason::Change(change),
+            Some(report) = self.sources.probe_reports.recv() => WakeReason::ProbeReport(report),
+            Some(report) = self.sources.job_reports.recv() => WakeReason::JobReport(report),
+            ended = self.executor.actions.next_end() => WakeReason::ActionEnded(ended),
+            Some(report) = self.sources.watch_reports.recv() => WakeReason::WatchReport(report),
             Some(reloaded) = self.reloaded.1.recv() => WakeReason::Reloaded(reloaded),
             Some((found, tell)) = self.previewed.1.recv() => WakeReason::Previewed(found, tell),
-            Some(ending) = self.endings.recv() => WakeReason::Ending(ending),
+            Some(request) = self.shutdown_requests.recv() => WakeReason::Shutdown(request),
             tail = self.status.next_tail() => WakeReason::LogTail(tail),
             () = self.logs.has_warnings() => WakeReason::LogTrouble,
             () = sleep => WakeReason::Deadline,
@@ -285,14 +282,14 @@ impl Supervisor {
 
     /// Returns what has already arrived.
     pub(super) fn try_wake(&mut self) -> Option<WakeReason> {
-        if let Ok(fact) = self.senses.facts.try_recv() {
-            return Some(WakeReason::Fact(fact));
+        if let Ok(report) = self.sources.run_reports.try_recv() {
+            return Some(WakeReason::RunReport(report));
         }
         if let Ok(report) = self.port_reports.1.try_recv() {
-            return Some(WakeReason::Ports(report));
+            return Some(WakeReason::PortVerdict(report));
         }
-        if let Ok(report) = self.senses.reports.try_recv() {
-            return Some(WakeReason::Report(report));
+        if let Ok(report) = self.sources.probe_reports.try_recv() {
+            return Some(WakeReason::ProbeReport(report));
         }
         None
     }
@@ -313,12 +310,12 @@ impl Supervisor {
             )
         });
         let effects = self.engine.step(now, inputs);
-        self.hands.keep_doors(self.engine.doors(), &self.found.0);
+        self.executor.keep_doors(self.engine.doors(), &self.found.0);
         if !effects.is_empty() || failing {
             self.publish(now, &effects);
-            if self.hands.passes() {
+            if self.executor.passes() {
                 // Before anything starts: a port may move from one service to another.
-                self.hands.close_other_listeners(self.engine.expected_services());
+                self.executor.close_other_listeners(self.engine.expected_services());
             }
             self.inspect_ports(&effects);
             effects.into_iter().for_each(|effect| self.execute(effect));
@@ -349,24 +346,24 @@ impl Supervisor {
             Effect::InspectPorts { .. } => {}
             Effect::Spawn(run, service) => {
                 let stack = self.stack().clone();
-                self.hands.spawn(run, &service, &stack);
+                self.executor.spawn(run, &service, &stack);
                 if service.reloads_itself() {
                     let stack = self.stack().clone();
-                    self.hands.watch_again(&stack);
+                    self.executor.watch_again(&stack);
                 }
             }
-            Effect::Stop(run, stop) => self.hands.stop(run, &stop),
-            Effect::StartHealthProbes(run, service) => self.hands.watch_health(run, &service),
-            Effect::Kill(run) => self.hands.kill(run),
+            Effect::Stop(run, stop) => self.executor.stop(run, &stop),
+            Effect::StartHealthProbes(run, service) => self.executor.watch_health(run, &service),
+            Effect::Kill(run) => self.executor.kill(run),
             Effect::InspectSurvivors(tree) => self.inspect_survivors(tree),
-            Effect::Signal(run, signal) => self.hands.signal(run, signal),
+            Effect::Signal(run, signal) => self.executor.signal(run, signal),
             Effect::StartJob(job, service, run, command) => {
-                self.hands.start_job(job, &service, run, &command);
+                self.executor.start_job(job, &service, run, &command);
             }
-            Effect::StopJob(job) => self.hands.stop_job(job),
-            Effect::KillJob(job) => self.hands.kill_job(job),
-            Effect::AwaitDebugger(run, service) => self.hands.await_debugger(run, &service),
-            Effect::StartReadyProbes(run, service) => self.hands.start_probes(run, &service),
+            Effect::StopJob(job) => self.executor.stop_job(job),
+            Effect::KillJob(job) => self.executor.kill_job(job),
+            Effect::AwaitDebugger(run, service) => self.executor.await_debugger(run, &service),
+            Effect::StartReadyProbes(run, service) => self.executor.start_probes(run, &service),
             Effect::Emit(event) => self.on_event(event),
             Effect::Answer(ticket, answer) => {
                 let answer = answer.map_err(|error| error.message());

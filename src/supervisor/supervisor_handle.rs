@@ -20,7 +20,6 @@ use crate::watch::OutputFiles;
 /// Number of log lines in `why`: they fit on a screen with the rest.
 const WHY_LINES: usize = 10;
 
-/// A request to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlRequest {
     /// Start these services and their dependencies.
@@ -40,7 +39,6 @@ pub enum ControlRequest {
     Wait {
         /// The services; all when empty.
         names: Vec<Name>,
-        /// The condition to wait for.
         until: WaitCondition,
     },
     /// Shut down.
@@ -72,7 +70,7 @@ pub type RequestResult = Result<String, Message>;
 /// Reaches the supervisor of this process. Cheap to clone.
 #[derive(Clone)]
 pub struct SupervisorHandle {
-    asks: mpsc::UnboundedSender<SupervisorRequest>,
+    requests: mpsc::UnboundedSender<SupervisorRequest>,
     logs: StackLog,
     meter: Arc<Mutex<UsageMeter>>,
     /// Locked while a plan is made: each reads the configuration once more, and holds all of it.
@@ -112,10 +110,8 @@ pub(crate) enum SupervisorRequest {
     EnvInputs(Name, oneshot::Sender<Option<EnvInputs>>),
 }
 
-/// The reply to an attach request.
 #[derive(Debug)]
 pub struct AttachReply {
-    /// The attachment.
     pub seat: Attachment,
     /// The run to show; `None`: the service does not run.
     pub run: Option<RunId>,
@@ -125,13 +121,13 @@ pub struct AttachReply {
 
 impl SupervisorHandle {
     pub(crate) fn new(
-        asks: mpsc::UnboundedSender<SupervisorRequest>,
+        requests: mpsc::UnboundedSender<SupervisorRequest>,
         logs: StackLog,
         feed: FeedSubscriber,
     ) -> SupervisorHandle {
         let (meter, planning, composing) = Default::default();
         let output = OutputFiles::default();
-        SupervisorHandle { asks, logs, meter, planning, composing, feed, output }
+        SupervisorHandle { requests, logs, meter, planning, composing, feed, output }
     }
 
     /// Sets the files that devstack itself writes.
@@ -143,7 +139,7 @@ impl SupervisorHandle {
     /// the request itself is still carried out.
     pub async fn ask(&self, request: ControlRequest) -> RequestResult {
         // Dropped after the receiver of the reply, so that the supervisor finds its sender closed.
-        let mut asker = CancelOnDrop { asks: &self.asks, answered: false };
+        let mut asker = CancelOnDrop { requests: &self.requests, answered: false };
         let answer = self.ask_alone(request).await;
         asker.answered = true;
         answer
@@ -155,7 +151,7 @@ impl SupervisorHandle {
         ask: impl FnOnce(oneshot::Sender<T>) -> SupervisorRequest,
     ) -> Result<T, Message> {
         let (tell, reported) = oneshot::channel();
-        self.asks.send(ask(tell)).map_err(|_| gone())?;
+        self.requests.send(ask(tell)).map_err(|_| gone())?;
         reported.await.map_err(|_| gone())
     }
 
@@ -193,14 +189,14 @@ impl SupervisorHandle {
     /// Lets services start that are asleep, as a connection does.
     pub fn wake(&self, names: Vec<Name>) {
         // A stack that has stopped has nothing to wake.
-        let _ = self.asks.send(SupervisorRequest::Wake(names));
+        let _ = self.requests.send(SupervisorRequest::Wake(names));
     }
 
     /// Tells the stack that its services are served under their names, and what the user should
     /// know, or why they are not.
     pub fn names_are(&self, served: Result<Option<Message>, Message>) {
         // A stack that has stopped has no use for it.
-        let _ = self.asks.send(SupervisorRequest::Names(served));
+        let _ = self.requests.send(SupervisorRequest::Names(served));
     }
 
     /// Returns what applying the current configuration files would change.
@@ -286,7 +282,6 @@ impl SupervisorHandle {
         &self.output
     }
 
-    /// The log of the stack.
     pub fn logs(&self) -> &StackLog {
         &self.logs
     }
@@ -303,7 +298,7 @@ fn left(service: &Name) -> Message {
 
 /// Notifies the supervisor when a client leaves before its reply.
 struct CancelOnDrop<'a> {
-    asks: &'a mpsc::UnboundedSender<SupervisorRequest>,
+    requests: &'a mpsc::UnboundedSender<SupervisorRequest>,
     answered: bool,
 }
 
@@ -311,7 +306,7 @@ impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         if !self.answered {
             // The supervisor may have finished.
-            let _ = self.asks.send(SupervisorRequest::ClientLeft);
+            let _ = self.requests.send(SupervisorRequest::ClientLeft);
         }
     }
 }

@@ -14,7 +14,7 @@ impl Supervisor {
     /// Finds out what is left of a tree, off the loop. Always answered.
     pub(super) fn inspect_survivors(&self, tree: KilledTree) {
         let tell = self.found.0.clone();
-        let Some(look) = self.hands.survivors(tree) else {
+        let Some(look) = self.executor.survivors(tree) else {
             // Its end was reported already, or it never was.
             let input = match tree {
                 KilledTree::Run(run) => Input::TreeEmpty(run),

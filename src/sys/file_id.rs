@@ -8,7 +8,6 @@ use std::os::unix::fs::MetadataExt;
 pub struct FileId {
     /// The device of its file system.
     pub device: u64,
-    /// Its inode there.
     pub inode: u64,
 }
 

@@ -1,6 +1,5 @@
-//! Starts a program by fork and exec, which is cheap for a process as small as the guard. Unlike
-//! `posix_spawn`, it never waits for the exec: a directory on a dead file system blocks the child
-//! alone. The child can also be marked, and can learn its own pid for `LISTEN_PID`.
+//! Starts a program by fork and exec. Unlike `posix_spawn`, it never waits for the exec, which a dead file system
+//! can block, and the child can be marked and learn its own pid.
 
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char};
@@ -32,7 +31,6 @@ pub(crate) struct ExecImage<'a> {
 }
 
 impl ExecImage<'_> {
-    /// Returns the value of a variable.
     pub fn variable(&self, name: &str) -> Option<String> {
         let value = |variable: &&CStr| {
             let value = variable.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;

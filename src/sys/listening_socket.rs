@@ -3,7 +3,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 /// A TCP socket that accepts connections. A dual-stack wildcard socket is listed once per family.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ListeningSocket {
-    /// The address it listens on.
     pub address: SocketAddr,
     /// The kernel's number of the socket, which processes that share it have in common.
     pub socket: u64,

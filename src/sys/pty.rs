@@ -18,7 +18,6 @@ pub struct TermSize {
 }
 
 impl TermSize {
-    /// Returns the size if it is known.
     pub fn known(self) -> Option<TermSize> {
         Some(self).filter(|size| size.rows > 0 && size.columns > 0)
     }
@@ -32,7 +31,6 @@ impl TermSize {
 /// The screen of a client that attaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientScreen {
-    /// Its size.
     pub size: TermSize,
     /// Its terminal; `None` if it is not one or unknown.
     pub terminal: Option<FileId>,
@@ -61,7 +59,6 @@ struct PtySizes {
 }
 
 impl Pty {
-    /// Opens a pty of this size.
     pub(crate) fn open(size: TermSize) -> io::Result<Pty> {
         let ours = rustix::pty::openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY)?;
         rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC)?;

@@ -12,7 +12,6 @@ use crate::process::TermSize;
 /// A client's connection to a service's terminal. Dropping it detaches.
 #[derive(Debug)]
 pub struct Attachment {
-    /// The output.
     pub view: OutputView,
     /// The input.
     pub keyboard: KeyQueue,
@@ -31,11 +30,9 @@ pub struct OutputView {
 /// What an attached client gets, in order.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TerminalUpdate {
-    /// Output of the terminal.
     Output(Bytes),
     /// Bytes of output that are missing here because the client did not take them in time.
     Missed(u64),
-    /// A run began.
     Began(RunId),
     /// A run ended. The exit of its main process; `None` if there was none or it was missed.
     Ended(RunId, Option<ProcessExit>),
@@ -54,7 +51,6 @@ impl OutputView {
         }
     }
 
-    /// Returns the next update if there is one.
     pub fn try_next(&mut self) -> Option<TerminalUpdate> {
         self.console.next_update(self.number)
     }

@@ -29,7 +29,6 @@ pub enum TuiCommand {
     Suspend,
     /// Paint the whole screen again.
     Repaint,
-    /// Leave.
     Leave(TuiEnd),
 }
 
@@ -113,10 +112,13 @@ pub enum TuiEvent {
     /// No key was pressed for a while: CPU and memory are no longer measured.
     Idle,
     /// A page of the log. `end` is the number after its last line, as far as it is known.
-    Page { generation: u64, range: PageRange, rows: Vec<LogRow>, end: u64 },
-    /// New lines.
+    Page {
+        generation: u64,
+        range: PageRange,
+        rows: Vec<LogRow>,
+        end: u64,
+    },
     Lines(u64, Vec<LogRow>),
-    /// What a search has found.
     Found(u64, SearchFrom, Option<u64>),
     /// A short text for the user.
     Notice(Notice),

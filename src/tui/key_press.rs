@@ -3,7 +3,6 @@
 /// What the user did with keyboard or mouse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserInput {
-    /// A key.
     Key(KeyPress),
     /// Text from the clipboard.
     Paste(String),
@@ -20,17 +19,13 @@ pub enum KeyPress {
     Char(char),
     /// A letter with Ctrl.
     Ctrl(char),
-    /// Enter.
     Enter,
     /// Escape.
     Esc,
-    /// Tab.
     Tab,
     /// Shift-Tab.
     BackTab,
-    /// Backspace.
     Backspace,
-    /// Delete.
     Delete,
     /// Arrow up.
     Up,
@@ -44,13 +39,9 @@ pub enum KeyPress {
     FarUp,
     /// Arrow down with Shift or Ctrl.
     FarDown,
-    /// Home.
     Home,
-    /// End.
     End,
-    /// Page up.
     PageUp,
-    /// Page down.
     PageDown,
 }
 

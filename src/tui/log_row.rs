@@ -9,7 +9,6 @@ pub struct LogRow {
     pub seq: u64,
     /// When it was printed, in milliseconds since the Unix epoch.
     pub at: i64,
-    /// Where it is from.
     pub source: RowSource,
     /// Its text: no escape sequences but colors.
     pub text: Box<str>,

@@ -2,7 +2,6 @@ use super::action::{UserAction, can_stop};
 use super::state::TuiState;
 use crate::model::{ModeView, ServiceView};
 
-/// An entry of the palette.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PaletteEntry {
     /// What the user types for it.

@@ -26,7 +26,6 @@ pub struct TuiState {
     pub refreshing: bool,
     /// Something has happened since it was asked for.
     pub outdated: bool,
-    /// The log.
     pub log: LogPane,
     /// What covers it.
     pub overlay: Overlay,
@@ -43,7 +42,6 @@ pub struct LogPane {
     pub window: LogWindow,
     /// Only this service.
     pub only: Option<Name>,
-    /// The filter.
     pub filter: LogViewFilter,
     /// Which part is shown.
     pub position: LogPosition,
@@ -92,7 +90,6 @@ pub enum Overlay {
 pub enum InputPurpose {
     /// Search the log.
     Search,
-    /// Filter it.
     Filter,
     /// Arguments of an action of a service.
     Arguments(Name, Name),
@@ -118,7 +115,6 @@ impl TuiState {
         }
     }
 
-    /// Returns the services.
     pub fn services(&self) -> &[ServiceView] {
         self.stack.as_ref().map_or(&[], |stack| &stack.services)
     }
@@ -130,7 +126,6 @@ impl TuiState {
 }
 
 impl LogPane {
-    /// Returns what is shown of the log.
     pub fn view(&self) -> ShownLines {
         self.filter.view(self.only.as_ref())
     }

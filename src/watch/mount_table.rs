@@ -12,7 +12,6 @@ const REMOTE_FILE_SYSTEMS: &[&str] = &[
     "prl_fs", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs", "webdav",
 ];
 
-/// Mounts by path.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct MountTable(BTreeMap<PathBuf, MountEntry>);
 

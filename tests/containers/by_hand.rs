@@ -13,14 +13,11 @@ pub fn a_started_container_is_its_own_and_stays(engine: &Engine) {
     let project = TestProject::new();
     let option = if engine.kind == Kind::Docker { "--host" } else { "--url" };
     let (program, socket) = (engine.name(), engine.socket.display());
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'again'
+    project.configure(&format!(
+        "[stack]\nname = 'again'
             [services.web]\nport = 18430
             command = '{program} {option} unix://{socket} start --attach {name}'"
-        ),
-    );
+    ));
     // Its creation must lie in the past, also in whole seconds.
     let created = || engine.ask(&format!("/containers/{name}/json"))["Created"].clone();
     let second = created().as_str().expect("a time").get(..19).expect("long").to_owned();
@@ -90,14 +87,11 @@ pub fn what_compose_starts_is_its_own(engine: &Engine) {
     );
     let (at, socket) = (compose.display(), engine.socket.display());
     let name = format!("composed-{}", engine.name());
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'composed'
+    project.configure(&format!(
+        "[stack]\nname = 'composed'
             [services.web]\nport = 18440\nenv = {{ DOCKER_HOST = 'unix://{socket}' }}
             command = '{at} --file compose.yaml --project-name {name} up'"
-        ),
-    );
+    ));
     let of_compose = || {
         let all = engine.ask("/containers/json?all=true");
         let all = all.as_array().expect("a list").iter();

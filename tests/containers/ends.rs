@@ -9,16 +9,13 @@ use crate::support::{
 /// A stack with one container that ignores TERM if `deaf`.
 fn write(project: &TestProject, stack: &str, port: u16, deaf: bool) {
     let trap = if deaf { "trap \\\"\\\" TERM; " } else { "" };
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = '{stack}'
+    project.configure(&format!(
+        "[stack]\nname = '{stack}'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = {port}, inside = 8080 }}
             stop = {{ grace = '300ms' }}\nrestart = {{ policy = 'on-failure', delay = '1ms' }}
             entrypoint = ['sh', '-c']
             command = [\"{trap}httpd -f -p 8080 -h /www & wait; while true; do sleep 1; done\"]"
-        ),
-    );
+    ));
 }
 
 fn start(engine: &Engine, project: &TestProject, stack: &str) -> RunningProgram {
@@ -30,14 +27,11 @@ fn start(engine: &Engine, project: &TestProject, stack: &str) -> RunningProgram 
 pub fn a_stop_reaches_the_program_and_grace_ends_it(engine: &Engine) {
     let project = TestProject::new();
     let script = "trap 'echo got the signal; exit 3' TERM; httpd -f -p 8080 -h /www & wait";
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'polite'
+    project.configure(&format!(
+        "[stack]\nname = 'polite'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18210, inside = 8080 }}
             entrypoint = ['sh', '-c']\ncommand = [\"{script}\"]"
-        ),
-    );
+    ));
     let up = start(engine, &project, "polite");
     up.interrupt();
     up.wait_for("got the signal");
@@ -53,15 +47,11 @@ pub fn a_stop_reaches_the_program_and_grace_ends_it(engine: &Engine) {
 }
 
 pub fn restarts_leave_nothing(engine: &Engine) {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'again'
+    let project = TestProject::with_config(&format!(
+        "[stack]\nname = 'again'
             [services.job]\nimage = '{IMAGE}'\ncommand = ['true']
             restart = {{ policy = 'always', delay = '1ms', max_delay = '1ms', max = 1000 }}"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     // Fifty in `tests/run.sh`.
     let restarts = env_number("DEVSTACK_CONTAINER_RESTARTS").unwrap_or(8);
@@ -188,14 +178,11 @@ pub fn an_adopted_container_is_found_too(engine: &Engine) {
     let socket = engine.socket.display();
     // Its end removes nothing, so that only devstack can have.
     let run = format!("run --name byhand-{name} -p 127.0.0.1:$PORT:8080 {IMAGE}");
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'byhand2'
+    project.configure(&format!(
+        "[stack]\nname = 'byhand2'
             [services.web]\nport = 18250\nstop = {{ grace = '200ms' }}
             command = '{name} {option} unix://{socket} {run}'"
-        ),
-    );
+    ));
     let is_there = || {
         let all = engine.ask("/containers/json?all=true");
         let own = |one: &serde_json::Value| one["Names"][0] == format!("/byhand-{name}");

@@ -15,9 +15,7 @@ pub fn each_kind_of_readiness_and_health_counts(engine: &Engine) {
     let writes = late("touch /tmp/done; echo now it is done; exec sleep 1000");
     project.write("gate/.keep", "");
     project.write("gate/well", "");
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[stack]\nname = 'kinds'
             [services.tcp]\n{web}\nport = {{ prefer = 18400, inside = 8080 }}\nready = {{ tcp = true }}
             health = {{ exec = ['cat', '/gate/well'], interval = '50ms', failures = 1 }}
@@ -25,8 +23,7 @@ pub fn each_kind_of_readiness_and_health_counts(engine: &Engine) {
             health = {{ http = '/', interval = '50ms', failures = 1 }}
             [services.log]\n{writes}\nready = {{ log = 'it is done' }}
             [services.exec]\n{writes}\nready = {{ exec = ['cat', '/tmp/done'] }}"
-        ),
-    );
+        ));
     let up = engine.devstack(&project, &["up"]).start();
     let phase = |name: &str| {
         let ps = engine.devstack(&project, &["ps", "--json"]).run().expect_code(0).json();
@@ -130,18 +127,14 @@ pub fn each_key_reaches_the_container(engine: &Engine) {
 }
 
 pub fn commands_know_its_container(engine: &Engine) {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'known'\nenv = {{ SHARED = 'by all' }}
+    let project = TestProject::with_config(&format!(
+        "[stack]\nname = 'known'\nenv = {{ SHARED = 'by all' }}
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18410, inside = 8080 }}
             env = {{ OWN = 'at ${{app.url}}' }}
             [services.extra]\nimage = '{IMAGE}'\nport = {{ prefer = 18411, inside = 8080 }}
             profiles = ['full']
             [services.app]\nport = {{ prefer = 18412 }}\ncommand = '{{misbehave}} listen --http'"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("known is up");
     assert_eq!(engine.containers("known").len(), 1);
@@ -186,15 +179,12 @@ pub fn commands_know_its_container(engine: &Engine) {
 pub fn a_debugger_inside_is_reached(engine: &Engine) {
     let project = TestProject::new();
     let debugged = "httpd -p $DEBUG_HOST:$DEBUG_PORT -h /www; exec httpd -f -p 8080 -h /www";
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[stack]\nname = 'bugs'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18420, inside = 8080 }}
             entrypoint = ['sh', '-c']\ncommand = ['echo $DEVSTACK_MODE; exec httpd -f -p 8080 -h /www']
             debug = {{ command = ['echo $DEVSTACK_MODE; {debugged}'], port = {{ prefer = 18421, inside = 5678 }} }}"
-        ),
-    );
+        ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("web | run");
     up.wait_for("bugs is up");

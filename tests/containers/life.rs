@@ -2,10 +2,7 @@ use super::engine::{Engine, IMAGE, Kind, ok};
 use crate::support::{TestProject, eventually, service};
 
 pub fn it_runs_beside_programs_that_reach_it(engine: &Engine) {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
+    let project = TestProject::with_config(&format!(
             "[stack]\nname = 'beside'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18110, inside = 8080 }}
             env = {{ SECRET = 'hidden word', PATH = '/bin' }}
@@ -13,8 +10,7 @@ pub fn it_runs_beside_programs_that_reach_it(engine: &Engine) {
             command = ['echo front sees ${{web.url}}; httpd -f -p 80 -h /www']\nentrypoint = ['sh', '-c']
             [services.app]\ndepends_on = ['web', 'front']
             command = 'echo app sees ${{web.url}}; exec {{misbehave}} run'"
-        ),
-    );
+        ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("beside is up");
     up.wait_for("app sees http://127.0.0.1:18110");
@@ -42,16 +38,13 @@ pub fn it_is_ready_only_when_its_program_listens(engine: &Engine) {
     let project = TestProject::new();
     project.write("gate/.keep", "");
     let wait = "until [ -e /gate/open ]; do sleep 0.05; done; exec httpd -f -p 8080 -h /www";
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'late'
+    project.configure(&format!(
+        "[stack]\nname = 'late'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18120, inside = 8080 }}
             volumes = ['./gate:/gate']\nentrypoint = ['sh', '-c']\ncommand = [\"{wait}\"]
             [services.closed]\nimage = '{IMAGE}'\nport = {{ prefer = 18121, inside = 8080 }}
             command = ['httpd', '-f', '-p', '127.0.0.1:8080', '-h', '/www']"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     // It says why nothing can reach it.
     up.wait_for("closed listens on port 8080 of 127.0.0.1 inside its container");
@@ -69,14 +62,10 @@ pub fn it_is_ready_only_when_its_program_listens(engine: &Engine) {
 }
 
 pub fn a_taken_port_moves(engine: &Engine) {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'moves'
+    let project = TestProject::with_config(&format!(
+        "[stack]\nname = 'moves'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18130, inside = 8080 }}"
-        ),
-    );
+    ));
     engine.enter();
     let thief = std::net::TcpListener::bind("127.0.0.1:18130").expect("it is free");
     let up = engine.devstack(&project, &["up"]).start();
@@ -100,14 +89,10 @@ pub fn a_taken_port_moves(engine: &Engine) {
 }
 
 pub fn replicas_share_a_name(engine: &Engine) {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
+    let project = TestProject::with_config(&format!(
             "[stack]\nname = 'many'
             [services.api]\nimage = '{IMAGE}'\nreplicas = 3\nport = {{ prefer = 18140, inside = 8080 }}"
-        ),
-    );
+        ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("many is up");
     let ps = engine.devstack(&project, &["ps", "--json"]).run().expect_code(0).json();
@@ -128,18 +113,14 @@ pub fn replicas_share_a_name(engine: &Engine) {
 }
 
 pub fn commands_run_inside(engine: &Engine) {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
+    let project = TestProject::with_config(&format!(
             "[stack]\nname = 'inside'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18150, inside = 8080 }}
             entrypoint = ['sh', '-c']
             command = ['echo first > /tmp/first; exec httpd -f -p 8080 -h /www']
             ready = {{ exec = ['cat', '/tmp/first'] }}
             stop = {{ command = ['sh', '-c', 'echo ends inside $(cat /tmp/first); kill $(cat /tmp/none) 2>/dev/null || kill -9 -1'] }}"
-        ),
-    );
+        ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("inside is up");
     let failed = engine.devstack(&project, &["exec", "web", "--", "sh", "-c", "exit 7"]).run();
@@ -163,9 +144,7 @@ pub fn actions_run_inside_and_leave_nothing_there(engine: &Engine) {
     let project = TestProject::new();
     // Both engines are tested at once.
     let time = if engine.kind == Kind::Docker { "871" } else { "872" };
-    project.write(
-        "devstack.toml",
-        &format!(
+    project.configure(&format!(
             "[stack]\nname = 'acts'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18155, inside = 8080 }}
             env = {{ SECRET = 'hidden word' }}
@@ -174,8 +153,7 @@ pub fn actions_run_inside_and_leave_nothing_there(engine: &Engine) {
             stays = 'sleep {time}1 & echo started; sleep {time}2; wait'
             deaf = \"trap '' TERM INT; echo started; while true; do sleep {time}3; done\"
             leaves = 'sleep {time}4 & echo started'"
-        ),
-    );
+        ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("acts is up");
     let inside = engine.devstack(&project, &["do", "web", "where", "5"]).run().expect_code(7);
@@ -215,8 +193,7 @@ pub fn a_save_builds_and_swaps(engine: &Engine) {
         &format!("FROM {IMAGE}\nARG WORD\nENV WORD=$WORD\nCOPY page /www/page\n"),
     );
     project.write("box/page", "one");
-    project.write(
-        "devstack.toml",
+    project.configure(
         "[stack]\nname = 'built'
         [services.web]\nbuild = { context = 'box', args = { WORD = 'said' } }\nwatch = ['box/**']
         port = { prefer = 18160, inside = 8080 }",
@@ -247,10 +224,8 @@ pub fn the_healthcheck_of_an_image_counts(engine: &Engine) {
     // The engine itself would first look in an hour.
     let check = "HEALTHCHECK --interval=1h CMD cat /tmp/healthy";
     project.write("box/Dockerfile", &format!("FROM {IMAGE}\n{check}\n"));
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'checked'
+    project.configure(&format!(
+        "[stack]\nname = 'checked'
             [services.web]\nbuild = 'box'\nport = {{ prefer = 18200, inside = 8080 }}
             health = {{ healthcheck = true, interval = '50ms', failures = 1 }}
             [services.off]\nbuild = 'box'\nport = {{ prefer = 18201, inside = 8080 }}
@@ -258,8 +233,7 @@ pub fn the_healthcheck_of_an_image_counts(engine: &Engine) {
             [services.none]\nimage = '{IMAGE}'\nport = {{ prefer = 18202, inside = 8080 }}
             ready = {{ healthcheck = true }}
             [services.plain]\nimage = '{IMAGE}'\nport = {{ prefer = 18203, inside = 8080 }}"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).env("DOCKER_BUILDKIT", "0").start();
     up.wait_for("off   * ready in");
     up.wait_for("plain * ready in");
@@ -283,14 +257,11 @@ pub fn the_healthcheck_of_an_image_counts(engine: &Engine) {
 pub fn volumes_stay(engine: &Engine) {
     let project = TestProject::new();
     project.write("shared/word", "from outside");
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'kept'
+    project.configure(&format!(
+        "[stack]\nname = 'kept'
             [services.web]\nimage = '{IMAGE}'\nport = {{ prefer = 18170, inside = 8080 }}
             volumes = ['pages:/www', './shared:/shared:ro']"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("kept is up");
     let script = "cat /shared/word > /www/word; touch /shared/no && echo written; true";
@@ -312,14 +283,11 @@ pub fn a_port_that_the_command_publishes_is_its_own(engine: &Engine) {
     let name = engine.name();
     let option = if engine.kind == Kind::Docker { "--host" } else { "--url" };
     let socket = engine.socket.display();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'byhand'
+    project.configure(&format!(
+        "[stack]\nname = 'byhand'
             [services.web]\nport = 18180
             command = '{name} {option} unix://{socket} run --rm -p 127.0.0.1:$PORT:8080 {IMAGE}'"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("byhand is up");
     assert_eq!(engine.get(18180, "/").expect("it answers"), "inside\n");

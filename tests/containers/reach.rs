@@ -5,18 +5,14 @@ use crate::names::Names;
 use crate::support::{TestProject, eventually, service};
 
 pub fn a_container_reaches_a_program(engine: &Engine) {
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'inward'
+    let project = TestProject::with_config(&format!(
+        "[stack]\nname = 'inward'
             [services.app]\ncommand = ['{{misbehave}}', 'listen', '--http']\nport = 18260
             host = '0.0.0.0'\nready = {{ http = '/' }}
             [services.web]\nimage = '{IMAGE}'\ndepends_on = ['app']
             port = {{ prefer = 18261, inside = 8080 }}
             env = {{ APP = '${{app.host}} ${{app.port}}', HERE = '${{host.inside}}' }}"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("inward is up");
     for address in ["$APP", "$HERE 18260"] {
@@ -36,14 +32,11 @@ pub fn a_container_reaches_a_program(engine: &Engine) {
 pub fn its_terminal_is_attached_to(engine: &Engine) {
     let project = TestProject::new();
     let script = "[ -t 0 ] && echo has a terminal; while read -r line; do echo got $$line; done";
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'typed'
+    project.configure(&format!(
+        "[stack]\nname = 'typed'
             [services.chat]\nimage = '{IMAGE}'\ntty = true\nentrypoint = ['sh', '-c']
             command = ['{script}']"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("chat | has a terminal");
     let client = engine.with(project.devstack(["attach", "chat"]).terminal(40, 120)).start();
@@ -63,15 +56,12 @@ pub fn replicas_answer_at_their_name(engine: &Engine) {
     let names = Names { home: TestProject::new(), port: 18279 };
     let project = TestProject::new();
     let script = "echo $DEVSTACK_SERVICE > /www/index.html; exec httpd -f -p 8080 -h /www";
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'shared'
+    project.configure(&format!(
+        "[stack]\nname = 'shared'
             [services.api]\nimage = '{IMAGE}'\nreplicas = 3\nready = {{ http = '/' }}
             port = {{ prefer = 18270, inside = 8080 }}\nentrypoint = ['sh', '-c']
             command = ['{script}']"
-        ),
-    );
+    ));
     let up = engine.with(names.devstack(&project, &["up"])).start();
     up.wait_for("shared is up");
     let mut seen = BTreeSet::new();

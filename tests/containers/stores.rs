@@ -80,16 +80,12 @@ fn import_postgres(engine: &Engine) -> Option<()> {
 
 pub fn a_data_store_serves_a_program(engine: &Engine) {
     let Some(()) = import_redis(engine) else { return };
-    let project = TestProject::new();
-    project.write(
-        "devstack.toml",
-        &format!(
+    let project = TestProject::with_config(&format!(
             "[stack]\nname = 'stored'
             [services.db]\npreset = 'redis'\nimage = '{REDIS}'\nport = {{ prefer = 18190, inside = 6379 }}
             [services.app]\ndepends_on = ['db']
             command = 'echo the store is ${{db.url}}; exec {{misbehave}} run'"
-        ),
-    );
+        ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("the store is redis://127.0.0.1:18190");
     engine.enter();
@@ -114,14 +110,11 @@ pub fn a_database_is_ready_when_it_lets_clients_in(engine: &Engine) {
     });
     let project = TestProject::new();
     project.write("gate/.keep", "");
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'slowly'
+    project.configure(&format!(
+        "[stack]\nname = 'slowly'
             [services.db]\npreset = 'postgres'\nimage = '{SLOW}'\nport = 18295
             volumes = ['./gate:/gate']\nenv = {{ POSTGRES_USER = 'shop' }}"
-        ),
-    );
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     eventually("its answer", || {
         let why = engine.devstack(&project, &["why", "db"]).run().stdout;
@@ -178,18 +171,15 @@ pub fn a_flask_app_uses_two_data_stores(engine: &Engine) {
     let (Some(python), Some(_)) = (flask(), require_program("psql")) else { return };
     let project = TestProject::new();
     project.write("app.py", APP);
-    project.write(
-        "devstack.toml",
-        &format!(
-            "[stack]\nname = 'flask'
+    project.configure(&format!(
+        "[stack]\nname = 'flask'
             [services.db]\npreset = 'postgres'\nimage = '{POSTGRES}'\nuser = '70:70'\nport = 18290
             [services.cache]\npreset = 'redis'\nimage = '{REDIS}'\nport = 18291
             [services.app]\ndepends_on = ['db', 'cache']\nport = 18292
             command = '{} -m flask --app app run --port $PORT'\nready = {{ tcp = true }}
             env = {{ DATABASE_URL = '${{db.url}}', REDIS_URL = '${{cache.url}}' }}",
-            python.display()
-        ),
-    );
+        python.display()
+    ));
     let up = engine.devstack(&project, &["up"]).start();
     up.wait_for("flask is up");
     // PostgreSQL listens a moment before it lets clients in, and is ready only then.

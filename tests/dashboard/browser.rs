@@ -43,7 +43,7 @@ fn the_page_does_what_it_shows() {
     let Some(chromium) = Chromium::find() else { return };
     let project = TestProject::new();
     project.write("hostile.txt", HOSTILE);
-    project.write("devstack.toml", SHOP);
+    project.configure(SHOP);
     let up = super::without_names(project.devstack(["up"])).start();
     up.wait_for("is up");
     let words = [env!("CARGO_BIN_EXE_devstack").to_owned(), free_port().to_string()];

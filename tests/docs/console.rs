@@ -26,7 +26,7 @@ pub fn play(place: &str, stack: &str, text: &str) {
     let here = |text: &str| {
         ports.iter().fold(text.to_owned(), |text, (page, real)| text.replace(page, real))
     };
-    project.write("devstack.toml", &here(stack));
+    project.configure(&here(stack));
     for (command, expected) in commands(text) {
         let real = |text: &str| {
             ports

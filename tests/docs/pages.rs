@@ -64,7 +64,7 @@ fn every_configuration_in_the_guide_passes_the_check() {
             };
             let project = TestProject::new();
             make_named_files(&project, &text);
-            project.write("devstack.toml", &text);
+            project.configure(&text);
             let ended = project.devstack(["check"]).run();
             assert_eq!((ended.code(), &*ended.stderr), (0, ""), "{place}:\n{text}");
             project.finish();

@@ -36,105 +36,79 @@ pub struct Layer {
     pub never_dependencies: &'static [&'static str],
 }
 
+const ANY_LAYER: Layer =
+    Layer { path: "", only: None, never: &[], only_dependencies: None, never_dependencies: &[] };
+
 /// The layers, from the ground up.
 pub const LAYERS: [Layer; 32] = [
     Layer {
         path: "src/suggest",
         only: Some(&["suggest", "text"]),
-        never: &[],
         only_dependencies: Some(&["strsim"]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/encoding",
         only: Some(&["encoding"]),
-        never: &[],
         only_dependencies: Some(&["jiff", "serde"]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
-    Layer {
-        path: "src/sync",
-        only: Some(&["sync"]),
-        never: &[],
-        only_dependencies: Some(&[]),
-        never_dependencies: &[],
-    },
+    Layer { path: "src/sync", only: Some(&["sync"]), only_dependencies: Some(&[]), ..ANY_LAYER },
     Layer {
         path: "src/atomic_file",
         only: Some(&["atomic_file", "regular_file"]),
-        never: &[],
         only_dependencies: Some(&["rustix"]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/regular_file",
         only: Some(&["regular_file"]),
-        never: &[],
         only_dependencies: Some(&["rustix"]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/project_file",
         only: Some(&["project_file", "atomic_file", "regular_file", "model"]),
-        never: &[],
         only_dependencies: Some(&[]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/json_document",
         only: Some(&["json_document"]),
-        never: &[],
         only_dependencies: Some(&["jsonc_parser"]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/git_repository",
         only: Some(&["git_repository", "regular_file"]),
-        never: &[],
         only_dependencies: Some(&[]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
-    Layer {
-        path: "src/text",
-        only: Some(&["text"]),
-        never: &[],
-        only_dependencies: Some(&[]),
-        never_dependencies: &[],
-    },
-    Layer {
-        path: "src/units",
-        only: Some(&["units"]),
-        never: &[],
-        only_dependencies: Some(&[]),
-        never_dependencies: &[],
-    },
+    Layer { path: "src/text", only: Some(&["text"]), only_dependencies: Some(&[]), ..ANY_LAYER },
+    Layer { path: "src/units", only: Some(&["units"]), only_dependencies: Some(&[]), ..ANY_LAYER },
     Layer {
         path: "src/model",
         only: Some(&["model", "encoding", "text"]),
-        never: &[],
         only_dependencies: Some(&["serde"]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/sys",
         only: Some(&["sys", "model", "sync"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify", "serde_json"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/presets",
         only: Some(&["presets", "model"]),
-        never: &[],
         only_dependencies: Some(&["serde", "toml"]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/engine",
         only: Some(&["engine", "model"]),
-        never: &[],
         only_dependencies: Some(&["serde"]),
-        never_dependencies: &[],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/config",
@@ -142,76 +116,66 @@ pub const LAYERS: [Layer; 32] = [
             "config", "model", "presets", "suggest", "encoding", "text", "units", "regular_file",
             "git_repository",
         ]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &[
             "tokio", "hyper", "hyper_util", "notify", "portpicker", "rustix", "libc", "clap",
         ],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/container",
         only: Some(&["container", "model", "encoding", "regular_file"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/ports",
         only: Some(&[
             "ports", "model", "sys", "suggest", "sync", "atomic_file", "regular_file", "text",
         ]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/process",
         only: Some(&["process", "model", "sys", "sync", "atomic_file", "regular_file"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/log",
         only: Some(&["atomic_file", "encoding", "log", "model", "sys", "sync", "text"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/watch",
         only: Some(&["watch", "model", "sys", "sync", "git_repository", "regular_file"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/probe",
         only: Some(&["probe", "model", "sys", "process", "ports", "sync"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/https",
         only: Some(&["https", "model", "process", "atomic_file", "sync", "text"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/proxy",
         only: Some(&["proxy", "https", "model", "sys", "text", "encoding"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/terminal",
         only: Some(&["terminal", "model", "sys", "process", "log", "sync"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/tui",
@@ -219,15 +183,14 @@ pub const LAYERS: [Layer; 32] = [
             "tui", "control", "model", "log", "terminal", "text", "encoding", "sync", "sys",
         ]),
         never: &["control::instance", "control::server"],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/supervisor",
-        only: None,
         never: &["control", "front_door", "cli", "export", "dashboard"],
-        only_dependencies: None,
         never_dependencies: &["clap"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/front_door",
@@ -235,9 +198,8 @@ pub const LAYERS: [Layer; 32] = [
             "front_door", "proxy", "https", "control", "supervisor", "process", "ports", "model",
             "log", "sys", "regular_file",
         ]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/dashboard",
@@ -246,22 +208,20 @@ pub const LAYERS: [Layer; 32] = [
             "atomic_file", "regular_file", "text",
         ]),
         never: &["engine", "supervisor"],
-        only_dependencies: None,
         never_dependencies: &["clap", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/control/client",
         only: Some(&["control", "model", "encoding", "exit_code", "log", "sys", "suggest", "text"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/control/protocol",
         only: Some(&["control", "model", "encoding", "log", "sys", "suggest", "text"]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/agents",
@@ -269,16 +229,14 @@ pub const LAYERS: [Layer; 32] = [
             "agents", "control", "config", "exit_code", "ports", "model", "log", "text", "sync",
             "json_document", "project_file",
         ]),
-        never: &[],
-        only_dependencies: None,
         never_dependencies: &["clap", "hyper", "notify"],
+        ..ANY_LAYER
     },
     Layer {
         path: "src/control",
-        only: None,
         never: &["engine", "config", "ports", "front_door", "cli", "dashboard"],
-        only_dependencies: None,
         never_dependencies: &["clap", "notify", "portpicker"],
+        ..ANY_LAYER
     },
 ];
 
@@ -337,6 +295,15 @@ const LOOP: &[&str] = &[
 /// The layers that know nothing of the world.
 const PURE: &[&str] = &["src/model", "src/engine", "src/config"];
 
+const FENCE: Fence = Fence {
+    name: "",
+    why: "",
+    what: What::Path(&[]),
+    within: &["src"],
+    but: &[],
+    tests_too: false,
+};
+
 /// The fences.
 pub const FENCES: [Fence; 20] = [
     Fence {
@@ -356,7 +323,6 @@ pub const FENCES: [Fence; 20] = [
             "fs::openat",
             "tokio::fs",
         ]),
-        within: &["src"],
         but: &[
             ("src/regular_file.rs", "this is where it is done"),
             ("src/atomic_file.rs", "this is where it is done"),
@@ -366,31 +332,28 @@ pub const FENCES: [Fence; 20] = [
                 "log files by name in an open directory, at the path of no one else",
             ),
         ],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "log: store",
         why: "it is below the other rooms of the log",
         what: What::Path(&["log::shared", "log::read", "log::format", "log::capture"]),
         within: &["src/log/store"],
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "log: shared",
         why: "what captures, printer and readers share does not know them",
         what: What::Path(&["log::read", "log::format", "log::capture"]),
         within: &["src/log/shared"],
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "log: read",
         why: "readers know neither the printer nor captures",
         what: What::Path(&["log::format", "log::capture"]),
         within: &["src/log/read"],
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "log: no way back",
@@ -403,8 +366,7 @@ pub const FENCES: [Fence; 20] = [
             "src/log/format",
             "src/log/capture",
         ],
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "pure: no world",
@@ -425,7 +387,7 @@ pub const FENCES: [Fence; 20] = [
         ]),
         within: PURE,
         but: &[LOADING[0], LOADING[1], ROOM],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "pure: no look at the disk",
@@ -444,7 +406,7 @@ pub const FENCES: [Fence; 20] = [
         ]),
         within: PURE,
         but: LOADING,
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "pure: no clock",
@@ -457,16 +419,14 @@ pub const FENCES: [Fence; 20] = [
             "Timestamp::now",
         ]),
         within: PURE,
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "pure: no elapsed time",
         why: "`elapsed` reads the clock",
         what: What::Text(&[".elapsed()"]),
         within: PURE,
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "pure: order",
@@ -484,18 +444,17 @@ pub const FENCES: [Fence; 20] = [
                 "asked whether a pattern was seen before, never walked",
             ),
         ],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "one step",
         why: "only the supervisor's loop steps the engine",
         what: What::TextBeside("crate::engine", &[".step("]),
-        within: &["src"],
         but: &[
             ("src/engine", "it is the engine"),
             ("src/supervisor/supervisor.rs", "it is the loop"),
         ],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "one loop that never blocks",
@@ -508,8 +467,7 @@ pub const FENCES: [Fence; 20] = [
             "tokio::fs",
         ]),
         within: LOOP,
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "one loop that waits for no file and no lock",
@@ -526,16 +484,15 @@ pub const FENCES: [Fence; 20] = [
             "is_in_time_wait(",
         ]),
         within: LOOP,
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "unsafe",
         why: "unsafe code is where the system is called, so that it can be read in one place",
         what: What::Word(&["unsafe"]),
-        within: &["src"],
         but: &[("src/sys", "the system calls themselves")],
         tests_too: true,
+        ..FENCE
     },
     Fence {
         name: "processes",
@@ -557,12 +514,11 @@ pub const FENCES: [Fence; 20] = [
             "setsid",
             "setpgid",
         ]),
-        within: &["src"],
         but: &[
             ("src/process", "this is where it is done"),
             ("src/sys", "the system calls themselves"),
         ],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "processes by path",
@@ -573,7 +529,6 @@ pub const FENCES: [Fence; 20] = [
             "std::process::Command",
             "process::Command",
         ]),
-        within: &["src"],
         but: &[
             ("src/process", "this is where it is done"),
             ("src/sys", "the system calls themselves"),
@@ -588,7 +543,7 @@ pub const FENCES: [Fence; 20] = [
                 "the tools of trust stores, which users see first",
             ),
         ],
-        tests_too: false,
+        ..FENCE
     },
     Fence {
         name: "no sleep",
@@ -614,23 +569,21 @@ pub const FENCES: [Fence; 20] = [
         why: "what is not done is refused with a message, not left open",
         what: What::Text(&["todo!", "unimplemented!", "dbg!"]),
         within: &["src", "tests"],
-        but: &[],
         tests_too: true,
+        ..FENCE
     },
     Fence {
         name: "no notes to self",
         why: "what is left to do stands in an issue",
         what: What::Comment(&["TODO", "FIXME", "XXX", "HACK"]),
         within: &["src", "tests"],
-        but: &[],
         tests_too: true,
+        ..FENCE
     },
     Fence {
         name: "no unwrap, no allow",
         why: "`expect` states the proof; lints are silenced with `#[expect(.., reason)]`",
         what: What::Text(&[".unwrap()", "#[allow(", "#![allow("]),
-        within: &["src"],
-        but: &[],
-        tests_too: false,
+        ..FENCE
     },
 ];

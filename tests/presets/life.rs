@@ -138,7 +138,7 @@ impl PresetLife {
     #[track_caller]
     fn start<'l>(&'l self, project: &'l TestProject, keys: &str) -> LivingStack<'l> {
         let text = format!("[services.it]\npreset = \"{}\"\n{keys}{}", self.preset, self.stack);
-        project.write("devstack.toml", &text);
+        project.configure(&text);
         let up = with_toolchains(project.devstack(["up"])).start();
         let mut stack = LivingStack { life: self, project, up, port: 0 };
         stack.wait("the stack to be up", || stack.lines_with(" is up").pop());

@@ -29,8 +29,8 @@ fn start(
 ) -> (RunId, RunHandle, Heard) {
     let heard = Heard::default();
     let (run, launch) = (RunId(run), lab.launch(command));
-    let leash = lab.spawn(run, &launch, TtyMode::No, handed, heard.clone());
-    (run, leash, heard)
+    let handle = lab.spawn(run, &launch, TtyMode::No, handed, heard.clone());
+    (run, handle, heard)
 }
 
 fn words(words: &[&str]) -> CommandLine {
@@ -61,7 +61,7 @@ fn as_many_as_a_service_may_have_arrive_in_order() {
                 let (handed, ports) = sockets(count);
                 let script = "echo $$ $LISTEN_PID $LISTEN_FDS $LISTEN_FDNAMES; exec sleep 1000";
                 let command = words(&["/bin/sh", "-c", script]);
-                let (run, leash, heard) = start(&lab, run, command, handed);
+                let (run, handle, heard) = start(&lab, run, command, handed);
                 let pid = lab.spawned(run).await;
                 let names: Vec<String> = (0..count).map(|at| format!("n{at}")).collect();
                 let said = heard.lines(1).await.remove(0);
@@ -76,7 +76,7 @@ fn as_many_as_a_service_may_have_arrive_in_order() {
                 assert_eq!(group_of(pid), pid);
                 // Neither the keeper nor the guard keeps any.
                 assert_eq!(fds(parent_of(pid)).len(), 3 + 5);
-                leash.kill();
+                handle.kill();
                 lab.whole_end(run).await;
                 eventually(|| fds(lab.guard).len() == 3 + 3).await;
             }

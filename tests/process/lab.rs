@@ -31,7 +31,7 @@ pub struct Lab {
 /// A run and its output.
 pub struct Started {
     pub run: RunId,
-    pub leash: RunHandle,
+    pub handle: RunHandle,
     pub heard: Heard,
 }
 
@@ -156,8 +156,8 @@ impl Lab {
 
     pub fn start(&mut self, launch: &LaunchConfig) -> Started {
         let heard = Heard::default();
-        let (run, leash) = self.start_with(launch, heard.clone());
-        Started { run, leash, heard }
+        let (run, handle) = self.start_with(launch, heard.clone());
+        Started { run, handle, heard }
     }
 
     pub fn start_with(

@@ -47,15 +47,15 @@ fn a_flood_holds_up_nothing_else() {
             let floods = [(); 2].map(|()| lab.start_with(&flood, Bell(Arc::default())));
             let heard = Arc::new(Notify::new());
             let both = lab.launch(CommandLine::Shell("yes & echo up >&2; wait".to_owned()));
-            let (run, leash) = lab.start_with(&both, Bell(heard.clone()));
+            let (run, handle) = lab.start_with(&both, Bell(heard.clone()));
             crate::lab::soon(heard.notified()).await;
             let quiet = lab.script("echo up; exit 5");
             assert_eq!(lab.whole(quiet.run).await, ProcessExit::Code(5));
-            leash.stop(libc::SIGTERM);
+            handle.stop(libc::SIGTERM);
             lab.spawned(run).await;
             assert_eq!(lab.whole_end(run).await, ProcessExit::Signal(libc::SIGTERM));
-            for (run, leash) in floods {
-                leash.kill();
+            for (run, handle) in floods {
+                handle.kill();
                 lab.spawned(run).await;
                 assert_eq!(lab.whole_end(run).await, ProcessExit::Signal(libc::SIGKILL));
             }
@@ -73,7 +73,7 @@ fn a_stranger_with_the_pipe_does_not_hold_the_end() {
             started.heard.lines(1).await;
             let path = format!("/proc/{pid}/fd/1");
             let mut held = fs::File::options().write(true).open(path).expect("it is our process");
-            started.leash.stop(libc::SIGTERM);
+            started.handle.stop(libc::SIGTERM);
             assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.emptied(started.run).await;
             assert_eq!(started.heard.closed(), 1);

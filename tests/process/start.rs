@@ -83,7 +83,7 @@ fn the_child_gets_a_clean_start() {
             }
             // The connection, the signals, the list of children, and both ends of what kills its group.
             assert_eq!(fds(parent_of(pid)).len(), 3 + 5);
-            started.leash.kill();
+            started.handle.kill();
             lab.whole_end(started.run).await;
             lab.finish().await;
         });
@@ -182,7 +182,7 @@ fn a_program_that_is_being_written_is_waited_for() {
             let launch = lab.launch(CommandLine::exec(vec!["./copy".to_owned()]));
             // A stop ends the waiting.
             let busy = lab.start(&launch);
-            busy.leash.stop(libc::SIGTERM);
+            busy.handle.stop(libc::SIGTERM);
             assert_eq!(lab.whole(busy.run).await, ProcessExit::Signal(libc::SIGTERM));
             let patient = lab.start(&launch);
             drop(writer);
@@ -202,8 +202,8 @@ fn no_shell_stays_where_none_is_needed() {
                 let started = lab.start(&launch);
                 let pid = lab.spawned(started.run).await;
                 becomes_sleep(pid).await;
-                assert_eq!(started.leash.tree_pids(), [pid]);
-                started.leash.stop(libc::SIGTERM);
+                assert_eq!(started.handle.tree_pids(), [pid]);
+                started.handle.stop(libc::SIGTERM);
                 assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             }
             lab.finish().await;
@@ -220,19 +220,19 @@ fn many_cycles_leave_no_trace() {
             drop(first);
             eventually(|| children(lab.guard).is_empty()).await;
             let before = (fds(std::process::id()), fds(lab.guard));
-            let mut leashes = Vec::new();
+            let mut handles = Vec::new();
             for cycle in 0..200 {
                 let started = lab.script("exit 3");
                 if cycle % 2 == 0 {
                     // At the same moment as the exit, or before the start: no difference.
-                    started.leash.stop(libc::SIGTERM);
-                    started.leash.kill();
+                    started.handle.stop(libc::SIGTERM);
+                    started.handle.kill();
                 }
                 lab.spawned(started.run).await;
                 lab.exited(started.run).await;
                 lab.emptied(started.run).await;
-                started.leash.kill();
-                leashes.push(started.leash);
+                started.handle.kill();
+                handles.push(started.handle);
             }
             eventually(|| children(lab.guard).is_empty()).await;
             eventually(|| (fds(std::process::id()), fds(lab.guard)) == before).await;

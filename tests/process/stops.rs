@@ -15,7 +15,7 @@ fn stop_by(lab: &Lab, started: &Started, script: &str) -> (Heard, Receiver<Messa
     let words = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
     let launch = lab.launch(CommandLine::exec(words));
     let tell = move |message| tell.send(message).expect("somebody waits");
-    lab.processes.stop_with_command(&started.leash, &launch, libc::SIGINT, heard.clone(), tell);
+    lab.processes.stop_with_command(&started.handle, &launch, libc::SIGINT, heard.clone(), tell);
     (heard, told)
 }
 
@@ -33,7 +33,7 @@ fn a_command_stops_the_main_process() {
         lab(async |mut lab| {
             let started = up(&mut lab).await;
             // Before the command may have ended it.
-            let main = started.leash.tree_pids()[0];
+            let main = started.handle.tree_pids()[0];
             let (heard, told) = stop_by(&lab, &started, "echo stops $MAINPID; kill -QUIT $MAINPID");
             assert_eq!(heard.lines(1).await, [format!("stops {main}")]);
             assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGQUIT));
@@ -82,8 +82,8 @@ fn a_failed_command_is_reported_and_the_signal_is_sent() {
             let (tell, told) = channel();
             let launch = lab.launch(CommandLine::exec(vec!["no-such-program".to_owned()]));
             let tell = move |message| tell.send(message).expect("somebody waits");
-            let (leash, sink) = (&started.leash, Heard::default());
-            lab.processes.stop_with_command(leash, &launch, libc::SIGTERM, sink, tell);
+            let (handle, sink) = (&started.handle, Heard::default());
+            lab.processes.stop_with_command(handle, &launch, libc::SIGTERM, sink, tell);
             assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             assert!(told.recv().expect("it is told").text.contains("could not start"));
             lab.finish().await;
@@ -117,7 +117,7 @@ fn a_kill_ends_the_stop_command_with_all_it_started() {
             let script = "trap '' TERM; setsid sh -c 'echo $$; exec sleep 1000' & wait";
             let (heard, told) = stop_by(&lab, &started, script);
             let hidden = Pinned::new(heard.lines(1).await[0].parse().expect("a pid"));
-            started.leash.kill();
+            started.handle.kill();
             assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGKILL));
             lab.emptied(started.run).await;
             assert!(hidden.ends_within(std::time::Duration::ZERO));

@@ -100,7 +100,7 @@ fn a_new_size_reaches_the_program() {
             started.heard.lines(1).await;
             lab.processes.resize(40, 120);
             assert_eq!(started.heard.lines(2).await, ["up", "40 120"]);
-            started.leash.stop(libc::SIGTERM);
+            started.handle.stop(libc::SIGTERM);
             assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.finish().await;
         })
@@ -124,7 +124,7 @@ fn a_terminal_that_is_closed_and_opened_again_goes_on() {
             .await;
             fs::write(&fifo, "go\n").expect("the service reads it");
             assert_eq!(started.heard.lines(2).await, ["up", "again"]);
-            started.leash.stop(libc::SIGTERM);
+            started.handle.stop(libc::SIGTERM);
             assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.finish().await;
         })

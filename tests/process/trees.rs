@@ -16,17 +16,17 @@ fn a_stop_ends_the_whole_tree() {
     alone(|| {
         lab(async |mut lab| {
             let (started, pids) = tree(&mut lab, TREE).await;
-            let mut known = started.leash.tree_pids();
+            let mut known = started.handle.tree_pids();
             for pinned in &pids {
                 assert!(known.contains(&pinned.pid), "{} is not in {known:?}", pinned.pid);
             }
             known.retain(|pid| pids.iter().all(|pinned| pinned.pid != *pid));
             assert!(known.len() <= 2, "strangers: {known:?}");
-            started.leash.stop(libc::SIGTERM);
+            started.handle.stop(libc::SIGTERM);
             assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             assert!(lab.emptied(started.run).await.is_empty());
             all_gone(&pids);
-            assert!(started.leash.tree_pids().is_empty());
+            assert!(started.handle.tree_pids().is_empty());
             lab.finish().await;
         })
     });
@@ -37,7 +37,7 @@ fn a_kill_ends_the_whole_tree() {
     alone(|| {
         lab(async |mut lab| {
             let (started, pids) = tree(&mut lab, &format!("trap '' TERM; {TREE}")).await;
-            started.leash.kill();
+            started.handle.kill();
             assert_eq!(lab.exited(started.run).await, ProcessExit::Signal(libc::SIGKILL));
             lab.emptied(started.run).await;
             all_gone(&pids);
@@ -97,7 +97,7 @@ fn a_stopped_process_can_be_stopped_for_good() {
             let started = lab.script("echo up; kill -STOP $$; exec sleep 1000");
             lab.spawned(started.run).await;
             started.heard.lines(1).await;
-            started.leash.stop(libc::SIGTERM);
+            started.handle.stop(libc::SIGTERM);
             assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGTERM));
             lab.finish().await;
         })
@@ -119,7 +119,7 @@ fn a_chain_of_forks_is_ended() {
             let started = lab.script("trap '' TERM; ./hop 1; exec sleep 1000");
             lab.spawned(started.run).await;
             started.heard.lines(20).await;
-            started.leash.kill();
+            started.handle.kill();
             assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGKILL));
             let at_end = started.heard.out().len();
             lab.finish().await;
@@ -146,7 +146,7 @@ fn strangers_cannot_signal_guard_or_keeper_away() {
                     pinned.signal(signal);
                 }
             }
-            started.leash.signal(libc::SIGUSR1);
+            started.handle.signal(libc::SIGUSR1);
             assert_eq!(lab.whole_end(started.run).await, ProcessExit::Signal(libc::SIGUSR1));
             lab.finish().await;
         })
@@ -182,11 +182,11 @@ fn an_orphan_without_its_mark_ends_with_its_own_service_and_no_other() {
             let pid = db.heard.lines(1).await.remove(0).parse().expect("a pid");
             let orphan = Pinned::new(pid);
             eventually(|| parent_of(pid) == lab.guard || crate::keepers::per_run()).await;
-            assert!(db.leash.tree_pids().contains(&pid) && !web.leash.tree_pids().contains(&pid));
-            web.leash.stop(libc::SIGTERM);
+            assert!(db.handle.tree_pids().contains(&pid) && !web.handle.tree_pids().contains(&pid));
+            web.handle.stop(libc::SIGTERM);
             lab.whole_end(web.run).await;
             assert!(!orphan.ends_within(Duration::ZERO), "it ended with another service");
-            db.leash.stop(libc::SIGTERM);
+            db.handle.stop(libc::SIGTERM);
             lab.whole_end(db.run).await;
             assert!(orphan.ends_within(Duration::ZERO), "it outlives its service");
             lab.finish().await;

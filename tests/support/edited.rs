@@ -20,7 +20,7 @@ impl EditedStack {
     /// The same with these arguments.
     #[track_caller]
     pub fn start_with(project: TestProject, text: &str, args: &[&str]) -> EditedStack {
-        project.write("devstack.toml", text);
+        project.configure(text);
         let up = project.devstack(args).start();
         up.wait_for("is up");
         EditedStack { project, up }

@@ -1,13 +1,10 @@
 //! Support for whole-program tests. A test looks like this:
 //!
 //! ```ignore
-//! let project = TestProject::new();
-//! project.write("devstack.toml", "…");
+//! let project = TestProject::with_config("…");
 //! let up = project.devstack(["up"]).start();
 //! up.wait_for("api is ready");
-//! up.interrupt();
-//! assert_eq!(up.wait_code(), 130);
-//! project.finish();
+//! project.end(&up);
 //! ```
 //!
 //! Nothing here sleeps for a guessed time: a wait ends with an event, or fails after a generous

@@ -68,6 +68,13 @@ impl TestProject {
         }
     }
 
+    /// Creates a project with this `devstack.toml`, as `write` does.
+    pub fn with_config(text: &str) -> TestProject {
+        let project = TestProject::new();
+        project.configure(text);
+        project
+    }
+
     /// Uses another program with the same command line: an older one, or a script.
     pub fn with_devstack(mut self, program: impl Into<PathBuf>) -> TestProject {
         self.devstack = program.into();
@@ -103,6 +110,11 @@ impl TestProject {
         path
     }
 
+    /// Writes `devstack.toml`, as `write` does.
+    pub fn configure(&self, text: &str) -> PathBuf {
+        self.write("devstack.toml", text)
+    }
+
     /// Reads a file in the project directory.
     #[track_caller]
     pub fn read(&self, name: impl AsRef<Path>) -> String {
@@ -118,6 +130,14 @@ impl TestProject {
     /// devstack with these arguments.
     pub fn devstack(&self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> TestCommand {
         self.program(&self.devstack).args(args)
+    }
+
+    /// Starts the stack and waits until it is up.
+    #[track_caller]
+    pub fn up(&self) -> RunningProgram {
+        let up = self.devstack(["up"]).start();
+        up.wait_for("is up");
+        up
     }
 
     /// The fixture program with these arguments.
@@ -214,6 +234,13 @@ impl TestProject {
         self.check_end();
     }
 
+    /// Ends the stack as Ctrl-C does, then the test.
+    #[track_caller]
+    pub fn end(self, up: &RunningProgram) {
+        up.end();
+        self.finish();
+    }
+
     #[track_caller]
     fn check_end(&self) {
         self.assert_nothing_alive();
@@ -263,10 +290,8 @@ impl ProjectHome {
 /// Creates a project with this configuration and starts its stack.
 #[track_caller]
 pub fn up(config: &str) -> (TestProject, RunningProgram) {
-    let project = TestProject::new();
-    project.write("devstack.toml", config);
-    let up = project.devstack(["up"]).start();
-    up.wait_for("is up");
+    let project = TestProject::with_config(config);
+    let up = project.up();
     (project, up)
 }
 

@@ -71,7 +71,6 @@ pub(super) fn merge_launch(existing: Option<&str>, setup: &AgentsSetup) -> Resul
     Ok(document.to_string())
 }
 
-/// Returns a file and its object.
 fn parse(existing: Option<&str>) -> Result<(JsonDocument, CstObject), String> {
     let document = JsonDocument::parse(existing, "{}\n")?;
     let object = document.root.object_value().ok_or("it is not a JSON object")?;

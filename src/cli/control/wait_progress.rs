@@ -156,7 +156,7 @@ fn state(phase: Phase, why: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::tests::{name, view};
+    use crate::control::tests::name;
     use crate::model::{Cause, Event, EventKind, ServiceKind, StackState};
 
     fn now(services: Vec<ServiceView>) -> Snapshot {
@@ -172,9 +172,9 @@ mod tests {
     fn each_change_is_said_once_and_what_is_so_from_the_beginning_is_not() {
         let mut progress = WaitProgress::new(&[], WaitCondition::Up);
         let stack = now(vec![
-            view("api", Phase::Starting),
-            view("db", Phase::Ready),
-            view("spare", Phase::Idle),
+            ServiceView::sample("api", Phase::Starting),
+            ServiceView::sample("db", Phase::Ready),
+            ServiceView::sample("spare", Phase::Idle),
         ]);
         assert_eq!(progress.start(&stack), ["waiting for api: starting, requested by `up`"]);
         assert_eq!(progress.start(&stack), [""; 0]);
@@ -198,7 +198,10 @@ mod tests {
     #[test]
     fn only_what_was_named_is_said() {
         let mut progress = WaitProgress::new(&["api".into()], WaitCondition::Stopped);
-        let stack = now(vec![view("api", Phase::Ready), view("db", Phase::Starting)]);
+        let stack = now(vec![
+            ServiceView::sample("api", Phase::Ready),
+            ServiceView::sample("db", Phase::Starting),
+        ]);
         assert_eq!(progress.start(&stack), ["waiting for api: ready, requested by `up`"]);
         assert_eq!(progress.missing(&stack), ["api (ready, requested by `up`)"]);
         assert_eq!(progress.handle_event(&phase("db", Phase::Ready, Cause::NoProbe)), [""; 0]);
@@ -209,7 +212,7 @@ mod tests {
     #[test]
     fn a_service_prints_nothing_into_the_terminal() {
         let mut progress = WaitProgress::new(&[], WaitCondition::Up);
-        progress.start(&now(vec![view("api", Phase::Ready)]));
+        progress.start(&now(vec![ServiceView::sample("api", Phase::Ready)]));
         let cause = Cause::HealthFailed("\x1b]0;title\x07".into());
         let status = progress.handle_event(&phase("api", Phase::Unhealthy, cause));
         assert_eq!(status, ["waiting for api: unhealthy, unhealthy: \\u{1b}]0;title\\u{7}"]);
@@ -218,7 +221,10 @@ mod tests {
     #[test]
     fn a_task_that_is_ready_has_not_completed() {
         let progress = WaitProgress::new(&[], WaitCondition::Up);
-        let task = ServiceView { kind: ServiceKind::Task.into(), ..view("migrate", Phase::Ready) };
+        let task = ServiceView {
+            kind: ServiceKind::Task.into(),
+            ..ServiceView::sample("migrate", Phase::Ready)
+        };
         assert_eq!(progress.missing(&now(vec![task])), ["migrate (ready, requested by `up`)"]);
     }
 }

@@ -77,7 +77,6 @@ impl CommandError {
         }
     }
 
-    /// Returns it as one message.
     pub fn message(&self) -> Message {
         match self {
             CommandError::Messages(all, _) => join_messages(all),

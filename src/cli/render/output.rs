@@ -60,7 +60,6 @@ pub(crate) fn warn(text: &str) {
     let _ = clean_stderr().write_all(text.as_bytes());
 }
 
-/// Prints the output of a command.
 pub(crate) fn print(text: &str) -> Result<ExitCode, CommandError> {
     let mut out = clean_stdout();
     out.write_all(text.as_bytes())?;

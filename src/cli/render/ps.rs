@@ -153,7 +153,7 @@ pub(crate) fn phase_style(phase: Phase, color: bool) -> Style {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::tests::{snapshot, view};
+    use crate::control::tests::snapshot;
     use crate::model::{Message, MessageClass};
 
     fn now() -> Timestamp {
@@ -188,7 +188,7 @@ mod tests {
             url: Some(evil.to_owned()),
             message: Some(Message::new(MessageClass::Port, evil).help(evil)),
             since: evil.to_owned(),
-            ..view("api", Phase::Failed)
+            ..ServiceView::sample("api", Phase::Failed)
         };
         let text = ps_table(&Snapshot { services: vec![service], ..snapshot() }, now(), false);
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");
@@ -204,7 +204,8 @@ mod tests {
             attach: "127.0.0.1:5678".to_owned(),
             listening: true,
         };
-        let service = ServiceView { debug: Some(debug), ..view("api", Phase::Ready) };
+        let service =
+            ServiceView { debug: Some(debug), ..ServiceView::sample("api", Phase::Ready) };
         let text = ps_table(&Snapshot { services: vec![service], ..snapshot() }, now(), false);
         let head = text.lines().next().unwrap_or_default();
         assert!(
@@ -220,7 +221,7 @@ mod tests {
             wanted_port: Some(5000),
             ports: [("main".to_owned(), 5001), ("metrics".to_owned(), 9100)].into(),
             listening: Some(listening.iter().map(|text| text.parse().unwrap()).collect()),
-            ..view("api", Phase::Ready)
+            ..ServiceView::sample("api", Phase::Ready)
         };
         let text = |listening: &[&str]| ports(&with(listening));
         assert_eq!(text(&["127.0.0.1:5001"]), "5001 (wanted 5000), metrics 9100");
@@ -235,7 +236,7 @@ mod tests {
             url: Some("http://127.0.0.1:5001".to_owned()),
             host: "0.0.0.0".to_owned(),
             listening: Some(vec!["0.0.0.0:5001".parse().unwrap()]),
-            ..view("api", Phase::Ready)
+            ..ServiceView::sample("api", Phase::Ready)
         };
         let networks = vec!["192.168.1.0/24".to_owned()];
         let snapshot = Snapshot { services: vec![api], networks, ..snapshot() };

@@ -19,7 +19,6 @@ pub(super) struct ExchangeFilter {
 }
 
 impl ExchangeFilter {
-    /// Whether a request is one of them.
     pub fn accepts(&self, record: &ExchangeRecord) -> bool {
         let names = |services: &Vec<Name>| {
             services.contains(&record.service)

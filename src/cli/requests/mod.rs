@@ -132,7 +132,6 @@ pub(crate) fn requests(files: &[PathBuf], args: &RequestsArgs) -> Result<ExitCod
     })
 }
 
-/// Shows what is there.
 async fn show(
     stack: &RecordedStack,
     args: &RequestsArgs,

@@ -24,7 +24,6 @@ impl RecordedStack {
         RecordedStack::of(options.client()?.stack().await?)
     }
 
-    /// Returns the stack of a snapshot.
     pub fn of(mut snapshot: Snapshot) -> Result<RecordedStack, CommandError> {
         let refused = |text: &str, help: &str| {
             Err(Message::new(MessageClass::Config, text).help(help).into())
@@ -82,7 +81,6 @@ impl RecordedStack {
         Err(Message::new(MessageClass::Usage, text).help(help).into())
     }
 
-    /// Follows requests.
     pub async fn follow(&self) -> Result<FollowedRequests, CommandError> {
         match self.ask(None, false, true).await? {
             Some(reader) => Ok(FollowedRequests(reader)),

@@ -1,3 +1,5 @@
+//! Starts the supervisor and what is around it, and runs it to its end.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,40 +87,35 @@ where
         let setup =
             build_supervisor(guard, plan, &ground, &logs, (watcher, changes_in), terminal_size)
                 .map_err(|error| internal("start", error))?;
-        let guard_lost = setup.hands.guard_lost();
+        let guard_lost = setup.executor.guard_lost();
         let (mut supervisor, handle) = Supervisor::new(setup);
         supervisor.load_notes(ground.notes.clone());
         if front.is_some() {
             supervisor.start_cautiously();
         }
-        end_when(&supervisor, guard_lost, |ender, ()| {
-            ender.kill("the guard process was killed", ExitCode::FAILED.0);
+        end_when(&supervisor, guard_lost, |handle, ()| {
+            handle.kill("the guard process was killed", ExitCode::FAILED.0);
         });
         end_without_output(&supervisor, &logs, plan.place);
         if let Some(membership) = membership(&ground, &handle) {
             tokio::spawn(membership.keep(supervisor.serves()));
         }
         let (done, ended) = tokio::sync::oneshot::channel::<()>();
-        let shutdown = async {
-            // An error means the same.
-            let _ = ended.await;
-        };
+        // An error means the same.
+        let shutdown = async { drop(ended.await) };
         let server = tokio::spawn(control::serve(socket, handle.clone(), shutdown));
         let running_tui = tui.map(|(tui, hold)| tui.show(ground.instance.socket(), hold, &logs));
         let (stack, timeout) = (ground.stack.clone(), plan.starting.timeout);
-        let timeline = plan
-            .timeline
-            .take()
-            .map(|target| TimelineTask::begin(target, handle.clone(), stack.clone()));
+        let timeline = plan.timeline.take();
+        let timeline =
+            timeline.map(|target| TimelineTask::begin(target, handle.clone(), stack.clone()));
         let relay = front.map(|front| {
             let services = stack.services.keys().cloned().collect();
-            let first =
-                StartupMessage::Begins { services, errors: errors.to_string_lossy().into_owned() };
-            let settled =
-                timeline.as_ref().map_or_else(|| supervisor.settled(), TimelineTask::shown);
-            let settled = once_named(settled, supervisor.serves(), supervisor.names());
-            let (handle, logs) = (handle.clone(), logs.clone());
-            StartRelay::begin(front, printed, first, RelaySource { logs, handle, settled })
+            let errors = errors.to_string_lossy().into_owned();
+            let shown = timeline.as_ref().map_or_else(|| supervisor.settled(), TimelineTask::shown);
+            let settled = once_named(shown, supervisor.serves(), supervisor.names());
+            let source = RelaySource { logs: logs.clone(), handle: handle.clone(), settled };
+            StartRelay::begin(front, printed, StartupMessage::Begins { services, errors }, source)
         });
         let result = drive(StartedStack { supervisor, handle, stack, timeout, children }).await;
         if let Some(timeline) = timeline {
@@ -147,8 +144,8 @@ fn end_without_output(supervisor: &Supervisor, logs: &StackLog, place: LogTarget
     end_when(supervisor, logs.closed(), stop_on_output_error);
     if place == LogTarget::Stdout {
         // Notices a closed reader even if there is nothing to print.
-        end_when(supervisor, context::stdout_closed(), |ender, ()| {
-            stop_on_output_error(ender, libc::EPIPE);
+        end_when(supervisor, context::stdout_closed(), |handle, ()| {
+            stop_on_output_error(handle, libc::EPIPE);
         });
     }
 }
@@ -193,23 +190,23 @@ fn end_when<T>(
     event: impl Future<Output = T> + Send + 'static,
     end: impl FnOnce(&ShutdownHandle, T) + Send + 'static,
 ) {
-    let ender = supervisor.ender();
+    let handle = supervisor.shutdown_handle();
     tokio::spawn(async move {
         let what = event.await;
-        end(&ender, what);
+        end(&handle, what);
     });
 }
 
 /// The log cannot be written any more. If its reader has closed, the stack stops quietly.
-fn stop_on_output_error(ender: &ShutdownHandle, errno: i32) {
+fn stop_on_output_error(handle: &ShutdownHandle, errno: i32) {
     match errno {
         libc::EPIPE | libc::EIO => {
-            ender.shut_down("output closed, stopping", ExitCode::OUTPUT_CLOSED.0);
+            handle.shut_down("output closed, stopping", ExitCode::OUTPUT_CLOSED.0);
         }
         _ => {
             let why = format!("cannot write output: {}", std::io::Error::from_raw_os_error(errno));
             warn(&format!("error: {why}\n"));
-            ender.shut_down(why, ExitCode::FAILED.0);
+            handle.shut_down(why, ExitCode::FAILED.0);
         }
     }
 }
@@ -219,14 +216,14 @@ fn build_supervisor(
     plan: &StartOptions,
     ground: &StartContext,
     logs: &StackLog,
-    (watcher, changes): (Option<Watcher>, mpsc::UnboundedReceiver<WatchReport>),
+    (watcher, watch_reports): (Option<Watcher>, mpsc::UnboundedReceiver<WatchReport>),
     terminal_size: TerminalSizeFn,
 ) -> std::io::Result<SupervisorSetup> {
-    let (facts, facts_in) = mpsc::unbounded_channel();
-    let (reports, reports_in) = mpsc::unbounded_channel();
-    let (done, done_in) = mpsc::unbounded_channel();
+    let (run_reports_tx, run_reports) = mpsc::unbounded_channel();
+    let (probe_reports_tx, probe_reports) = mpsc::unbounded_channel();
+    let (job_reports_tx, job_reports) = mpsc::unbounded_channel();
     let mut processes =
-        ProcessManager::new(guard, facts, plan.shows_color())?.record_to(&ground.record);
+        ProcessManager::new(guard, run_reports_tx, plan.shows_color())?.record_to(&ground.record);
     if let Err(error) = ground.instance.record_token(processes.token()) {
         // As with the process record: only needed after a crash.
         tracing::warn!(%error, "cannot record the token of the stack");
@@ -234,15 +231,16 @@ fn build_supervisor(
     if plan.on_terminal() {
         processes = processes.with_terminal();
     }
-    let mut hands = Executor::new(processes, logs.clone(), reports, done, watcher);
-    hands.sockets_in(ground.runtime_dir.path().to_owned());
+    let mut executor =
+        Executor::new(processes, logs.clone(), probe_reports_tx, job_reports_tx, watcher);
+    executor.sockets_in(ground.runtime_dir.path().to_owned());
     Ok(SupervisorSetup {
-        hands,
-        senses: InputSources {
-            facts: facts_in,
-            reports: reports_in,
-            done: done_in,
-            changes,
+        executor,
+        sources: InputSources {
+            run_reports,
+            probe_reports,
+            job_reports,
+            watch_reports,
             signals: SignalListener::listen()?,
         },
         logs: logs.clone(),

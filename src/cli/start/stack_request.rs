@@ -102,7 +102,6 @@ impl StackRequest {
     }
 }
 
-/// Whether only a request starts it.
 pub(super) fn is_missing(view: &ServiceView) -> bool {
     match view.phase {
         Phase::Idle | Phase::Blocked | Phase::Failed => true,

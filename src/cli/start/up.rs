@@ -136,13 +136,13 @@ fn open(opener: PageOpener, dir: &Path) {
 fn run(plan: &mut StartOptions, opener: &mut Option<PageOpener>) -> Result<ExitCode, CommandError> {
     launch::start(plan, |launched| {
         let StartedStack { supervisor, handle, timeout, .. } = launched;
-        let (settled, ender) = (supervisor.settled(), supervisor.ender());
+        let (settled, shutdown) = (supervisor.settled(), supervisor.shutdown_handle());
         if let Some(opener) = opener.take() {
             tokio::spawn(opener.when_settled(settled.clone(), handle.clone()));
         }
         async move {
             if let Some(timeout) = timeout {
-                tokio::spawn(stop_when_late(timeout, settled, handle, ender));
+                tokio::spawn(stop_when_late(timeout, settled, handle, shutdown));
             }
             let outcome = supervisor.run().await;
             Ok(match outcome.end {
@@ -160,12 +160,12 @@ async fn stop_when_late(
     time: Duration,
     settled: watch::Receiver<bool>,
     handle: SupervisorHandle,
-    ender: ShutdownHandle,
+    shutdown: ShutdownHandle,
 ) {
     if is_late(time, settled).await
         && let Ok(snapshot) = handle.snapshot().await
     {
-        ender.shut_down(not_ready_within(time, &snapshot), ExitCode::FAILED.0);
+        shutdown.shut_down(not_ready_within(time, &snapshot), ExitCode::FAILED.0);
     }
 }
 

@@ -10,7 +10,6 @@ use crate::config::spec::CommandSpec;
 pub(in crate::config) const MAX_ARGS: usize = 16;
 
 impl ConfigChecker<'_, '_> {
-    /// Checks the actions of a service.
     pub(super) fn actions(
         &mut self,
         key: &str,

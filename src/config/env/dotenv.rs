@@ -1,8 +1,5 @@
-//! Parser for env files, compatible with Docker Compose.
-//!
-//! The available crates do not follow those rules: `dotenvor` 0.2 ends every unquoted value at the
-//! first `#` (`COLOR=a#b` loses half), takes quotes in comments for the start of a value, and stops
-//! at the first error. `dotenvy` has had no release since 2023.
+//! Parser for env files, compatible with Docker Compose, which the available crates are not: `dotenvor` 0.2 ends
+//! an unquoted value at the first `#` and stops at the first error.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

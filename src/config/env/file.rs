@@ -61,7 +61,6 @@ impl EnvFileSet {
         self.files.insert(path, entries.into_iter().map(variable).collect());
     }
 
-    /// Returns where a file was read.
     pub fn place<'a>(&'a self, path: &'a Path) -> &'a Path {
         self.of_main_worktree.get(path).map_or(path, PathBuf::as_path)
     }

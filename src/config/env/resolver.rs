@@ -22,7 +22,6 @@ const MAX_EXPANDED: usize = 16 * 1024 * 1024;
 #[derive(Clone, Copy)]
 pub(crate) struct EnvLayer<'a> {
     pub kind: LayerKind,
-    /// The path of an env file.
     pub file: Option<&'a Path>,
     pub variables: &'a TemplateVars,
 }

@@ -50,7 +50,6 @@ pub(crate) struct ProcfileEntry<'t> {
     command_at: Span,
 }
 
-/// What a process is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ProcessRole {
     /// Runs to completion before the others start.

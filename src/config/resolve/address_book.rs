@@ -11,9 +11,7 @@ use crate::config::template::{ServiceField, StackField};
 /// Where a text is used that refers to services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Viewpoint {
-    /// On this machine.
     Machine,
-    /// In a container of this engine.
     Container(Option<ContainerEngine>),
 }
 

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use crate::model::{
     AcceptedStatus, AssignedPort, CommandLine, ContainerConfig, DEBUG_HOST, DEBUG_PORT,
-    DebugTarget, HealthConfig, ImageSource, LaunchConfig, LazyConfig, ModeView, Name, PortKey,
-    Probe, ReadyConfig, RedactedText, RunMode, SERVICE_VAR, Service, ServiceAction, StopConfig,
-    WatchAction, WatchConfig, host_port,
+    DebugTarget, ImageSource, LaunchConfig, LazyConfig, ModeView, Name, PortKey, Probe,
+    RedactedText, RunMode, SERVICE_VAR, Service, ServiceAction, WatchAction, WatchConfig,
+    host_port,
 };
 
 use super::address_book::{AddressBook, Viewpoint};
@@ -58,27 +58,15 @@ impl ServiceBuilder<'_> {
         let command = texts.command(command);
         let container = spec.container.as_ref().map(|it| it.map(|text| texts.expanded(text)));
         let description = spec.description.as_ref().map(|text| texts.outside(text));
-        let stop = StopConfig {
-            signal: spec.stop.signal,
-            command: spec.stop.command.as_ref().map(|command| texts.command(command)),
-            grace: spec.stop.grace,
-        };
+        let stop = spec.stop.map(|command| texts.command(command));
         let watch = spec.watch.iter().map(|watch| texts.watch(watch)).collect();
         let actions =
             spec.actions.iter().map(|(name, action)| (name.clone(), texts.action(action)));
         let actions = actions.collect();
         let watch = with_image_build(watch, container.as_ref());
-        let ready = ReadyConfig {
-            probes: self.probes(spec, &spec.ready.probes, &mut texts),
-            timeout: spec.ready.timeout,
-            interval: spec.ready.interval,
-        };
-        let health = spec.health.as_ref().map(|health| HealthConfig {
-            probes: self.probes(spec, &health.probes, &mut texts),
-            interval: health.interval,
-            failures: health.failures,
-            action: health.action,
-        });
+        let mut probes = |probes: &[_]| self.probes(spec, probes, &mut texts);
+        let ready = spec.ready.map(&mut probes);
+        let health = spec.health.as_ref().map(|health| health.map(&mut probes));
         let names = match troubles.is_empty() {
             true => Vec::new(),
             false => environment.names().into_iter().map(str::to_owned).collect(),

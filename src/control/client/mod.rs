@@ -61,7 +61,6 @@ impl ControlClient {
         ControlClient { socket: socket.to_owned(), found: None }
     }
 
-    /// Returns the path of the socket.
     pub fn socket(&self) -> &Path {
         &self.socket
     }
@@ -207,7 +206,6 @@ impl ControlClient {
         }
     }
 
-    /// Reads lines of the log.
     pub async fn logs(&self, query: &LogQuery) -> Result<LineStream, ClientError> {
         self.follow(&format!("/v1/logs?{}", query.to_text())).await
     }

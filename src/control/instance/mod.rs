@@ -80,7 +80,6 @@ pub enum ClaimError {
 pub struct RunningInstance {
     /// Its project directory.
     pub dir: PathBuf,
-    /// Its socket.
     pub socket: PathBuf,
     /// The record in its lock file; `None` at the moment it starts.
     pub holder: Option<InstanceRecord>,

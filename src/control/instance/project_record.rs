@@ -38,7 +38,6 @@ pub struct ProjectRecord {
 /// What became of a project directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RecordedDir {
-    /// It is there.
     Present,
     /// It no longer exists.
     Gone,

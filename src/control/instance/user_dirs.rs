@@ -291,7 +291,6 @@ impl CaDir {
         make_private(&self.0, true).map_err(|error| no_ca_dir(&self.0, &error))
     }
 
-    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -312,7 +311,6 @@ impl RuntimeDir {
         UserDirs::of_this_user().runtime_dirs().into_iter().next().map(RuntimeDir)
     }
 
-    /// Returns its path.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -8,7 +8,6 @@ use crate::model::{Message, Name, ProcessExit, RunId};
 pub enum AttachEvent {
     /// Always the first event.
     Attached {
-        /// The attached service.
         service: Name,
         /// The current run; `None`: waiting for the next one.
         run: Option<RunId>,
@@ -16,13 +15,9 @@ pub enum AttachEvent {
         cause: String,
     },
     /// A run started.
-    Began {
-        /// The run.
-        run: RunId,
-    },
+    Began { run: RunId },
     /// A run ended; the next one is awaited.
     Ended {
-        /// The run.
         run: RunId,
         /// How its main process exited; `None` if it never had one or the client missed it.
         exit: Option<ProcessExit>,

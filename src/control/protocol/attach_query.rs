@@ -35,7 +35,6 @@ impl AttachQuery {
         Ok(AttachQuery { service, screen: ClientScreen { size, terminal } })
     }
 
-    /// Returns the query text.
     pub(crate) fn to_text(&self) -> String {
         let AttachQuery { service, screen: ClientScreen { size, terminal } } = self;
         let params = QueryParams::default()

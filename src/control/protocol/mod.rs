@@ -46,7 +46,6 @@ pub(super) struct WaitRequest {
     /// Empty for all requested services.
     #[serde(default)]
     pub services: Vec<String>,
-    /// What to wait for.
     #[serde(default, rename = "for", skip_serializing_if = "is_up")]
     pub what: WaitCondition,
     /// Respond with the events at once, and with the answer as the last line.
@@ -95,7 +94,6 @@ pub(super) struct ErrorResponse {
 pub struct VersionResponse {
     /// Version of the devstack.
     pub version: String,
-    /// Version of its protocol.
     pub protocol: u32,
 }
 
@@ -108,19 +106,6 @@ pub(super) fn status_of(class: MessageClass) -> StatusCode {
         MessageClass::Limit => StatusCode::SERVICE_UNAVAILABLE,
         MessageClass::Disk => StatusCode::INSUFFICIENT_STORAGE,
         MessageClass::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        MessageClass::Port
-        | MessageClass::Spawn
-        | MessageClass::ReadyTimeout
-        | MessageClass::Exit
-        | MessageClass::Unhealthy
-        | MessageClass::Build
-        | MessageClass::CrashLoop
-        | MessageClass::DepFailed
-        | MessageClass::StopTimeout
-        | MessageClass::Orphan
-        | MessageClass::Busy
-        | MessageClass::WatchDegraded
-        | MessageClass::Container
-        | MessageClass::LogDropped => StatusCode::CONFLICT,
+        _ => StatusCode::CONFLICT,
     }
 }

@@ -210,7 +210,6 @@ impl Router {
         Ok(reply)
     }
 
-    /// Returns the only service that a query names.
     async fn service_of(&self, query: &str) -> Result<Name, ApiError> {
         let text = QueryParams::read_service(query)?;
         resolve_service(&*self.handle.snapshot().await?, &text)

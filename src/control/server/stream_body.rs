@@ -67,7 +67,6 @@ impl StreamBody {
         })
     }
 
-    /// Returns a body of events.
     pub fn events(mut reader: FeedReader, closing: watch::Receiver<bool>) -> StreamBody {
         StreamBody::produce(closing, |chunks| async move {
             while let Ok(room) = chunks.reserve().await

@@ -63,7 +63,7 @@ async fn events_are_one_object_a_line_and_a_snapshot_comes_first() {
     let events = all_kinds();
     let mut lines = rig.client().events().await.unwrap();
     let mut got = lines.next().await.unwrap().expect("a snapshot");
-    events.iter().for_each(|event| rig.teller.publish(AT.to_owned(), event));
+    events.iter().for_each(|event| rig.feed.publish(AT.to_owned(), event));
     while got.len() < events.len() + 1 {
         got.extend(lines.next().await.unwrap().expect("more lines"));
     }
@@ -106,7 +106,7 @@ async fn slow_client_learns_how_much_it_missed() {
     assert_eq!(first.len(), 1);
     let event = &all_kinds()[0];
     for number in 0..EVENTS {
-        rig.teller.publish(AT.to_owned(), event);
+        rig.feed.publish(AT.to_owned(), event);
         if number % 1000 == 0 {
             tokio::task::yield_now().await;
         }
@@ -141,7 +141,7 @@ async fn hundreds_of_readers_come_and_go() {
         for _ in 0..100 {
             readers.push(follow(&rig).await);
         }
-        rig.teller.publish(AT.to_owned(), &all_kinds()[1]);
+        rig.feed.publish(AT.to_owned(), &all_kinds()[1]);
         let number = format!("\"number\":{},", round + 1);
         for reader in &mut readers {
             let mut text = Vec::new();

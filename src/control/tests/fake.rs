@@ -16,9 +16,9 @@ use crate::control::server::{ReservedFds, ServerLimits, serve_within};
 use crate::log::{LogOutput, LogStyle, StackLog};
 use crate::model::{
     BlockedOn, ChangeAction, Condition, Dependency, ExitClass, FailingProbe, FileTrigger, Message,
-    MessageClass, ModeView, Name, NextStep, OutputStream, PastRun, Phase, Plan, PlanView,
-    PortStatus, ProbePurpose, ProcessExit, RunId, ServiceChange, ServiceKindView, ServiceView,
-    Snapshot, StackState, WhyView,
+    MessageClass, Name, NextStep, OutputStream, PastRun, Phase, Plan, PlanView, PortStatus,
+    ProbePurpose, ProcessExit, RunId, ServiceChange, ServiceKindView, ServiceView, Snapshot,
+    StackState, WhyView,
 };
 use crate::supervisor::feed::EventFeed;
 use crate::supervisor::{AttachReply, ControlRequest, SupervisorHandle, SupervisorRequest};
@@ -26,43 +26,6 @@ use crate::terminal::ServiceTerminal;
 
 pub fn name(text: &str) -> Name {
     Name::new(text).unwrap()
-}
-
-/// Returns a service in the given phase, with nothing else set.
-pub fn view(service: &str, phase: Phase) -> ServiceView {
-    ServiceView {
-        name: name(service),
-        group: None,
-        kind: ServiceKindView::Service,
-        mode: ModeView::Run,
-        debug: None,
-        can_debug: false,
-        phase,
-        since: "2026-11-20T09:00:00.120Z".to_owned(),
-        cause: "requested by `up`".to_owned(),
-        pid: None,
-        run: None,
-        restarts: 0,
-        port: None,
-        wanted_port: None,
-        wanted_ports: BTreeMap::new(),
-        pinned: false,
-        ports: BTreeMap::new(),
-        host: "127.0.0.1".to_owned(),
-        url: None,
-        listening: None,
-        origin: None,
-        proxy: None,
-        network_urls: Vec::new(),
-        exit: None,
-        depends_on: Vec::new(),
-        waiting_on: Vec::new(),
-        cpu_percent: None,
-        memory_bytes: None,
-        ready_after_ms: None,
-        message: None,
-        actions: Vec::new(),
-    }
 }
 
 /// Returns a stack with one service of each interesting kind.
@@ -83,39 +46,31 @@ pub fn snapshot() -> Snapshot {
         memory_bytes: Some(41_000_000),
         ready_after_ms: Some(412),
         message: Some(moved.help("run `devstack ports 5000` for details")),
-        ..view("api", Phase::Ready)
+        ..ServiceView::sample("api", Phase::Ready)
     };
     let db = ServiceView {
         cause: "SIGKILL".to_owned(),
         run: Some(RunId(1)),
         exit: Some(ProcessExit::Signal(9)),
-        ..view("db", Phase::Failed)
+        ..ServiceView::sample("db", Phase::Failed)
     };
     let migrate = ServiceView {
         kind: ServiceKindView::Task,
         cause: "exit 0".to_owned(),
         exit: Some(ProcessExit::Code(0)),
-        ..view("migrate", Phase::Done)
+        ..ServiceView::sample("migrate", Phase::Done)
     };
     let worker = ServiceView {
         cause: "waiting for db (ready)".to_owned(),
         depends_on: Vec::new(),
         waiting_on: vec![Dependency { service: name("db"), condition: Condition::Ready }],
-        ..view("worker", Phase::Waiting)
+        ..ServiceView::sample("worker", Phase::Waiting)
     };
     Snapshot {
-        version: 1,
-        stack: "shop".to_owned(),
-        dir: PathBuf::from("/home/me/shop"),
-        mode: ModeView::Run,
         supervisor_pid: 4100,
         primary: Some(name("api")),
-        start: None,
-        proxy: None,
         state: StackState::Degraded,
-        event: 0,
-        networks: Vec::new(),
-        services: vec![api, db, migrate, worker],
+        ..Snapshot::sample("shop", "/home/me/shop", vec![api, db, migrate, worker])
     }
 }
 
@@ -179,7 +134,7 @@ pub fn why() -> WhyView {
             cause: "exit 1; attempt 3 in 4s".to_owned(),
             message: Some(message.help("run `devstack restart api`")),
             listening: Some(vec!["127.0.0.1:7000".parse().unwrap()]),
-            ..view("api", Phase::Backoff)
+            ..ServiceView::sample("api", Phase::Backoff)
         },
         next: NextStep { text: "attempt 3".to_owned(), in_ms: Some(3200) },
         waits: vec![BlockedOn {
@@ -237,11 +192,10 @@ pub struct Rig {
     pub socket: PathBuf,
     /// The log, with three lines of `api` and of `db`.
     pub logs: StackLog,
-    pub teller: Arc<EventFeed>,
+    pub feed: Arc<EventFeed>,
     pub asked: Arc<Mutex<Vec<ControlRequest>>>,
     /// Releases the responses for the service `slow`.
     pub gate: Arc<Notify>,
-    /// The terminal of all services.
     pub console: Arc<ServiceTerminal>,
     /// Signals that a client with a pending request has gone.
     pub gone: Arc<Notify>,
@@ -265,17 +219,17 @@ impl Rig {
 
     pub fn on(listener: UnixListener, socket: PathBuf, dir: TempDir, limits: ServerLimits) -> Rig {
         let (requests, inbox) = mpsc::unbounded_channel();
-        let teller = Arc::new(EventFeed::new());
+        let feed = Arc::new(EventFeed::new());
         let logs = stored_log(&dir.path().join("logs"));
         for number in 1..=3 {
             print(&logs, "api", &line("api", number));
             print(&logs, "db", &line("db", number));
         }
-        let handle = SupervisorHandle::new(requests, logs.clone(), teller.subscribe());
+        let handle = SupervisorHandle::new(requests, logs.clone(), feed.subscribe());
         let (asked, gate, gone) = (Arc::default(), Arc::default(), Arc::default());
         let console: Arc<ServiceTerminal> = Arc::default();
         let (stopped, is_stopped) = oneshot::channel();
-        let heard = (Arc::clone(&asked), Arc::clone(&teller));
+        let heard = (Arc::clone(&asked), Arc::clone(&feed));
         let doors = (Arc::clone(&gate), Arc::clone(&gone));
         tokio::spawn(supervisor(inbox, heard, doors, console.clone(), stopped));
         let (close, closes) = oneshot::channel();
@@ -289,7 +243,7 @@ impl Rig {
         let server =
             tokio::spawn(serve_within(limits, ReservedFds::default(), listener, handle, shutdown));
         let close = Some(close);
-        Rig { socket, logs, teller, asked, gate, gone, console, server, close, _dir: dir }
+        Rig { socket, logs, feed, asked, gate, gone, console, server, close, _dir: dir }
     }
 
     pub fn client(&self) -> ControlClient {
@@ -308,7 +262,7 @@ impl Rig {
 
 async fn supervisor(
     mut inbox: mpsc::UnboundedReceiver<SupervisorRequest>,
-    (asked, teller): (Arc<Mutex<Vec<ControlRequest>>>, Arc<EventFeed>),
+    (asked, feed): (Arc<Mutex<Vec<ControlRequest>>>, Arc<EventFeed>),
     (gate, gone): (Arc<Notify>, Arc<Notify>),
     console: Arc<ServiceTerminal>,
     stopped: oneshot::Sender<()>,
@@ -319,7 +273,7 @@ async fn supervisor(
         let (request, tell) = match ask {
             SupervisorRequest::Control(request, tell) => (request, tell),
             SupervisorRequest::Snapshot(tell) => {
-                let _ = tell.send(Arc::new(Snapshot { event: teller.newest(), ..snapshot() }));
+                let _ = tell.send(Arc::new(Snapshot { event: feed.newest(), ..snapshot() }));
                 continue;
             }
             SupervisorRequest::Attach(name, screen, tell) => {

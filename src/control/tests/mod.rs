@@ -8,4 +8,4 @@ mod instance;
 mod located;
 mod server;
 
-pub use fake::{Rig, line, name, print, snapshot, stored_log, until_readers, view, why};
+pub use fake::{Rig, line, name, print, snapshot, stored_log, until_readers, why};

@@ -1,3 +1,5 @@
+//! The differences between two versions of a service, and which of them need a restart.
+
 use std::collections::BTreeSet;
 
 use super::port_moves::PortMoves;

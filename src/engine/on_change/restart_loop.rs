@@ -196,7 +196,6 @@ fn jitter(time: Duration) -> Duration {
     (time / 10).clamp(Duration::from_millis(100), Duration::from_millis(500))
 }
 
-/// A loop that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::engine) struct FoundLoop {
     /// Its files; `None`: any.
@@ -291,7 +290,6 @@ pub(in crate::engine) struct WatchPause {
     files: Option<BTreeSet<PathBuf>>,
     /// How long after a start a change of them is still the service's own.
     written_by: Duration,
-    /// When one of them last changed.
     last: EngineTime,
 }
 

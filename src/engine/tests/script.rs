@@ -1,7 +1,5 @@
-//! Scripts as text: what happens at which virtual time, and the resulting trace.
-//!
-//! A stack has one service per line: `api: probe, needs db=ready, policy=always`. A script has one
-//! input per line: `250 exited 1 1` means "at 250 ms run #1 exited with code 1".
+//! Scripts as text. A line of a stack is a service, `api: probe, needs db=ready, policy=always`; a line of a
+//! script is an input, `250 exited 1 1`: at 250 ms run #1 exited with code 1.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -93,7 +93,6 @@ impl TrustFacts {
     }
 }
 
-/// Whether a program is installed.
 pub fn is_installed(program: &str) -> bool {
     let path = std::env::var_os("PATH");
     locate_program(program.as_ref(), Path::new("/"), path.as_ref()).is_ok()

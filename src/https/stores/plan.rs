@@ -18,7 +18,6 @@ pub enum TrustGoal<'a> {
 /// What is done to one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StorePlan {
-    /// The store.
     pub store: TrustStore,
     /// What is done.
     pub action: StoreAction,

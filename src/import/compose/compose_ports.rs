@@ -15,7 +15,6 @@ pub(super) const MAX_PORTS: usize = 32;
 /// Ports below need privileges.
 const FIRST_FREE: u16 = 1024;
 
-/// A port of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ContainerPort {
     /// Where the program listens in its container.

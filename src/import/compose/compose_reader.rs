@@ -29,7 +29,6 @@ struct ServiceDraft<'a> {
     ports: Vec<ContainerPort>,
 }
 
-/// Reads all services of a file.
 pub(super) fn read_services(
     services: &[(String, YamlNode)],
     files: &mut ComposeFiles<'_>,

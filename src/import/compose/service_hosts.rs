@@ -65,7 +65,6 @@ fn is_host_char(c: char) -> bool {
 }
 
 impl ServiceHosts {
-    /// Adds a service by its name.
     pub fn add(&mut self, name: &str, service: ServiceHost) {
         self.0.insert(name.to_owned(), service);
     }

@@ -17,7 +17,6 @@ const MAX_REMARKS: usize = 16;
 pub(in crate::import) struct YamlNode {
     /// Counted from 1.
     pub line: u32,
-    /// What it is.
     pub content: YamlContent,
     /// The number of its anchor; 0: it has none.
     pub anchor: usize,
@@ -62,7 +61,6 @@ enum NodeProgress {
 pub(in crate::import) type Unsupported = &'static [(&'static str, &'static str)];
 
 impl YamlNode {
-    /// A value that was read from this line.
     pub fn new(line: u32, content: YamlContent) -> YamlNode {
         YamlNode { line, content, ..YamlNode::default() }
     }
@@ -282,7 +280,6 @@ impl YamlNode {
     }
 }
 
-/// The weight of a text.
 pub(super) fn text_weight(text: &str) -> usize {
     text.len() / 128
 }

@@ -15,7 +15,6 @@ const MAX_VALUES: usize = 100_000;
 /// The first document of a YAML file.
 #[derive(Debug, Clone)]
 pub(in crate::import) struct YamlDocument {
-    /// Its value.
     pub root: YamlNode,
     /// The line of a second document, which is not read.
     pub second: Option<u32>,

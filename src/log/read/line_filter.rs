@@ -16,7 +16,6 @@ pub struct LineFilter {
     pub from: Option<u64>,
     /// Only lines before this number.
     pub before: Option<u64>,
-    /// Only lines of this stream.
     pub stream: Option<OutputStream>,
     /// Only lines that match all of these, without escape sequences.
     pub grep: Vec<Regex>,
@@ -104,6 +103,5 @@ pub enum StatusMode {
     Without,
     /// Status lines between the lines of services.
     With,
-    /// Only status lines.
     Only,
 }

@@ -12,7 +12,6 @@ enum TroubleStep {
     Full,
     /// The files are checked again, as a second later.
     Look,
-    /// The files are deleted.
     Delete,
     /// The printer flushes the index.
     Flush,

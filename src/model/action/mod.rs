@@ -25,7 +25,6 @@ pub struct ServiceAction<C = CommandLine> {
     pub parallel: bool,
 }
 
-/// The actions of a service by name.
 pub type ServiceActions<C = CommandLine> = BTreeMap<Name, ServiceAction<C>>;
 
 /// What precedes the name of an argument in the environment of an action.

@@ -3,9 +3,7 @@ use serde::{Deserialize, Serialize};
 /// A request to run an action: the body of `POST /v1/do`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionRequest {
-    /// The service.
     pub service: String,
-    /// The action.
     pub action: String,
     /// The values of its arguments, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -18,9 +16,7 @@ pub struct ActionRequest {
 /// A request to end an action where it runs: the body of `POST /v1/do/stop`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionStop {
-    /// The service.
     pub service: String,
-    /// The action.
     pub action: String,
     /// Only the one with this number, as in [`ActionUpdate::Started`](super::ActionUpdate::Started).
     #[serde(default, skip_serializing_if = "Option::is_none")]

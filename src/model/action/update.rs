@@ -7,11 +7,8 @@ use crate::model::{Message, Name, OutputStream, ProcessExit};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum ActionUpdate {
-    /// It starts.
     Started {
-        /// The service.
         service: Name,
-        /// The action.
         action: Name,
         /// When: RFC 3339 in UTC with milliseconds.
         at: String,
@@ -20,7 +17,6 @@ pub enum ActionUpdate {
     },
     /// It has printed something: bytes as they came, not always whole lines.
     Output {
-        /// Where.
         stream: OutputStream,
         /// What, if it is UTF-8.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -36,7 +32,6 @@ pub enum ActionUpdate {
     },
     /// It has exited, and none of its processes is left.
     Ended {
-        /// How it exited.
         exit: ProcessExit,
         /// Why it was ended, as a fragment; `None`: it exited by itself.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,7 +45,6 @@ pub enum ActionUpdate {
 }
 
 impl ActionUpdate {
-    /// Returns the update for output.
     pub fn output(stream: OutputStream, bytes: &[u8]) -> ActionUpdate {
         match std::str::from_utf8(bytes) {
             Ok(text) => ActionUpdate::Output { stream, text: Some(text.to_owned()), base64: None },

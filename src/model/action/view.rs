@@ -6,7 +6,6 @@ use crate::model::Name;
 /// An action that a service offers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActionView {
-    /// Its name.
     pub name: Name,
     /// What it is for, for people.
     #[serde(default)]

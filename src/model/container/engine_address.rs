@@ -7,7 +7,6 @@ use super::ContainerEngine;
 /// How to reach a container engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineAddress {
-    /// Which one it is.
     pub engine: ContainerEngine,
     /// The Unix socket of its API.
     pub socket: PathBuf,
@@ -18,9 +17,7 @@ pub struct EngineAddress {
 /// Where commands run inside a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerPlace {
-    /// Its engine.
     pub engine: EngineAddress,
-    /// Its name.
     pub name: String,
 }
 

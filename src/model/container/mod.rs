@@ -123,13 +123,10 @@ pub enum PullPolicy {
     Never,
 }
 
-/// A container engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContainerEngine {
-    /// Docker.
     Docker,
-    /// Podman.
     Podman,
 }
 

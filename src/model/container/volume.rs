@@ -4,7 +4,6 @@ use std::path::PathBuf;
 /// Something of this machine that a container sees as a directory or file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VolumeMount {
-    /// What is mounted.
     pub source: VolumeSource,
     /// Where it is inside, absolute.
     pub target: String,

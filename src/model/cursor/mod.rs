@@ -67,7 +67,6 @@ impl From<StartId> for String {
 /// How far a reader has read, as text: `log-1h2k3m4n-120`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorText {
-    /// What it reads.
     pub of: CursorKind,
     /// The start of the stack that the number belongs to.
     pub start: StartId,
@@ -78,9 +77,7 @@ pub struct CursorText {
 /// What a cursor is a place in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CursorKind {
-    /// The log.
     Log,
-    /// The changes.
     Changes,
 }
 
@@ -111,7 +108,6 @@ impl CursorText {
         CursorText { of, start: start.clone(), number }
     }
 
-    /// Reads a cursor of this kind.
     pub fn parse(of: CursorKind, text: &str) -> Result<CursorText, InvalidCursor> {
         let cursor: CursorText = text.parse()?;
         if cursor.of == of { Ok(cursor) } else { Err(InvalidCursor) }

@@ -15,7 +15,6 @@ pub struct PortableStack {
     pub name: String,
     /// The directory of the first configuration file, absolute.
     pub dir: PathBuf,
-    /// The name of that file.
     pub file_name: String,
     /// How the references between its services are resolved.
     pub network: PortableNetwork,
@@ -83,7 +82,6 @@ pub struct PortableService {
     pub autostart: bool,
     /// Whether it starts with its first client.
     pub lazy: bool,
-    /// Whether it has actions.
     pub has_actions: bool,
     /// What its exit means for the stack.
     pub on_exit: OnExit,
@@ -95,7 +93,6 @@ pub struct PortableService {
     pub container: Option<ContainerConfig<PortableText>>,
 }
 
-/// An env file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortableEnvFile {
     /// Its path, absolute.
@@ -106,7 +103,6 @@ pub struct PortableEnvFile {
     pub names: BTreeSet<String>,
 }
 
-/// A port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortablePort {
     /// `main`, or its key in `ports`.
@@ -123,7 +119,6 @@ pub struct PortablePort {
     pub activated: bool,
 }
 
-/// A probe.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PortableProbe {
     /// This port accepts connections.
@@ -145,7 +140,6 @@ pub enum PortableProbe {
 /// A probe over HTTP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortableHttp {
-    /// The URL.
     pub url: PortableText,
     /// The port and the path, if it is a port of the service itself.
     pub own: Option<(u16, PortableText)>,

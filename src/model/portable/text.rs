@@ -12,14 +12,12 @@ pub struct PortableText {
 pub enum TextPiece {
     /// Known text.
     Literal(String),
-    /// The value of a variable.
     Variable(PortableVariable),
 }
 
 /// A variable whose value is left open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PortableVariable {
-    /// Its name.
     pub name: String,
     /// The env file that sets it; `None`: the environment, if at all.
     pub file: Option<PathBuf>,

@@ -31,7 +31,6 @@ pub enum HolderContext {
     Container {
         /// The first twelve digits of its ID.
         id: Option<String>,
-        /// Its name.
         name: Option<String>,
         /// The engine that runs it.
         engine: Option<ContainerEngine>,

@@ -1,6 +1,5 @@
-//! What the command of `run` leaves behind. The command is not a run: it belongs to the user's
-//! terminal and has no keeper, so its orphans become children of this process, a subreaper on
-//! Linux. Elsewhere orphans go to init and cannot be found.
+//! Orphans of the command of `run`, which has no keeper. On Linux they become children of this process;
+//! elsewhere they go to init and cannot be found.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -14,7 +13,6 @@ const GRACE: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// The orphans of one command.
 #[derive(Debug)]
 pub struct CommandOrphans {
     /// Children that this process had before the command: the guard, and those of a shell that

@@ -34,7 +34,6 @@ impl KillTarget {
         ProcessIdentity::of(pid).map(KillTarget)
     }
 
-    /// Returns its pid.
     pub fn pid(&self) -> u32 {
         self.0.pid
     }

@@ -24,7 +24,6 @@ impl GuardHandle {
         wait_and_reap(self.pid);
     }
 
-    /// Returns the pid of the guard.
     pub fn pid(&self) -> u32 {
         self.pid
     }

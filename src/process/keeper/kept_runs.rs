@@ -1,8 +1,4 @@
-//! The runs of a process that is the parent of their main processes and, on Linux, adopts all their
-//! orphans: whose each child is, which runs are over, and what is to be killed.
-//!
-//! A tree is empty when no child of this process belongs to its run. That is a proof, not a scan:
-//! every process of the run is such a child or has an ancestor that is one.
+//! Runs by the children of this process: every process of a run is a child, or has an ancestor that is one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

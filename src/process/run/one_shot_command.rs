@@ -8,20 +8,19 @@ use crate::model::{Message, ProcessExit};
 /// only here. Dropping this kills its tree.
 #[derive(Debug)]
 pub struct OneShotCommand {
-    pub(crate) leash: RunHandle,
-    pub(crate) facts: mpsc::UnboundedReceiver<RunReport>,
+    pub(crate) handle: RunHandle,
+    pub(crate) run_reports: mpsc::UnboundedReceiver<RunReport>,
 }
 
 impl OneShotCommand {
-    /// Returns the handle of the command.
-    pub fn leash(&self) -> &RunHandle {
-        &self.leash
+    pub fn handle(&self) -> &RunHandle {
+        &self.handle
     }
 
     /// Waits for the exit of its main process, or why it did not start. Resolves only once.
     pub async fn exited(&mut self) -> Result<ProcessExit, Message> {
-        while let Some(fact) = self.facts.recv().await {
-            match fact.what {
+        while let Some(report) = self.run_reports.recv().await {
+            match report.what {
                 RunChange::Exited(exit) => return Ok(exit),
                 RunChange::SpawnFailed(why) => return Err(why),
                 RunChange::Spawned { .. } | RunChange::TreeEmpty { .. } => {}
@@ -34,8 +33,8 @@ impl OneShotCommand {
     /// Waits until its tree is empty. Returns why it failed, as in `failed (exit 1)`.
     pub(crate) async fn failure(&mut self) -> Option<String> {
         let mut failure = None;
-        while let Some(fact) = self.facts.recv().await {
-            match fact.what {
+        while let Some(report) = self.run_reports.recv().await {
+            match report.what {
                 RunChange::Spawned { .. } | RunChange::Exited(ProcessExit::Code(0)) => {}
                 RunChange::SpawnFailed(why) => failure = Some(format!("could not start: {why}")),
                 RunChange::Exited(exit) => failure = Some(format!("failed ({exit})")),
@@ -48,9 +47,9 @@ impl OneShotCommand {
     /// Kills the tree and waits until it is empty and its output is read to the end. Returns the names
     /// of processes that outlived the main process.
     pub async fn emptied(&mut self) -> Vec<String> {
-        self.leash.kill();
-        while let Some(fact) = self.facts.recv().await {
-            match fact.what {
+        self.handle.kill();
+        while let Some(report) = self.run_reports.recv().await {
+            match report.what {
                 RunChange::TreeEmpty { orphans } => {
                     return orphans.into_iter().map(|(_, name)| name).collect();
                 }
@@ -63,6 +62,6 @@ impl OneShotCommand {
 
 impl Drop for OneShotCommand {
     fn drop(&mut self) {
-        self.leash.kill();
+        self.handle.kill();
     }
 }

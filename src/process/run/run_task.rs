@@ -21,7 +21,7 @@ use crate::sys::process;
 /// The task of one run, from its request to the last report.
 pub(crate) struct RunTask {
     pub run: RunId,
-    pub facts: mpsc::UnboundedSender<RunReport>,
+    pub run_reports: mpsc::UnboundedSender<RunReport>,
     pub link: Arc<GuardConnection>,
     pub pids: Arc<RunPids>,
     pub stopper: Arc<StopCommand>,
@@ -95,9 +95,9 @@ impl RunTask {
         if let Some(epilogue) = self.epilogue.take() {
             catch_panic(epilogue).await;
         }
-        let RunTask { link, facts, run, .. } = self;
+        let RunTask { link, run_reports, run, .. } = self;
         link.remove(run);
-        send_report(&facts, run, RunChange::TreeEmpty { orphans: leftovers });
+        send_report(&run_reports, run, RunChange::TreeEmpty { orphans: leftovers });
     }
 
     async fn watch<S: OutputSink>(&mut self, output: &mut PanicSafeSink<S>) -> RunEnd {
@@ -158,7 +158,6 @@ impl RunTask {
         }
     }
 
-    /// Handles a report, and returns how the run ended if it has.
     fn handle(&mut self, report: Option<KeeperReport>) -> Option<RunEnd> {
         let Some(report) = report else { return Some(RunEnd::GuardLost) };
         match report {
@@ -238,13 +237,17 @@ impl RunTask {
     }
 
     fn send_report(&self, what: RunChange) {
-        send_report(&self.facts, self.run, what);
+        send_report(&self.run_reports, self.run, what);
     }
 }
 
-pub(crate) fn send_report(facts: &mpsc::UnboundedSender<RunReport>, run: RunId, what: RunChange) {
+pub(crate) fn send_report(
+    run_reports: &mpsc::UnboundedSender<RunReport>,
+    run: RunId,
+    what: RunChange,
+) {
     // Fails only when the supervisor's loop has ended.
-    let _ = facts.send(RunReport { run, what });
+    let _ = run_reports.send(RunReport { run, what });
 }
 
 async fn ready(outlet: &Option<OutputReader>) {

@@ -1,3 +1,5 @@
+//! The words that are executed for a command line, without a shell where none is needed.
+
 use super::shell_syntax::ShellSyntax;
 use crate::model::{CommandLine, RedactedText};
 

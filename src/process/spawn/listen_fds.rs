@@ -7,7 +7,6 @@ use crate::sys::fork_exec::LISTEN_PID;
 pub struct ListenFd {
     /// Its name in `LISTEN_FDNAMES`; must not contain `:`.
     pub name: String,
-    /// The socket.
     pub socket: OwnedFd,
 }
 

@@ -43,7 +43,6 @@ fn run<F: Future>(test: F) -> F::Output {
     LocalSet::new().block_on(&runtime, bounded)
 }
 
-/// A service of a test.
 fn service(name: &str, phase: &str, run: u64, port: u16) -> Value {
     json!({
         "name": name, "kind": "service", "phase": phase, "since": "", "cause": format!("{phase} cause"),

@@ -119,7 +119,6 @@ impl Http2Client {
     }
 }
 
-/// A body with trailers.
 fn with_trailers(data: &'static str, name: &'static str, value: &'static str) -> TestBody {
     let trailers = HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
     Full::new(Bytes::from(data)).with_trailers(async { Some(Ok(trailers)) }).boxed_unsync()

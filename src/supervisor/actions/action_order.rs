@@ -9,7 +9,6 @@ use crate::text::quote;
 /// A request to run an action of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActionOrder {
-    /// The service.
     pub service: Name,
     /// The action, as typed.
     pub action: String,

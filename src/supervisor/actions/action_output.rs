@@ -49,7 +49,6 @@ struct PipeState {
 /// What happens to output for which there is no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
-    /// The action waits.
     Waits,
     /// The oldest is dropped.
     Drops,

@@ -34,7 +34,6 @@ pub(crate) struct ActionRunner {
     reports: (mpsc::UnboundedSender<ActionReport>, mpsc::UnboundedReceiver<ActionReport>),
 }
 
-/// An action to be started.
 pub(crate) struct ActionStart {
     pub service: Name,
     pub action: Name,
@@ -142,7 +141,6 @@ impl ActionRunner {
         Some(found.stuck.clone().unwrap_or_else(refused))
     }
 
-    /// Starts an action.
     pub fn start(&mut self, start: ActionStart) -> ActionOutput {
         let ActionStart { service, action, parallel, mut launch, place, run, detach, at } = start;
         self.last += 1;
@@ -165,11 +163,11 @@ impl ActionRunner {
             parallel,
             since: at.clone(),
             began: Instant::now(),
-            handle: command.leash().clone(),
+            handle: command.handle().clone(),
             ending,
             stuck: None,
         };
-        let survivors = self.processes.survivors(command.leash());
+        let survivors = self.processes.survivors(command.handle());
         let task = ActionTask {
             service: service.clone(),
             action: action.clone(),
@@ -356,7 +354,7 @@ impl ActionTask {
         let exit = match &self.exit {
             Some(exit) => exit.clone(),
             None => {
-                self.command.leash().kill();
+                self.command.handle().kill();
                 self.exit.insert(self.command.exited().await).clone()
             }
         };
@@ -383,7 +381,7 @@ impl ActionTask {
     async fn terminate(&mut self) {
         match &self.inside {
             Some(inside) => drop(inside.signal("TERM").await),
-            None => self.command.leash().stop(libc::SIGTERM),
+            None => self.command.handle().stop(libc::SIGTERM),
         }
         let killed = self.ends.wait_for(|ending| *ending == Ending::Kill);
         tokio::select! {

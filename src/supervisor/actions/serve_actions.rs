@@ -21,7 +21,7 @@ impl Supervisor {
         };
         let service = self.stack().services.get(name).cloned().ok_or_else(removed)?;
         let (action_name, action) = find_action(&service, order)?;
-        let actions = &self.hands.actions;
+        let actions = &self.executor.actions;
         if let Some(refusal) = actions.in_the_way(name, action_name, action.parallel) {
             return Err(refusal);
         }
@@ -32,13 +32,13 @@ impl Supervisor {
             ..launched.launch.clone()
         };
         launch.env.extend(action.variables(&order.args));
-        let place = run.and_then(|run| self.hands.container_place(run));
+        let place = run.and_then(|run| self.executor.container_place(run));
         if launch.container.is_some() && place.is_none() {
             return Err(no_container(&service));
         }
         let last_run = self.engine.view_of(name, |_| String::new()).and_then(|view| view.run);
         let at = self.clock.timestamp(self.clock.now());
-        let output = self.hands.actions.start(ActionStart {
+        let output = self.executor.actions.start(ActionStart {
             service: name.clone(),
             action: action_name.clone(),
             parallel: action.parallel,
@@ -60,10 +60,10 @@ impl Supervisor {
         action: &str,
         number: Option<u64>,
     ) -> RequestResult {
-        if let Some(why) = self.hands.actions.why_stuck(service, action) {
+        if let Some(why) = self.executor.actions.why_stuck(service, action) {
             return Err(why.clone());
         }
-        match self.hands.actions.stop(service, action, number) {
+        match self.executor.actions.stop(service, action, number) {
             true => Ok(format!("ending {action} of {service}")),
             false => {
                 let text = format!("{action} of {service} is not running");
@@ -95,7 +95,7 @@ impl Supervisor {
 
     /// Answers the requests for the end of the stack, once actions are over too.
     pub(in crate::supervisor) fn answer_end_requests(&mut self) {
-        let stuck: Vec<(&Name, &Message)> = self.hands.actions.stuck().collect();
+        let stuck: Vec<(&Name, &Message)> = self.executor.actions.stuck().collect();
         for (ticket, answer) in std::mem::take(&mut self.end_requests) {
             if let (Some(tell), Some(answer)) = (self.waiting.remove(&ticket), answer) {
                 // The client may have left.
@@ -106,7 +106,7 @@ impl Supervisor {
 
     /// Ends the actions that an event leaves without their service.
     pub(in crate::supervisor) fn end_actions_after(&self, event: &EventKind) {
-        let actions = &self.hands.actions;
+        let actions = &self.executor.actions;
         match event {
             EventKind::ShuttingDown(_) => actions.end(|_| true, "the stack is shutting down"),
             EventKind::Applied(_) => {

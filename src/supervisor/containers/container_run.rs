@@ -54,14 +54,11 @@ pub(super) struct ContainerState {
     pub ended: AtomicBool,
 }
 
-/// A run to be started in a container.
 #[derive(Debug)]
 pub struct ContainerStart {
-    /// The run.
     pub reserved: ReservedRun,
     /// Its number.
     pub run: RunId,
-    /// Its service, which has a container.
     pub service: Arc<Service>,
     /// The name that stands for all replicas.
     pub group: Option<Name>,

@@ -25,7 +25,7 @@ impl ContainerRun {
     /// Returns what probes can see.
     pub fn probe_context(
         &self,
-        leash: &RunHandle,
+        handle: &RunHandle,
         service: &Service,
         processes: &Arc<ProcessManager>,
     ) -> ProbeContext {
@@ -35,7 +35,7 @@ impl ContainerRun {
             .filter_map(|port| Some((port.number, service.inside_port(port)?)))
             .collect();
         let given: Vec<u16> = ports.iter().map(|port| port.number).collect();
-        let (host, tree) = (service.launch.host.clone(), leash.tree_fn());
+        let (host, tree) = (service.launch.host.clone(), handle.tree_fn());
         let (state, ports) = (self.state.clone(), inside.clone());
         let owner = move |port: u16, _: &[u32]| {
             let inner =

@@ -34,7 +34,7 @@ pub(super) struct ActiveRun {
     pub name: Name,
     /// The assigned main port.
     pub port: Option<u16>,
-    pub leash: RunHandle,
+    pub handle: RunHandle,
     /// `None`: a program of this machine.
     pub container: Option<ContainerRun>,
     /// Containers that its command started itself.
@@ -83,9 +83,9 @@ impl ActiveRun {
 
     /// Without a socket the receiver fails at once.
     fn listen(&mut self) -> oneshot::Receiver<String> {
-        let leash = self.leash.clone();
+        let handle = self.handle.clone();
         match &mut self.notice {
-            Some(notice) => notice.listen(move || leash.tree_pids()),
+            Some(notice) => notice.listen(move || handle.tree_pids()),
             None => oneshot::channel().1,
         }
     }

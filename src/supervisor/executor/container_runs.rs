@@ -23,7 +23,7 @@ impl Executor {
         output: RunOutputSink,
     ) -> (RunHandle, ContainerRun) {
         let reserved = self.processes.reserve(run, &service.launch);
-        let leash = reserved.handle().clone();
+        let handle = reserved.handle().clone();
         let host = self.containers.get_or_insert_with(|| {
             let (processes, logs) = (self.processes.clone(), self.logs.clone());
             let (reports, record) = (self.reports.clone(), self.engines.clone());
@@ -31,7 +31,7 @@ impl Executor {
         });
         let group = stack.group_of(&service.name).cloned();
         let start = ContainerStart { reserved, run, service: service.clone(), group };
-        (leash, ContainerRun::start(host, start, output))
+        (handle, ContainerRun::start(host, start, output))
     }
 
     /// Returns what builds the image of a service, if this command stands for that.
@@ -103,7 +103,7 @@ impl ActiveRun {
         let Some(container) = self.container.as_mut().filter(|it| !it.is_running()) else {
             return false;
         };
-        container.end_early(self.leash.clone());
+        container.end_early(self.handle.clone());
         true
     }
 

@@ -33,7 +33,6 @@ struct HeldDoor {
 }
 
 impl Doors {
-    /// The services with a door.
     pub fn services(&self) -> impl Iterator<Item = &Name> {
         self.held.keys()
     }

@@ -139,22 +139,22 @@ impl Executor {
         }
         let mut container = None;
         let adoption = ContainerAdoption::new(self.processes.clone(), self.engines.clone());
-        let leash = match self.passing.listen_fds(service) {
+        let handle = match self.passing.listen_fds(service) {
             Ok(_) if launch.container.is_some() => {
-                let (leash, started) = self.start_container(run, service, stack, output);
+                let (handle, started) = self.start_container(run, service, stack, output);
                 container = Some(started);
-                leash
+                handle
             }
             Ok(handed) => {
                 let reserved = self.processes.reserve(run, &launch);
-                let leash = reserved.handle().clone();
+                let handle = reserved.handle().clone();
                 let inputs = RunInputs {
                     tty: service.tty,
                     handed,
                     epilogue: Some(Box::pin(adoption.clone().end())),
                 };
                 self.processes.start_reserved(reserved, &launch, inputs, output);
-                leash
+                handle
             }
             Err(why) => self.processes.spawn_refused(run, why, output),
         };
@@ -163,7 +163,7 @@ impl Executor {
         let held = ActiveRun {
             name,
             port,
-            leash,
+            handle,
             container,
             adoption,
             launch,
@@ -243,7 +243,7 @@ impl Executor {
         if held.ends_container_early() {
             return;
         }
-        let Some(command) = &stop.command else { return held.leash.stop(stop.signal) };
+        let Some(command) = &stop.command else { return held.handle.stop(stop.signal) };
         let launch = LaunchConfig { command: command.clone(), ..held.launch.clone() };
         let launch = held.inside(launch);
         let (capture, _) = self.logs.capture(&held.name, run, Vec::new());
@@ -253,7 +253,7 @@ impl Executor {
             let _ = reports.send(ProbeReport { run, what: ProbeFinding::Note(message) });
         };
         self.processes.stop_with_command(
-            &held.leash,
+            &held.handle,
             &launch,
             stop.signal,
             CaptureSink(capture),
@@ -265,7 +265,7 @@ impl Executor {
         if let Some(held) = self.runs.get_mut(&run) {
             held.stopping = true;
             if !held.ends_container_early() {
-                held.leash.kill();
+                held.handle.kill();
             }
         }
     }
@@ -307,13 +307,13 @@ impl Executor {
     pub(crate) fn scan_listeners(&self, run: RunId) {
         // What listens inside a container is of no concern to this machine.
         if let Some(held) = self.runs.get(&run).filter(|held| held.container.is_none()) {
-            self.survey.add(run, held.leash.tree_fn(), held.port);
+            self.survey.add(run, held.handle.tree_fn(), held.port);
         }
     }
 
     pub(crate) fn signal(&self, run: RunId, signal: i32) {
         if let Some(held) = self.runs.get(&run) {
-            held.leash.signal(signal);
+            held.handle.signal(signal);
         }
     }
 
@@ -373,7 +373,7 @@ impl Executor {
     pub(crate) fn metered_runs(&self) -> Vec<MeteredRun> {
         let subject = |(run, held): (&RunId, &ActiveRun)| {
             let inside = held.container.as_ref().map(ContainerRun::local_pids);
-            let (since, tree) = (held.began, held.leash.usage().and(inside.unwrap_or_default()));
+            let (since, tree) = (held.began, held.handle.usage().and(inside.unwrap_or_default()));
             MeteredRun { run: *run, since, tree }
         };
         self.runs.iter().map(subject).collect()
@@ -412,11 +412,11 @@ impl Executor {
         &self,
         tree: KilledTree,
     ) -> Option<impl Fn() -> Vec<Survivor> + Clone + Send + 'static> {
-        let leash = match tree {
-            KilledTree::Run(run) => &self.runs.get(&run)?.leash,
+        let handle = match tree {
+            KilledTree::Run(run) => &self.runs.get(&run)?.handle,
             KilledTree::Job(job) => self.jobs.get(job)?,
         };
-        Some(self.processes.survivors(leash))
+        Some(self.processes.survivors(handle))
     }
 
     /// Kills what is left and waits for the guard. With `survivors` something was killed long ago and

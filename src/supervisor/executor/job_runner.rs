@@ -24,7 +24,6 @@ const OUTPUT_MAX: usize = 8 << 10;
 /// What becomes of a command.
 #[derive(Debug)]
 pub struct JobReport {
-    /// The job.
     pub job: JobId,
     /// What happened to it.
     pub what: JobChange,
@@ -58,8 +57,8 @@ impl JobRunner {
     pub fn start(&mut self, job: JobId, launch: &LaunchConfig, sink: impl OutputSink) {
         let tail = OutputTail::new(OUTPUT_MAX);
         let mut aside = self.processes.spawn_one_shot(launch, TeeSink { sink, tail: tail.clone() });
-        let survivors = self.processes.survivors(aside.leash());
-        self.live.insert(job, aside.leash().clone());
+        let survivors = self.processes.survivors(aside.handle());
+        self.live.insert(job, aside.handle().clone());
         let (done, command) = (self.done.clone(), command_summary(&launch.command));
         tokio::spawn(async move {
             let end = aside.exited().await;
@@ -80,14 +79,14 @@ impl JobRunner {
     }
 
     pub fn stop(&self, job: JobId) {
-        if let Some(leash) = self.live.get(&job) {
-            leash.stop(libc::SIGTERM);
+        if let Some(handle) = self.live.get(&job) {
+            handle.stop(libc::SIGTERM);
         }
     }
 
     pub fn kill(&self, job: JobId) {
-        if let Some(leash) = self.live.get(&job) {
-            leash.kill();
+        if let Some(handle) = self.live.get(&job) {
+            handle.kill();
         }
     }
 

@@ -45,7 +45,6 @@ pub(super) fn report_line(
     });
 }
 
-/// Returns the reloader that prints this line.
 pub(super) fn printed(line: &str) -> Option<PrintedReloader> {
     let set = RegexSet::new(printed_reloaders().map(|(_, output)| &output.line)).ok()?;
     let first = set.matches(line.as_bytes()).iter().next()?;

@@ -17,9 +17,9 @@ pub(super) fn probe_context(
     processes: &Arc<ProcessManager>,
 ) -> ProbeContext {
     if let Some(container) = &held.container {
-        return container.probe_context(&held.leash, service, processes);
+        return container.probe_context(&held.handle, service, processes);
     }
-    let (leash, processes) = (held.leash.clone(), processes.clone());
+    let (handle, processes) = (held.handle.clone(), processes.clone());
     // Listening on its other ports is expected too.
     let given: Vec<u16> = service.own_ports().iter().map(|port| port.number).collect();
     let listening = |tree: &[u32]| {
@@ -28,7 +28,7 @@ pub(super) fn probe_context(
     let scope = BindScope::of(&service.launch.host);
     let (adoption, adopting) = (held.adoption.clone(), held.adoption.clone());
     let owner = move |port, tree: &[u32]| adoption.judge(port, listener_owner(port, scope, tree));
-    let sight = ProbeContext::new(move || leash.tree_pids(), owner, listening)
+    let sight = ProbeContext::new(move || handle.tree_pids(), owner, listening)
         .with_ports(&given)
         .adopting(move |port, holder| {
             let adoption = adopting.clone();

@@ -15,7 +15,6 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// A run that can be measured.
 pub struct MeteredRun {
-    /// The run.
     pub run: RunId,
     /// When its start was ordered.
     pub since: Instant,
@@ -32,7 +31,6 @@ pub struct ServiceUsage {
 }
 
 impl ServiceUsage {
-    /// Fills in the usage of a view.
     pub fn fill(self, view: &mut ServiceView) {
         view.cpu_percent = Some(self.cpu_percent);
         view.memory_bytes = Some(self.memory_bytes);

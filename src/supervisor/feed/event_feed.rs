@@ -19,7 +19,6 @@ impl EventFeed {
         EventFeed { ring: Arc::default(), newest: watch::Sender::new(0) }
     }
 
-    /// Creates a subscriber.
     pub fn subscribe(&self) -> FeedSubscriber {
         FeedSubscriber { ring: self.ring.clone(), newest: self.newest.subscribe() }
     }

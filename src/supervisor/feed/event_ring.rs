@@ -43,7 +43,6 @@ impl EventRing {
         self.newest + 1 - self.lengths.len() as u64
     }
 
-    /// Returns the events that are kept after this number.
     pub fn kept_after(&self, number: u64) -> Vec<Bytes> {
         let behind = usize::try_from(self.newest.saturating_sub(number)).unwrap_or(usize::MAX);
         let count = behind.min(self.lengths.len());

@@ -14,7 +14,6 @@ pub struct FeedReader {
     place: FeedPosition,
 }
 
-/// Position of a reader in the feed.
 #[derive(Debug, Clone, Copy)]
 enum FeedPosition {
     /// At the start, before the snapshot.
@@ -91,30 +90,30 @@ mod tests {
     use crate::supervisor::feed::event_ring::MAX_EVENTS;
     use crate::supervisor::supervisor_handle::SupervisorRequest;
 
-    fn note(teller: &EventFeed) {
+    fn note(feed: &EventFeed) {
         let what = EventKind::Note(Message::new(crate::model::MessageClass::Port, "moved"));
-        teller.publish(String::new(), &Event { service: None, what });
+        feed.publish(String::new(), &Event { service: None, what });
     }
 
     /// A supervisor that publishes `before` events, answers snapshot requests, and publishes one
     /// event after each.
     fn reader(before: usize) -> (FeedReader, Arc<EventFeed>) {
-        let (ask, mut asks) = mpsc::unbounded_channel();
-        let teller = Arc::new(EventFeed::new());
+        let (ask, mut requests) = mpsc::unbounded_channel();
+        let feed = Arc::new(EventFeed::new());
         let dir = std::path::Path::new("/nonexistent");
         let logs = StackLog::open(dir, LogStyle::new(false), LogOutput::None);
-        let handle = SupervisorHandle::new(ask, logs, teller.subscribe());
-        (0..before).for_each(|_| note(&teller));
-        let supervisor = teller.clone();
+        let handle = SupervisorHandle::new(ask, logs, feed.subscribe());
+        (0..before).for_each(|_| note(&feed));
+        let supervisor = feed.clone();
         tokio::spawn(async move {
-            while let Some(ask) = asks.recv().await {
+            while let Some(ask) = requests.recv().await {
                 let SupervisorRequest::Snapshot(tell) = ask else { continue };
                 let event = supervisor.newest();
                 let _ = tell.send(Arc::new(Snapshot { event, ..fake::snapshot() }));
                 note(&supervisor);
             }
         });
-        (handle.events(), teller)
+        (handle.events(), feed)
     }
 
     async fn next(events: &mut FeedReader) -> Vec<(String, u64)> {
@@ -133,20 +132,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_snapshot_comes_first_and_then_exactly_what_is_newer() {
-        let (mut events, teller) = reader(5);
+        let (mut events, feed) = reader(5);
         assert_eq!(next(&mut events).await, [line("snapshot", 5)]);
         assert_eq!(next(&mut events).await, [line("note", 6)]);
-        note(&teller);
-        note(&teller);
+        note(&feed);
+        note(&feed);
         assert_eq!(next(&mut events).await, [line("note", 7), line("note", 8)]);
     }
 
     #[tokio::test]
     async fn who_is_too_slow_is_told_how_much_it_missed_and_begins_anew() {
-        let (mut events, teller) = reader(0);
+        let (mut events, feed) = reader(0);
         assert_eq!(next(&mut events).await, [line("snapshot", 0)]);
         for _ in 0..MAX_EVENTS {
-            note(&teller);
+            note(&feed);
         }
         // One was published with the snapshot.
         let all = MAX_EVENTS as u64 + 1;
@@ -156,15 +155,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_event_is_read_after_the_end_and_nothing_more() {
-        let teller = EventFeed::new();
-        let (ask, asks) = mpsc::unbounded_channel();
+        let feed = EventFeed::new();
+        let (ask, requests) = mpsc::unbounded_channel();
         let dir = std::path::Path::new("/nonexistent");
         let logs = StackLog::open(dir, LogStyle::new(false), LogOutput::None);
-        let handle = SupervisorHandle::new(ask, logs, teller.subscribe());
+        let handle = SupervisorHandle::new(ask, logs, feed.subscribe());
         let mut events = FeedReader { place: FeedPosition::After(0), ..handle.events() };
         let mut slow = FeedReader { place: FeedPosition::Lost(0), ..handle.events() };
-        note(&teller);
-        drop((teller, asks));
+        note(&feed);
+        drop((feed, requests));
         assert_eq!(next(&mut events).await, [line("note", 1)]);
         assert_eq!(events.next().await, None);
         assert_eq!(next(&mut slow).await, [line("missed", 1)]);

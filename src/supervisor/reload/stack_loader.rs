@@ -51,9 +51,7 @@ pub enum ReloadOutcome {
     },
 }
 
-/// A loaded stack.
 pub struct LoadedStack {
-    /// The stack.
     pub stack: Arc<Stack>,
     /// Notes for the user.
     pub notes: Vec<Message>,

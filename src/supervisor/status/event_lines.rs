@@ -1,7 +1,4 @@
-//! Status lines for events. Pure.
-//!
-//! Normal operation is reported briefly and once: what starts and where, what is ready. Waiting,
-//! requested exits and whatever the next line repeats are left out.
+//! Status lines for events: what starts and where, what is ready; not what the next line repeats.
 
 use std::path::Path;
 

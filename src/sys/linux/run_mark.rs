@@ -1,7 +1,5 @@
-//! A mark that a process and everything it starts carry: the soft limit of file locks, which Linux
-//! has not enforced since 2.4.25. It survives exec, `setsid`, double forks, an emptied environment
-//! and closed descriptors. It is lost only by programs that set this limit, such as `su` through
-//! pam_limits.
+//! A mark that a process and everything it starts carry: the soft limit of file locks, which Linux has not
+//! enforced since 2.4.25. Only programs that set this limit lose it, such as `su` through pam_limits.
 
 use std::io;
 

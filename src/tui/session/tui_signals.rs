@@ -4,7 +4,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::sys::signal as sys_signal;
 
-/// Signals to the TUI.
 pub struct TuiSignals {
     resized: Signal,
     suspend: Signal,

@@ -8,7 +8,6 @@ use crate::tui::shown_lines::search_pattern;
 use crate::tui::state::{LogPosition, TuiState};
 use crate::tui::view::{hit_line, log_height, row_height};
 
-/// Rows of a page that is read.
 pub const PAGE_ROWS: usize = 400;
 /// Rows that are kept ready on both sides of what is shown.
 const AHEAD: usize = 150;

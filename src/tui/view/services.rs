@@ -59,7 +59,6 @@ pub fn width(state: &TuiState, most: u16) -> u16 {
     u16::try_from(wanted).unwrap_or(most).min(most)
 }
 
-/// Paints the list of services.
 pub fn paint(state: &TuiState, area: Rect, theme: Theme, buffer: &mut Buffer) {
     let width = usize::from(area.width);
     let columns = ListColumns::of(state, width);

@@ -1,7 +1,5 @@
-//! Real files, real events. Nothing here waits for time to pass: a test waits for a change, and a
-//! later change that arrives alone shows that there was no other. Changes of several steps happen
-//! while events are held back, because a busy machine may take any time between two steps; the
-//! quiet periods are tested where they are decided, in `quiet_period` and `event_inbox`.
+//! Real files, real events. No test waits for time to pass: it waits for a change, and a later change that
+//! arrives alone shows that there was no other.
 
 mod configuration;
 mod directories;

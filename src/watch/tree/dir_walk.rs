@@ -1,3 +1,5 @@
+//! Walks directories to learn what is in them.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -46,7 +46,7 @@ pub(super) struct CommandRun {
     pub handle: SupervisorHandle,
     pub stack: Arc<Stack>,
     pub state: watch::Receiver<StackState>,
-    pub ender: ShutdownOnDrop,
+    pub shutdown: ShutdownOnDrop,
     pub signals: SignalListener,
     pub json: bool,
     pub children: OwnChildren,
@@ -180,7 +180,7 @@ impl CommandRun {
     /// Stops the stack because of a failure.
     fn give_up(&self, verdict: RunVerdict) -> RunVerdict {
         let why = verdict.cause.as_ref().map_or("", |cause| cause.message.text.as_str());
-        self.ender.0.shut_down(why, verdict.code.0);
+        self.shutdown.0.shut_down(why, verdict.code.0);
         verdict
     }
 
@@ -295,7 +295,7 @@ impl CommandRun {
             why += &format!(", but {} failed", join(names, ", "));
         }
         let verdict = after_command(code, dead);
-        self.ender.0.shut_down(why, ExitCode::OK.0);
+        self.shutdown.0.shut_down(why, ExitCode::OK.0);
         verdict
     }
 

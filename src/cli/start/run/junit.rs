@@ -89,8 +89,8 @@ mod tests {
         RunOutcome, RunVerdict, after_command, dead_services, died, start_failure,
     };
     use crate::cli::start::run::run_result::{CommandReport, RunFindings};
-    use crate::control::tests::{snapshot, view};
-    use crate::model::{Phase, ProcessExit, Snapshot};
+    use crate::control::tests::snapshot;
+    use crate::model::{Phase, ProcessExit, ServiceView, Snapshot};
 
     fn result(snapshot: Snapshot, verdict: RunVerdict, findings: RunFindings) -> RunResult {
         let findings = RunFindings { snapshot: Some(snapshot), ..findings };
@@ -123,8 +123,8 @@ mod tests {
             Phase::Done,
         ] {
             for ready_after_ms in [None, Some(7)] {
-                let db = crate::model::ServiceView { ready_after_ms, ..view("db", phase) };
-                let services = vec![db, view("web", Phase::Ready)];
+                let db = ServiceView { ready_after_ms, ..ServiceView::sample("db", phase) };
+                let services = vec![db, ServiceView::sample("web", Phase::Ready)];
                 let seen = Snapshot { services, ..snapshot() };
                 if let Some(verdict) = start_failure(&seen) {
                     assert_consistent(&result(seen.clone(), verdict, RunFindings::default()));
@@ -144,7 +144,10 @@ mod tests {
                     assert_consistent(&result(seen.clone(), verdict.clone(), findings()));
                     // It may have come back, or been stopped by hand, since it died.
                     for later in [Phase::Ready, Phase::Idle] {
-                        let services = vec![view("db", later), view("web", Phase::Ready)];
+                        let services = vec![
+                            ServiceView::sample("db", later),
+                            ServiceView::sample("web", Phase::Ready),
+                        ];
                         let later = Snapshot { services, ..snapshot() };
                         assert_consistent(&result(later, verdict.clone(), findings()));
                     }

@@ -117,7 +117,7 @@ pub(crate) fn run(files: Vec<PathBuf>, args: RunArgs) -> Result<ExitCode, Comman
             handle,
             stack,
             state: supervisor.state(),
-            ender: ShutdownOnDrop(supervisor.ender()),
+            shutdown: ShutdownOnDrop(supervisor.shutdown_handle()),
             signals,
             json,
             children,

@@ -97,7 +97,6 @@ pub(super) fn start_failure(snapshot: &Snapshot) -> Option<RunVerdict> {
         .or_else(|| first(snapshot, Phase::Blocked).map(before_ready))
 }
 
-/// Returns the service that was in this phase first.
 fn first(snapshot: &Snapshot, phase: Phase) -> Option<&ServiceView> {
     in_order(snapshot, phase).into_iter().next()
 }
@@ -191,14 +190,14 @@ fn stopped_early() -> Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::tests::{name, snapshot, view};
+    use crate::control::tests::{name, snapshot};
 
     fn stack(services: &[(&str, Phase, &str)]) -> Snapshot {
         let services = services.iter().map(|(service, phase, since)| ServiceView {
             since: (*since).to_owned(),
             cause: "exit 3".to_owned(),
             ready_after_ms: None,
-            ..view(service, *phase)
+            ..ServiceView::sample(service, *phase)
         });
         Snapshot { services: services.collect(), ..snapshot() }
     }

@@ -24,7 +24,6 @@ pub(super) struct PortableAddresses<'a> {
 /// Where one of them is reached.
 pub(super) struct ServicePlace<'a> {
     pub service: &'a ServiceSpec,
-    /// Its name as a host name.
     pub host_name: Name,
     pub host: String,
     pub ports: Vec<PortablePort>,

@@ -1,3 +1,5 @@
+//! Makes the portable stack of a configuration.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::env::EnvFileSet;
@@ -8,10 +10,9 @@ use crate::config::spec::{
 };
 use crate::config::template::Template;
 use crate::model::{
-    AcceptedStatus, CONTAINER_DIR, Condition, ContainerConfig, HealthConfig, ImageSource, Name,
-    PortableCommand, PortableEnvFile, PortableHttp, PortableNetwork, PortableProbe,
-    PortableService, PortableText, PullPolicy, ReadyConfig, SERVICE_VAR, StopConfig, VolumeMount,
-    VolumeSource, host_port, is_loopback,
+    AcceptedStatus, CONTAINER_DIR, Condition, ContainerConfig, ImageSource, Name, PortableCommand,
+    PortableEnvFile, PortableHttp, PortableNetwork, PortableProbe, PortableService, PortableText,
+    PullPolicy, SERVICE_VAR, VolumeMount, VolumeSource, host_port, is_loopback,
 };
 use crate::presets::PresetImage;
 
@@ -59,42 +60,30 @@ impl<'a> PortableBuilder<'a> {
         );
         let is_container = image.is_some() || spec.container.is_some();
         let injected = self.injected_variables(spec, place, &texts);
-        let unused = injected.keys().filter(|name| {
+        let is_used = |name: &str| match is_container {
             // An image knows how to listen.
-            let used = match is_container {
-                true => image.is_none() && mentions(spec, name),
-                false => !is_about_itself(name) || mentions(spec, name),
-            };
-            !used
-        });
-        let mut unused: Vec<String> = unused.cloned().collect();
-        // The data of a container is not on this machine.
-        unused.extend(image.map(|_| DATA_VAR.to_owned()));
+            true => image.is_none() && mentions(spec, name),
+            false => !is_about_itself(name) || mentions(spec, name),
+        };
+        let unused: Vec<String> = injected.keys().filter(|name| !is_used(name)).cloned().collect();
         texts.inject(injected);
         let mut env = texts.env();
-        env.retain(|name, _| !unused.contains(name));
+        // The data of a container is not on this machine.
+        let is_data = |name: &str| image.is_some() && name == DATA_VAR;
+        env.retain(|name, _| !unused.contains(name) && !is_data(name));
         if let Some(path) = env.get_mut("PATH").filter(|_| self.in_containers())
             && !is_container
             && let Some(known) = path.as_literal()
         {
             *path = absolute_path(known, self.container_dir(spec).as_deref()).as_str().into();
         }
-        let health = spec.health.as_ref().map(|health| HealthConfig {
-            probes: self.probes(place, &health.probes, &mut texts),
-            interval: health.interval,
-            failures: health.failures,
-            action: health.action,
-        });
-        let ready = ReadyConfig {
-            probes: match image.and_then(|image| image.ready.as_deref()) {
-                Some(command) => {
-                    vec![PortableProbe::Exec(PortableCommand::Shell(command.into()))]
-                }
-                None => self.probes(place, &spec.ready.probes, &mut texts),
-            },
-            timeout: spec.ready.timeout,
-            interval: spec.ready.interval,
-        };
+        let mut probes = |probes: &[_]| self.probes(place, probes, &mut texts);
+        let health = spec.health.as_ref().map(|health| health.map(&mut probes));
+        let ready =
+            spec.ready.map(|written| match image.and_then(|image| image.ready.as_deref()) {
+                Some(command) => vec![PortableProbe::Exec(PortableCommand::Shell(command.into()))],
+                None => probes(written),
+            });
         let description = spec.description.as_ref().map(|text| texts.text(text));
         PortableService {
             name: name.clone(),
@@ -116,11 +105,7 @@ impl<'a> PortableBuilder<'a> {
             health,
             restart: spec.restart.clone(),
             success_codes: spec.success_codes.clone(),
-            stop: StopConfig {
-                signal: spec.stop.signal,
-                command: spec.stop.command.as_ref().map(|command| texts.command(command)),
-                grace: spec.stop.grace,
-            },
+            stop: spec.stop.map(|command| texts.command(command)),
             watches: image.is_none() && !spec.watch.is_empty(),
             debuggable: spec.debug.as_ref().is_some_and(|_| image.is_none()),
             tty: spec.tty,

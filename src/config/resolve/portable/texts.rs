@@ -1,3 +1,5 @@
+//! Texts of the portable stack: which references become addresses, variables or nothing.
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{
-    AssignedPort, ChangeAction, ModeView, Probe, ProcessExit, RunId, Service, ServiceChange,
-    ServiceKindView, StackState,
+    AssignedPort, ChangeAction, Probe, ProcessExit, RunId, Service, ServiceChange, ServiceKindView,
 };
 
 fn name(text: &str) -> Name {
@@ -53,40 +52,14 @@ fn stack() -> Stack {
 fn view(stack: &Stack, text: &str, phase: Phase) -> ServiceView {
     let service = &stack.services[&name(text)];
     ServiceView {
-        name: name(text),
-        group: None,
         kind: match text {
             "migrate" => ServiceKindView::Task,
             _ => ServiceKindView::Service,
         },
-        mode: ModeView::Run,
-        debug: None,
-        can_debug: false,
-        phase,
-        since: String::new(),
-        cause: String::new(),
-        pid: None,
-        run: None,
-        restarts: 0,
         port: service.port().map(|port| port.number),
-        wanted_port: None,
-        wanted_ports: Default::default(),
-        pinned: false,
-        ports: BTreeMap::new(),
-        host: "127.0.0.1".to_owned(),
         url: service.url(),
-        listening: None,
-        origin: None,
-        proxy: None,
-        network_urls: Vec::new(),
-        exit: None,
-        depends_on: Vec::new(),
-        waiting_on: Vec::new(),
-        cpu_percent: None,
-        memory_bytes: None,
         ready_after_ms: (phase == Phase::Ready).then_some(412),
-        message: None,
-        actions: Vec::new(),
+        ..ServiceView::sample(text, phase)
     }
 }
 
@@ -100,20 +73,7 @@ fn snapshot(stack: &Stack, web: Phase) -> Snapshot {
     if web == Phase::Failed {
         services[3].message = Some(failure());
     }
-    Snapshot {
-        version: 1,
-        stack: stack.name.clone(),
-        dir: stack.dir.clone(),
-        mode: ModeView::Run,
-        supervisor_pid: 1,
-        primary: None,
-        start: None,
-        proxy: None,
-        state: StackState::Up,
-        event: 0,
-        networks: Vec::new(),
-        services,
-    }
+    Snapshot { dir: stack.dir.clone(), ..Snapshot::sample(&stack.name, "", services) }
 }
 
 fn failure() -> Message {
