@@ -98,8 +98,8 @@ fn the_environment_is_complete() {
             // Far more than a socket takes at once.
             let big: BTreeMap<_, _> =
                 (0..10).map(|i| (format!("BIG{i}"), "x".repeat(100_000))).collect();
-            launch.env = big.clone();
-            launch.env.insert("PORT".to_owned(), "5001".to_owned());
+            launch.env = big.iter().collect();
+            launch.env.insert("PORT", "5001");
             let started = lab.start(&launch);
             assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             let out = started.heard.out();
@@ -198,7 +198,7 @@ fn no_shell_stays_where_none_is_needed() {
         lab(async |mut lab| {
             for text in ["sleep 1000", "sleep $TIME", "A=1 sleep $TIME >log 2>&1"] {
                 let mut launch = lab.launch(CommandLine::Shell(format!("{text} ")));
-                launch.env.insert("TIME".to_owned(), "1000".to_owned());
+                launch.env.insert("TIME", "1000");
                 let started = lab.start(&launch);
                 let pid = lab.spawned(started.run).await;
                 becomes_sleep(pid).await;

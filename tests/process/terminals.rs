@@ -27,7 +27,7 @@ fn the_three_descriptors_are_the_terminal_of_the_session() {
             lab.processes.resize(33, 101);
             let mut launch =
                 lab.launch(CommandLine::exec(["/bin/sh", "-c", LOOK].map(str::to_owned).to_vec()));
-            launch.env.insert("TERM".to_owned(), "vt100".to_owned());
+            launch.env.insert("TERM", "vt100");
             let started = lab.start(&launch);
             assert_eq!(lab.whole(started.run).await, ProcessExit::Code(0));
             let out = started.heard.out();

@@ -172,7 +172,7 @@ fn an_orphan_without_its_mark_ends_with_its_own_service_and_no_other() {
             let leaves = "prlimit --locks=unlimited setsid -f sh -c 'echo $$; exec sleep 1000'";
             let start = |lab: &mut Lab, service: &str, script: &str| {
                 let mut launch = lab.launch(CommandLine::Shell(script.to_owned()));
-                launch.env.insert("DEVSTACK_SERVICE".to_owned(), service.to_owned());
+                launch.env.insert("DEVSTACK_SERVICE", service);
                 lab.start(&launch)
             };
             let db = start(&mut lab, "db", &format!("{leaves}; exec sleep 1000"));
