@@ -60,8 +60,9 @@ pub(super) fn new_runtime() -> io::Result<Runtime> {
 /// # Errors
 /// No file descriptors or threads are left.
 pub(super) fn supervisor_runtime() -> io::Result<Runtime> {
-    /// More than ever block at once. They are kept because they are soon needed again.
-    const MOST_THREADS: usize = 128;
+    /// Enough while a few wait for a file system that hangs. They are kept because they are soon
+    /// needed again, and each keeps free blocks of memory, so that there are no more.
+    const MOST_THREADS: usize = 8;
     check_descriptors()?;
     // As with descriptors: without a thread, the pool would panic.
     let one = std::thread::Builder::new().spawn(|| ())?;
