@@ -86,11 +86,20 @@ async fn what_an_engine_refuses_is_said_in_its_words() {
 }
 
 #[tokio::test]
-async fn a_network_of_the_same_name_is_no_error() {
-    let engine = CannedEngine::new(vec![refuses(409, "network with name n already exists")]);
-    let client = engine.client(ContainerEngine::Docker);
-    client.create_network("n", &BTreeMap::new()).await.expect("it is there");
-    assert_eq!(engine.asked(), ["POST /networks/create"]);
+async fn a_network_of_the_same_name_is_used_only_if_it_is_its_own() {
+    let labels = BTreeMap::from([("dev.devstack.token", "t".to_owned())]);
+    for (found, is_own) in [
+        (r#"{"Labels": {"dev.devstack.token": "t", "more": "x"}}"#, true),
+        (r#"{"Labels": {"dev.devstack.token": "other"}}"#, false),
+        (r#"{"Labels": null}"#, false),
+    ] {
+        let refused = refuses(409, "network with name n already exists");
+        let engine = CannedEngine::new(vec![refused, answer(200, found)]);
+        let client = engine.client(ContainerEngine::Docker);
+        let created = client.create_network("n", &labels).await;
+        assert_eq!(created.is_ok(), is_own, "{found}: {created:?}");
+        assert_eq!(engine.asked(), ["POST /networks/create", "GET /networks/n"]);
+    }
 }
 
 #[tokio::test]
