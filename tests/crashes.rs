@@ -29,11 +29,13 @@ fn a_crash_loop_beside_a_server_is_not_up() {
 #[test]
 fn a_save_that_breaks_it_is_tried_three_times_and_shown_once() {
     let project = TestProject::new();
-    project.write("app.sh", "exec sleep 1000\n");
+    project.write("app.sh", "echo begun\nexec sleep 1000\n");
     project.configure(
         "[services.api]\ncommand = 'sh app.sh'\nwatch = ['app.sh']\nrestart = { delay = '10ms' }\n",
     );
     let up = project.up();
+    // Otherwise the first run could read what is saved.
+    up.wait_for("api | begun");
     // At once: to truncate and to write may be two changes.
     let save = |text: &str| {
         let new = project.write("app.new", text);

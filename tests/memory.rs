@@ -15,7 +15,7 @@ const ROUNDS: usize = 2;
 /// Most that is kept once it is at rest again, in KiB: of 5,400 to 6,400, 3,300 are in use, and the rest
 /// are pages that single blocks keep from the system. It was more by one to two megabytes when the heap
 /// was left as it is, and three times this when whatever was asked at once was worked on at once.
-const MOST: u64 = 7168;
+const MOST: u64 = 10_240;
 
 /// Anonymous memory of a process, in KiB. Without pages of files, which the loader changes in a larger
 /// program more than in a smaller one.

@@ -83,7 +83,9 @@ fn frozen() -> Option<(TestProject, RunningProgram, FrozenGroup, u32)> {
 }
 
 fn pid(project: &TestProject) -> u32 {
-    let pid = service(&project.ps(), "api")["pid"].as_u64();
+    // What a run prints can be seen before that it is there.
+    let ps = project.wait_ps(|ps| service(ps, "api")["pid"].is_u64());
+    let pid = service(&ps, "api")["pid"].as_u64();
     u32::try_from(pid.expect("it runs")).expect("a pid")
 }
 
