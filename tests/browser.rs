@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::front::{SERVICES, SignIn, five_services, link};
+use crate::front::{SERVICES, SignIn, TwoWorktrees};
 use crate::names::Names;
 use crate::presets::with_toolchains;
 use crate::support::{
@@ -203,13 +203,9 @@ fn a_page_stays_connected_through_saves() {
 #[test]
 fn a_browser_keeps_the_cookies_of_two_worktrees_apart() {
     let Some(chromium) = Chromium::find() else { return };
-    let names = Names { home: TestProject::new(), port: free_port() };
-    let front = free_port();
-    let projects = [(); 2].map(|()| names.project("shop", &five_services(front)));
-    let [main, linked] = &projects;
-    link(main, linked);
-    let ups = [names.up(main), names.up(linked)];
-    let domains = ["shop.localhost", "app.shop.localhost"];
+    let TwoWorktrees { names, front, projects, ups } = TwoWorktrees::start();
+    let [main, _] = &projects;
+    let domains = TwoWorktrees::DOMAINS;
     let mut words = Vec::new();
     for (domain, project) in domains.iter().zip(&projects) {
         names.wait_for(domain, 200);

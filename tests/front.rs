@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 
 use crate::names::{Names, WEB};
-use crate::support::{TestProject, eventually, free_port, require, require_program, service};
+use crate::support::{
+    RunningProgram, TestProject, eventually, free_port, require, require_program, service,
+};
 
 /// The primary service and four others.
 pub const SERVICES: [&str; 5] = ["web", "api", "admin", "docs", "mail"];
 
-pub fn five_services(front: u16) -> String {
+fn five_services(front: u16) -> String {
     let service = |name: &str| {
         let primary = if name == "web" { "primary = true" } else { "" };
         format!(
@@ -27,10 +29,33 @@ pub fn five_services(front: u16) -> String {
 }
 
 /// Makes `linked` a worktree of the repository of `main`.
-pub fn link(main: &TestProject, linked: &TestProject) {
+fn link(main: &TestProject, linked: &TestProject) {
     let state = main.path(".git/worktrees/linked");
     main.write(state.join("commondir"), "../..\n");
     linked.write(".git", &format!("gitdir: {}\n", state.display()));
+}
+
+/// Two running worktrees of one repository, the main one first.
+pub struct TwoWorktrees {
+    pub names: Names,
+    pub front: u16,
+    pub projects: [TestProject; 2],
+    pub ups: [RunningProgram; 2],
+}
+
+impl TwoWorktrees {
+    /// The ends of their names.
+    pub const DOMAINS: [&str; 2] = ["shop.localhost", "app.shop.localhost"];
+
+    pub fn start() -> TwoWorktrees {
+        let names = Names { home: TestProject::new(), port: free_port() };
+        let front = free_port();
+        let projects = [(); 2].map(|()| names.project("shop", &five_services(front)));
+        let [main, linked] = &projects;
+        link(main, linked);
+        let ups = [names.up(main), names.up(linked)];
+        TwoWorktrees { names, front, projects, ups }
+    }
 }
 
 /// A browser as far as cookies and redirects are concerned.
@@ -107,13 +132,9 @@ fn a_sign_in_comes_back_to_the_worktree_that_has_the_front_port() {
     if require_program("curl").is_none() {
         return;
     }
-    let names = Names { home: TestProject::new(), port: free_port() };
-    let front = free_port();
-    let projects = [(); 2].map(|()| names.project("shop", &five_services(front)));
+    let TwoWorktrees { names, front, projects, ups } = TwoWorktrees::start();
     let [main, linked] = &projects;
-    link(main, linked);
-    let ups = [names.up(main), names.up(linked)];
-    let domains = ["shop.localhost", "app.shop.localhost"];
+    let domains = TwoWorktrees::DOMAINS;
     let browser = Browser { project: TestProject::new() };
     let pid = |project: &TestProject, name: &str| {
         let ps = names.devstack(project, &["ps", "--json"]).run().json();
