@@ -65,6 +65,13 @@ pub(super) fn parse(text: &str, outer: &BTreeMap<String, String>) -> ParsedDoten
     parsed
 }
 
+/// Returns the value of a variable in an env file; references see only the file.
+pub(crate) fn value_of(text: &str, name: &str) -> Option<String> {
+    let entries = parse(text, &BTreeMap::new()).entries;
+    // The last one counts.
+    entries.into_iter().rfind(|entry| entry.name == name).map(|entry| entry.value)
+}
+
 /// Formats a line that sets a variable, or returns `None` if the name is not valid in an env file.
 /// Shells read the line the same way, unless the value needs both kinds of quotes.
 pub fn format_line(name: &str, value: &str) -> Option<String> {

@@ -8,6 +8,7 @@ pub(crate) mod reserved;
 mod resolver;
 
 pub use dotenv::format_line;
+pub(crate) use dotenv::value_of;
 pub use explain::ExplainedEnv;
 pub(crate) use explain::explain;
 pub(crate) use file::EnvFileSet;

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::ProjectFiles;
+use crate::config::env;
 use crate::import::yaml::YamlDocument;
 
 /// How much of an expression is looked at, in bytes.
@@ -147,15 +148,9 @@ pub(super) fn in_python(text: &str) -> Option<u16> {
     })
 }
 
-/// Returns the value of a variable in an env file.
+/// Returns the port that an env file gives a variable.
 pub(super) fn in_env_file(text: &str, variable: &str) -> Option<u16> {
-    let entries = text.lines().filter_map(|line| line.split_once('='));
-    let named = entries.filter(|(name, _)| {
-        let name = name.trim();
-        name.strip_prefix("export ").unwrap_or(name).trim() == variable
-    });
-    // The last one counts.
-    named.filter_map(|(_, value)| number(value.split(" #").next()?)).next_back()
+    number(&env::value_of(text, variable)?)
 }
 
 /// Returns the port of the `config/puma.rb` of a program in Ruby: `port ENV.fetch("PORT", 3000)`.
