@@ -109,7 +109,10 @@ fn ask(
 ) -> io::Result<HttpReply> {
     let length = body.len();
     let fields = format!("Host: {host}\r\nConnection: close\r\nContent-Type: application/json\r\n");
-    write!(stream, "{method} {path} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{body}")?;
+    // In one piece: PHP's server closes some connections whose head comes in many.
+    let request =
+        format!("{method} {path} HTTP/1.1\r\n{fields}Content-Length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.take(MAX_REPLY).read_to_end(&mut bytes)?;
     parse(&bytes).ok_or_else(|| {
