@@ -61,6 +61,7 @@ fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+// Python takes bytecode of a file of the same size that was saved in the same second for current.
 const LIVE: &str = r#"
 [services.page]
 preset = "vite"
@@ -72,6 +73,7 @@ env = { VITE_API = "${api.origin}", VITE_CHAT = "${chat.origin}" }
 preset = "fastapi"
 dir = "api"
 port = "auto"
+env = { PYTHONDONTWRITEBYTECODE = "1" }
 [services.chat]
 preset = "express"
 dir = "chat"
@@ -181,7 +183,6 @@ fn versions_during(names: &Names, work: impl FnOnce()) -> Vec<u32> {
 /// Vite's hot reload, server-sent events of FastAPI and WebSockets of Express, each through its name,
 /// while their files are saved and other requests come.
 #[test]
-#[ignore = "beside the whole suite a save is sometimes not seen within 30 s: find out why"]
 fn a_page_stays_connected_through_saves() {
     let Some(chromium) = Chromium::find() else { return };
     let names = Names { home: TestProject::new(), port: free_port() };

@@ -15,11 +15,12 @@ use crate::model::{DisplayDuration, EventKind, Message, Service};
 /// program: no user is that regular.
 const STEADY_COUNT: usize = 4;
 
-/// This many are, also if they differ more, as on a busy machine, or come at once.
+/// This many are, also if they differ more, as on a busy machine, or come [soon](SOON_AFTER_START):
+/// an agent or a script that saves when it has seen the restart is regular, too.
 const MAX_STEADY_COUNT: usize = 2 * STEADY_COUNT;
 
-/// A user does not repeatedly save files within this time after a start. A script that saves as soon
-/// as it sees the restart does, so this needs more evidence.
+/// A user does not repeatedly save files within this time after a start. A script does, so this needs
+/// more evidence.
 const IMMEDIATELY: Duration = Duration::from_millis(500);
 const MIN_IMMEDIATE_DURATION: Duration = Duration::from_secs(3);
 
@@ -148,7 +149,7 @@ impl SteadyChanges {
     /// files prove less: a generator may write one after the other.
     fn found(&self) -> Option<SteadyLoop> {
         let rules = [
-            (STEADY_COUNT, 1, IMMEDIATELY, 1),
+            (STEADY_COUNT, 1, SOON_AFTER_START, 1),
             (MAX_STEADY_COUNT, 2, Duration::ZERO, 1),
             (MAX_STEADY_COUNT, 1, IMMEDIATELY, usize::MAX),
         ];
@@ -454,10 +455,10 @@ mod tests {
     #[test]
     fn a_file_that_changes_at_the_same_time_after_each_start_is_a_loop() {
         for after in (50..=1_900).step_by(25).chain([0, 10, 3_000, 10_000, 60_000]) {
-            let count = if after < 500 { 8 } else { 4 };
+            let count = if after < 2_000 { 8 } else { 4 };
             assert_eq!(found(after + 100, after, |_| "a".to_owned()), Some(count), "{after} ms");
         }
-        assert!(is_loop(&[470, 530, 480, 520]), "around half a second");
+        assert!(is_loop(&[1_970, 2_030, 1_980, 2_020]), "around two seconds");
         assert!(is_loop(&[3_100, 2_950, 3_200, 3_050]), "on a busy machine");
         assert!(is_loop(&[5_000, 40_000, 3_100, 2_950, 3_200, 3_050]), "after two saves");
         for middle in (100..=900).step_by(50) {
@@ -520,6 +521,7 @@ mod tests {
         assert!(!is_loop(&[950, 1_200, 800, 1_400, 1_000, 700, 950, 1_250, 900, 1_100]));
         assert!(!is_loop(&[4_000, 9_000, 3_000, 3_100, 7_000, 30_000, 31_000, 29_000, 6_000]));
         assert!(!is_loop(&[100; 7]), "a script that saves as soon as it sees the restart");
+        assert!(!is_loop(&[700; 7]), "an agent that saves when it has seen the service answer");
         // Save, and the formatter saves it again.
         assert!(!is_loop(&[300, 30_000, 310, 20_000, 290, 60_000, 300, 8_000]));
     }

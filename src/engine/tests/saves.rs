@@ -153,25 +153,25 @@ trace!(
 
 trace!(
     another_file_restarts_it_and_the_paused_one_does_not,
-    around(Script::up("api: watch"), 2000, 1500, 4, |_| "a")
-        .run("7600 saved api:a\n20000 saved api:main.py\n20010 died 4 15; emptied 4\n20020 spawned 5\n21520 saved api:a\n40000 saved api:a")
+    around(Script::up("api: watch"), 2020, 2000, 4, |_| "a")
+        .run("8200 saved api:a\n20000 saved api:main.py\n20010 died 4 15; emptied 4\n20020 spawned 5\n22020 saved api:a\n40000 saved api:a")
         .since("paused")
 );
 
 trace!(
     a_restart_by_hand_resumes_a_paused_watch,
-    around(Script::up("api: watch"), 2000, 1500, 4, |_| "a")
-        .run("7600 restart api\n7610 died 4 15; emptied 4\n7620 spawned 5\n8000 saved api:a")
+    around(Script::up("api: watch"), 2020, 2000, 4, |_| "a")
+        .run("8200 restart api\n8210 died 4 15; emptied 4\n8220 spawned 5\n8600 saved api:a")
         .since("paused")
 );
 
 trace!(
     an_edit_of_the_service_resumes_a_paused_watch,
-    around(Script::up("api: watch"), 2000, 1500, 4, |_| "a")
-        .apply(7_600, "api: watch\nweb: watch")
-        .run("7700 saved api:a")
-        .apply(7_800, "api: watch, grace=1000\nweb: watch")
-        .run("7900 saved api:a")
+    around(Script::up("api: watch"), 2020, 2000, 4, |_| "a")
+        .apply(8_200, "api: watch\nweb: watch")
+        .run("8300 saved api:a")
+        .apply(8_400, "api: watch, grace=1000\nweb: watch")
+        .run("8500 saved api:a")
         .since("paused")
 );
 
